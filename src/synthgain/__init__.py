@@ -1,0 +1,37 @@
+"""synthgain: make synthetic training data for language models, and know what it adds.
+
+    import synthgain as sg
+    run = sg.generate("entigraph", "docs/", model="openai/my-model", out="runs/first")
+    print(sg.measure(run))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthgain.api import check, curate, demo, evaluate, generate, loop, measure, preview, report, trace, train
+    from synthgain.models import Reach, Scripted
+    from synthgain.store import Run
+    from synthgain.types import Anchor, Call, Prompt, Reading, Recipe, Row, Sampling, SynthgainError, Verdict
+
+_HOMES = {
+    "synthgain.api": ("check", "curate", "demo", "evaluate", "generate", "loop", "measure", "preview", "report", "trace", "train"),
+    "synthgain.models": ("Reach", "Scripted"),
+    "synthgain.store": ("Run",),
+    "synthgain.types": ("Anchor", "Call", "Prompt", "Reading", "Recipe", "Row", "Sampling", "SynthgainError", "Verdict"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Anchor", "Call", "Prompt", "Reach", "Reading", "Recipe", "Row", "Run", "Sampling", "Scripted", "SynthgainError", "Verdict",
+    "check", "curate", "demo", "evaluate", "generate", "loop", "measure", "preview", "report", "trace", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when first used, so that `import synthgain` and `synthgain --help` stay fast."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'synthgain' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,409 @@
+"""What users import: puts the rooms together. The command line is a thin skin over these calls."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from synthgain import curate as checks_room
+from synthgain import recipes as recipes_room
+from synthgain.anchors import load as load_anchors
+from synthgain.chain import Buyer, Outcome, Request, Tally, run_round
+from synthgain.engines import local
+from synthgain.models import Reach, open_model
+from synthgain.store import Run
+from synthgain.store.run import writing
+from synthgain.types import Anchor, AnyCheck, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, SynthgainError, user
+
+Watch = Callable[[Tally], None]
+Models = str | Model | Mapping[str, str | Model]
+DEFAULT_MODEL = "local/smollm2-135m"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request before any model was opened: what will be bought, from whom, judged by what."""
+
+    recipe: Recipe
+    anchors: Sequence[Anchor]
+    checks: tuple[AnyCheck, ...]
+    models: Mapping[str, str | Model]
+
+
+# ---------------------------------------------------------------------------------------------- generate
+
+
+def generate(
+    recipe: str | Path | Recipe,
+    anchors: str | Path | Sequence[Any],
+    *,
+    out: str | Path,
+    model: Models = DEFAULT_MODEL,
+    knobs: Mapping[str, Any] | None = None,
+    with_: Sequence[str | AnyCheck] = (),
+    without: Sequence[str] = (),
+    accept: int | None = None,
+    max_candidates: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    max_cost: float | None = None,
+    max_tokens: int | None = None,
+    text_field: str | None = None,
+    id_field: str | None = None,
+    reach: Reach | None = None,
+    round: int = 0,
+    watch: Watch | None = None,
+    command: str = "",
+) -> Run:
+    """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
+
+    `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
+    stops when that many rows are accepted. SynthgainError says why a run stopped short (its `code`
+    is the exit code of CONTRACT); everything bought and drawn until then is in the folder.
+    """
+    plan = planned(recipe, anchors, model, knobs, with_, without, text_field, id_field)
+    asked = dict(
+        accept=accept, max_candidates=max_candidates, limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, round=round
+    )  # fmt: skip
+    return _carried_out(plan, Path(out), asked, reach_from_environment(reach), watch, command)
+
+
+def planned(
+    recipe: str | Path | Recipe,
+    anchors: str | Path | Sequence[Any],
+    model: Models,
+    knobs: Mapping[str, Any] | None = None,
+    with_: Sequence[str | AnyCheck] = (),
+    without: Sequence[str] = (),
+    text_field: str | None = None,
+    id_field: str | None = None,
+) -> Plan:
+    """Everything that can be wrong before a token is bought is found here."""
+    chosen = recipe if isinstance(recipe, Recipe) else recipes_room.load(str(recipe))
+    chosen = turned(chosen, knobs or {})
+    checks = _checks(chosen, with_, without)
+    models = _by_role(chosen, model)
+    found = load_anchors(anchors, text_field=text_field, id_field=id_field, reads=chosen.reads)
+    return Plan(chosen, found, checks, models)
+
+
+def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
+    """The recipe with these knobs set; values given as text are read by the knob's own type."""
+    if not knobs:
+        return recipe
+    if not is_dataclass(recipe.draft):
+        raise SynthgainError(f"the recipe {recipe.name!r} has no knobs", next="leave --set out")
+    defaults = {f.name: getattr(recipe.draft, f.name) for f in fields(recipe.draft)}
+    values: dict[str, Any] = {}
+    for name, value in knobs.items():
+        if name not in defaults:
+            raise SynthgainError(
+                f"the recipe {recipe.name!r} has no knob {name!r}", next=f"its knobs are: {', '.join(defaults)}"
+            )
+        values[name] = _as_knob(name, value, defaults[name]) if isinstance(value, str) else value
+    try:
+        return replace(recipe, draft=replace(recipe.draft, **values))  # type: ignore[type-var,arg-type]
+    except (TypeError, ValueError) as error:
+        raise SynthgainError(str(error), where=f"--set {values}") from error
+
+
+def _as_knob(name: str, text: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if isinstance(default, str):
+            return text
+        if isinstance(default, tuple):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if text.lower() in ("none", "all"):
+            return None
+        return float(text) if isinstance(default, float) else int(text)
+    except (KeyError, ValueError):
+        kind = "a number" if default is None else f"a value like {default!r}"
+        raise SynthgainError(f"knob {name} needs {kind}, not {text!r}", where=f"--set {name}={text}") from None
+
+
+def _checks(recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]) -> tuple[AnyCheck, ...]:
+    """The recipe's checks, less `without`, then `with_`; one that is named again replaces its namesake."""
+    added = [checks_room.load(c) if isinstance(c, str) else c for c in with_]
+    names = {c.name for c in recipe.checks}
+    unknown = [name for name in without if name not in names and name != "all"]
+    if unknown:
+        raise SynthgainError(
+            f"the recipe {recipe.name!r} has no check {unknown[0]!r}", where=f"--without {unknown[0]}",
+            next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
+        )  # fmt: skip
+    replaced = {c.name for c in added}
+    stay = [c for c in recipe.checks if "all" not in without and c.name not in without and c.name not in replaced]
+    return (*stay, *added)
+
+
+def _by_role(recipe: Recipe, model: Models) -> dict[str, str | Model]:
+    given: Mapping[str, str | Model] = model if isinstance(model, Mapping) else {"": model}
+    unknown = [role for role in given if role and role not in recipe.roles]
+    if unknown:
+        raise SynthgainError(
+            f"the recipe {recipe.name!r} has no role {unknown[0]!r}", where=f"-m {unknown[0]}=…",
+            next=f"its roles are: {', '.join(recipe.roles)}",
+        )  # fmt: skip
+    return {role: given.get(role, given.get("", DEFAULT_MODEL)) for role in recipe.roles}
+
+
+def reach_from_environment(reach: Reach | None = None) -> Reach:
+    """How to reach servers: what was given, else OPENAI_BASE_URL and OPENAI_API_KEY."""
+    reach = reach or Reach()
+    return replace(
+        reach,
+        base_url=reach.base_url or os.environ.get("OPENAI_BASE_URL", ""),
+        api_key=reach.api_key or os.environ.get("OPENAI_API_KEY", ""),
+    )
+
+
+def opened(models: Mapping[str, str | Model], reach: Reach) -> dict[str, Model]:
+    """The models by role; equal URIs share one."""
+    by_uri: dict[str, Model] = {}
+    found: dict[str, Model] = {}
+    for role, model in models.items():
+        if isinstance(model, str):
+            model = by_uri.setdefault(model, by_uri.get(model) or open_model(model, reach))
+        found[role] = model
+    return found
+
+
+@contextmanager
+def _disk(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise SynthgainError(
+            "the disk is full", where=str(where), code=3,
+            next="free disk space and run the same command again: every answer written so far is kept",
+        ) from error  # fmt: skip
+
+
+def _carried_out(plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, watch: Watch | None, command: str, buy: bool = True) -> Run:
+    run = Run(out)
+    with _disk(out), writing(out):
+        began = time.time()
+        models = opened(plan.models, reach)
+        request = Request(plan.recipe, plan.anchors, models, plan.checks, buy=buy, **asked)
+        record = _record(request, plan, command)
+        run.write_anchors(plan.anchors)
+        run.write_record({**record, "status": "running"})
+        buyers: list[Buyer] = []
+
+        async def work() -> tuple[Outcome, dict[str, str | None]]:
+            memory = run.memory()
+            try:
+                outcome = await run_round(request, run, memory, watch or (lambda _: None), buyers.append)
+                licences = {m.uri: (await m.info()).licence if not m.uri.startswith("openai/") else None for m in models.values()}
+                return outcome, licences
+            finally:
+                memory.close()
+                for model, given in zip(models.values(), plan.models.values()):
+                    if isinstance(given, str):
+                        await model.aclose()
+
+        def interrupted() -> bool:
+            for buyer in buyers:
+                buyer.stop("interrupted", 130)
+            return bool(buyers)
+
+        try:
+            outcome, licences = local.run(work(), interrupted)
+        except (SynthgainError, KeyboardInterrupt) as error:
+            run.write_record({**record, "status": "stopped", "why": str(error) or "interrupted"})
+            raise
+        record = {**record, **_came_of(outcome, run, time.time() - began)}
+        _write_card(run, record, licences)
+        run.write_record(record)
+    if outcome.code:
+        resume = command or "the same call again"
+        raise SynthgainError(f"stopped: {outcome.why}", where=str(out), code=outcome.code, next=f"everything bought is kept; to go on: {resume}")
+    return run
+
+
+def _record(request: Request, plan: Plan, command: str) -> dict[str, Any]:
+    """run.json as far as it is known before the first call."""
+    draft = request.recipe.draft
+    knobs = {f.name: getattr(draft, f.name) for f in fields(draft)} if is_dataclass(draft) else {}
+    asked = {name: getattr(request, name) for name in ("accept", "max_candidates", "limit", "max_cost", "max_tokens")}
+    return {
+        "synthgain": version("synthgain"),
+        "status": "running",
+        "recipe": {
+            "name": request.recipe.name, "version": request.recipe.version, "source": request.recipe.source,
+            "knobs": {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in knobs.items()},
+            "checks": [repr(c) for c in request.checks],
+        },  # fmt: skip
+        "models": {role: model.uri for role, model in request.models.items()},
+        "identities": {role: model.identity for role, model in request.models.items()},
+        "seed": request.seed,
+        "round": request.round,
+        "asked": {k: v for k, v in asked.items() if v is not None},
+        "command": command,
+        "python": sys.version.split()[0],
+    }
+
+
+def _came_of(outcome: Outcome, run: Run, seconds: float) -> dict[str, Any]:
+    t = outcome.tally
+    return {
+        "status": "stopped" if outcome.code else "complete",
+        **({"why": outcome.why} if outcome.why else {}),
+        "counts": {
+            "anchors": sum(1 for _ in run.anchor_ids()), "groups": t.groups_total, "groups_done": t.groups_done,
+            "calls_bought": t.calls_bought, "calls_reused": t.calls_reused,
+            "rows": t.rows, "kept": t.kept, "dropped": t.rows - t.kept, "broken": t.broken,
+        },  # fmt: skip
+        "dropped_by": dict(sorted(t.dropped_by.items())),
+        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
+        "cost_usd": t.cost,
+        "seconds": round(seconds, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str | None]) -> None:
+    from synthgain.report.card import card
+
+    text = card(dict(record), columns=run.data_columns(), rows_kept=record["counts"]["kept"], licences=dict(licences))
+    (run.data / "README.md").write_text(text, "utf-8")
+
+
+# ---------------------------------------------------------------------------------------------- before and after
+
+
+def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), knobs: Mapping[str, Any] | None = None,
+           accept: int | None = None, watch: Watch | None = None, command: str = "") -> Run:  # fmt: skip
+    """Judge a run again with other checks, buying nothing: drafts are replayed over the calls already paid for."""
+    here = run if isinstance(run, Run) else Run.at(run)
+    record = here.record
+    recipe = turned(recipes_room.load(str(record["recipe"].get("file") or record["recipe"]["name"])), {**_recorded_knobs(record), **(knobs or {})})
+    models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
+    plan = Plan(recipe, here.anchors(recipe.reads), _checks(recipe, with_, without), models)
+    asked = {"seed": record["seed"], "round": record.get("round", 0), "limit": record["asked"].get("limit"), "accept": accept or record["asked"].get("accept")}
+    return _carried_out(plan, here.path, asked, Reach(), watch, command or record.get("command", ""), buy=False)
+
+
+def _recorded_knobs(record: Mapping[str, Any]) -> dict[str, Any]:
+    import ast
+
+    read = {}
+    for name, value in record["recipe"]["knobs"].items():
+        try:
+            read[name] = ast.literal_eval(value) if isinstance(value, str) and value[:1] in "([{" else value
+        except (ValueError, SyntaxError):
+            read[name] = value
+    return read
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """A model known by name only: its answers are in the memory, and it gives no others."""
+
+    uri: str
+    identity: str
+    width: int = 64
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        raise CallFailed("this call was never bought; `synthgain generate` buys it")
+
+    async def info(self) -> ModelInfo:
+        return ModelInfo(self.uri)
+
+    async def aclose(self) -> None:
+        return None
+
+
+def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
+    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached."""
+    model = open_model(uri, reach_from_environment(reach))
+
+    async def work() -> tuple[ModelInfo, Call]:
+        try:
+            call = await model(Prompt((user("Say hello."),), sampling=replace(Prompt(()).sampling, max_tokens=8)))
+            return await model.info(), call
+        except CallFailed as error:
+            raise SynthgainError(str(error), where=uri, code=4, next="check the model's name and the server's log") from error
+        finally:
+            await model.aclose()
+
+    return local.run(work())
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A few groups for real, and what all of them would take. `estimate` has calls, tokens_in, tokens_out, cost_usd, seconds."""
+
+    run: Run
+    groups: int
+    groups_total: int
+    estimate: Mapping[str, float | None]
+
+
+def preview(recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, out: str | Path, limit: int = 3, **options: Any) -> Preview:
+    """Real prompts, answers and verdicts for the first groups, and an estimate for all.
+
+    The calls are kept in `out`: previewing again buys nothing, and `generate` into the same folder uses them.
+    """
+    run = generate(recipe, anchors, out=out, limit=limit, **options)
+    counts, tokens = run.record["counts"], run.record["tokens"]
+    chosen = recipe if isinstance(recipe, Recipe) else recipes_room.load(str(recipe))
+    named = {k: options.get(k) for k in ("text_field", "id_field")}
+    total = sum(1 for _ in chosen.pick(load_anchors(anchors, reads=chosen.reads, **named)))
+    share = total / counts["groups"] if counts["groups"] else 0.0
+    calls = counts["calls_bought"] + counts["calls_reused"]
+    cost, seconds = run.record["cost_usd"], run.record["seconds"]
+    fresh = counts["calls_reused"] == 0
+    estimate = {
+        "calls": calls * share, "tokens_in": tokens["in"] * share, "tokens_out": tokens["out"] * share,
+        "cost_usd": None if cost is None else cost * share, "seconds": seconds * share if fresh else None,
+    }  # fmt: skip
+    return Preview(run, counts["groups"], total, estimate)
+
+
+def first_prompts(plan: Plan, limit: int = 3) -> list[tuple[Anchor, Prompt]]:
+    """The first prompt of the first groups, buying nothing (`--dry-run`)."""
+    from itertools import islice
+
+    async def first(group: tuple[Anchor, ...]) -> Prompt | None:
+        seen: list[Prompt] = []
+
+        class Reader:
+            async def __call__(self, prompt: Prompt) -> Call:
+                seen.append(prompt)
+                raise CallFailed("dry run")
+
+            async def each(self, prompts: Any) -> Any:
+                for prompt in prompts:
+                    seen.append(prompt)
+                    raise CallFailed("dry run")
+                    yield
+
+        try:
+            async for _ in plan.recipe.draft(Reader(), *group):
+                pass
+        except CallFailed:
+            pass
+        return seen[0] if seen else None
+
+    async def work() -> list[tuple[Anchor, Prompt]]:
+        found = []
+        for group in islice(plan.recipe.pick(plan.anchors), limit):
+            prompt = await first(group)
+            if prompt is not None:
+                found.append((group[0], prompt))
+        return found
+
+    return local.run(work())

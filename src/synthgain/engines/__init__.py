@@ -1,0 +1,1 @@
+"""Where a chain runs: this process (`local`)."""

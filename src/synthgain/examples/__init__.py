@@ -1,0 +1,9 @@
+"""What ships as examples: word problems with gold answers, and documents about things that do not exist.
+
+All of it is written for this project, so no model has read it and no licence but ours holds.
+"""
+
+from synthgain.examples.problems import FAMILIES, SHOTS, problems, write
+from synthgain.examples.reading import document_questions, documents, write_documents
+
+__all__ = ["FAMILIES", "SHOTS", "document_questions", "documents", "problems", "write", "write_documents"]

@@ -1,0 +1,56 @@
+"""M: one file per way to reach a model. A URI opens one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthgain.models.scripted import Scripted, open_scripted
+from synthgain.types import Model, SynthgainError
+
+__all__ = ["Reach", "Scripted", "open_model"]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How models are reached: what a URI does not say. Keys come from the environment and are never written."""
+
+    base_url: str = ""
+    api_key: str = ""
+    served_as: str = ""
+    price: str = ""  # "IN,OUT" in USD per million tokens
+    concurrency: int | None = None
+
+
+def open_model(uri: str, reach: Reach | None = None) -> Model:
+    """The model that a URI names: local/…, openai/…, hf/…, scripted/…. SynthgainError where it names none."""
+    reach = reach or Reach()
+    kind, slash, name = uri.partition("/")
+    if not slash or not name:
+        raise SynthgainError(f"{uri!r} names no model", next="write local/smollm2-135m, openai/NAME, hf/PATH or scripted/echo")
+    if kind == "scripted":
+        return open_scripted(name)
+    if kind == "local":
+        from synthgain.models.local import Local
+
+        return Local(name, slots=reach.concurrency)
+    if kind == "hf":
+        from synthgain.models.hf import HF
+
+        return HF(Path(name))
+    if kind == "openai":
+        from synthgain.models.openai import OpenAI
+        from synthgain.models.prices import Price
+
+        if not reach.base_url:
+            raise SynthgainError(
+                "no server is named", where=uri, next="set OPENAI_BASE_URL or give --base-url http://HOST:PORT/v1"
+            )
+        return OpenAI(
+            name, base_url=reach.base_url, api_key=reach.api_key, served_as=reach.served_as,
+            price=Price.parse(reach.price) if reach.price else None, concurrency=reach.concurrency,
+        )  # fmt: skip
+    raise SynthgainError(
+        f"there is no way {kind!r} to reach a model", where=uri,
+        next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
+    )  # fmt: skip

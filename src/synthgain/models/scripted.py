@@ -1,0 +1,122 @@
+"""The double: a model that answers by a script. Deterministic, free, part of the product.
+
+    scripted/echo            answers with the last user turn
+    scripted/words?n=40      answers with 40 words drawn by the call's identity (uniform over 64 words)
+    scripted/PATH.jsonl      lines {"match": "text in the prompt", "answer": …}; the first that matches
+                             wins, {"answer": …} matches always
+
+`latency=SECONDS` may be added to each. In Python: `Scripted(reply)` with any function of a prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from synthgain.types import Call, CallFailed, ModelInfo, Prompt, SynthgainError, digest
+
+Reply = Callable[[Prompt], str | Call | Awaitable[str]]
+
+VOCABULARY = tuple(a + b for a in ("ka", "lo", "mi", "nu", "pe", "ro", "sa", "te") for b in ("ben", "dor", "fin", "gal", "hem", "jin", "kor", "lun"))
+
+
+class Scripted:
+    """Answers with `reply(prompt)`: a text, an exception to raise, or an awaitable text."""
+
+    def __init__(self, reply: Reply, *, name: str = "python", width: int = 64, latency: float = 0.0, identity: str = "") -> None:
+        self.reply, self.latency = reply, latency
+        self._name, self._width = name, width
+        self._identity = identity or f"scripted/{name}"
+        self.asked = 0
+
+    @property
+    def uri(self) -> str:
+        return f"scripted/{self._name}"
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    @property
+    def width(self) -> int:
+        return self._width
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        self.asked += 1
+        began = time.perf_counter()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        answer = self.reply(prompt)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, Call):
+            return answer
+        words = max(1, len(answer.split()))
+        certain = -words * math.log(len(VOCABULARY)) if self._name.startswith("words") else None
+        return Call(
+            id=prompt.id(self.identity), prompt=prompt, text=answer, model=self.uri, finish="stop",
+            tokens_in=sum(len(m["content"].split()) for m in prompt.messages), tokens_out=words, logprob=certain,
+            law="uniform over 64 words" if certain is not None else "a script has no law", cost=0.0,
+            seconds=time.perf_counter() - began,
+        )  # fmt: skip
+
+    async def info(self) -> ModelInfo:
+        return ModelInfo(self.uri, licence="Apache-2.0", logprobs=self._name.startswith("words"), seeds=True, schema=False)
+
+    async def aclose(self) -> None:
+        return None
+
+
+def echo(prompt: Prompt) -> str:
+    """The last user turn."""
+    return next((m["content"] for m in reversed(prompt.messages) if m["role"] == "user"), "")
+
+
+def words(n: int) -> Reply:
+    """`n` words drawn by the prompt's content, seed and draw."""
+
+    def reply(prompt: Prompt) -> str:
+        return " ".join(random.Random(prompt.content).choices(VOCABULARY, k=n))
+
+    return reply
+
+
+def lines(path: Path) -> Reply:
+    """Answers from a JSONL script."""
+    try:
+        script = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise SynthgainError(f"the script cannot be read ({error})", where=str(path), next='write lines like {"match": "…", "answer": "…"}') from error
+
+    def reply(prompt: Prompt) -> str:
+        whole = "\n".join(m["content"] for m in prompt.messages)
+        for line in script:
+            if line.get("match", "") in whole:
+                return str(line["answer"])
+        raise CallFailed("no line of the script matches this prompt")
+
+    return reply
+
+
+def open_scripted(name: str) -> Scripted:
+    """The double that a URI names (without "scripted/")."""
+    what, _, query = name.partition("?")
+    options = dict(parse_qsl(query))
+    latency, width = float(options.pop("latency", 0)), int(options.pop("width", 64))
+    if what == "echo":
+        return Scripted(echo, name=name, latency=latency, width=width, identity="scripted/echo")
+    if what == "words":
+        n = int(options.get("n", 40))
+        return Scripted(words(n), name=name, latency=latency, width=width, identity=f"scripted/words?n={n}")
+    path = Path(what)
+    if path.suffix == ".jsonl":
+        reply = lines(path)
+        return Scripted(reply, name=name, latency=latency, width=width, identity=f"scripted/{digest(path.read_text('utf-8'))}")
+    raise SynthgainError(f"there is no script {what!r}", where=f"scripted/{name}", next="use scripted/echo, scripted/words?n=40 or scripted/PATH.jsonl")

@@ -1,0 +1,185 @@
+"""Figures as inline SVG. Positions are percentages, so a figure fits a phone and its letters keep their size.
+
+Colours come from the page's style by class: `anchors`, `kept`, `fallen`, `mark`. Each figure says in
+`aria-label` what it shows; the numbers themselves stand beside it as text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgain.report.markup import Safe, el, join, snippet
+from synthgain.report.numbers import count, figure
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values to percent of a figure's width (or height)."""
+
+    low: float
+    high: float
+    margin: float = 2.0
+
+    def at(self, value: float) -> str:
+        return f"{self.percent(value):.2f}%"
+
+    def percent(self, value: float) -> float:
+        span = self.high - self.low
+        part = (min(max(value, self.low), self.high) - self.low) / span if span > 0 else 0.5
+        return self.margin + (100 - 2 * self.margin) * part
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers inside an interval."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / about
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def whisker(scale: Scale, value: float | None, low: float | None, high: float | None, *, class_: str = "mark", zero: bool = True) -> Safe:
+    """A dot with its interval on one line."""
+    marks: list[object] = [_line("0%", "100%", "50%", "50%", "base")]
+    if zero and scale.low <= 0 <= scale.high:
+        marks.append(_line(scale.at(0), scale.at(0), "15%", "85%", "zero"))
+    if low is not None and high is not None:
+        marks.append(_line(scale.at(low), scale.at(high), "50%", "50%", f"whisker {class_}"))
+        marks += [_line(scale.at(end), scale.at(end), "32%", "68%", f"cap {class_}") for end in (low, high)]
+    if value is not None:
+        marks.append(el("circle", cx=scale.at(value), cy="50%", r=5, class_=f"dot {class_}"))
+    said = "no value" if value is None else figure(value)
+    if low is not None and high is not None:
+        said += f", interval {figure(low)} to {figure(high)}"
+    return el("svg", marks, class_="whiskers", role="img", aria_label=said)
+
+
+def axis(scale: Scale, about: int = 5) -> Safe:
+    """The numbers under a figure."""
+    marks = [_label(scale.at(t), "70%", figure(t), scale.percent(t)) for t in ticks(scale.low, scale.high, about)]
+    return el("svg", marks, class_="axis", aria_hidden="true")
+
+
+def gridlines(scale: Scale, about: int = 5) -> Safe:
+    """Light upright lines where an axis has its numbers; lies behind a column of whiskers."""
+    return el("svg", [_line(scale.at(t), scale.at(t), "0", "100%", "grid") for t in ticks(scale.low, scale.high, about)],
+              class_="gridlines", aria_hidden="true")  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- histograms
+
+
+def histograms(groups: Sequence[tuple[str, str, NDArray[np.int64]]], unit: str) -> Safe:
+    """Distributions one under another on one axis, each as shares of its own group: (name, class, values)."""
+    there = [g for g in groups if len(g[2])]
+    top = max(float(np.percentile(values, 99)) for _, _, values in there)
+    bins = min(30, max(1, math.ceil(top)))
+    edges = np.linspace(0, max(1.0, top), bins + 1)
+    inside = [np.histogram(np.clip(values, 0, edges[-1]), edges)[0] / len(values) for _, _, values in there]
+    tallest = max(float(shares.max()) for shares in inside)
+    scale = Scale(0.0, float(edges[-1]))
+    rows = [
+        el("div", el("div", el("b", name), el("span", f"median {figure(float(np.median(values)))} · n = {count(len(values))}"),
+                     class_="hist-name"),
+           _bars(scale, edges, shares / tallest, class_, f"{name}: median {figure(float(np.median(values)))} {unit}"),
+           class_="hist")
+        for (name, class_, values), shares in zip(there, inside)
+    ]  # fmt: skip
+    return el("div", rows, el("div", el("div", class_="hist-name"), axis(scale), class_="hist"), class_="hists")
+
+
+def _bars(scale: Scale, edges: NDArray[np.float64], heights: NDArray[np.float64], class_: str, said: str) -> Safe:
+    bars = []
+    for left, right, height in zip(edges, edges[1:], heights):
+        if height > 0:
+            x, width = scale.percent(float(left)), scale.percent(float(right)) - scale.percent(float(left))
+            bars.append(el("rect", x=f"{x:.2f}%", width=f"{width * 0.88:.2f}%", y=f"{100 - 96 * height:.1f}%",
+                           height=f"{96 * height:.1f}%", class_=f"bar {class_}"))  # fmt: skip
+    return el("svg", bars, _line("0%", "100%", "100%", "100%", "base"), class_="bars", role="img", aria_label=said)
+
+
+# ---------------------------------------------------------------------------------------------- the map
+
+
+def scatter(points: NDArray[np.float64], classes: Sequence[str], texts: Sequence[str], said: str) -> Safe:
+    """Points of the unit square, each with a title; `classes` are anchors, kept or fallen."""
+    marks = []
+    for (x, y), class_, text in zip(points, classes, texts):
+        at = {"x": f"{3 + 94 * x:.1f}%", "y": f"{96 - 92 * y:.1f}%"}
+        marks.append(el("use", el("title", snippet(text)), href=f"#dot-{class_}", class_=class_, **at))
+    shapes = el(
+        "defs",
+        el("path", id="dot-anchors", d="M0-5L5 0L0 5L-5 0Z"),
+        el("circle", id="dot-kept", r=3.6),
+        el("path", id="dot-fallen", d="M-2.6-2.6L2.6 2.6M-2.6 2.6L2.6-2.6", stroke_width=1.2),
+    )
+    return el("svg", shapes, marks, class_="map", role="img", aria_label=said)
+
+
+# ---------------------------------------------------------------------------------------------- curves
+
+
+def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_name: str, y_name: str) -> Safe:
+    """Lines over a shared plane, in the page's series colours, with a legend."""
+    xs = [x for _, line in lines for x, _ in line]
+    ys = [y for _, line in lines for _, y in line]
+    across = Scale(min(0.0, min(xs)), max(xs), margin=0)
+    up = Scale(min(0.0, min(ys)), max(ys) * 1.05 or 1.0, margin=0)
+    height = {t: 100 - up.percent(t) for t in ticks(up.low, up.high, 4)}
+    grid = [_line("0", "100%", f"{y:.2f}%", f"{y:.2f}%", "grid") for y in height.values()]
+    paths = [
+        el("polyline", points=" ".join(f"{across.percent(x):.2f},{100 - up.percent(y):.2f}" for x, y in line),
+           class_=f"line series-{i % 6}")
+        for i, (_, line) in enumerate(lines)
+    ]  # fmt: skip
+    inner = el("svg", paths, viewBox="0 0 100 100", preserveAspectRatio="none", width="100%", height="100%")
+    left = el("svg", [_label("92%", f"{y:.2f}%", figure(t), 100.0, dy="0.32em") for t, y in height.items()],
+              class_="y-axis", aria_hidden="true")  # fmt: skip
+    legend = [el("li", el("i", class_=f"key series-{i % 6}"), name) for i, (name, _) in enumerate(lines)]
+    said = f"{y_name} over {x_name} for {', '.join(name for name, _ in lines)}"
+    return join(
+        el("ul", legend, class_="legend"),
+        el("div", el("div", y_name, class_="y-name"), left, el("svg", grid, inner, class_="curves", role="img", aria_label=said),
+           el("div", axis(across), class_="x-axis"), el("div", x_name, class_="x-name"), class_="plot"),
+    )  # fmt: skip
+
+
+def rounds(lines: Sequence[tuple[str, Sequence[tuple[float, float, float | None, float | None]]]], numbers: Sequence[float], low: float, high: float) -> Safe:
+    """Values with their intervals over rounds, one line an arm: (round, value, low, high)."""
+    across, up = Scale(min(numbers) - 0.35, max(numbers) + 0.35, margin=0), Scale(low, high, margin=4)
+    levels = ticks(low, high, 4)
+    height = {t: 100 - up.percent(t) for t in levels}
+    marks: list[object] = [_line("0", "100%", f"{y:.2f}%", f"{y:.2f}%", "grid") for y in height.values()]
+    for i, (_, line) in enumerate(lines):
+        nudge = (i - (len(lines) - 1) / 2) * 0.06
+        at = [(across.at(x + nudge), f"{100 - up.percent(y):.2f}%") for x, y, _, _ in line]
+        marks += [_line(a[0], b[0], a[1], b[1], f"line series-{i % 6}") for a, b in zip(at, at[1:])]
+        for (x, y), (_, _, below, above) in zip(at, line):
+            if below is not None and above is not None:
+                marks.append(_line(x, x, f"{100 - up.percent(below):.2f}%", f"{100 - up.percent(above):.2f}%", f"whisker series-{i % 6}"))
+            marks.append(el("circle", cx=x, cy=y, r=5, class_=f"dot series-{i % 6}"))
+    legend = [el("li", el("i", class_=f"key series-{i % 6}"), name) for i, (name, _) in enumerate(lines)]
+    left = el("svg", [_label("92%", f"{y:.2f}%", figure(t), 100.0, dy="0.32em") for t, y in height.items()], class_="y-axis", aria_hidden="true")
+    below_ = el("svg", [_label(across.at(n), "70%", count(n), 50) for n in numbers], class_="axis", aria_hidden="true")
+    return join(
+        el("ul", legend, class_="legend"),
+        el("div", el("div", "accuracy", class_="y-name"), left,
+           el("svg", marks, class_="curves", role="img", aria_label="accuracy by round for " + ", ".join(n for n, _ in lines)),
+           el("div", below_, class_="x-axis"), el("div", "round", class_="x-name"), class_="plot"),
+    )  # fmt: skip
+
+
+def _line(x1: str, x2: str, y1: str, y2: str, class_: str) -> Safe:
+    return el("line", x1=x1, x2=x2, y1=y1, y2=y2, class_=class_)
+
+
+def _label(x: str, y: str, text: str, percent: float, dy: str | None = None) -> Safe:
+    side = "start" if percent < 8 else "end" if percent > 92 else "middle"
+    return el("text", text, x=x, y=y, dy=dy, text_anchor=side)

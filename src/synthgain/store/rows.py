@@ -1,0 +1,236 @@
+"""Rows on disk: staged shard by shard while a run draws, then judged as a set and put in place.
+
+Nothing here holds more than one shard of rows in memory. Set checks read columns through a
+memory-mapped Arrow file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthgain.types import Row, Verdict
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+ROWS = pa.schema(
+    [
+        ("id", pa.string()), ("kept", pa.bool_()), ("outcome", pa.string()), ("check", pa.string()), ("reason", pa.string()),
+        ("score", pa.float64()), ("recipe", pa.string()), ("round", pa.int32()), ("messages", MESSAGES), ("text", pa.string()),
+        ("anchor_ids", pa.list_(pa.string())), ("call_ids", pa.list_(pa.string())), ("fields", pa.string()),
+        ("verdicts", pa.string()), ("logprob", pa.float64()), ("tokens_out", pa.int32()), ("law", pa.string()),
+    ]
+)  # fmt: skip
+ANCHORS = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("fields", pa.string())])
+
+
+def _clean(text: str | None) -> str | None:
+    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def table(rows: Sequence[Row]) -> pa.Table:
+    """Rows as the Parquet columns of CONTRACT."""
+    fallen = [row.fallen for row in rows]
+    known = [[call.logprob for call in row.calls] for row in rows]
+    last = [row.verdicts[-1] if row.verdicts else None for row in rows]
+    columns: dict[str, list[Any]] = {
+        "id": [row.id for row in rows],
+        "kept": [f is None for f in fallen],
+        "outcome": ["keep" if f is None else "drop" for f in fallen],
+        "check": ["" if f is None else f.check for f in fallen],
+        "reason": ["" if f is None else f.reason for f in fallen],
+        "score": [(f or v).score if (f or v) else None for f, v in zip(fallen, last)],  # type: ignore[union-attr]
+        "recipe": [row.recipe for row in rows],
+        "round": [row.round for row in rows],
+        "messages": [
+            None if row.messages is None else [{"role": m["role"], "content": _clean(m["content"])} for m in row.messages]
+            for row in rows
+        ],
+        "text": [_clean(row.text) for row in rows],
+        "anchor_ids": [list(row.anchors) for row in rows],
+        "call_ids": [[call.id for call in row.calls] for row in rows],
+        "fields": [_clean(json.dumps(dict(row.fields), ensure_ascii=False)) if row.fields else "{}" for row in rows],
+        "verdicts": [verdicts_json(row.verdicts) if row.verdicts else "[]" for row in rows],
+        "logprob": [sum(k) if k and None not in k else None for k in known],  # type: ignore[arg-type]
+        "tokens_out": [sum(call.tokens_out for call in row.calls) for row in rows],
+        "law": [row.calls[-1].law if row.calls else "" for row in rows],
+    }
+    return pa.table(columns, schema=ROWS)
+
+
+def verdicts_json(verdicts: Sequence[Verdict]) -> str:
+    """Verdicts that say more than "keep", as JSON."""
+    said = [v for v in verdicts if not v.keeps or v.score is not None]
+    return json.dumps(
+        [{"check": v.check, "outcome": v.outcome, "reason": v.reason, "score": v.score} for v in said], ensure_ascii=False
+    )
+
+
+def spoken(messages: list[dict[str, str]] | None, text: str | None) -> str:
+    """What a student would read of a row, as one text."""
+    return text or "" if messages is None else "\n\n".join(m["content"] for m in messages)
+
+
+def _last(messages: list[dict[str, str]] | None, role: str) -> str:
+    return next((m["content"] for m in reversed(messages or []) if m["role"] == role), "")
+
+
+DERIVED: dict[str, Callable[[Any, Any], str]] = {
+    "text": spoken,
+    "answer": lambda messages, text: text or "" if messages is None else _last(messages, "assistant"),
+    "prompt": lambda messages, text: _last(messages, "user"),
+}
+
+
+def columns_of(shard: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The columns that a set check or a measure reads (see `types.SetCheck`), from stored rows."""
+    out: dict[str, Any] = {}
+    for name in names:
+        if name in DERIVED:
+            messages, text = shard.column("messages").to_pylist(), shard.column("text").to_pylist()
+            out[name] = pa.array([DERIVED[name](m, t) for m, t in zip(messages, text)], pa.string())
+        else:
+            out[name] = shard.column(name)
+    return pa.table(out)
+
+
+class Staged:
+    """Rows of a run that is under way, in the order of its groups."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self.shards: list[Path] = []
+        self.rows = 0
+        self.kinds: dict[str, set[str]] = {}  # field → kinds of its values, for the columns of `data`
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """One more shard."""
+        if not rows:
+            return
+        for row in rows:
+            for name, value in row.fields.items():
+                self.kinds.setdefault(name, set()).add(_kind(value))
+        shard = self.folder / f"part-{len(self.shards):05d}.parquet"
+        pq.write_table(table(rows), shard, compression="zstd")
+        self.shards.append(shard)
+        self.rows += len(rows)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return (pq.read_table(shard) for shard in self.shards)
+
+    def alive(self, names: Sequence[str], fallen: Mapping[int, Verdict]) -> tuple[pa.Table, list[int]]:
+        """Columns of the rows still alive (memory-mapped) and their positions among all rows."""
+        file = self.folder / "columns.arrow"
+        wanted = list(dict.fromkeys(["id", *names]))
+        positions: list[int] = []
+        writer: pa.RecordBatchFileWriter | None = None
+        start = 0
+        for shard in self.shards:
+            read = pq.read_table(shard, columns=_needed(wanted))
+            kept = read.column("kept").to_pylist()
+            mine = [i for i, k in enumerate(kept) if k and start + i not in fallen]
+            positions += [start + i for i in mine]
+            start += len(kept)
+            if mine:
+                batch = columns_of(read.take(pa.array(mine)), wanted)
+                writer = writer or pa.ipc.new_file(str(file), batch.schema)
+                writer.write_table(batch)
+        if writer is None:
+            return pa.table({name: pa.array([], pa.string()) for name in wanted}), []
+        writer.close()
+        return pa.ipc.open_file(pa.memory_map(str(file))).read_all(), positions
+
+    def place(self, fallen: Mapping[int, Verdict], rows: Path, data: Path) -> int:
+        """Write the final `rows` and `data` folders beside the old ones, then swap. The kept rows' number."""
+        new_rows, new_data = _fresh(rows), _fresh(data)
+        fields = self._field_types()
+        start = kept = 0
+        for n, shard in enumerate(self):
+            judged = _judged(shard, {i - start: v for i, v in fallen.items() if start <= i < start + len(shard)})
+            start += len(shard)
+            pq.write_table(judged, new_rows / f"part-{n:05d}.parquet", compression="zstd")
+            alive = judged.filter(judged.column("kept"))
+            if len(alive):
+                kept += len(alive)
+                pq.write_table(_data(alive, fields), new_data / f"part-{n:05d}.parquet", compression="zstd")
+        if not kept:
+            pq.write_table(_data(ROWS.empty_table(), fields), new_data / "part-00000.parquet")
+        if not self.shards:
+            pq.write_table(ROWS.empty_table(), new_rows / "part-00000.parquet")
+        for new, old in ((new_rows, rows), (new_data, data)):
+            shutil.rmtree(old, ignore_errors=True)
+            new.rename(old)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return kept
+
+    def _field_types(self) -> dict[str, pa.DataType | None]:
+        reserved = {"id", "messages", "text"}
+        plain = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "strs": pa.list_(pa.string())}
+        found: dict[str, pa.DataType | None] = {}
+        for name, kinds in sorted(self.kinds.items()):
+            kinds = kinds - {"null"}
+            kind = "float" if kinds == {"int", "float"} else next(iter(kinds)) if len(kinds) == 1 else "json"
+            found[f"{name}_" if name in reserved else name] = plain.get(kind)
+        return found
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool | str | int | float):
+        return type(value).__name__
+    if value is None:
+        return "null"
+    return "strs" if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) else "json"
+
+
+def _needed(wanted: Sequence[str]) -> list[str]:
+    stored = {"kept", *(name for name in wanted if name not in DERIVED)}
+    if any(name in DERIVED for name in wanted):
+        stored |= {"messages", "text"}
+    return [name for name in ROWS.names if name in stored]
+
+
+def _fresh(folder: Path) -> Path:
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    return new
+
+
+def _judged(shard: pa.Table, fallen: Mapping[int, Verdict]) -> pa.Table:
+    """The shard with set checks' verdicts entered."""
+    if not fallen:
+        return shard
+    columns = {name: shard.column(name).to_pylist() for name in ("kept", "outcome", "check", "reason", "score", "verdicts")}
+    for i, v in fallen.items():
+        columns["kept"][i], columns["outcome"][i] = False, "drop"
+        columns["check"][i], columns["reason"][i], columns["score"][i] = v.check, v.reason, v.score
+        columns["verdicts"][i] = json.dumps(json.loads(columns["verdicts"][i]) + json.loads(verdicts_json([v])), ensure_ascii=False)
+    for name, values in columns.items():
+        at = shard.schema.get_field_index(name)
+        shard = shard.set_column(at, ROWS.field(name), pa.array(values, ROWS.field(name).type))
+    return shard
+
+
+def _data(kept: pa.Table, fields: Mapping[str, pa.DataType | None]) -> pa.Table:
+    """The data set's columns: id, messages or text, and the recipe's fields."""
+    texts = kept.column("text").null_count < len(kept)
+    chats = kept.column("messages").null_count < len(kept) or not len(kept)
+    out: dict[str, Any] = {"id": kept.column("id")}
+    if chats:
+        out["messages"] = kept.column("messages")
+    if texts:
+        out["text"] = kept.column("text")
+    values = [json.loads(text) for text in kept.column("fields").to_pylist()]
+    for name, kind in fields.items():
+        column = [v.get(name, v.get(name.removesuffix("_"))) for v in values]
+        if kind is None:
+            column = [None if v is None else json.dumps(v, ensure_ascii=False) for v in column]
+        out[name] = pa.array(column, kind or pa.string())
+    return pa.table(out)

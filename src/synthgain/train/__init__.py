@@ -1,0 +1,9 @@
+"""W: kept rows to a trained student. `FineTune` is the door; nothing heavy is imported before it is called."""
+
+from synthgain.train.data import data_digest, read_rows
+from synthgain.train.finetune import FineTune
+from synthgain.train.learn import Lora
+from synthgain.train.replay import sample, write
+from synthgain.train.student import read_student, weights_digest
+
+__all__ = ["FineTune", "Lora", "data_digest", "read_rows", "read_student", "sample", "weights_digest", "write"]

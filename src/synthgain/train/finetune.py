@@ -1,0 +1,168 @@
+"""W: kept rows to a student.
+
+`FineTune` satisfies `types.Train`: `FineTune(base)(rows, out)` gives the student's folder. The same
+request again returns the finished student; another request replaces it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from synthgain.train.data import Examples, Source, blocks, chats, data_digest, read_rows, texts
+from synthgain.train.learn import Lora, Steps, Watch, bf16_helps, learn, libraries, load_tokenizer, quiet
+from synthgain.train.replay import Schedule, schedule
+from synthgain.train.student import check_place, fresh, place, read_student, weights_digest
+from synthgain.types import SynthgainError, canonical, digest
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """Supervised fine-tuning on chats ("sft") or continued pretraining on text ("cpt"), of all weights or by LoRA.
+
+    The budget is `epochs`, or `max_steps` optimiser steps (what arms that are compared should share), or
+    `tokens` read (the last batch may go over). `batch` is examples an optimiser step, of which
+    `micro_batch` (0: all) go through the model at once. `length` is in tokens: longer chats are cut, and
+    how many is in `student.json`; under "cpt" it is the size of a block.
+
+    `replay` is a file of general text, `replay_share` the probability that a place is given to it: in place
+    of a row ("substitute", as EntiGraph's code has it) or besides the rows ("add"). `precision` "auto" takes
+    bfloat16 autocast where the machine has it in hardware. Same rows, settings, seed, machine and number of
+    threads: same student.
+
+    `base_uri` and `base_identity` name the base in the record; without them it is the folder and a hash of it.
+    """
+
+    base: Path
+    method: Literal["sft", "cpt"] = "sft"
+    adapter: Literal["full", "lora"] = "full"
+    epochs: float = 3
+    max_steps: int | None = None
+    tokens: int | None = None
+    learning_rate: float = 1e-4
+    batch: int = 8
+    micro_batch: int = 0
+    length: int = 512
+    seed: int = 0
+    decay: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    lora: Lora = Lora()
+    replay: Path | None = None
+    replay_share: float = 0.1
+    replay_mode: Literal["substitute", "add"] = "substitute"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    base_uri: str = ""
+    base_identity: str = ""
+    watch: Watch | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for wrong, what in (
+            (self.method not in ("sft", "cpt"), f"method is {self.method!r}; it is sft or cpt"),
+            (self.adapter not in ("full", "lora"), f"adapter is {self.adapter!r}; it is full or lora"),
+            (self.decay not in ("cosine", "linear", "constant"), f"decay is {self.decay!r}; it is cosine, linear or constant"),
+            (self.precision not in ("auto", "fp32", "bf16"), f"precision is {self.precision!r}; it is auto, fp32 or bf16"),
+            (self.replay_mode not in ("substitute", "add"), f"replay_mode is {self.replay_mode!r}; it is substitute or add"),
+            (not self.epochs > 0, "epochs must be above 0"),
+            (self.max_steps is not None and self.max_steps < 1, "max_steps must be at least 1"),
+            (self.tokens is not None and self.tokens < 1, "tokens must be at least 1"),
+            (not self.learning_rate > 0, "learning_rate must be above 0"),
+            (self.batch < 1, "batch must be at least 1"),
+            (self.micro_batch < 0 or (self.micro_batch > 0 and self.batch % self.micro_batch > 0), "micro_batch must divide batch"),
+            (self.length < 2, "length must be at least 2 tokens"),
+            (not 0 <= self.warmup < 1, "warmup is a share of the steps, 0 to below 1"),
+            (not 0 <= self.replay_share < 1, "replay_share is a probability, 0 to below 1"),
+        ):
+            if wrong:
+                raise SynthgainError(what, where="FineTune")
+
+    def __call__(self, rows: Path, out: Path) -> Path:
+        """The student trained on `rows` (a run, a folder, a .parquet or .jsonl file), at `out`."""
+        sources, old, identity = self._read(rows, out)
+        asked = self._request(sources, old, identity)
+        done = read_student(out)
+        if done is not None and done.get("request") == asked:
+            return out
+        libraries()
+        with quiet():
+            return self._train(sources, old, identity, asked, out)
+
+    def _read(self, rows: Path, out: Path) -> tuple[list[Source], list[Source], str]:
+        """Everything that can be wrong is looked at before anything is loaded."""
+        check_place(out)
+        identity = self.base_identity or weights_digest(self.base)
+        if not (self.base / "config.json").is_file():
+            raise SynthgainError("the base model's folder is not there", where=str(self.base))
+        sources = read_rows(rows)
+        chat = next((r for r in sources if r.text is not None), None)
+        if self.method == "sft" and chat is not None:
+            raise SynthgainError(
+                "supervised fine-tuning needs chats, and this row is a plain text",
+                where=chat.where, next='train with method="cpt" (--method cpt), which learns plain text',
+            )  # fmt: skip
+        return sources, read_rows(self.replay) if self.replay and self.replay_share else [], identity
+
+    def _request(self, sources: Sequence[Source], old: Sequence[Source], identity: str) -> str:
+        """The identity of what is asked: settings, rows, replay and base by content, not by path."""
+        plain = replace(self, base=Path(), replay=None, base_uri="", base_identity="", watch=None)
+        settings = {k: v for k, v in asdict(plain).items() if k not in ("base", "base_uri", "base_identity", "replay", "watch")}
+        return digest(canonical(settings), identity, data_digest(sources), data_digest(old))[:32]
+
+    def _train(self, sources: list[Source], old: list[Source], identity: str, asked: str, out: Path) -> Path:
+        began = time.perf_counter()
+        tokenizer = load_tokenizer(self.base)
+        new, replayed, plan = self._plan(sources, old, tokenizer)
+        bf16 = bf16_helps() if self.precision == "auto" else self.precision == "bf16"
+        steps = Steps(
+            self.learning_rate, self.decay, self.warmup, self.weight_decay, self.micro_batch or self.batch, bf16, self.seed,
+            self.lora if self.adapter == "lora" else None, self.watch,
+        )  # fmt: skip
+        into = fresh(out)
+        curve = learn(self.base, tokenizer, plan, steps, into)
+        record = {
+            "synthgain": version("synthgain"), "base": self.base_uri or str(self.base), "base_identity": identity,
+            "method": self.method, "adapter": self.adapter, "rows": new.rows, "examples": len(new.examples),
+            "truncated": new.truncated, "left_out": new.left_out, "tokens_per_epoch": new.tokens, "tokens_seen": plan.tokens,
+            "epochs": round(plan.epochs, 4), "steps": plan.steps, "seed": self.seed, "learning_rate": self.learning_rate,
+            "batch": self.batch, "length": self.length, "decay": self.decay, "warmup": self.warmup, "weight_decay": self.weight_decay,
+            "precision": "bf16" if bf16 else "fp32", "lora": asdict(self.lora) if self.adapter == "lora" else None,
+            "replay": self._replayed(replayed, plan), "data_digest": data_digest(sources), "request": asked,
+            "seconds": round(time.perf_counter() - began, 3), "curve": curve,
+        }  # fmt: skip
+        return place(into, out, record)
+
+    def _plan(self, sources: list[Source], old: list[Source], tokenizer: Any) -> tuple[Examples, Examples | None, Schedule]:
+        new = chats(sources, tokenizer, self.length) if self.method == "sft" else blocks(sources, tokenizer, self.length)
+        if not new.examples:
+            raise SynthgainError(
+                f"no answer begins within {self.length} tokens in any of {new.rows} rows", next="give a larger length, or shorter prompts"
+            )
+        replayed = self._old(old, tokenizer) if old else None
+        plan = schedule(
+            new.examples, replayed.examples if replayed else (), batch=self.batch, epochs=self.epochs, max_steps=self.max_steps,
+            tokens=self.tokens, share=self.replay_share, mode=self.replay_mode, seed=self.seed,
+        )  # fmt: skip
+        return new, replayed, plan
+
+    def _old(self, old: list[Source], tokenizer: Any) -> Examples:
+        """Replay under "cpt" is blocks; under "sft", chats keep their answers' loss and texts are learnt whole."""
+        if self.method == "cpt":
+            return blocks(old, tokenizer, self.length)
+        said = [r for r in old if r.messages is not None]
+        plain = [r for r in old if r.messages is None]
+        a = chats(said, tokenizer, self.length) if said else Examples((), 0)
+        b = texts(plain, tokenizer, self.length)
+        return Examples(a.examples + b.examples, len(old), a.truncated + b.truncated, a.left_out + b.left_out)
+
+    def _replayed(self, replayed: Examples | None, plan: Schedule) -> dict[str, Any] | None:
+        if replayed is None:
+            return None
+        return {
+            "from": str(self.replay), "rows": replayed.rows, "examples": len(replayed.examples), "truncated": replayed.truncated,
+            "left_out": replayed.left_out, "share": self.replay_share, "mode": self.replay_mode, "substituted": plan.substituted,
+            "added": plan.added, "tokens": plan.replay_tokens,
+        }  # fmt: skip

@@ -1,0 +1,76 @@
+"""A student on disk: an ordinary transformers folder with `student.json`, which is written last.
+
+A folder without `student.json` is no finished student. A new one is trained in a sibling folder and
+put in place by renaming, so that no reader ever meets half a student.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from synthgain.types import SynthgainError
+
+RECORD = "student.json"
+
+
+def read_student(folder: Path) -> dict[str, Any] | None:
+    """What `student.json` says; None where there is no finished student."""
+    file = folder / RECORD
+    if not file.is_file():
+        return None
+    try:
+        held = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise SynthgainError(f"the student's record cannot be read ({error})", where=str(file), next="remove the folder and train again") from error
+    if not isinstance(held, dict):
+        raise SynthgainError("the student's record is no JSON object", where=str(file), next="remove the folder and train again")
+    return held
+
+
+def check_place(out: Path) -> None:
+    """SynthgainError where something stands at `out` that is not ours to replace."""
+    if not out.exists() or (out / RECORD).is_file() or (out.is_dir() and not any(out.iterdir())):
+        return
+    raise SynthgainError("something that is not a student stands here", where=str(out), next="give another folder with -o, or move this one away")
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over the files that decide what a model says: weights, configuration, tokenizer, chat template."""
+    if not (folder / "config.json").is_file():
+        raise SynthgainError(
+            "there is no transformers model here (no config.json)",
+            where=str(folder), next="give the folder of a model, or a URI such as local/smollm2-135m",
+        )  # fmt: skip
+    names = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "chat_template.jinja")
+    weights = sorted(f for f in folder.iterdir() if f.name.endswith((".safetensors", ".bin")))
+    if not weights:
+        raise SynthgainError("the model's folder holds no weights", where=str(folder), next="it needs model.safetensors")
+    sha = hashlib.sha256()
+    for file in [*weights, *(folder / name for name in names if (folder / name).is_file())]:
+        with file.open("rb") as stream:
+            sha.update(f"{file.name}\n{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return sha.hexdigest()
+
+
+def fresh(out: Path) -> Path:
+    """An empty sibling folder to train into; what an interrupted training left there is removed."""
+    new = out.with_name(f".{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    return new
+
+
+def place(new: Path, out: Path, record: dict[str, Any]) -> Path:
+    """Finish the student in `new` with its record and put it at `out`, in place of the one before."""
+    (new / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+    return out

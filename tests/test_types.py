@@ -1,0 +1,58 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthgain.types import Anchor, Message, Prompt, Reading, Row, Sampling, digest, drop, user
+
+TEXT = st.text(max_size=50)
+MESSAGES = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXT}), max_size=4)
+
+
+@given(MESSAGES, st.floats(0, 2), st.integers(1, 4096), st.lists(TEXT, max_size=2), st.integers(0, 9), st.integers(0, 9))
+def test_a_prompt_comes_back_from_its_content(
+    messages: list[Message], temperature: float, most: int, stop: list[str], seed: int, draw: int
+) -> None:
+    sampling = Sampling(temperature=temperature, max_tokens=most, stop=tuple(stop))
+    prompt = Prompt(tuple(messages), sampling=sampling, schema={"type": "object"}, seed=seed, draw=draw)
+    assert Prompt.read(prompt.content) == prompt
+
+
+def test_identity_holds_everything_that_can_change_the_answer_and_nothing_else() -> None:
+    plain = Prompt((user("a"),))
+    same = [Prompt((user("a"),), to="judge"), Prompt(({"content": "a", "role": "user"},))]
+    other = [
+        Prompt((user("b"),)), Prompt((user("a"), user(""))), Prompt((user("a"),), seed=1), Prompt((user("a"),), draw=1),
+        Prompt((user("a"),), schema={}), Prompt((user("a"),), sampling=Sampling(temperature=0.9)), Prompt((user("a"),), sampling=Sampling(stop=("x",))),
+    ]  # fmt: skip
+    ids = {plain.id("m"), plain.id("n"), *(p.id("m") for p in other)}
+    assert {p.id("m") for p in same} == {plain.id("m")}
+    assert len(ids) == len(other) + 2
+
+
+@given(st.lists(TEXT, max_size=4), st.lists(TEXT, max_size=4))
+def test_digest_tells_lists_of_parts_apart(a: list[str], b: list[str]) -> None:
+    assert (digest(*a) == digest(*b)) == (a == b)
+
+
+def test_an_anchor_is_its_text_and_the_fields_that_enter_a_prompt() -> None:
+    plain = Anchor("t", "a#1", {"title": "x", "answer": "4"}, reads=("title",))
+    assert plain.id == Anchor("t", "b#9", {"title": "x", "answer": "5"}, reads=("title",)).id
+    assert plain.id != Anchor("t", "a#1", {"title": "y"}, reads=("title",)).id
+    assert plain.id != Anchor("u", "a#1", {"title": "x"}, reads=("title",)).id
+
+
+def test_a_row_says_what_the_model_wrote_and_why_it_fell() -> None:
+    chat = Row(messages=(user("q"), {"role": "assistant", "content": "a"}), verdicts=(drop("too short", check="length"),))
+    assert (chat.answer, Row(text="t").answer) == ("a", "t")
+    assert chat.fallen is not None and chat.fallen.reason == "too short"
+    assert Row(text="t").fallen is None
+
+
+def test_a_reading_comes_back_from_json() -> None:
+    reading = Reading("x", 0.5, 0.4, 0.6, unit="prob", n=10, kind="lower bound")
+    assert Reading.read(reading.json()) == reading
+    assert reading.json()["class"] == "lower bound"
+
+
+def test_plain_sampling_is_the_untruncated_law_at_temperature_one() -> None:
+    assert Sampling().plain and Sampling(max_tokens=3, stop=("x",)).plain
+    assert not any(s.plain for s in (Sampling(temperature=0.9), Sampling(top_p=0.9), Sampling(top_k=5), Sampling(min_p=0.1), Sampling(presence_penalty=1)))
