@@ -4,7 +4,9 @@ import ast
 from pathlib import Path
 
 SRC = Path(__file__).parent.parent / "src" / "synthgain"
-ROOMS = {p.stem if p.is_file() else p.name for p in SRC.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()} - {"__init__"}
+ROOMS = {
+    p.stem if p.is_file() else p.name for p in SRC.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()
+} - {"__init__"}
 MAY = {
     "types": set(),
     "chain": {"store"},

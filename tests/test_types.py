@@ -4,10 +4,14 @@ from hypothesis import strategies as st
 from synthgain.types import Anchor, Message, Prompt, Reading, Row, Sampling, digest, drop, user
 
 TEXT = st.text(max_size=50)
-MESSAGES = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXT}), max_size=4)
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXT}), max_size=4
+)
 
 
-@given(MESSAGES, st.floats(0, 2), st.integers(1, 4096), st.lists(TEXT, max_size=2), st.integers(0, 9), st.integers(0, 9))
+@given(
+    MESSAGES, st.floats(0, 2), st.integers(1, 4096), st.lists(TEXT, max_size=2), st.integers(0, 9), st.integers(0, 9)
+)
 def test_a_prompt_comes_back_from_its_content(
     messages: list[Message], temperature: float, most: int, stop: list[str], seed: int, draw: int
 ) -> None:
@@ -41,7 +45,9 @@ def test_an_anchor_is_its_text_and_the_fields_that_enter_a_prompt() -> None:
 
 
 def test_a_row_says_what_the_model_wrote_and_why_it_fell() -> None:
-    chat = Row(messages=(user("q"), {"role": "assistant", "content": "a"}), verdicts=(drop("too short", check="length"),))
+    chat = Row(
+        messages=(user("q"), {"role": "assistant", "content": "a"}), verdicts=(drop("too short", check="length"),)
+    )
     assert (chat.answer, Row(text="t").answer) == ("a", "t")
     assert chat.fallen is not None and chat.fallen.reason == "too short"
     assert Row(text="t").fallen is None
@@ -55,4 +61,13 @@ def test_a_reading_comes_back_from_json() -> None:
 
 def test_plain_sampling_is_the_untruncated_law_at_temperature_one() -> None:
     assert Sampling().plain and Sampling(max_tokens=3, stop=("x",)).plain
-    assert not any(s.plain for s in (Sampling(temperature=0.9), Sampling(top_p=0.9), Sampling(top_k=5), Sampling(min_p=0.1), Sampling(presence_penalty=1)))
+    assert not any(
+        s.plain
+        for s in (
+            Sampling(temperature=0.9),
+            Sampling(top_p=0.9),
+            Sampling(top_k=5),
+            Sampling(min_p=0.1),
+            Sampling(presence_penalty=1),
+        )
+    )

@@ -23,12 +23,23 @@ app = typer.Typer(
 
 # ---------------------------------------------------------------------------------------------- options that commands share
 
-Anchors = Annotated[str, typer.Argument(help="A file or folder (.txt .md .jsonl .jsonl.gz .json .csv .parquet), a data set on disk, hf://…, or a run.")]
+Anchors = Annotated[
+    str,
+    typer.Argument(
+        help="A file or folder (.txt .md .jsonl .jsonl.gz .json .csv .parquet), a data set on disk, hf://…, or a run."
+    ),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")]
-Models = Annotated[list[str] | None, typer.Option("-m", "--model", help="[ROLE=]URI, repeatable: local/…, openai/…, hf/…, scripted/…")]
+Models = Annotated[
+    list[str] | None, typer.Option("-m", "--model", help="[ROLE=]URI, repeatable: local/…, openai/…, hf/…, scripted/…")
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="KNOB=VALUE, repeatable (see `synthgain recipes NAME`).")]
-Withs = Annotated[list[str] | None, typer.Option("--with", help="Add a check, repeatable: a name, NAME=VALUE, or a .py file.")]
-Withouts = Annotated[list[str] | None, typer.Option("--without", help="Leave a check out, repeatable (`all` leaves out every one).")]
+Withs = Annotated[
+    list[str] | None, typer.Option("--with", help="Add a check, repeatable: a name, NAME=VALUE, or a .py file.")
+]
+Withouts = Annotated[
+    list[str] | None, typer.Option("--without", help="Leave a check out, repeatable (`all` leaves out every one).")
+]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
 IdField = Annotated[str | None, typer.Option("--id-field", help="The column that names a row.")]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed buys other answers.")]
@@ -36,7 +47,9 @@ Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N gro
 BaseUrl = Annotated[str, typer.Option("--base-url", help="The OpenAI-compatible server (else OPENAI_BASE_URL).")]
 ServedAs = Annotated[str, typer.Option("--served-as", help="A label that stands for the server's URL in identities.")]
 PriceOption = Annotated[str, typer.Option("--price", help="IN,OUT in USD per million tokens.")]
-Concurrency = Annotated[int | None, typer.Option("--concurrency", help="Calls in flight at the start (default: adaptive).")]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", help="Calls in flight at the start (default: adaptive).")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
@@ -110,7 +123,9 @@ def _table(readings: Sequence[Reading], title: str = "") -> None:
 
 
 @app.command()
-def recipes(name: Annotated[str | None, typer.Argument(help="A shipped name or a .py file.")] = None, as_json: Json = False) -> None:
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="A shipped name or a .py file.")] = None, as_json: Json = False
+) -> None:
     """List the recipes; with a name, its knobs and where each number comes from.
 
     Example: synthgain recipes entigraph
@@ -133,16 +148,26 @@ def recipes(name: Annotated[str | None, typer.Argument(help="A shipped name or a
         _print_json({"recipes": described})
         return
     for r in described:
-        print(f"{r['name']} {r['version']}  ({r['stage']})\n  source:  {r['source']}\n  anchors: {r['anchors']}\n  calls:   {r['calls']}")
+        print(
+            f"{r['name']} {r['version']}  ({r['stage']})\n  source:  {r['source']}\n  anchors: {r['anchors']}\n  calls:   {r['calls']}"
+        )
         if name:
             print(f"  roles:   {', '.join(r['roles'])}\n  checks:  {', '.join(r['checks']) or 'none'}\n  knobs:")
             for knob in r["knobs"]:
                 print(f"    {knob['name']} = {knob['default']!r}\n        {knob['source'] or 'ours'}")
-            print("\n".join(["  departures from the source:", *(f"    - {d}" for d in r["departures"])]) if r["departures"] else "  no departures from the source")
+            print(
+                "\n".join(["  departures from the source:", *(f"    - {d}" for d in r["departures"])])
+                if r["departures"]
+                else "  no departures from the source"
+            )
 
 
 @app.command()
-def check(uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…, scripted/…")], base_url: BaseUrl = "", as_json: Json = False) -> None:
+def check(
+    uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…, scripted/…")],
+    base_url: BaseUrl = "",
+    as_json: Json = False,
+) -> None:
     """Ask a model one small thing: is it there, what does it give?
 
     Example: synthgain check local/smollm2-135m
@@ -152,7 +177,14 @@ def check(uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…
     from synthgain import api
 
     info, call = api.check(uri, _reach(base_url, "", "", None))
-    told = {**asdict(info), "answer": call.text, "tokens_in": call.tokens_in, "tokens_out": call.tokens_out, "law": call.law, "seconds": call.seconds}
+    told = {
+        **asdict(info),
+        "answer": call.text,
+        "tokens_in": call.tokens_in,
+        "tokens_out": call.tokens_out,
+        "law": call.law,
+        "seconds": call.seconds,
+    }
     if as_json:
         _print_json(told)
         return
@@ -178,14 +210,28 @@ def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Opt
     folder = out or Path("runs") / f"preview-{Path(recipe).stem}"
     seen = _watched(
         lambda watch: api.preview(
-            recipe, anchors, out=folder, limit=limit or 3, model=_models(model), knobs=_knobs(set_), with_=with_ or (), without=without or (),
-            text_field=text_field, id_field=id_field, seed=seed, reach=_reach(base_url, served_as, price, concurrency), watch=watch, command=_command(),
+            recipe,
+            anchors,
+            out=folder,
+            limit=limit or 3,
+            model=_models(model),
+            knobs=_knobs(set_),
+            with_=with_ or (),
+            without=without or (),
+            text_field=text_field,
+            id_field=id_field,
+            seed=seed,
+            reach=_reach(base_url, served_as, price, concurrency),
+            watch=watch,
+            command=_command(),
         )  # fmt: skip
     )
     ids = [id for shard in seen.run.shards(["id"]) for id in shard.column("id").to_pylist()]
     shown = [api.trace(seen.run, id) for id in ids[:6]]
     if as_json:
-        _print_json({"groups": seen.groups, "groups_total": seen.groups_total, "estimate": dict(seen.estimate), "rows": shown})
+        _print_json(
+            {"groups": seen.groups, "groups_total": seen.groups_total, "estimate": dict(seen.estimate), "rows": shown}
+        )
         return
     for life in shown:
         _print_life(life)
@@ -210,7 +256,9 @@ def _print_life(life: dict[str, Any]) -> None:
     for call in life["calls"]:
         for message in call["prompt"]["messages"]:
             print(f"--- to {call['model']}, {message['role']}\n{plain(message['content'])}")
-        print(f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{plain(call['text'])}")
+        print(
+            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{plain(call['text'])}"
+        )
     print("--- row\n" + plain(row["text"] or "\n".join(f"{m['role']}: {m['content']}" for m in row["messages"] or [])))
 
 
@@ -234,14 +282,32 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
 
     if engine != "local":
         raise SynthgainError(f"there is no engine {engine!r} yet", next="leave --engine out: this process drafts")
-    asked: dict[str, Any] = dict(model=_models(model), knobs=_knobs(set_), with_=with_ or (), without=without or (), text_field=text_field, id_field=id_field)
+    asked: dict[str, Any] = dict(
+        model=_models(model),
+        knobs=_knobs(set_),
+        with_=with_ or (),
+        without=without or (),
+        text_field=text_field,
+        id_field=id_field,
+    )
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
     run = _watched(
         lambda watch: api.generate(
-            recipe, anchors, out=out, accept=accept, max_candidates=max_candidates, limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens,
-            reach=_reach(base_url, served_as, price, concurrency), watch=watch, command=_command(), **asked,
+            recipe,
+            anchors,
+            out=out,
+            accept=accept,
+            max_candidates=max_candidates,
+            limit=limit,
+            seed=seed,
+            max_cost=max_cost,
+            max_tokens=max_tokens,
+            reach=_reach(base_url, served_as, price, concurrency),
+            watch=watch,
+            command=_command(),
+            **asked,
         )  # fmt: skip
     )
     _close(run.record, run.path, as_json)
@@ -253,7 +319,9 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
     plan = planned(recipe, anchors, **asked)
     groups = sum(1 for _ in plan.recipe.pick(plan.anchors))
     print(f"{len(plan.anchors):,} anchors in {groups:,} groups; {plan.recipe.name} costs {plan.recipe.calls}.")
-    print(f"roles: {', '.join(f'{role}={model}' for role, model in plan.models.items())}; checks: {', '.join(c.name for c in plan.checks) or 'none'}")
+    print(
+        f"roles: {', '.join(f'{role}={model}' for role, model in plan.models.items())}; checks: {', '.join(c.name for c in plan.checks) or 'none'}"
+    )
     for anchor, prompt in first_prompts(plan, min(limit or 3, 3)):
         print("=" * 100 + f"\nfirst prompt of {anchor.source}")
         for message in prompt.messages:
@@ -267,8 +335,14 @@ def _close(record: dict[str, Any], path: Path, as_json: bool) -> None:
         return
     c, fell = record["counts"], ", ".join(f"{n:,} {name}" for name, n in record["dropped_by"].items())
     cost = "no price known" if record["cost_usd"] is None else f"${record['cost_usd']:.4f}"
-    print(f"{c['kept']:,} rows kept of {c['rows']:,}" + (f" (dropped: {fell})" if fell else "") + (f"; {c['broken']:,} broken" if c["broken"] else ""))
-    print(f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s")
+    print(
+        f"{c['kept']:,} rows kept of {c['rows']:,}"
+        + (f" (dropped: {fell})" if fell else "")
+        + (f"; {c['broken']:,} broken" if c["broken"] else "")
+    )
+    print(
+        f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s"
+    )
     print(f"data: {path / 'data'}")
 
 
@@ -281,7 +355,11 @@ def curate(run: Path, with_: Withs = None, without: Withouts = None, set_: Sets 
     """
     from synthgain import api
 
-    done = _watched(lambda watch: api.curate(run, with_=with_ or (), without=without or (), knobs=_knobs(set_), accept=accept, watch=watch))
+    done = _watched(
+        lambda watch: api.curate(
+            run, with_=with_ or (), without=without or (), knobs=_knobs(set_), accept=accept, watch=watch
+        )
+    )
     _close(done.record, done.path, as_json)
 
 
@@ -320,7 +398,9 @@ def trace(run: Path, row: str, as_json: Json = False) -> None:
 
 
 @app.command()
-def report(run: Path, out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: RUN/report.html.")] = None) -> None:
+def report(
+    run: Path, out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: RUN/report.html.")] = None
+) -> None:
     """Write a self-contained page with pictures.
 
     Example: synthgain report runs/demo
@@ -362,5 +442,7 @@ def _exit_for(error: Exception) -> None:
     if isinstance(error, click.Abort):
         raise SystemExit(130) from None
     traceback.print_exception(error)
-    _say("synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”.")
+    _say(
+        "synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”."
+    )
     raise SystemExit(1) from None

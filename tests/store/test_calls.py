@@ -136,6 +136,9 @@ async def test_two_models_with_one_name_are_two(tmp_path: Path) -> None:
     memory = CallMemory(tmp_path)
     for identity in ("weights one", "weights two"):
         await memory.put(Call(prompt.id(identity), prompt, identity, "local/x"), identity)
-    assert [memory.find(prompt.id(i), prompt).text for i in ("weights one", "weights two")] == ["weights one", "weights two"]  # type: ignore[union-attr]
+    assert [memory.find(prompt.id(i), prompt).text for i in ("weights one", "weights two")] == [
+        "weights one",
+        "weights two",
+    ]  # type: ignore[union-attr]
     assert {c.id for c in memory} == {prompt.id("weights one"), prompt.id("weights two")}
     memory.close()

@@ -4,4 +4,17 @@ from synthgain.api.making import Preview, check, curate, generate, preview
 from synthgain.api.measuring import measure, report, trace
 from synthgain.api.teaching import demo, evaluate, loop, train
 
-__all__ = ["Preview", "check", "curate", "demo", "evaluate", "generate", "loop", "measure", "preview", "report", "trace", "train"]
+__all__ = [
+    "Preview",
+    "check",
+    "curate",
+    "demo",
+    "evaluate",
+    "generate",
+    "loop",
+    "measure",
+    "preview",
+    "report",
+    "trace",
+    "train",
+]

@@ -191,7 +191,9 @@ def _disk(where: Path) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _carried_out(plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, watch: Watch | None, command: str, buy: bool = True) -> Run:
+def _carried_out(
+    plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, watch: Watch | None, command: str, buy: bool = True
+) -> Run:
     run = Run(out)
     with _disk(out), writing(out):
         began = time.time()
@@ -206,7 +208,10 @@ def _carried_out(plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, 
             memory = run.memory()
             try:
                 outcome = await run_round(request, run, memory, watch or (lambda _: None), buyers.append)
-                licences = {m.uri: (await m.info()).licence if not m.uri.startswith("openai/") else None for m in models.values()}
+                licences = {
+                    m.uri: (await m.info()).licence if not m.uri.startswith("openai/") else None
+                    for m in models.values()
+                }
                 return outcome, licences
             finally:
                 memory.close()
@@ -229,7 +234,12 @@ def _carried_out(plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, 
         run.write_record(record)
     if outcome.code:
         resume = command or "the same call again"
-        raise SynthgainError(f"stopped: {outcome.why}", where=str(out), code=outcome.code, next=f"everything bought is kept; to go on: {resume}")
+        raise SynthgainError(
+            f"stopped: {outcome.why}",
+            where=str(out),
+            code=outcome.code,
+            next=f"everything bought is kept; to go on: {resume}",
+        )
     return run
 
 
@@ -242,7 +252,9 @@ def _record(request: Request, plan: Plan, command: str) -> dict[str, Any]:
         "synthgain": version("synthgain"),
         "status": "running",
         "recipe": {
-            "name": request.recipe.name, "version": request.recipe.version, "source": request.recipe.source,
+            "name": request.recipe.name,
+            "version": request.recipe.version,
+            "source": request.recipe.source,
             "knobs": {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in knobs.items()},
             "checks": [repr(c) for c in request.checks],
         },  # fmt: skip
@@ -262,9 +274,15 @@ def _came_of(outcome: Outcome, run: Run, seconds: float) -> dict[str, Any]:
         "status": "stopped" if outcome.code else "complete",
         **({"why": outcome.why} if outcome.why else {}),
         "counts": {
-            "anchors": sum(1 for _ in run.anchor_ids()), "groups": t.groups_total, "groups_done": t.groups_done,
-            "calls_bought": t.calls_bought, "calls_reused": t.calls_reused,
-            "rows": t.rows, "kept": t.kept, "dropped": t.rows - t.kept, "broken": t.broken,
+            "anchors": sum(1 for _ in run.anchor_ids()),
+            "groups": t.groups_total,
+            "groups_done": t.groups_done,
+            "calls_bought": t.calls_bought,
+            "calls_reused": t.calls_reused,
+            "rows": t.rows,
+            "kept": t.kept,
+            "dropped": t.rows - t.kept,
+            "broken": t.broken,
         },  # fmt: skip
         "dropped_by": dict(sorted(t.dropped_by.items())),
         "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
@@ -289,10 +307,18 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
     """Judge a run again with other checks, buying nothing: drafts are replayed over the calls already paid for."""
     here = run if isinstance(run, Run) else Run.at(run)
     record = here.record
-    recipe = turned(recipes_room.load(str(record["recipe"].get("file") or record["recipe"]["name"])), {**_recorded_knobs(record), **(knobs or {})})
+    recipe = turned(
+        recipes_room.load(str(record["recipe"].get("file") or record["recipe"]["name"])),
+        {**_recorded_knobs(record), **(knobs or {})},
+    )
     models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
     plan = Plan(recipe, here.anchors(recipe.reads), _checks(recipe, with_, without), models)
-    asked = {"seed": record["seed"], "round": record.get("round", 0), "limit": record["asked"].get("limit"), "accept": accept or record["asked"].get("accept")}
+    asked = {
+        "seed": record["seed"],
+        "round": record.get("round", 0),
+        "limit": record["asked"].get("limit"),
+        "accept": accept or record["asked"].get("accept"),
+    }
     return _carried_out(plan, here.path, asked, Reach(), watch, command or record.get("command", ""), buy=False)
 
 
@@ -335,7 +361,9 @@ def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
             call = await model(Prompt((user("Say hello."),), sampling=replace(Prompt(()).sampling, max_tokens=8)))
             return await model.info(), call
         except CallFailed as error:
-            raise SynthgainError(str(error), where=uri, code=4, next="check the model's name and the server's log") from error
+            raise SynthgainError(
+                str(error), where=uri, code=4, next="check the model's name and the server's log"
+            ) from error
         finally:
             await model.aclose()
 
@@ -352,7 +380,9 @@ class Preview:
     estimate: Mapping[str, float | None]
 
 
-def preview(recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, out: str | Path, limit: int = 3, **options: Any) -> Preview:
+def preview(
+    recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, out: str | Path, limit: int = 3, **options: Any
+) -> Preview:
     """Real prompts, answers and verdicts for the first groups, and an estimate for all.
 
     The calls are kept in `out`: previewing again buys nothing, and `generate` into the same folder uses them.

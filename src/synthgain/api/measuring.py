@@ -22,7 +22,9 @@ def measure(run: str | Path | Run, *, seed: int = 0) -> list[Reading]:
     counts = here.record.get("counts")
     if counts is None:
         raise SynthgainError(
-            f"this run is {here.record.get('status', 'not begun')}", where=str(here.path), next="finish it first: run its command again"
+            f"this run is {here.record.get('status', 'not begun')}",
+            where=str(here.path),
+            next="finish it first: run its command again",
         )
     anchors = {a.id: a.text for a in here.anchors()}
     sample = _sample(here, anchors, counts["kept"])
@@ -77,8 +79,25 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
 
 
 def _told(call: Call) -> dict[str, Any]:
-    names = ("id", "model", "text", "finish", "tokens_in", "tokens_out", "tokens_cached", "logprob", "law", "cost", "seconds")
-    prompt = {"messages": list(call.prompt.messages), "sampling": str(call.prompt.sampling), "draw": call.prompt.draw, "seed": call.prompt.seed}
+    names = (
+        "id",
+        "model",
+        "text",
+        "finish",
+        "tokens_in",
+        "tokens_out",
+        "tokens_cached",
+        "logprob",
+        "law",
+        "cost",
+        "seconds",
+    )
+    prompt = {
+        "messages": list(call.prompt.messages),
+        "sampling": str(call.prompt.sampling),
+        "draw": call.prompt.draw,
+        "seed": call.prompt.seed,
+    }
     return {**{name: getattr(call, name) for name in names}, "prompt": prompt}
 
 
@@ -88,5 +107,7 @@ def report(run: str | Path | Run, *, out: str | Path | None = None) -> Path:
 
     folder = run.path if isinstance(run, Run) else Path(run)
     if not (folder / "run.json").is_file() and not (folder / "loop.json").is_file():
-        raise SynthgainError("this is neither a run nor a folder of rounds", where=str(folder), next="give the folder that -o named")
+        raise SynthgainError(
+            "this is neither a run nor a folder of rounds", where=str(folder), next="give the folder that -o named"
+        )
     return write(folder, None if out is None else Path(out))

@@ -69,7 +69,9 @@ def wilson(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def ratio_interval(numerator: np.ndarray, denominator: np.ndarray, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+def ratio_interval(
+    numerator: np.ndarray, denominator: np.ndarray, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
     """Percentile bootstrap of Σ numerator / Σ denominator over independent units."""
     random = np.random.default_rng(seed)
     n = len(numerator)
@@ -98,7 +100,17 @@ def kept_share(kept: int, rows: int) -> Reading:
     if not rows:
         return nothing("kept_share", "there are no rows", unit="prob")
     low, high = wilson(kept, rows)
-    return Reading("kept_share", kept / rows, low, high, unit="prob", n=rows, estimator="Wilson", kind="exact", note="kept over all candidates")
+    return Reading(
+        "kept_share",
+        kept / rows,
+        low,
+        high,
+        unit="prob",
+        n=rows,
+        estimator="Wilson",
+        kind="exact",
+        note="kept over all candidates",
+    )
 
 
 def tokens_out(sample: Sample, sampled: str) -> Reading:
@@ -108,7 +120,16 @@ def tokens_out(sample: Sample, sampled: str) -> Reading:
         return nothing("tokens_out", "no token counts", unit="tokens/row")
     sums, ones = _by_prompt(sample.prompts, counts, np.ones(len(counts)))  # type: ignore[arg-type]
     low, high = ratio_interval(sums, ones)
-    return Reading("tokens_out", float(counts.mean()), low, high, unit="tokens/row", n=len(sums), estimator="mean, bootstrap over prompts", note=sampled)
+    return Reading(
+        "tokens_out",
+        float(counts.mean()),
+        low,
+        high,
+        unit="tokens/row",
+        n=len(sums),
+        estimator="mean, bootstrap over prompts",
+        note=sampled,
+    )
 
 
 def delta_i(sample: Sample, sampled: str) -> Reading:
@@ -146,8 +167,20 @@ def distinct(texts: Sequence[str], n: int, seed: int, whose: str) -> Reading:
     if not grams:
         return nothing(name, f"no {whose} with {n} words", unit="prob")
     grams = grams[:TOKENS]
-    fixed = f"{len(grams):,} {n}-grams" if len(grams) == TOKENS else f"only {len(grams):,} {n}-grams: compare at equal size only"
-    return Reading(name, len(set(grams)) / len(grams), unit="prob", n=used, estimator=f"distinct word {n}-grams", kind="exact", note=fixed)
+    fixed = (
+        f"{len(grams):,} {n}-grams"
+        if len(grams) == TOKENS
+        else f"only {len(grams):,} {n}-grams: compare at equal size only"
+    )
+    return Reading(
+        name,
+        len(set(grams)) / len(grams),
+        unit="prob",
+        n=used,
+        estimator=f"distinct word {n}-grams",
+        kind="exact",
+        note=fixed,
+    )
 
 
 def copy_rate(sample: Sample, sampled: str) -> Reading:
@@ -161,7 +194,17 @@ def copy_rate(sample: Sample, sampled: str) -> Reading:
         return nothing("copy_rate", f"no row has {GRAM} words", unit="prob")
     k, n = _by_prompt(sample.prompts, copied, total)
     low, high = ratio_interval(k, n)
-    return Reading("copy_rate", sum(copied) / sum(total), low, high, unit="prob", n=len(k), estimator=f"shared word {GRAM}-grams, bootstrap over prompts", kind="exact", note=sampled)
+    return Reading(
+        "copy_rate",
+        sum(copied) / sum(total),
+        low,
+        high,
+        unit="prob",
+        n=len(k),
+        estimator=f"shared word {GRAM}-grams, bootstrap over prompts",
+        kind="exact",
+        note=sampled,
+    )
 
 
 def _grams(text: str) -> list[tuple[str, ...]]:
@@ -190,7 +233,16 @@ def dup_rate(texts: Sequence[str], whose: str, sampled: str) -> Reading:
             sketches[i] = sketch
             lsh.insert(i, sketch)
     low, high = wilson(again, len(texts))
-    return Reading(name, again / len(texts), low, high, unit="prob", n=len(texts), estimator=f"MinHash, Jaccard ≥ {NEAR}; Wilson", note=sampled)
+    return Reading(
+        name,
+        again / len(texts),
+        low,
+        high,
+        unit="prob",
+        n=len(texts),
+        estimator=f"MinHash, Jaccard ≥ {NEAR}; Wilson",
+        note=sampled,
+    )
 
 
 def sample_positions(total: int, most: int) -> Mapping[int, None] | range:

@@ -27,7 +27,9 @@ def open_model(uri: str, reach: Reach | None = None) -> Model:
     reach = reach or Reach()
     kind, slash, name = uri.partition("/")
     if not slash or not name:
-        raise SynthgainError(f"{uri!r} names no model", next="write local/smollm2-135m, openai/NAME, hf/PATH or scripted/echo")
+        raise SynthgainError(
+            f"{uri!r} names no model", next="write local/smollm2-135m, openai/NAME, hf/PATH or scripted/echo"
+        )
     if kind == "scripted":
         return open_scripted(name)
     if kind == "local":

@@ -24,13 +24,19 @@ from synthgain.types import Call, CallFailed, ModelInfo, Prompt, SynthgainError,
 
 Reply = Callable[[Prompt], str | Call | Awaitable[str]]
 
-VOCABULARY = tuple(a + b for a in ("ka", "lo", "mi", "nu", "pe", "ro", "sa", "te") for b in ("ben", "dor", "fin", "gal", "hem", "jin", "kor", "lun"))
+VOCABULARY = tuple(
+    a + b
+    for a in ("ka", "lo", "mi", "nu", "pe", "ro", "sa", "te")
+    for b in ("ben", "dor", "fin", "gal", "hem", "jin", "kor", "lun")
+)
 
 
 class Scripted:
     """Answers with `reply(prompt)`: a text, an exception to raise, or an awaitable text."""
 
-    def __init__(self, reply: Reply, *, name: str = "python", width: int = 64, latency: float = 0.0, identity: str = "") -> None:
+    def __init__(
+        self, reply: Reply, *, name: str = "python", width: int = 64, latency: float = 0.0, identity: str = ""
+    ) -> None:
         self.reply, self.latency = reply, latency
         self._name, self._width = name, width
         self._identity = identity or f"scripted/{name}"
@@ -68,7 +74,9 @@ class Scripted:
         )  # fmt: skip
 
     async def info(self) -> ModelInfo:
-        return ModelInfo(self.uri, licence="Apache-2.0", logprobs=self._name.startswith("words"), seeds=True, schema=False)
+        return ModelInfo(
+            self.uri, licence="Apache-2.0", logprobs=self._name.startswith("words"), seeds=True, schema=False
+        )
 
     async def aclose(self) -> None:
         return None
@@ -93,7 +101,11 @@ def lines(path: Path) -> Reply:
     try:
         script = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        raise SynthgainError(f"the script cannot be read ({error})", where=str(path), next='write lines like {"match": "…", "answer": "…"}') from error
+        raise SynthgainError(
+            f"the script cannot be read ({error})",
+            where=str(path),
+            next='write lines like {"match": "…", "answer": "…"}',
+        ) from error
 
     def reply(prompt: Prompt) -> str:
         whole = "\n".join(m["content"] for m in prompt.messages)
@@ -118,5 +130,11 @@ def open_scripted(name: str) -> Scripted:
     path = Path(what)
     if path.suffix == ".jsonl":
         reply = lines(path)
-        return Scripted(reply, name=name, latency=latency, width=width, identity=f"scripted/{digest(path.read_text('utf-8'))}")
-    raise SynthgainError(f"there is no script {what!r}", where=f"scripted/{name}", next="use scripted/echo, scripted/words?n=40 or scripted/PATH.jsonl")
+        return Scripted(
+            reply, name=name, latency=latency, width=width, identity=f"scripted/{digest(path.read_text('utf-8'))}"
+        )
+    raise SynthgainError(
+        f"there is no script {what!r}",
+        where=f"scripted/{name}",
+        next="use scripted/echo, scripted/words?n=40 or scripted/PATH.jsonl",
+    )

@@ -51,7 +51,7 @@ class Fit:
         for step in range(self.lloyd_steps):
             member = nearest(points, centres)
             settled = (member == before).all(axis=(1, 2)) if step else np.zeros(len(worlds), dtype=bool)
-            moved = middle(points, member, centres)
+            moved = cluster_means(points, member, centres)
             shift = ((moved - centres) ** 2).sum(axis=(1, 2))
             done = settled | (shift <= still[worlds]) | (step == self.lloyd_steps - 1)
             if done.any():
@@ -145,7 +145,7 @@ def nearest(points: Array, centres: Array) -> np.ndarray[tuple[int, ...], np.dty
     return np.asarray(gap == gap.min(axis=1, keepdims=True))
 
 
-def middle(points: Array, member: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], centres: Array) -> Array:
+def cluster_means(points: Array, member: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], centres: Array) -> Array:
     """The clusters' means; an empty cluster moves to the point that is farthest from its own centre."""
     soft = member.astype(np.float64)
     size = soft.sum(axis=2)

@@ -101,7 +101,9 @@ class CallMemory:
     def _connect(self) -> sqlite3.Connection:
         try:
             if self.file is None:
-                db = sqlite3.connect("file:synthgain?mode=memory", uri=True, check_same_thread=False, isolation_level=None)
+                db = sqlite3.connect(
+                    "file:synthgain?mode=memory", uri=True, check_same_thread=False, isolation_level=None
+                )
                 db.executescript(SCHEMA)
                 return db
             if self.readonly:
@@ -190,7 +192,9 @@ class CallMemory:
             return content
         for turn in said:
             if len(turn) == 3:
-                turn[1:] = self._reader.execute("SELECT body FROM texts WHERE key = ?", (bytes.fromhex(turn[2]),)).fetchone()
+                turn[1:] = self._reader.execute(
+                    "SELECT body FROM texts WHERE key = ?", (bytes.fromhex(turn[2]),)
+                ).fetchone()
         return json.dumps([said, *rest], ensure_ascii=False, separators=(",", ":"))
 
     # ------------------------------------------------------------------------------------------ durability
@@ -254,7 +258,9 @@ class CallMemory:
         model = self._models.get((call.model, identity))
         if model is None:
             db.execute("INSERT OR IGNORE INTO models (uri, identity) VALUES (?, ?)", (call.model, identity))
-            model = db.execute("SELECT n FROM models WHERE uri = ? AND identity = ?", (call.model, identity)).fetchone()[0]
+            model = db.execute(
+                "SELECT n FROM models WHERE uri = ? AND identity = ?", (call.model, identity)
+            ).fetchone()[0]
             self._models[call.model, identity] = model
         return (
             _key(call.id), model, self._shortened(db, call.prompt), _unsurrogate(call.text), call.finish, call.tokens_in,

@@ -48,7 +48,9 @@ def table(rows: Sequence[Row]) -> pa.Table:
         "recipe": [row.recipe for row in rows],
         "round": [row.round for row in rows],
         "messages": [
-            None if row.messages is None else [{"role": m["role"], "content": _clean(m["content"])} for m in row.messages]
+            None
+            if row.messages is None
+            else [{"role": m["role"], "content": _clean(m["content"])} for m in row.messages]
             for row in rows
         ],
         "text": [_clean(row.text) for row in rows],
@@ -67,7 +69,8 @@ def verdicts_json(verdicts: Sequence[Verdict]) -> str:
     """Verdicts that say more than "keep", as JSON."""
     said = [v for v in verdicts if not v.keeps or v.score is not None]
     return json.dumps(
-        [{"check": v.check, "outcome": v.outcome, "reason": v.reason, "score": v.score} for v in said], ensure_ascii=False
+        [{"check": v.check, "outcome": v.outcome, "reason": v.reason, "score": v.score} for v in said],
+        ensure_ascii=False,
     )
 
 
@@ -172,7 +175,13 @@ class Staged:
 
     def _field_types(self) -> dict[str, pa.DataType | None]:
         reserved = {"id", "messages", "text"}
-        plain = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "strs": pa.list_(pa.string())}
+        plain = {
+            "str": pa.string(),
+            "int": pa.int64(),
+            "float": pa.float64(),
+            "bool": pa.bool_(),
+            "strs": pa.list_(pa.string()),
+        }
         found: dict[str, pa.DataType | None] = {}
         for name, kinds in sorted(self.kinds.items()):
             kinds = kinds - {"null"}
@@ -207,11 +216,15 @@ def _judged(shard: pa.Table, fallen: Mapping[int, Verdict]) -> pa.Table:
     """The shard with set checks' verdicts entered."""
     if not fallen:
         return shard
-    columns = {name: shard.column(name).to_pylist() for name in ("kept", "outcome", "check", "reason", "score", "verdicts")}
+    columns = {
+        name: shard.column(name).to_pylist() for name in ("kept", "outcome", "check", "reason", "score", "verdicts")
+    }
     for i, v in fallen.items():
         columns["kept"][i], columns["outcome"][i] = False, "drop"
         columns["check"][i], columns["reason"][i], columns["score"][i] = v.check, v.reason, v.score
-        columns["verdicts"][i] = json.dumps(json.loads(columns["verdicts"][i]) + json.loads(verdicts_json([v])), ensure_ascii=False)
+        columns["verdicts"][i] = json.dumps(
+            json.loads(columns["verdicts"][i]) + json.loads(verdicts_json([v])), ensure_ascii=False
+        )
     for name, values in columns.items():
         at = shard.schema.get_field_index(name)
         shard = shard.set_column(at, ROWS.field(name), pa.array(values, ROWS.field(name).type))

@@ -187,7 +187,9 @@ class Run:
     # ------------------------------------------------------------------------------------------ readings
 
     def write_readings(self, readings: Sequence[Reading]) -> None:
-        atomic_write(self.path / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n")
+        atomic_write(
+            self.path / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n"
+        )
 
     def readings(self) -> list[Reading]:
         file = self.path / "readings.json"

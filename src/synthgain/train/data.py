@@ -68,10 +68,16 @@ class Examples:
 def read_rows(path: Path) -> list[Source]:
     """Rows of a file, of a folder of files, or of a run (its `data`). SynthgainError: nothing there, or not readable."""
     if not path.exists():
-        raise SynthgainError("there is no such file or folder", where=str(path), next="give a run, a .parquet or a .jsonl file")
+        raise SynthgainError(
+            "there is no such file or folder", where=str(path), next="give a run, a .parquet or a .jsonl file"
+        )
     rows = [row for file in _files(path) for row in _read(file)]
     if not rows:
-        raise SynthgainError("there are no rows to train on", where=str(path), next="look at `synthgain report RUN`: did the checks drop every row?")
+        raise SynthgainError(
+            "there are no rows to train on",
+            where=str(path),
+            next="look at `synthgain report RUN`: did the checks drop every row?",
+        )
     return rows
 
 
@@ -100,7 +106,9 @@ def _read(file: Path) -> Iterator[Source]:
         return _list(file)
     if file.suffix in (".txt", ".md"):
         return _plain(file)
-    raise SynthgainError("rows cannot be read from this kind of file", where=str(file), next=f"give one of {', '.join(SUFFIXES)}")
+    raise SynthgainError(
+        "rows cannot be read from this kind of file", where=str(file), next=f"give one of {', '.join(SUFFIXES)}"
+    )
 
 
 def _parquet(file: Path) -> Iterator[Source]:
@@ -114,7 +122,11 @@ def _parquet(file: Path) -> Iterator[Source]:
     with parquet:
         columns = [name for name in ("messages", "text") if name in parquet.schema_arrow.names]
         if not columns:
-            raise SynthgainError("there is neither a column `messages` nor `text`", where=str(file), next="rename the column that holds them")
+            raise SynthgainError(
+                "there is neither a column `messages` nor `text`",
+                where=str(file),
+                next="rename the column that holds them",
+            )
         n = 0
         for batch in parquet.iter_batches(columns=columns):
             for record in batch.to_pylist():
@@ -142,7 +154,9 @@ def _plain(file: Path) -> Iterator[Source]:
     try:
         text = file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SynthgainError(f"this is not UTF-8 text ({error})", where=str(file), next="convert it to UTF-8") from error
+        raise SynthgainError(
+            f"this is not UTF-8 text ({error})", where=str(file), next="convert it to UTF-8"
+        ) from error
     if text.strip():
         yield Source(str(file), text=text)
 
@@ -161,11 +175,15 @@ def _source(record: Any, where: str) -> Source:
             isinstance(m, dict) and m.get("role") in ROLES and isinstance(m.get("content"), str) for m in messages
         )  # fmt: skip
         if not well:
-            raise SynthgainError("`messages` is no list of {role, content}", where=where, next=f"roles are {', '.join(ROLES)}")
+            raise SynthgainError(
+                "`messages` is no list of {role, content}", where=where, next=f"roles are {', '.join(ROLES)}"
+            )
         return Source(where, messages=tuple({"role": m["role"], "content": m["content"]} for m in messages))
     if isinstance(text, str) and text.strip():
         return Source(where, text=text)
-    raise SynthgainError("the row has neither `messages` nor a `text` with something in it", where=where, next="mend or remove it")
+    raise SynthgainError(
+        "the row has neither `messages` nor a `text` with something in it", where=where, next="mend or remove it"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- supervised
@@ -199,7 +217,11 @@ def _chat(row: Source, tokenizer: Any) -> list[Example]:
         )  # fmt: skip
     answers = [i for i, m in enumerate(row.messages) if m["role"] == "assistant" and i > 0]
     if not answers:
-        raise SynthgainError("no assistant turn follows a turn of somebody else: nothing to learn", where=row.where, next="remove the row")
+        raise SynthgainError(
+            "no assistant turn follows a turn of somebody else: nothing to learn",
+            where=row.where,
+            next="remove the row",
+        )
     pieces: list[tuple[str, str]] = []  # (given, said)
     before = ""
     for i in answers:
@@ -237,7 +259,9 @@ def _render(tokenizer: Any, messages: Sequence[Message], ask: bool) -> str:
     try:
         return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=ask))
     except Exception as error:  # templates raise their own kinds for orders of roles that they do not know
-        raise SynthgainError(f"the chat template refuses this chat ({error})", where=str(tokenizer.name_or_path)) from error
+        raise SynthgainError(
+            f"the chat template refuses this chat ({error})", where=str(tokenizer.name_or_path)
+        ) from error
 
 
 def _trimmed(said: str, end: str | None) -> str:
@@ -253,7 +277,11 @@ def blocks(rows: Sequence[Source], tokenizer: Any, length: int) -> Examples:
     """Blocks of `length` tokens of the rows joined with the end-of-sequence token; the last block may be shorter."""
     end = tokenizer.eos_token_id
     if end is None:
-        raise SynthgainError("the base model's tokenizer has no end-of-sequence token", where=str(tokenizer.name_or_path), next="take another base")
+        raise SynthgainError(
+            "the base model's tokenizer has no end-of-sequence token",
+            where=str(tokenizer.name_or_path),
+            next="take another base",
+        )
     stream: list[int] = []
     for row in rows:
         ids = _text(row, tokenizer)

@@ -6,9 +6,10 @@ request again returns the finished student; another request replaces it.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from synthgain.train.data import Examples, Source, blocks, chats, data_digest, read_rows, texts
 from synthgain.train.learn import Lora, Steps, Watch, bf16_helps, learn, libraries, load_tokenizer, quiet
 from synthgain.train.replay import Schedule, schedule
-from synthgain.train.student import check_place, fresh, place, read_student, weights_digest
+from synthgain.train.student import check_model, check_place, fresh, place, read_student, weights_digest
 from synthgain.types import SynthgainError, canonical, digest
 
 
@@ -51,7 +52,7 @@ class FineTune:
     decay: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: float = 0.05
     weight_decay: float = 0.01
-    lora: Lora = Lora()
+    lora: Lora = field(default=Lora())
     replay: Path | None = None
     replay_share: float = 0.1
     replay_mode: Literal["substitute", "add"] = "substitute"
@@ -64,15 +65,27 @@ class FineTune:
         for wrong, what in (
             (self.method not in ("sft", "cpt"), f"method is {self.method!r}; it is sft or cpt"),
             (self.adapter not in ("full", "lora"), f"adapter is {self.adapter!r}; it is full or lora"),
-            (self.decay not in ("cosine", "linear", "constant"), f"decay is {self.decay!r}; it is cosine, linear or constant"),
-            (self.precision not in ("auto", "fp32", "bf16"), f"precision is {self.precision!r}; it is auto, fp32 or bf16"),
-            (self.replay_mode not in ("substitute", "add"), f"replay_mode is {self.replay_mode!r}; it is substitute or add"),
+            (
+                self.decay not in ("cosine", "linear", "constant"),
+                f"decay is {self.decay!r}; it is cosine, linear or constant",
+            ),
+            (
+                self.precision not in ("auto", "fp32", "bf16"),
+                f"precision is {self.precision!r}; it is auto, fp32 or bf16",
+            ),
+            (
+                self.replay_mode not in ("substitute", "add"),
+                f"replay_mode is {self.replay_mode!r}; it is substitute or add",
+            ),
             (not self.epochs > 0, "epochs must be above 0"),
             (self.max_steps is not None and self.max_steps < 1, "max_steps must be at least 1"),
             (self.tokens is not None and self.tokens < 1, "tokens must be at least 1"),
             (not self.learning_rate > 0, "learning_rate must be above 0"),
             (self.batch < 1, "batch must be at least 1"),
-            (self.micro_batch < 0 or (self.micro_batch > 0 and self.batch % self.micro_batch > 0), "micro_batch must divide batch"),
+            (
+                self.micro_batch < 0 or (self.micro_batch > 0 and self.batch % self.micro_batch > 0),
+                "micro_batch must divide batch",
+            ),
             (self.length < 2, "length must be at least 2 tokens"),
             (not 0 <= self.warmup < 1, "warmup is a share of the steps, 0 to below 1"),
             (not 0 <= self.replay_share < 1, "replay_share is a probability, 0 to below 1"),
@@ -94,9 +107,8 @@ class FineTune:
     def _read(self, rows: Path, out: Path) -> tuple[list[Source], list[Source], str]:
         """Everything that can be wrong is looked at before anything is loaded."""
         check_place(out)
+        check_model(self.base)
         identity = self.base_identity or weights_digest(self.base)
-        if not (self.base / "config.json").is_file():
-            raise SynthgainError("the base model's folder is not there", where=str(self.base))
         sources = read_rows(rows)
         chat = next((r for r in sources if r.text is not None), None)
         if self.method == "sft" and chat is not None:
@@ -108,8 +120,10 @@ class FineTune:
 
     def _request(self, sources: Sequence[Source], old: Sequence[Source], identity: str) -> str:
         """The identity of what is asked: settings, rows, replay and base by content, not by path."""
-        plain = replace(self, base=Path(), replay=None, base_uri="", base_identity="", watch=None)
-        settings = {k: v for k, v in asdict(plain).items() if k not in ("base", "base_uri", "base_identity", "replay", "watch")}
+        elsewhere = ("base", "base_uri", "base_identity", "replay", "watch", "lora")
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in elsewhere} | {
+            "lora": asdict(self.lora)
+        }
         return digest(canonical(settings), identity, data_digest(sources), data_digest(old))[:32]
 
     def _train(self, sources: list[Source], old: list[Source], identity: str, asked: str, out: Path) -> Path:
@@ -122,7 +136,11 @@ class FineTune:
             self.lora if self.adapter == "lora" else None, self.watch,
         )  # fmt: skip
         into = fresh(out)
-        curve = learn(self.base, tokenizer, plan, steps, into)
+        try:
+            curve = learn(self.base, tokenizer, plan, steps, into)
+        except BaseException:
+            shutil.rmtree(into, ignore_errors=True)
+            raise
         record = {
             "synthgain": version("synthgain"), "base": self.base_uri or str(self.base), "base_identity": identity,
             "method": self.method, "adapter": self.adapter, "rows": new.rows, "examples": len(new.examples),
@@ -135,11 +153,16 @@ class FineTune:
         }  # fmt: skip
         return place(into, out, record)
 
-    def _plan(self, sources: list[Source], old: list[Source], tokenizer: Any) -> tuple[Examples, Examples | None, Schedule]:
-        new = chats(sources, tokenizer, self.length) if self.method == "sft" else blocks(sources, tokenizer, self.length)
+    def _plan(
+        self, sources: list[Source], old: list[Source], tokenizer: Any
+    ) -> tuple[Examples, Examples | None, Schedule]:
+        new = (
+            chats(sources, tokenizer, self.length) if self.method == "sft" else blocks(sources, tokenizer, self.length)
+        )
         if not new.examples:
             raise SynthgainError(
-                f"no answer begins within {self.length} tokens in any of {new.rows} rows", next="give a larger length, or shorter prompts"
+                f"no answer begins within {self.length} tokens in any of {new.rows} rows",
+                next="give a larger length, or shorter prompts",
             )
         replayed = self._old(old, tokenizer) if old else None
         plan = schedule(

@@ -11,7 +11,9 @@ models that scale or cap their logits keep the trainer's way.
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,7 +56,6 @@ class Steps:
 def libraries() -> None:
     """SynthgainError with the install command where the training stack is not installed."""
     try:
-        import accelerate  # noqa: F401
         import datasets  # noqa: F401
         import peft  # noqa: F401
         import torch  # noqa: F401
@@ -76,8 +77,12 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # accelerate and torch warn of accelerators that a CPU machine does not have, and of their own old names
         warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|transformers|accelerate|peft|trl)\b.*")
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(torch|transformers|accelerate|peft|trl|jinja2)\b.*")
+        warnings.filterwarnings(
+            "ignore", category=FutureWarning, module=r"(torch|transformers|accelerate|peft|trl)\b.*"
+        )
+        warnings.filterwarnings(
+            "ignore", category=DeprecationWarning, module=r"(torch|transformers|accelerate|peft|trl|jinja2)\b.*"
+        )
         try:
             yield
         finally:
@@ -112,7 +117,7 @@ def bf16_helps() -> bool:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -127,6 +132,7 @@ def learn(base: Path, tokenizer: Any, plan: Schedule, steps: Steps, into: Path) 
     model = load_model(base)
     trainer, curve = _trainer(model, tokenizer, plan, steps, into / ".trainer")
     trainer.train()
+    shutil.rmtree(into / ".trainer", ignore_errors=True)
     tuned = trainer.model.merge_and_unload() if steps.lora else trainer.model
     tuned.to(config.dtype or torch.float32)
     tuned.save_pretrained(str(into))
@@ -134,7 +140,9 @@ def learn(base: Path, tokenizer: Any, plan: Schedule, steps: Steps, into: Path) 
     return curve
 
 
-def _trainer(model: Any, tokenizer: Any, plan: Schedule, steps: Steps, folder: Path) -> tuple[Any, list[dict[str, float]]]:
+def _trainer(
+    model: Any, tokenizer: Any, plan: Schedule, steps: Steps, folder: Path
+) -> tuple[Any, list[dict[str, float]]]:
     import datasets
     import torch
     from peft import LoraConfig
@@ -153,9 +161,16 @@ def _trainer(model: Any, tokenizer: Any, plan: Schedule, steps: Steps, folder: P
     )  # fmt: skip
     distinct = {id(e): e for e in plan.examples}
     rows = {key: n for n, key in enumerate(distinct)}
-    columns = {"input_ids": [list(e.ids) for e in distinct.values()], "labels": [list(e.labels) for e in distinct.values()]}
+    columns = {
+        "input_ids": [list(e.ids) for e in distinct.values()],
+        "labels": [list(e.labels) for e in distinct.values()],
+    }
     lora = steps.lora and LoraConfig(
-        r=steps.lora.rank, lora_alpha=steps.lora.alpha, lora_dropout=steps.lora.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=steps.lora.rank,
+        lora_alpha=steps.lora.alpha,
+        lora_dropout=steps.lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
     )
     watcher, curve = _watcher(plan, steps.watch)
     trainer = _trainer_class()(
@@ -177,9 +192,13 @@ def _watcher(plan: Schedule, watch: Watch | None) -> tuple[Any, list[dict[str, f
             if not logs or "loss" not in logs:
                 return
             step, loss = int(state.global_step), float(logs["loss"])
-            if loss != loss:
-                raise SynthgainError(f"the loss is not a number at step {step} of {plan.steps}", next="take a lower learning rate")
-            curve.append({"step": step, "loss": loss, "tokens": after[step - 1], "lr": float(logs.get("learning_rate", 0.0))})
+            if not math.isfinite(loss):
+                raise SynthgainError(
+                    f"the loss is not a number at step {step} of {plan.steps}", next="take a lower learning rate"
+                )
+            curve.append(
+                {"step": step, "loss": loss, "tokens": after[step - 1], "lr": float(logs.get("learning_rate", 0.0))}
+            )
             if watch:
                 watch(step, plan.steps, loss)
 
@@ -193,14 +212,23 @@ def _trainer_class() -> Any:
     class Trainer(SFTTrainer):  # type: ignore[misc]
         """TRL's trainer with the loss of a CPU at labelled positions only (see the top of this file)."""
 
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
             whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-            if return_outputs or self.accelerator.device.type != "cpu" or self.accelerator.num_processes > 1 or not _plain_head(whole):
+            if (
+                return_outputs
+                or self.accelerator.device.type != "cpu"
+                or self.accelerator.num_processes > 1
+                or not _plain_head(whole)
+            ):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             asked = inputs["labels"][:, 1:]
             learns = asked != IGNORED
             with self.accelerator.autocast():
-                states = whole.get_decoder()(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+                states = whole.get_decoder()(
+                    input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+                )
                 logits = whole.get_output_embeddings()(states.last_hidden_state[:, :-1][learns])
             loss = torch.nn.functional.cross_entropy(logits.float(), asked[learns], reduction="sum")
             tokens = learns.sum() if num_items_in_batch is None else torch.as_tensor(num_items_in_batch)
@@ -212,5 +240,12 @@ def _trainer_class() -> Any:
 def _plain_head(model: Any) -> bool:
     """Whether the logits are the head's output as it is: no cap, no scale, no load-balancing loss beside it."""
     config = model.config.get_text_config()
-    changed = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling", "output_router_logits")
+    changed = (
+        "final_logit_softcapping",
+        "logit_scale",
+        "output_multiplier",
+        "lm_head_multiplier",
+        "logits_scaling",
+        "output_router_logits",
+    )
     return not any(getattr(config, name, None) for name in changed)

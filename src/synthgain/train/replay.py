@@ -63,7 +63,9 @@ def schedule(
     out: list[Example] = []
     order: list[int] = []
     drawn = substituted = added = read = replay_tokens = 0
-    while (most is None or len(out) < most) and (tokens is None or read < tokens) and (passes is None or drawn < passes):
+    while (
+        (most is None or len(out) < most) and (tokens is None or read < tokens) and (passes is None or drawn < passes)
+    ):
         takes = bool(old) and rng.random() < share
         if takes:
             picked = old[rng.randrange(len(old))]
@@ -80,11 +82,19 @@ def schedule(
     return Schedule(tuple(out), batch, steps, drawn / len(new), substituted, added, replay_tokens)
 
 
-RAW: tuple[Message, ...] = ({"role": "raw", "content": ""},)  # a completion of nothing: the beginning-of-text token only
+RAW: tuple[Message, ...] = (
+    {"role": "raw", "content": ""},
+)  # a completion of nothing: the beginning-of-text token only
 
 
 async def sample(
-    model: Model | Models, n: int, *, sampling: Sampling | None = None, seed: int = 0, to: str = "writer", width: int = 16
+    model: Model | Models,
+    n: int,
+    *,
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    to: str = "writer",
+    width: int = 16,
 ) -> list[str]:
     """`n` texts that the model writes from nothing, at T = 1 untruncated unless `sampling` says otherwise.
 

@@ -15,6 +15,9 @@ from typing import Any
 from synthgain.types import SynthgainError
 
 RECORD = "student.json"
+SAYS = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "chat_template.jinja",
+)  # fmt: skip
 
 
 def read_student(folder: Path) -> dict[str, Any] | None:
@@ -25,9 +28,13 @@ def read_student(folder: Path) -> dict[str, Any] | None:
     try:
         held = json.loads(file.read_text("utf-8"))
     except ValueError as error:
-        raise SynthgainError(f"the student's record cannot be read ({error})", where=str(file), next="remove the folder and train again") from error
+        raise SynthgainError(
+            f"the student's record cannot be read ({error})", where=str(file), next="remove the folder and train again"
+        ) from error
     if not isinstance(held, dict):
-        raise SynthgainError("the student's record is no JSON object", where=str(file), next="remove the folder and train again")
+        raise SynthgainError(
+            "the student's record is no JSON object", where=str(file), next="remove the folder and train again"
+        )
     return held
 
 
@@ -35,25 +42,37 @@ def check_place(out: Path) -> None:
     """SynthgainError where something stands at `out` that is not ours to replace."""
     if not out.exists() or (out / RECORD).is_file() or (out.is_dir() and not any(out.iterdir())):
         return
-    raise SynthgainError("something that is not a student stands here", where=str(out), next="give another folder with -o, or move this one away")
+    raise SynthgainError(
+        "something that is not a student stands here",
+        where=str(out),
+        next="give another folder with -o, or move this one away",
+    )
 
 
-def weights_digest(folder: Path) -> str:
-    """SHA-256 over the files that decide what a model says: weights, configuration, tokenizer, chat template."""
+def check_model(folder: Path) -> None:
+    """SynthgainError where there is no transformers model to start from."""
     if not (folder / "config.json").is_file():
         raise SynthgainError(
             "there is no transformers model here (no config.json)",
             where=str(folder), next="give the folder of a model, or a URI such as local/smollm2-135m",
         )  # fmt: skip
-    names = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "chat_template.jinja")
-    weights = sorted(f for f in folder.iterdir() if f.name.endswith((".safetensors", ".bin")))
-    if not weights:
-        raise SynthgainError("the model's folder holds no weights", where=str(folder), next="it needs model.safetensors")
+    if not _weights(folder):
+        raise SynthgainError(
+            "the model's folder holds no weights", where=str(folder), next="it needs model.safetensors"
+        )
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over the files that decide what a model says: weights, configuration, tokenizer, chat template."""
     sha = hashlib.sha256()
-    for file in [*weights, *(folder / name for name in names if (folder / name).is_file())]:
+    for file in [*_weights(folder), *(folder / name for name in SAYS if (folder / name).is_file())]:
         with file.open("rb") as stream:
             sha.update(f"{file.name}\n{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return sha.hexdigest()
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.name.endswith((".safetensors", ".bin")))
 
 
 def fresh(out: Path) -> Path:

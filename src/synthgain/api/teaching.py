@@ -1,0 +1,293 @@
+"""Students: train, evaluate, rounds of both, and the demo."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthgain.api.making import DEFAULT_MODEL, Watch, generate, reach_from_environment
+from synthgain.api.measuring import measure, report
+from synthgain.anchors import load as load_anchors
+from synthgain.chain import Buyer, Desk, Tally
+from synthgain.curate import final_answer, same_answer
+from synthgain.engines import local
+from synthgain.evaluate import Solved, choose, difference, forgetting, load_questions, solve
+from synthgain.loop import Plan, Rows, Verbs, run_loop
+from synthgain.models import Reach, open_model
+from synthgain.store import CallMemory, Run, atomic_write
+from synthgain.store.run import writing
+from synthgain.train import FineTune, read_student
+from synthgain.types import Message, Prompt, Reading, Sampling, SynthgainError, assistant, digest, user
+
+Say = Callable[[str], None]
+
+
+def _stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------- train
+
+
+def train(
+    source: str | Path | Run,
+    *,
+    out: str | Path,
+    base: str = DEFAULT_MODEL,
+    method: str | None = None,
+    text_field: str | None = None,
+    watch: Callable[[int, int, float], None] | None = None,
+    **settings: Any,
+) -> Path:
+    """Train a student on a run's kept rows or on plain anchors; the student's folder.
+
+    `base` is local/… or hf/PATH. `method` is "sft" (chats, loss on answers only) or "cpt" (text);
+    without it the rows decide. `settings` are the fields of `train.FineTune`.
+    """
+    place = Path(out)
+    rows = _rows_of(source, place, text_field)
+    fine = FineTune(
+        base=folder_of(base), method=method or _method(rows), base_uri=base, base_identity=_identity(base), watch=watch, **settings  # type: ignore[arg-type]
+    )  # fmt: skip
+    return fine(rows, place)
+
+
+def _rows_of(source: str | Path | Run, out: Path, text_field: str | None) -> Path:
+    """Training rows on disk: a run's data, or anchors written as one Parquet file beside the student."""
+    folder = source.path if isinstance(source, Run) else Path(source)
+    if (folder / "run.json").is_file():
+        return Run.at(folder).data
+    if folder.suffix == ".parquet" and "messages" in pq.read_schema(folder).names:
+        return folder
+    anchors = load_anchors(str(source), text_field=text_field)
+    file = out.parent / f".{out.name}.anchors.parquet"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"id": [a.id for a in anchors], "text": [a.text for a in anchors]}), file)
+    return file
+
+
+def _method(rows: Path) -> str:
+    file = rows if rows.is_file() else min(rows.glob("*.parquet"), default=None)
+    return "sft" if file is not None and file.suffix == ".parquet" and "messages" in pq.read_schema(file).names else "cpt"
+
+
+def folder_of(uri: str) -> Path:
+    """The transformers folder of local/… or hf/…; SynthgainError for a model that cannot be trained here."""
+    kind, _, name = uri.partition("/")
+    if kind == "hf":
+        return Path(name)
+    if kind == "local":
+        from synthgain.models import gguf, weights
+
+        return gguf.folder_of(weights.find(name))
+    raise SynthgainError(f"{uri} cannot be trained here", next="give --base local/smollm2-135m or --base hf/PATH")
+
+
+def _identity(uri: str) -> str:
+    return open_model(uri, Reach()).identity
+
+
+def usable(student: Path, like: str = DEFAULT_MODEL) -> str:
+    """The URI that generates with a student: its GGUF in the embedded runtime, written beside it once."""
+    file = student / "student.gguf"
+    if not file.is_file():
+        from synthgain.models import gguf, weights
+
+        gguf.to_gguf(student, file, like=weights.find(like.partition("/")[2]))
+    return f"local/{file}"
+
+
+# ---------------------------------------------------------------------------------------------- evaluate
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How verifiable questions are put: draws a question, the law, and worked examples before it."""
+
+    draws: int = 4
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=48)
+    shots: tuple[Message, ...] = ()
+
+
+def evaluate(
+    student: str | Path,
+    *,
+    on: str | Path,
+    answers: str | Path | None = None,
+    examination: Examination | None = None,
+    general: str | Path | None = None,
+    against: str = DEFAULT_MODEL,
+    reach: Reach | None = None,
+    watch: Watch | None = None,
+) -> list[Reading]:
+    """A student's readings on questions (a folder, or any model's URI).
+
+    Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
+    ({"question", "options", "gold"}) is closed-book, by log-likelihood. Answers are remembered in
+    `answers`. With `general` text also what was forgotten, against the base.
+    """
+    questions = load_questions(Path(on))
+    if questions and questions[0].options:
+        solved = choose(_scorer(student), questions)
+    else:
+        uri = str(student) if "/" in str(student) and not Path(student).exists() else usable(Path(student))
+        place = Path(answers) if answers else Path("runs") / "answers"
+        solved = _solved(uri, questions, examination or Examination(), place, reach_from_environment(reach), watch)
+    readings = list(solved.readings)
+    if general is not None:
+        texts = [a.text for a in load_anchors(str(general))]
+        readings.append(forgetting(_scorer(folder_of(against)), _scorer(student), texts))
+    return readings
+
+
+def _scorer(student: str | Path) -> Any:
+    from synthgain.models.hf import HFScorer
+
+    uri = str(student)
+    return HFScorer(Path(uri) if Path(uri).exists() else folder_of(uri))
+
+
+def _solved(uri: str, questions: Sequence[Any], how: Examination, answers: Path, reach: Reach, watch: Watch | None) -> Solved:
+    """Questions put to a model; its answers are remembered, so that a killed evaluation goes on."""
+    tally = Tally(label="evaluate", groups_total=len(questions) * how.draws)
+
+    async def work() -> Solved:
+        model = open_model(uri, reach)
+        memory = CallMemory(answers)
+        try:
+            desk = Desk(Buyer({"student": model, "writer": model}, memory, tally, watch or (lambda _: None)))
+            return await solve(
+                desk, questions, same_answer, parsable=lambda text: final_answer(text) is not None,
+                draws=how.draws, sampling=how.sampling, shots=how.shots,
+            )  # fmt: skip
+        finally:
+            memory.close()
+            await model.aclose()
+
+    return local.run(work())
+
+
+# ---------------------------------------------------------------------------------------------- rounds
+
+
+def loop(
+    recipe: str,
+    anchors: str | Path | Sequence[Any],
+    *,
+    out: str | Path,
+    on: str | Path | Sequence[Any],
+    rounds: int = 1,
+    model: str = DEFAULT_MODEL,
+    train_from: str = "base",
+    examination: Examination | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    say: Say = _stderr,
+    watch: Watch | None = None,
+    note: str = "",
+    **options: Any,
+) -> dict[str, Any]:
+    """Rounds of generate, curate, train and evaluate into `out`; what arms.json holds.
+
+    Arms: `base`, `base-few-shot` (untrained), `unfiltered` (as many rows as `filtered`, drawn from all
+    candidates whatever the checks said), `filtered`. All trained arms get equally many rows and
+    optimiser steps. `settings` are `train.FineTune`'s, `options` are `generate`'s.
+    """
+    place, how = Path(out), examination or Examination()
+    questions = load_questions(Path(on)) if isinstance(on, str | Path) else load_questions(on)
+    plain = replace(how, shots=())
+    tuned = dict(settings or {})
+    panel = watch
+
+    def make(number: int, writer: str, folder: Path) -> Path:
+        say(f"Round {number}: {recipe} with {writer}")
+        run = generate(recipe, anchors, out=folder, model=writer, seed=seed, round=number, watch=panel, **options)
+        c = run.record["counts"]
+        fell = ", ".join(f"{n} {name}" for name, n in run.record["dropped_by"].items())
+        say(f"  {c['kept']} of {c['rows']} answers kept ({fell}); {run.record['tokens']['out']:,} tokens in {run.record['seconds']:.0f} s")
+        measure(run)
+        return folder
+
+    def learn(rows: Rows, folder: Path, base: str) -> Path:
+        say(f"  training {folder.name} on {rows.n} rows")
+        return train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=_steps(say), **tuned)
+
+    def examine(uri: str, few: bool, folder: Path) -> Solved:
+        return _solved(uri, questions, how if few else plain, folder, reach_from_environment(options.get("reach")), panel)
+
+    verbs = Verbs(
+        generate=make, arms=lambda run, folder: matched(Run(run), folder, seed), train=learn, usable=lambda s: usable(s, DEFAULT_MODEL),
+        evaluate=examine, difference=difference, say=say, save=atomic_write,
+    )  # fmt: skip
+    plan = Plan(rounds, model, train_from=train_from, settings={"recipe": recipe, "seed": seed, **tuned}, note=note)  # type: ignore[arg-type]
+    with writing(place):
+        result = run_loop(plan, verbs, place)
+    report(place)
+    return result
+
+
+def _steps(say: Say) -> Callable[[int, int, float], None]:
+    def watch(step: int, steps: int, loss: float) -> None:
+        if step in (1, steps) or step % 10 == 0:
+            say(f"    step {step}/{steps}, loss {loss:.3f}")
+
+    return watch
+
+
+def matched(run: Run, folder: Path, seed: int) -> dict[str, Rows]:
+    """Rows for the trained arms of one run, equally many: the kept ones, and as many drawn without the checks."""
+    kept: list[dict[str, Any]] = []
+    every: list[dict[str, Any]] = []
+    for shard in run.shards(["id", "kept", "messages", "text"]):
+        for row in shard.to_pylist():
+            content = row["text"] if row["messages"] is None else row["messages"][-1]["content"]
+            if content.strip():
+                every.append(row)
+                kept += [row] if row["kept"] else []
+    if not kept:
+        raise SynthgainError("no row was kept: there is nothing to train on", where=str(run.path), next="look at the reasons: synthgain report " + str(run.path))
+    drawn = random.Random(f"unfiltered {seed}").sample(sorted(every, key=lambda row: digest(row["id"])), len(kept))
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, rows in (("unfiltered", drawn), ("filtered", kept)):
+        column = "messages" if rows[0]["messages"] is not None else "text"
+        file = folder / f"{name}.parquet"
+        pq.write_table(pa.table({"id": [r["id"] for r in rows], column: [r[column] for r in rows]}), file)
+        found[name] = Rows(file, len(rows))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- the demo
+
+NOTE = (
+    "One small model, one family of invented word problems of one step, one seed: this shows the machinery and the size of an effect "
+    "on a toy, nothing about your model or your data."
+)
+
+
+def demo(out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 80, draws: int = 8,
+         steps: int = 45, say: Say = _stderr, watch: Watch | None = None) -> dict[str, Any]:  # fmt: skip
+    """The main job on the embedded model and the problems we ship: a model that teaches itself."""
+    from synthgain import examples
+
+    place = Path(out)
+    place.mkdir(parents=True, exist_ok=True)
+    for name, n, split in (("problems.jsonl", problems, "train"), ("questions.jsonl", tests, "test")):
+        lines = [json.dumps(p, ensure_ascii=False) + "\n" for p in examples.problems(n, level=1, seed=seed, split=split)]
+        atomic_write(place / name, "".join(lines))
+    shots = tuple((shot["question"], shot["worked"]) for shot in examples.SHOTS)
+    turns = tuple(turn for question, worked in shots for turn in (user(question), assistant(worked)))
+    return loop(
+        "rft", place / "problems.jsonl", out=place, on=place / "questions.jsonl", rounds=rounds, seed=seed,
+        knobs={"k": draws, "shots": shots, "max_tokens": 48}, text_field="question",
+        examination=Examination(shots=turns), settings={"max_steps": steps, "learning_rate": 1e-4, "batch": 8, "length": 160},
+        say=say, watch=watch, note=NOTE,
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""ε: checks. They decide about rows and never change them; each shipped check is a file of this folder.
+
+Row checks look at one row and its anchors. Set checks look at columns of all rows still alive, as an
+Arrow table. Both are frozen dataclasses, and their fields are what `--with CHECK` can set:
+
+    language=de                     the first field
+    near-duplicate:threshold=0.8    fields by name, separated by commas
+    copied=0.3:n=5                  both
+    ./mine.py                       the CHECK of anybody's file
+    ./mine.py:least=10              with its fields set
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from synthgain.curate.files import read_from_file
+from synthgain.types import AnyCheck, SynthgainError
+
+__all__ = ["load", "names"]
+
+
+def _modules() -> dict[str, str]:
+    """Shipped checks: what people type, and the module that holds it as `CHECK`."""
+    found = (module.name for module in iter_modules(__path__))
+    return {name.replace("_", "-"): name for name in found if hasattr(import_module(f"{__name__}.{name}"), "CHECK")}
+
+
+def names() -> list[str]:
+    """The shipped checks, as people type them."""
+    return sorted(_modules())
+
+
+def load(spec: str) -> AnyCheck:
+    """The check that `spec` names (see the head of this file), with its fields set."""
+    name, first, settings = _parted(spec)
+    if name.endswith(".py") or "/" in name or "\\" in name:
+        check = read_from_file(name, "CHECK")
+    else:
+        modules = _modules()
+        module = modules.get(name.replace("_", "-"))
+        if module is None:
+            near = difflib.get_close_matches(name, modules, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise SynthgainError(
+                f"there is no check {name!r}", where=f"--with {spec}",
+                next=f"{hint}the checks are: {', '.join(sorted(modules))}; or give the path of a .py file",
+            )  # fmt: skip
+        check = import_module(f"{__name__}.{module}").CHECK
+    if isinstance(check, type):
+        check = check()
+    if not callable(check) or not isinstance(getattr(check, "name", None), str):
+        raise SynthgainError(
+            "CHECK is no check: it needs a `name` and a `__call__`", where=name, next="see docs/write-a-check.md"
+        )
+    return _with_settings(check, spec, first, settings)
+
+
+def _parted(spec: str) -> tuple[str, str | None, list[str]]:
+    """Name, value of the first field, settings by name."""
+    windows_drive = 2 if spec[1:3] in (":\\", ":/") else 0
+    head, _, tail = spec[windows_drive:].partition(":")
+    head = spec[:windows_drive] + head
+    name, sign, first = head.partition("=")
+    return name.strip(), first.strip() if sign else None, [part for part in tail.split(",") if part.strip()]
+
+
+def _with_settings(check: Any, spec: str, first: str | None, settings: list[str]) -> AnyCheck:
+    if first is None and not settings:
+        return check  # type: ignore[no-any-return]
+    known = {f.name: f for f in fields(check) if f.init} if is_dataclass(check) else {}
+    values: dict[str, Any] = {}
+    given = [(next(iter(known), "value"), first)] if first is not None else []
+    for part in settings:
+        key, sign, value = part.partition("=")
+        if not sign:
+            raise SynthgainError(f"{part!r} is no setting", where=f"--with {spec}", next="write NAME=VALUE")
+        given.append((key.strip().replace("-", "_"), value.strip()))
+    for key, text in given:
+        if key not in known:
+            raise SynthgainError(
+                f"the check {check.name!r} has no setting {key!r}", where=f"--with {spec}",
+                next=f"its settings are: {', '.join(known) or 'none'}",
+            )  # fmt: skip
+        values[key] = _read(text or "", getattr(check, key), known[key], spec)
+    try:
+        return replace(check, **values)  # type: ignore[no-any-return]
+    except (TypeError, ValueError) as error:
+        raise SynthgainError(str(error), where=f"--with {spec}") from error
+
+
+def _read(text: str, default: Any, field: Field[Any], spec: str) -> Any:
+    """The text as a value of the kind that the setting has now."""
+    default = field.default if field.default is not MISSING and default is None else default
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if isinstance(default, str):
+            return text
+        if text.lower() == "none":
+            return None
+        return float(text) if isinstance(default, float) else int(text)
+    except (KeyError, ValueError):
+        kind = "a number" if default is None else f"a value like {default!r}"
+        raise SynthgainError(f"{field.name} needs {kind}, not {text!r}", where=f"--with {spec}") from None

@@ -1,0 +1,149 @@
+"""Arithmetic that stands in a text: which equations it states, and whether they are true.
+
+Nothing is executed: expressions of numbers, + - * / % ** and parentheses are read by a small parser of
+bounded size. Two ways of writing are found: GSM8K's annotations `<<3*4=12>>`, and plain lines such as
+"3 + 4 = 7", "$5 x 6 = $30", "20% * 50 = 10".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+LONGEST = 200  # characters of one expression
+_ANNOTATION = re.compile(r"<<([^<>]{0,400})>>")
+_NUM = r"[$£€]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d])%?|[$£€]?\d{1,30}(?:\.\d{1,30})?%?|[$£€]?\.\d{1,30}%?"
+_SIDE = rf"(?:-\s?)?\(?(?:{_NUM})(?:\s?[-+*/×÷x−]\s?\(?(?:{_NUM})\)?)*"
+_PLAIN = re.compile(rf"(?<![\w.,$%)(^])(?P<left>{_SIDE})(?P<rest>(?:\s?=\s?{_SIDE}){{1,20}})")
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*|\.\d+)|(?P<sign>\*\*|//|[-+*/%()]))")
+
+
+def equations(text: str) -> list[str]:
+    """The equations that a text states, in order, without spaces: the annotated ones; where there are none, the plain ones.
+
+    The list of them is a solution's path (RFT): two texts with the same list reason alike.
+    """
+    annotated = _ANNOTATION.findall(text)
+    if annotated:
+        return [found.replace(" ", "") for found in annotated]
+    return [f"{left}={right}" for left, right in plain(text)]
+
+
+def plain(text: str) -> list[tuple[str, str]]:
+    """Both sides of every equality written in plain numbers; "1+2=3=3" gives two. A side alone without a sign is no equation."""
+    found = []
+    for match in _PLAIN.finditer(_ANNOTATION.sub("", text)):
+        before = match.string[: match.start()].rstrip()[-1:]
+        if before and before in "+-*/×÷−^=":
+            continue  # the tail of something longer that is not plain, such as "x + 3 = 7"
+        sides = [normal(side) for side in (match["left"] + match["rest"]).split("=")]
+        if any(_value_or_none(side) is None for side in sides):
+            continue
+        if not any(re.search(r"\d.*[-+*/]", side) for side in sides):
+            continue
+        found += list(zip(sides[:-1], sides[1:]))
+    return found
+
+
+def normal(expression: str) -> str:
+    """An expression without currency signs, thousands commas and spaces, with ASCII signs. "20%" becomes "(20/100)"."""
+    text = re.sub(r"[$£€\s]|(?<=\d),(?=\d{3})", "", expression)
+    for given, meant in (("×", "*"), ("÷", "/"), ("−", "-"), ("x", "*")):
+        text = text.replace(given, meant)
+    return re.sub(r"(\d+\.?\d*|\.\d+)%(?!\d)", r"(\1/100)", text)
+
+
+def holds(equation: str, tolerance: float = 1e-3) -> bool:
+    """True where both sides of "lhs=rhs" can be computed and differ by less than the tolerance."""
+    sides = equation.split("=")
+    if len(sides) < 2:
+        return False
+    values = [_value_or_none(normal(side)) for side in sides]
+    if any(v is None for v in values):
+        return False
+    return all(abs(a - b) < tolerance for a, b in zip(values[:-1], values[1:]) if a is not None and b is not None)
+
+
+def value(expression: str) -> float:
+    """The number that an expression of plain arithmetic comes to. ValueError where it is none."""
+    if len(expression) > LONGEST:
+        raise ValueError("too long")
+    tokens: list[str] = []
+    at = 0
+    expression = expression.rstrip()
+    while at < len(expression):
+        match = _TOKEN.match(expression, at)
+        if match is None:
+            raise ValueError(f"not arithmetic: {expression[at : at + 10]!r}")
+        tokens.append(match.group().strip())
+        at = match.end()
+    result = _Reader(tokens).all()
+    if not math.isfinite(result):
+        raise ValueError("not finite")
+    return result
+
+
+def _value_or_none(expression: str) -> float | None:
+    try:
+        return value(expression)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+
+
+class _Reader:
+    """Recursive descent over at most LONGEST tokens, with Python's precedences."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens, self.at = tokens, 0
+
+    def all(self) -> float:
+        result = self._sum()
+        if self.at != len(self.tokens):
+            raise ValueError(f"unexpected {self.tokens[self.at]!r}")
+        return result
+
+    def _next(self, *signs: str) -> str | None:
+        if self.at < len(self.tokens) and self.tokens[self.at] in signs:
+            self.at += 1
+            return self.tokens[self.at - 1]
+        return None
+
+    def _sum(self) -> float:
+        left = self._product()
+        while sign := self._next("+", "-"):
+            right = self._product()
+            left = left + right if sign == "+" else left - right
+        return left
+
+    def _product(self) -> float:
+        left = self._signed()
+        while sign := self._next("*", "/", "//", "%"):
+            right = self._signed()
+            left = left * right if sign == "*" else left / right if sign == "/" else left // right if sign == "//" else left % right
+        return left
+
+    def _signed(self) -> float:
+        sign = self._next("-", "+")
+        if sign:
+            return -self._signed() if sign == "-" else self._signed()
+        return self._power()
+
+    def _power(self) -> float:
+        base = self._atom()
+        if self._next("**"):
+            result = base ** self._signed()
+            if isinstance(result, complex):
+                raise ValueError("not real")
+            return result
+        return base
+
+    def _atom(self) -> float:
+        if self._next("("):
+            inside = self._sum()
+            if not self._next(")"):
+                raise ValueError("unclosed parenthesis")
+            return inside
+        if self.at < len(self.tokens) and self.tokens[self.at][0] in "0123456789.":
+            self.at += 1
+            return float(self.tokens[self.at - 1])
+        raise ValueError("a number is missing")

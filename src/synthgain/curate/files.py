@@ -1,0 +1,64 @@
+"""Reading a recipe or a check out of somebody's own Python file."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from synthgain.types import SynthgainError, digest
+
+
+def read_from_file(path: str | Path, variable: str) -> Any:
+    """The value of `variable` at the end of that file. The file is run: it is the user's own code.
+
+    SynthgainError says file and line where the file is missing, cannot be read as Python, fails while
+    it runs, or has no such variable.
+    """
+    file = Path(path).expanduser()
+    kind = variable.lower()
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "there is no such file"
+        raise SynthgainError(what, where=str(path), next=f"give the path of a .py file that ends with {variable} = …")
+    if file.suffix != ".py":
+        raise SynthgainError(f"a {kind} is a .py file", where=str(path), next=f"give the path of a .py file that ends with {variable} = …")
+    name = f"synthgain_{kind}_{digest(str(file.resolve()))[:12]}"
+    spec = spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # a .py file always has one
+    module = module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module  # dataclasses look their annotations up there
+    try:
+        spec.loader.exec_module(module)
+    except SynthgainError:
+        _restore(name, before)
+        raise
+    except Exception as error:
+        _restore(name, before)
+        raise SynthgainError(
+            f"{type(error).__name__}: {_message(error)}", where=f"{path}:{_line(error, file)}", next="mend the file there"
+        ) from error
+    if not hasattr(module, variable):
+        raise SynthgainError(f"the file has no {variable}", where=str(path), next=f"end it with {variable} = …")
+    return getattr(module, variable)
+
+
+def _restore(name: str, before: Any) -> None:
+    if before is None:
+        sys.modules.pop(name, None)
+    else:
+        sys.modules[name] = before
+
+
+def _message(error: Exception) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)
+
+
+def _line(error: Exception, file: Path) -> int:
+    """The last line of this file that the error passed through."""
+    if isinstance(error, SyntaxError) and error.lineno and error.filename and Path(error.filename) == file:
+        return error.lineno
+    frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    return (frames[-1] if frames else None) or 1

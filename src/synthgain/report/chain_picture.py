@@ -1,0 +1,89 @@
+"""The one picture at the top: anchors → prompts → answers → kept → student, with this run's numbers on the arrows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from synthgain.report.markup import Safe, el, join
+from synthgain.report.numbers import count, interval, number, share
+from synthgain.report.read import Json, RunPart, mapping
+from synthgain.types import Reading
+
+
+def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = None) -> Safe:
+    """The chain of a run; with `student` (its student.json) and its accuracy where one was trained."""
+    counts, record = mapping(run.record.get("counts")), run.record
+    drafted = _total(counts, "calls_bought", "calls_reused")
+    rows = run.rows or number(counts.get("rows"))
+    kept = run.kept if run.rows else number(counts.get("kept"))
+    anchors = number(counts.get("anchors")) or run.anchor_count or None
+    part = kept / rows if rows and kept is not None else None
+    models = ", ".join(dict.fromkeys(str(uri) for uri in mapping(record.get("models")).values())) or "model"
+    written = number(mapping(record.get("tokens")).get("out"))
+    each = f"{drafted / anchors:.1f} an anchor" if drafted and anchors else ""
+    steps: list[Safe] = [
+        _step("anchors", _sub("S", "anchor"), count(anchors), "anchors", "the real text"),
+        _arrow(_recipe(record), "writes the prompts", each, 1.0),
+        _step("plain", _sub("p", ""), count(drafted), "prompts", _bought(counts)),
+        _arrow(models, "answers", f"{count(written)} tokens" if written else "", 1.0),
+        _step("plain", _sub("M(p)", ""), count(rows), "candidate rows", _broken(counts)),
+        _arrow("the checks", "decide", f"{share(kept or 0, rows)} pass" if rows else "", part),
+        _step("kept", _sub("S", "gen"), count(kept), "rows kept", "the data set"),
+        *_learned(student, accuracy),
+    ]
+    return el("figure", el("ol", steps, class_="chain"), class_="chain-figure", aria_label="The chain with this run's numbers")
+
+
+def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
+    if student is None and accuracy is None:
+        return (_arrow("train", "", "", None), _step("absent", _sub("W", ""), "–", "student", "none is trained in this folder"))
+    student = student or {}
+    epochs = number(student.get("epochs"))
+    how = str(student.get("method") or "training").upper()
+    long = f"{count(student.get('steps'))} steps" + (f", {epochs:g} epochs" if epochs else "") if student.get("steps") else ""
+    if accuracy is None or accuracy.value is None:
+        return (_arrow(how, "trains", long, 0.5), _step("student", _sub("W", ""), count(student.get("rows")), "rows learned", "student"))
+    said = interval(accuracy.value, accuracy.low, accuracy.high)
+    value, _, rest = said.partition(" ")
+    return (_arrow(how, "trains", long, 0.5), _step("student", _sub("W", ""), value, "student’s accuracy", rest))
+
+
+def _step(kind: str, symbol: Safe, value: str, what: str, more: str) -> Safe:
+    return el(
+        "li", el("span", symbol, class_="symbol"), el("strong", value), el("span", what, class_="what"),
+        el("span", more or "\u00a0", class_="more"), class_=f"step {kind}",
+    )  # fmt: skip
+
+
+def _arrow(who: str, does: str, much: str, flow: float | None) -> Safe:
+    width = 1.5 if flow is None else 1.5 + 6 * min(1.0, max(0.0, flow))
+    return el(
+        "li", el("span", who, class_="who", title=who), el("span", does, class_="does"),
+        el("i", class_="shaft", style=f"--flow:{width:.1f}px", aria_hidden="true"), el("span", much, class_="much"),
+        class_="arrow" + (" open" if flow is None else ""),
+    )  # fmt: skip
+
+
+def _sub(letter: str, low: str) -> Safe:
+    return join(el("i", letter), el("sub", low) if low else "")
+
+
+def _recipe(record: Json) -> str:
+    return str(mapping(record.get("recipe")).get("name") or "recipe")
+
+
+def _total(counts: Json, *names: str) -> float | None:
+    known = [n for n in (number(counts.get(name)) for name in names) if n is not None]
+    return sum(known) if known else None
+
+
+def _bought(counts: Json) -> str:
+    bought, reused = number(counts.get("calls_bought")), number(counts.get("calls_reused"))
+    if not reused:
+        return "all bought now" if bought else ""
+    return f"{count(reused)} paid for before"
+
+
+def _broken(counts: Json) -> str:
+    broken = number(counts.get("broken"))
+    return "" if broken is None else "none broken" if not broken else f"{count(broken)} more broke"

@@ -1,0 +1,194 @@
+"""The sections of a loop: arms with their intervals, training curves, rounds side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from synthgain.report.figures import Scale, axis, curves, gridlines, rounds, whisker
+from synthgain.report.markup import Safe, el, join
+from synthgain.report.numbers import count, duration, figure, interval, number, share
+from synthgain.report.read import Json, LoopPart, RoundPart, listed, mapping, reading
+from synthgain.report.readings import meaning
+from synthgain.report.run_sections import absent, section
+from synthgain.types import Reading
+
+HEADLINE = "accuracy"
+
+
+def loop_sections(loop: LoopPart) -> list[tuple[str, str, Safe]]:
+    """(anchor in the page, short title, section) for what all rounds share."""
+    made = [
+        ("arms", "Arms", "The arms, side by side", _arms(loop)),
+        ("training", "Training", "Training", _training(loop)),
+        ("rounds", "Rounds", "Rounds side by side", _rounds(loop)),
+    ]
+    return [(slug, short, section(slug, title, body)) for slug, short, title, body in made]
+
+
+def readings_of(arm: Json) -> dict[str, Reading]:
+    """An arm's readings by name."""
+    found = [reading(r) for r in listed(arm.get("readings"))]
+    return {r.name: r for r in found if r is not None}
+
+
+def headline(arms: Sequence[Json]) -> str:
+    """The reading by which arms are sorted: accuracy where any arm has it, else the first there is."""
+    names = [name for arm in arms for name in readings_of(arm)]
+    return HEADLINE if HEADLINE in names or not names else names[0]
+
+
+# ---------------------------------------------------------------------------------------------- arms
+
+
+def _arms(loop: LoopPart) -> Safe:
+    if not loop.arms:
+        return absent(loop.missing.get("arms", ""), "Arms appear when students have been trained and evaluated.")
+    by = headline(loop.arms)
+    read = [(arm, readings_of(arm)) for arm in loop.arms]
+    read.sort(key=lambda ar: (-(_value(ar[1].get(by)) if _value(ar[1].get(by)) is not None else -1e300), str(ar[0]["name"])))  # type: ignore[operator]
+    ends = [v for _, rs in read if by in rs for v in (rs[by].value, rs[by].low, rs[by].high) if v is not None]
+    scale = Scale(0.0, 1.0) if not ends or (min(ends) >= 0 and max(ends) <= 1) else Scale(min(0.0, *ends), max(ends))
+    rows = [_arm(arm, rs.get(by), scale) for arm, rs in read]
+    chart = el("div", rows, el("div", el("span", ""), el("span", axis(scale), class_="plot-cell"), el("span", ""), class_="arm foot"), class_="arms")
+    sentence = meaning(by)
+    return join(
+        el("p", _said(read, by), class_="lede"),
+        chart,
+        el("p", el("code", by), f": {sentence} " if sentence else " ", _level(read, by), "Dots are estimates, lines their intervals; n is the number of questions.", class_="note"),
+        _all_readings(read),
+    )
+
+
+def _value(r: Reading | None) -> float | None:
+    return None if r is None else r.value
+
+
+def _level(read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
+    levels = sorted({rs[by].level for _, rs in read if by in rs})
+    return f"Intervals at {', '.join(f'{level:.0%}' for level in levels)}. " if levels else ""
+
+
+def _said(read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
+    """What the chart shows, in words, and no more than it shows."""
+    known = [(str(arm["name"]), rs[by]) for arm, rs in read if by in rs and rs[by].value is not None]
+    if len(known) < 2:
+        return f"One arm only has a reading {by}: nothing is compared." if known else f"No arm has a reading {by}."
+    (first, a), (second, b) = known[:2]
+    text = f"Highest {by}: {first}, {_interval(a)}; next {second}, {_interval(b)}. "
+    if a.low is None or b.high is None:
+        return text + "Without intervals nobody can say whether they differ."
+    if a.low > b.high:
+        return text + "Their intervals do not overlap."
+    return text + "Their intervals overlap, so this run alone does not tell them apart."
+
+
+def _interval(r: Reading) -> str:
+    return "none" if r.value is None else interval(r.value, r.low, r.high)
+
+
+def _arm(arm: Json, r: Reading | None, scale: Scale) -> Safe:
+    seeds = listed(arm.get("seeds"))
+    facts = [f"{count(arm.get('rows'))} rows" if number(arm.get("rows")) is not None else "",
+             f"{count(arm.get('tokens'))} tokens" if number(arm.get("tokens")) is not None else "",
+             f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}" if seeds else ""]  # fmt: skip
+    name = str(arm["name"])
+    kind = "kept" if name.startswith("filtered") else "mark"
+    plot = whisker(scale, r.value, r.low, r.high, class_=kind) if r is not None else el("em", "no reading")
+    value = [el("b", _interval(r)), el("small", f"n = {count(r.n)}" if r.n else "")] if r is not None else []
+    label = el("span", el("b", name), el("small", " · ".join(f for f in facts if f)), class_="arm-name")
+    return el("div", label, el("span", gridlines(scale), plot, class_="plot-cell"), el("span", value, class_="arm-value"), class_="arm")
+
+
+def _all_readings(read: Sequence[tuple[Json, Mapping[str, Reading]]]) -> Safe | None:
+    names = list(dict.fromkeys(name for _, rs in read for name in rs))
+    if len(names) < 2:
+        return None
+    head = el("tr", el("th", "arm"), [el("th", el("code", name), title=meaning(name), class_="num") for name in names])
+    body = [
+        el("tr", el("th", str(arm["name"]), scope="row"), [el("td", _cell(rs.get(name)), class_="num") for name in names])
+        for arm, rs in read
+    ]
+    words = [el("li", el("code", name), " ", meaning(name) or "") for name in names if meaning(name) and name != HEADLINE]
+    return join(el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"), el("ul", words, class_="note words"))
+
+
+def _cell(r: Reading | None) -> object:
+    if r is None:
+        return "–"
+    return el("span", "none", title=r.note, class_="none") if r.value is None else _interval(r)
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+def _training(loop: LoopPart) -> Safe:
+    many = len(loop.rounds) > 1
+    named = [(f"{name}, round {r.number}" if many else name, student) for r in loop.rounds for name, student in r.students.items()]
+    gone = [absent(why, f"({name} of round {r.number})") for r in loop.rounds for name, why in r.missing.items() if name.startswith("student")]
+    if not named:
+        return join(gone) if gone else absent("no student was trained in this folder")
+    lines = [(name, points) for name, student in named if len(points := _curve(student)) > 1]
+    picture = curves(lines, "optimiser step", "training loss, nats per answer token") if lines else absent("no student wrote its curve")
+    head = el("tr", el("th", "student"), [el("th", h, class_="num") for h in ("rows", "tokens seen", "epochs", "steps", "learning rate", "time")], el("th", "how"))
+    body = [_student(name, student) for name, student in named]
+    lead = "A falling loss says that the student fits the rows it was given, right or wrong; the arms above say whether it helps."
+    return join(el("p", lead, class_="lede"), picture, gone, el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"))
+
+
+def _curve(student: Json) -> list[tuple[float, float]]:
+    points = [(number(mapping(p).get("step")), number(mapping(p).get("loss"))) for p in listed(student.get("curve"))]
+    known = [(x, y) for x, y in points if x is not None and y is not None]
+    every = max(1, len(known) // 400)
+    return sorted(known)[::every]
+
+
+def _student(name: str, s: Json) -> Safe:
+    rate = number(s.get("learning_rate"))
+    epochs = number(s.get("epochs"))
+    how = " · ".join(str(part)[:80] for part in (s.get("method"), s.get("adapter"), s.get("base")) if part)
+    if s.get("replay"):
+        how += " · with replay"
+    cells = (count(s.get("rows")), count(s.get("tokens_seen")), "–" if epochs is None else figure(epochs), count(s.get("steps")),
+             "–" if rate is None else f"{rate:g}", duration(s.get("seconds")))  # fmt: skip
+    return el("tr", el("th", name, scope="row"), [el("td", c, class_="num") for c in cells], el("td", how))
+
+
+# ---------------------------------------------------------------------------------------------- rounds
+
+
+def _rounds(loop: LoopPart) -> Safe:
+    if not loop.rounds:
+        return absent(loop.missing.get("loop", ""))
+    head = el("tr", [el("th", h, class_=None if not i else "num") for i, h in enumerate(("round", "candidates", "kept", "kept share", *_arm_names(loop)))])
+    body = [_round(r, _arm_names(loop)) for r in loop.rounds]
+    table = el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")
+    gone = [absent(why, f"({name}, round {r.number})") for r in loop.rounds for name, why in r.missing.items() if not name.startswith("student")]
+    return join(_over_rounds(loop), table, gone)
+
+
+def _arm_names(loop: LoopPart) -> list[str]:
+    return list(dict.fromkeys(str(arm["name"]) for r in loop.rounds for arm in r.arms))[:8]
+
+
+def _round(r: RoundPart, arms: Sequence[str]) -> Safe:
+    run = r.run
+    readings = {x.name: x for x in run.readings} if run else {}
+    kept = "–" if run is None or not run.rows else _interval(readings["kept_share"]) if "kept_share" in readings else share(run.kept, run.rows)
+    by_arm = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in r.arms}
+    cells = (count(run.rows) if run else "–", count(run.kept) if run else "–", kept, *(_cell(by_arm.get(name)) for name in arms))
+    return el("tr", el("th", count(r.number), scope="row"), [el("td", c, class_="num") for c in cells])
+
+
+def _over_rounds(loop: LoopPart) -> Safe | None:
+    """The picture of accuracy over rounds, where there is more than one."""
+    lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
+    for r in loop.rounds:
+        for arm in r.arms:
+            read = readings_of(arm).get(HEADLINE)
+            if read is not None and read.value is not None:
+                lines.setdefault(str(arm["name"]), []).append((r.number, read.value, read.low, read.high))
+    if len(loop.rounds) < 2 or not lines:
+        return None
+    ends = [v for line in lines.values() for _, *vs in line for v in vs if v is not None]
+    low, high = (0.0, 1.0) if min(ends) >= 0 and max(ends) <= 1 else (min(ends), max(ends))
+    return rounds(list(lines.items())[:6], [r.number for r in loop.rounds], low, high)

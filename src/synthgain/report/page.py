@@ -1,0 +1,197 @@
+"""One self-contained HTML page about a run or a loop: no network, no foreign script, all data escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from synthgain.report.chain_picture import chain
+from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
+from synthgain.report.markup import Safe, el, join, snippet, visible
+from synthgain.report.numbers import count, duration, interval, money, number, share
+from synthgain.report.read import Json, LoopPart, RunPart, listed, loop_part, mapping, run_part
+from synthgain.report.run_sections import run_sections
+from synthgain.store import atomic_write
+from synthgain.types import Reading, SynthgainError
+
+Part = tuple[str, str, Safe]  # anchor in the page, short title, section
+
+
+def write(folder: Path, out: Path | None = None) -> Path:
+    """Write the page about a run or loop folder to `out` (default: report.html in the folder) and give its path.
+
+    SynthgainError where the folder is neither; a part that is missing is said to be on the page.
+    """
+    folder = Path(folder)
+    out = folder / "report.html" if out is None else Path(out)
+    if (folder / "loop.json").is_file():
+        page = _loop_page(loop_part(folder))
+    elif (folder / "run.json").is_file():
+        page = _run_page(run_part(folder))
+    else:
+        raise SynthgainError(
+            "there is nothing here to report on (no run.json, no loop.json)", where=str(folder),
+            next="give the folder that `synthgain generate … -o RUN`, `synthgain loop` or `synthgain demo` wrote",
+        )  # fmt: skip
+    atomic_write(out, page)
+    return out
+
+
+def page(title: str, body: Safe) -> str:
+    """The whole document. Its policy allows its own style and this one script, and no connection to anywhere."""
+    files = resources.files("synthgain.report")
+    css, script, frame = ((files / name).read_text("utf-8") for name in ("page.css", "page.js", "page.html"))
+    seal = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Template(frame).substitute(title=el("title", title), css=css, script=script, seal=seal, body=body)
+
+
+# ---------------------------------------------------------------------------------------------- a run
+
+
+def _run_page(run: RunPart) -> str:
+    parts = run_sections(run)
+    name = _name(run.record)
+    masthead = el("p", "synthgain · report of a run", class_="brand")
+    lead = el("p", _run_lead(run), class_="lead")
+    header = el("header", masthead, el("h1", name), lead, _warning(run), chain(run), _facts(run.record))
+    return page(f"{visible(name)} · synthgain", join(header, _contents(parts), el("main", [body for _, _, body in parts]), _footer(run.record)))
+
+
+def _name(record: Json) -> str:
+    recipe = mapping(record.get("recipe"))
+    return snippet(str(recipe.get("name") or "A run without a name"), 60)
+
+
+def _run_lead(run: RunPart) -> str:
+    record, counts = run.record, mapping(run.record.get("counts"))
+    models = " and ".join(dict.fromkeys(str(uri) for uri in mapping(record.get("models")).values()))
+    rows = run.rows or number(counts.get("rows"))
+    kept = run.kept if run.rows else number(counts.get("kept"))
+    if not rows or kept is None:
+        return "There are no rows in this folder yet."
+    first = f"From {count(counts.get('anchors') or run.anchor_count)} pieces of real text, {models or 'a model'} wrote {count(rows)} candidate rows"
+    took = number(record.get("seconds"))
+    return f"{first}{f' in {duration(took)}' if took else ''}. The checks let {count(kept)} of them pass ({share(kept, rows)})."
+
+
+def _warning(run: RunPart) -> Safe | None:
+    status, why = run.record.get("status"), run.record.get("why")
+    if run.missing.get("run"):
+        return el("p", run.missing["run"], class_="warning")
+    if status == "complete":
+        return None
+    said = {"running": "This run had not ended when the page was written.", "stopped": "This run stopped before its end"}.get(str(status), "The status of this run is not known.")
+    return el("p", said, f": {str(why)[:500]}." if why else "." if status == "stopped" else "", " Everything that was bought is kept." if status == "stopped" else "", class_="warning")
+
+
+def _facts(record: Json) -> Safe:
+    counts, tokens, recipe = (mapping(record.get(name)) for name in ("counts", "tokens", "recipe"))
+    cached, read = number(tokens.get("in_cached")), number(tokens.get("in"))
+    facts: list[tuple[str, str]] = [
+        ("recipe", f"{recipe.get('name') or '?'} {recipe.get('version') or ''}".strip()),
+        *((f"{role}", str(uri)) for role, uri in mapping(record.get("models")).items()),
+        ("status", str(record.get("status") or "not known")),
+        ("finished", str(record.get("finished") or "–")),
+        ("took", duration(record.get("seconds"))),
+        ("seed", count(record.get("seed"))),
+        ("calls", f"{count(counts.get('calls_bought'))} bought, {count(counts.get('calls_reused'))} reused"),
+        ("tokens", f"{count(read)} read" + (f" ({share(cached, read)} cached)" if cached and read else "") + f", {count(tokens.get('out'))} written"),
+        ("cost", money(record.get("cost_usd"))),
+        ("broken", count(counts.get("broken"))),
+        ("synthgain", str(record.get("synthgain") or "–")),
+    ]  # fmt: skip
+    source = recipe.get("source")
+    if source:
+        facts.append(("source", str(source)))
+    knobs = [f"{name} = {value}" for name, value in mapping(recipe.get("knobs")).items()]
+    more = [("knobs", knobs), ("checks", [str(c) for c in listed(recipe.get("checks"))]), ("command", [str(record.get("command") or "")])]
+    deep = [(name, el("ul", [el("li", el("code", snippet(v, 400))) for v in values])) for name, values in more if any(values)]
+    return join(
+        el("dl", [el("div", el("dt", name), el("dd", snippet(value, 160), title=value if len(value) > 160 else None)) for name, value in facts], class_="facts-grid"),
+        el("details", el("summary", "Knobs, checks and the command"), el("dl", [el("div", el("dt", n), el("dd", v)) for n, v in deep]), class_="deep") if deep else None,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- a loop
+
+
+def _loop_page(loop: LoopPart) -> str:
+    last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
+    shared = loop_sections(loop)
+    tabs = [(r.number, run_sections(r.run, f"round-{r.number}-"), r.run) for r in loop.rounds if r.run is not None]
+    name = _loop_name(loop.record)
+    picture = None
+    if last is not None and last.run is not None:
+        student = last.students.get("filtered") or next(iter(last.students.values()), None)
+        picture = chain(last.run, student, _student_accuracy(last.arms or loop.arms))
+    note = el("p", str(loop.record["note"])[:2_000], class_="loop-note") if loop.record.get("note") else None
+    missing = [el("p", why, ".", class_="warning") for part, why in loop.missing.items() if part == "loop"]
+    header = el("header", el("p", "synthgain · report of a loop", class_="brand"), el("h1", name), el("p", _loop_lead(loop), class_="lead"),
+                missing, picture, note, _settings(loop.record))  # fmt: skip
+    contents = [*shared, *((f"round-{n}", f"Round {n}", Safe("")) for n, _, _ in tabs)]
+    body = join(header, _contents(contents), el("main", [body for _, _, body in shared], _round_tabs(tabs)), _footer(loop.record))
+    return page(f"{visible(name)} · synthgain", body)
+
+
+def _loop_name(record: Json) -> str:
+    recipe = record.get("recipe")
+    name = mapping(recipe).get("name") or (recipe if isinstance(recipe, str) else "")
+    return snippet(str(name or "A loop without a name"), 60)
+
+
+def _student_accuracy(arms: Sequence[Json]) -> Reading | None:
+    named = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in arms}
+    return named.get("filtered") or next((r for name, r in named.items() if r is not None and not name.startswith("base")), None)
+
+
+def _loop_lead(loop: LoopPart) -> str:
+    rounds = len(loop.rounds)
+    text = f"{'One round' if rounds == 1 else f'{rounds} rounds'} of generate, curate, train and evaluate. " if rounds else ""
+    read = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in loop.arms}
+    student = _student_accuracy(loop.arms)
+    base = [(n, r) for n, r in read.items() if n.startswith("base") and r is not None and r.value is not None]
+    if student is None or student.value is None:
+        return text + "No student's accuracy is known in this folder."
+    text += f"The student trained on the kept rows answers {interval(student.value, student.low, student.high)} of the test questions right"
+    if not base:
+        return text + "."
+    name, best = max(base, key=lambda nr: nr[1].value or 0.0)
+    assert best.value is not None
+    return f"{text}; the best untrained arm ({name}), {interval(best.value, best.low, best.high)}."
+
+
+def _settings(record: Json) -> Safe | None:
+    settings = mapping(record.get("settings"))
+    facts = [("synthgain", str(record.get("synthgain") or "–")), *((str(k), str(v)) for k, v in settings.items())]
+    return el("dl", [el("div", el("dt", k), el("dd", snippet(v, 160), title=v if len(v) > 160 else None)) for k, v in facts], class_="facts-grid")
+
+
+def _round_tabs(tabs: Sequence[tuple[int, list[Part], RunPart]]) -> Safe | None:
+    if not tabs:
+        return None
+    buttons = [
+        el("button", f"Round {n}", type="button", data_tab=f"round-{n}", aria_pressed="true" if i == len(tabs) - 1 else "false")
+        for i, (n, _, _) in enumerate(tabs)
+    ]
+    panels = [
+        el("div", el("h2", f"Round {n}: the run", class_="round-title"), el("p", _run_lead(run), class_="lead"), _warning(run), _facts(run.record),
+           [body for _, _, body in parts], id=f"round-{n}", class_="round", data_panel=f"round-{n}")
+        for n, parts, run in tabs
+    ]  # fmt: skip
+    return join(el("div", buttons, class_="filters tabs") if len(tabs) > 1 else None, panels)
+
+
+# ---------------------------------------------------------------------------------------------- around
+
+
+def _contents(parts: Sequence[Part]) -> Safe:
+    return el("nav", [el("a", short, href=f"#{slug}") for slug, short, _ in parts], aria_label="contents")
+
+
+def _footer(record: Json) -> Safe:
+    version = str(record.get("synthgain") or "")
+    return el("footer", f"Written by synthgain {version}. This page holds everything it shows and loads nothing. Texts of models are shown as they came, with hidden characters spelt out.")

@@ -1,0 +1,188 @@
+"""The sections of a run: how candidates became rows, first figures, samples with their lineage, the map, lengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from synthgain.report.figures import Scale, histograms, scatter, whisker
+from synthgain.report.markup import Safe, el, join
+from synthgain.report.numbers import count, figure, interval, share
+from synthgain.report.plane import HOW, plane
+from synthgain.report.read import RunPart, Text, listed, mapping
+from synthgain.report.readings import meaning
+from synthgain.report.samples import samples
+from synthgain.types import Reading
+
+
+def run_sections(run: RunPart, prefix: str = "") -> list[tuple[str, str, Safe]]:
+    """(anchor in the page, short title, section) for each section of a run."""
+    made = [
+        ("funnel", "Funnel", "What fell, and why", _funnel(run)),
+        ("figures", "Figures", "First figures", _figures(run)),
+        ("samples", "Samples", "Samples with their lineage", samples(run)),
+        ("map", "Map", "Where the rows lie", _map(run)),
+        ("lengths", "Lengths", "How long they are", _lengths(run)),
+    ]
+    return [(prefix + slug, short, section(prefix + slug, title, body)) for slug, short, title, body in made]
+
+
+def section(slug: str, title: str, *body: object) -> Safe:
+    """A titled part of the page."""
+    return el("section", el("h2", title), *body, id=slug)
+
+
+def absent(why: str, then: str = "") -> Safe:
+    """What is said in place of a part that is not there."""
+    return el("p", "Not shown: ", why, ". " if why else "", then, class_="absent")
+
+
+# ---------------------------------------------------------------------------------------------- the funnel
+
+
+def _funnel(run: RunPart) -> Safe:
+    total = run.rows
+    if not total:
+        return absent(run.missing.get("rows", "rows/ holds no rows"))
+    by_check: dict[str, int] = {}
+    for (check, _), n in run.reasons.items():
+        by_check[check] = by_check.get(check, 0) + n
+    by_check.pop("", None)
+    left = total
+    steps = [_bar("Candidates", total, 0, total, total, "plain", None)]
+    for check in sorted(by_check, key=lambda name: _place(run, name, by_check[name])):
+        left -= by_check[check]
+        steps.append(_bar(check, by_check[check], left, by_check[check], total, "fallen", _reasons(run, check)))
+    steps.append(_bar("Kept", run.kept, 0, run.kept, total, "kept", None))
+    lead = f"{count(total)} candidates, of which {count(run.kept)} were kept ({share(run.kept, total)}). "
+    rest = "No row is thrown away: the fallen stand in rows/ with their reasons." if by_check else "No check dropped a row."
+    broken = _broken_note(run)
+    return join(el("p", lead, rest, class_="lede"), el("ol", steps, class_="funnel"), broken)
+
+
+def _place(run: RunPart, check: str, n: int) -> tuple[int, int]:
+    """Drafts' own verdicts first, then the checks in their order, then `accept`; the larger first where that is unknown."""
+    if check == "accept":
+        return 10_000, 0
+    bare = check.replace("_", "").replace("-", "").lower()
+    order = [str(c).replace("_", "").replace("-", "").lower() for c in listed(mapping(run.record.get("recipe")).get("checks"))]
+    return next((i for i, c in enumerate(order) if bare and bare in c), -1), -n
+
+
+def _bar(name: str, n: int, start: int, width: int, total: int, kind: str, more: Safe | None) -> Safe:
+    sign = "−" if kind == "fallen" else ""
+    track = el("span", el("i", class_=kind, style=f"left:{100 * start / total:.2f}%;width:{100 * width / total:.2f}%"), class_="track")
+    return el(
+        "li",
+        el("div", el("span", name, class_="name", title=name), track, el("span", sign, count(n), class_="n"),
+           el("span", share(n, total), class_="share"), class_="step-row"),
+        more, class_=f"funnel-{kind}",
+    )  # fmt: skip
+
+
+def _reasons(run: RunPart, check: str, most: int = 12) -> Safe | None:
+    mine = sorted(((r, n) for (c, r), n in run.reasons.items() if c == check), key=lambda rn: (-rn[1], rn[0]))
+    if not mine or (len(mine) == 1 and not mine[0][0]):
+        return None
+    shown = [el("li", el("span", reason[:300] or "no reason given", dir="auto"), el("b", count(n))) for reason, n in mine[:most]]
+    if len(mine) > most:
+        shown.append(el("li", el("span", f"{len(mine) - most} more reasons"), el("b", count(sum(n for _, n in mine[most:])))))
+    return el("ul", shown, class_="reasons")
+
+
+def _broken_note(run: RunPart) -> Safe | None:
+    broken = mapping(run.record.get("counts")).get("broken")
+    if not isinstance(broken, int) or broken <= 0:
+        return None
+    return el("p", f"{count(broken)} drafts or calls broke before they gave a row (a server or the network); see broken/.", class_="note")
+
+
+# ---------------------------------------------------------------------------------------------- figures
+
+
+def _figures(run: RunPart) -> Safe:
+    if not run.readings:
+        return absent(run.missing.get("readings", ""), "`synthgain measure RUN` computes them.")
+    rows = [reading_row(r) for r in run.readings]
+    head = el("tr", el("th", "figure"), el("th", "value and interval", class_="num"), el("th", "", class_="mark-cell"), el("th", "n", class_="num"),
+              el("th", "what it means"))  # fmt: skip
+    foot = "Intervals are at 95 % unless said otherwise; n counts independent units (prompts or documents), never tokens. Each mark has its own scale; the upright line is zero."
+    return join(el("div", el("table", el("thead", head), el("tbody", rows), class_="readings"), class_="scroll"), el("p", foot, class_="note"))
+
+
+def reading_row(r: Reading) -> Safe:
+    """One reading: its value, its mark, and what it means."""
+    known = r.value is not None
+    value = interval(r.value, r.low, r.high) if r.value is not None else "none"
+    level = "" if math.isclose(r.level, 0.95) or r.low is None else f" at {r.level:.0%}"
+    kind = el("span", r.kind, class_="kind", title=r.estimator or None)
+    sentence = meaning(r.name)
+    note = el("span", r.note, class_="reading-note", dir="auto") if r.note else None
+    mark = whisker(_scale(r), r.value, r.low, r.high) if known and r.low is not None else ""
+    return el(
+        "tr",
+        el("th", el("code", r.name), kind, scope="row"),
+        el("td", el("span", value, class_="value" if known else "none"), el("small", r.unit, level), class_="num"),
+        el("td", mark, class_="mark-cell"),
+        el("td", count(r.n) if r.n else "", class_="num"),
+        el("td", sentence or ("" if r.note else "No description is known for this figure."), " " if sentence else "", note, class_="means"),
+    )  # fmt: skip
+
+
+def _scale(r: Reading) -> Scale:
+    ends = [v for v in (r.value, r.low, r.high) if v is not None]
+    if r.unit in ("prob", "share") and min(ends) >= 0 and max(ends) <= 1:
+        return Scale(0.0, 1.0)
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    room = 0.12 * (high - low or 1.0)
+    return Scale(low - room * (low < 0), high + room * (high > 0))
+
+
+# ---------------------------------------------------------------------------------------------- the map and lengths
+
+
+def _map(run: RunPart) -> Safe:
+    texts: Sequence[Text] = (*run.anchors, *run.texts)
+    if len(texts) < 3 or not run.texts:
+        why = run.missing.get("rows") or run.missing.get("anchors") or "a map needs at least three texts"
+        return absent(why)
+    drawn = plane([t.body for t in texts])
+    classes = ["anchors"] * len(run.anchors) + ["kept" if t.kept else "fallen" for t in run.texts]
+    order = sorted(range(len(texts)), key=lambda i: ("fallen", "kept", "anchors").index(classes[i]))
+    names = {"anchors": "anchors (real text)", "kept": "rows kept", "fallen": "rows that fell"}
+    legend = [
+        el("li", el("button", el("i", class_=f"swatch {c}"), f"{names[c]} · {count(classes.count(c))}", type="button", data_toggle=c, aria_pressed="true"))
+        for c in names if c in classes
+    ]  # fmt: skip
+    said = f"Map of {count(len(run.anchors))} anchors and {count(len(run.texts))} rows by wording"
+    picture = scatter(drawn.points[order], [classes[i] for i in order], [texts[i].body for i in order], said)
+    shares = f"The two axes carry {drawn.carried[0]:.0%} and {drawn.carried[1]:.0%} of the variance. "
+    drawn_of = f"Drawn: {count(len(run.anchors))} of {count(run.anchor_count)} anchors, {count(len(run.texts))} of {count(run.rows)} rows. "
+    return join(
+        el("p", "Rows among the anchors repeat their wording; rows far from them bring other words, which may be new or merely off the subject.", class_="lede"),
+        el("ul", legend, class_="legend toggles"),
+        el("figure", picture, el("p", "Point at a mark to read the beginning of its text.", class_="reader", aria_live="polite"), class_="map-figure"),
+        el("p", drawn_of, shares, HOW, class_="note"),
+    )
+
+
+def _lengths(run: RunPart) -> Safe:
+    parts: list[Safe] = []
+    tokens = [(n, c, run.tokens[k]) for k, n, c in ((True, "kept", "kept"), (False, "fallen", "fallen")) if k in run.tokens and len(run.tokens[k])]
+    kept, fallen = ([t.words for t in run.texts if t.kept is k] for k in (True, False))
+    words = [("anchors", "anchors", [t.words for t in run.anchors]), ("rows kept", "kept", kept), ("rows that fell", "fallen", fallen)]
+    filled = [(name, class_, np.asarray(values, np.int64)) for name, class_, values in words if values]
+    if filled:
+        parts.append(_panel("Words of a text", histograms(filled, "words"), "Anchors and rows as a student reads them, prompt and answer together; the same sample as the map."))
+    if tokens:
+        parts.append(_panel("Tokens written for a row", histograms(tokens, "tokens"), "All rows, by the writer's own tokenizer. Each group is scaled to its own size; the longest 1 % stand in the last bar."))
+    if not parts:
+        return absent(run.missing.get("rows") or run.missing.get("anchors") or "there is nothing to measure")
+    return el("div", parts, class_="panels")
+
+
+def _panel(title: str, body: Safe, note: str) -> Safe:
+    return el("div", el("h3", title), body, el("p", note, class_="note"), class_="panel")
+
