@@ -37,7 +37,9 @@ def problems(n: int) -> str:
         name, thing, a, b = rng.choice(NAMES), rng.choice(THINGS), rng.randint(2, 12), rng.randint(2, 12)
         ask = f"{name} has {a} {thing} and is given {b} more. How many {thing} does {name} have now?"
         say = f"{name} starts with {a} {thing} and gets {b} more, so there are {a} + {b} = {a + b} {thing}.\nAnswer: {a + b}"
-        lines.append(json.dumps({"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": say}]}))
+        lines.append(
+            json.dumps({"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": say}]})
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -55,7 +57,11 @@ def bare(base: Path, plan: Schedule, pad: int, rate: float, bf16: bool, answers_
         mask = torch.tensor([[1] * len(e.ids) + [0] * (width - len(e.ids)) for e in batch])
         labels = torch.tensor([[*e.labels, *[IGNORED] * (width - len(e.ids))] for e in batch])
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = _answers(model, ids, mask, labels) if answers_only else model(input_ids=ids, attention_mask=mask, labels=labels).loss
+            loss = (
+                _answers(model, ids, mask, labels)
+                if answers_only
+                else model(input_ids=ids, attention_mask=mask, labels=labels).loss
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -128,7 +134,9 @@ def main() -> None:
     arguments.add_argument("--adapter", choices=("full", "lora"), default="full")
     arguments.add_argument("--json", action="store_true")
     asked = arguments.parse_args()
-    figures = measure(asked.base or embedded(), asked.steps, asked.batch, asked.adapter, lambda line: print(line, file=sys.stderr))
+    figures = measure(
+        asked.base or embedded(), asked.steps, asked.batch, asked.adapter, lambda line: print(line, file=sys.stderr)
+    )
     if asked.json:
         print(json.dumps(figures))
         return

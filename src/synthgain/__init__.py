@@ -11,13 +11,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthgain.api import check, curate, demo, evaluate, generate, loop, measure, preview, report, trace, train
+    from synthgain.api import check, curate, demo, evaluate, export, generate, loop, measure, preview, push, report, trace, train
     from synthgain.models import Reach, Scripted
     from synthgain.store import Run
     from synthgain.types import Anchor, Call, Prompt, Reading, Recipe, Row, Sampling, SynthgainError, Verdict
 
 _HOMES = {
-    "synthgain.api": ("check", "curate", "demo", "evaluate", "generate", "loop", "measure", "preview", "report", "trace", "train"),
+    "synthgain.api": ("check", "curate", "demo", "evaluate", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train"),
     "synthgain.models": ("Reach", "Scripted"),
     "synthgain.store": ("Run",),
     "synthgain.types": ("Anchor", "Call", "Prompt", "Reading", "Recipe", "Row", "Sampling", "SynthgainError", "Verdict"),
@@ -26,7 +26,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Anchor", "Call", "Prompt", "Reach", "Reading", "Recipe", "Row", "Run", "Sampling", "Scripted", "SynthgainError", "Verdict",
-    "check", "curate", "demo", "evaluate", "generate", "loop", "measure", "preview", "report", "trace", "train",
+    "check", "curate", "demo", "evaluate", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train",
 ]  # fmt: skip
 
 

@@ -410,6 +410,279 @@ def report(
     print(api.report(run, out=out))
 
 
+# ---------------------------------------------------------------------------------------------- teaching
+
+Base = Annotated[str, typer.Option("--base", help="What the student starts from: local/… or hf/PATH.")]
+
+
+@app.command()
+def train(
+    source: Annotated[str, typer.Argument(help="A run (its kept rows), or anchors (plain text).")],
+    out: Out,
+    base: Base = "local/smollm2-135m",
+    method: Annotated[
+        str | None, typer.Option("--method", help="sft (chats, loss on answers) or cpt (text); the rows decide.")
+    ] = None,
+    adapter: Annotated[str, typer.Option("--adapter", help="full or lora (merged at the end).")] = "full",
+    epochs: Annotated[float, typer.Option("--epochs")] = 3,
+    max_steps: Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps, instead of epochs.")] = None,
+    tokens: Annotated[int | None, typer.Option("--tokens", help="Tokens read, instead of epochs.")] = None,
+    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    batch: Annotated[int, typer.Option("--batch", help="Examples an optimiser step.")] = 8,
+    length: Annotated[int, typer.Option("--length", help="Tokens of the longest example, or of a block.")] = 512,
+    replay: Annotated[
+        str | None, typer.Option("--replay", help="A file of general text, or `self`: text that the base samples.")
+    ] = None,
+    replay_share: Annotated[float, typer.Option("--replay-share", help="Share of places that replay takes.")] = 0.1,
+    text_field: TextField = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a student on a run's kept rows or on plain text.
+
+    Example: synthgain train runs/first -o students/first --method cpt --replay general.txt
+    """
+    from synthgain import api
+
+    student = api.train(
+        source, out=out, base=base, method=method, adapter=adapter, epochs=epochs, max_steps=max_steps, tokens=tokens, batch=batch,
+        learning_rate=learning_rate, length=length, replay=replay, replay_share=replay_share, text_field=text_field, seed=seed,
+        watch=_steps,
+    )  # fmt: skip
+    record = json.loads((student / "student.json").read_text("utf-8"))
+    if as_json:
+        _print_json(record)
+        return
+    print(
+        f"{student}: {record['rows']} rows, {record['steps']} steps, {record['tokens_seen']:,} tokens, {record['seconds']:.0f} s"
+    )
+    print(f"use it: -m hf/{student}, or synthgain export {student} --to gguf")
+
+
+def _steps(step: int, steps: int, loss: float) -> None:
+    if step in (1, steps) or step % 10 == 0:
+        _say(f"step {step}/{steps}, loss {loss:.3f}")
+
+
+@app.command()
+def evaluate(
+    student: Annotated[str, typer.Argument(help="A student folder, or any model's URI.")],
+    on: Annotated[Path, typer.Option("--on", help="Questions: JSONL with an answer, or with options and gold.")],
+    draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option("--max-tokens")] = 256,
+    general: Annotated[
+        Path | None, typer.Option("--general", help="General text: also measure what was forgotten.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option("--against", help="The model it is compared with for that.")
+    ] = "local/smollm2-135m",
+    answers: Annotated[
+        Path | None, typer.Option("--answers", help="Where answers are remembered (default: beside the student).")
+    ] = None,
+    base_url: BaseUrl = "",
+    as_json: Json = False,
+) -> None:
+    """Evaluate a student: questions checked by rule, or closed-book multiple choice.
+
+    Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
+    """
+    from synthgain import api
+    from synthgain.api.teaching import Examination
+    from synthgain.types import Sampling
+
+    how = Examination(draws=draws, sampling=Sampling(temperature=temperature, max_tokens=max_tokens))
+    readings = _watched(
+        lambda watch: api.evaluate(
+            student,
+            on=on,
+            answers=answers,
+            examination=how,
+            general=general,
+            against=against,
+            reach=_reach(base_url, "", "", None),
+            watch=watch,
+        )
+    )
+    if as_json:
+        _print_json({"readings": [r.json() for r in readings]})
+    else:
+        _table(readings)
+
+
+@app.command()
+def loop(
+    recipe: str,
+    anchors: Anchors,
+    out: Out,
+    on: Annotated[Path, typer.Option("--on", help="Questions that share nothing with the anchors.")],
+    rounds: Annotated[int, typer.Option("--rounds")] = 1,
+    model: Annotated[
+        str, typer.Option("-m", "--model", help="The first writer and the students' base.")
+    ] = "local/smollm2-135m",
+    train_from: Annotated[str, typer.Option("--train-from", help="base (as STaR, RFT, ReST-EM) or previous.")] = "base",
+    max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps of every arm.")] = 45,
+    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    batch: Annotated[int, typer.Option("--batch")] = 8,
+    draws: Annotated[int, typer.Option("--draws", help="Answers a question in evaluation.")] = 4,
+    limit: Limit = None,
+    set_: Sets = None,
+    with_: Withs = None,
+    without: Withouts = None,
+    text_field: TextField = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Rounds of generate, curate, train and evaluate, against matched arms.
+
+    Example: synthgain loop rft problems.jsonl -o runs/loop --on test.jsonl --rounds 2 --set k=8
+    """
+    from synthgain import api
+    from synthgain.api.teaching import Examination
+
+    result = _watched(
+        lambda watch: api.loop(
+            recipe,
+            anchors,
+            out=out,
+            on=on,
+            rounds=rounds,
+            model=model,
+            train_from=train_from,
+            examination=Examination(draws=draws),
+            settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch},
+            knobs=_knobs(set_),
+            with_=with_ or (),
+            without=without or (),
+            limit=limit,
+            text_field=text_field,
+            seed=seed,
+            say=watch.say,
+            watch=watch,
+        )  # fmt: skip
+    )
+    _print_json(result) if as_json else _print_arms(result, out)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: runs/demo.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
+    documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """The main job, for real: a small model writes, checks decide, students are trained and compared.
+
+    Example: synthgain demo -o runs/demo
+    """
+    from synthgain import api
+
+    folder = out or Path("runs") / ("demo-documents" if documents else "demo")
+    if documents:
+        result = _watched(lambda watch: api.demo_documents(folder, seed=seed, say=watch.say, watch=watch))
+    else:
+        result = _watched(lambda watch: api.demo(folder, rounds=rounds, seed=seed, say=watch.say, watch=watch))
+    _print_json(result) if as_json else _print_arms(result, folder)
+
+
+def _print_arms(result: dict[str, Any], folder: Path) -> None:
+    from synthgain.types import Reading
+
+    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  accuracy")
+    for arm in result["arms"]:
+        found = [Reading.read(r) for r in arm["readings"] if r["name"] == "accuracy"]
+        print(
+            f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  {_interval(found[0]) if found else 'not measured'}"
+        )
+    for d in result.get("differences", []):
+        print(_sentence(d))
+    for line in filter(None, [result.get("note")]):
+        print(line)
+    print(f"report: {folder / 'report.html'}")
+
+
+def _interval(r: Reading) -> str:
+    if r.value is None:
+        return f"not measured: {r.note}"
+    return (
+        f"{r.value:.2f}"
+        + ("" if r.low is None or r.high is None else f" [{r.low:.2f}, {r.high:.2f}]")
+        + f"  (n = {r.n})"
+    )
+
+
+def _sentence(d: dict[str, Any]) -> str:
+    """ "A beats B by x [low, high]", or that they cannot be told apart."""
+    if d["value"] is None:
+        return f"{d['a']} against {d['b']}: not measured ({d['note']})"
+    by = f"{abs(d['value']):.2f} [{min(abs(d['low']), abs(d['high'])):.2f}, {max(abs(d['low']), abs(d['high'])):.2f}]"
+    if d["low"] > 0:
+        return f"{d['a']} beats {d['b']} by {by}."
+    if d["high"] < 0:
+        return f"{d['b']} beats {d['a']} by {by}."
+    return f"{d['a']} and {d['b']} cannot be told apart here: difference {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]."
+
+
+# ---------------------------------------------------------------------------------------------- giving away
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run, or a student folder (--to gguf).")],
+    to: Annotated[
+        str, typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; gguf.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A .jsonl or .parquet file (.gguf for a student).")
+    ] = None,
+) -> None:
+    """Write kept rows as trainers read them, or a student as GGUF.
+
+    Example: synthgain export runs/first --to sharegpt -o first.jsonl
+    """
+    from synthgain import api
+
+    file, written, left = api.export(run, to=to, out=out)
+    print(
+        f"{file}"
+        + ("" if to == "gguf" else f": {written:,} rows")
+        + (f"; {left:,} kept rows have no fallen partner and were left out" if left else "")
+    )
+
+
+@app.command()
+def push(
+    run: Path,
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME")],
+    public: Annotated[bool, typer.Option("--public", help="Default: private.")] = False,
+) -> None:
+    """Upload the data set and its card to a hub (HF_TOKEN, HF_ENDPOINT).
+
+    Example: synthgain push runs/first me/first
+    """
+    from synthgain import api
+
+    print(api.push(run, repo, private=not public))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"synthgain {version('synthgain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """The console script: every error a person can act on is said in words, with its exit code."""
     from synthgain.types import SynthgainError

@@ -63,8 +63,8 @@ def run_loop(plan: Plan, verbs: Verbs, out: Path) -> dict[str, Any]:
         "base": verbs.evaluate(plan.model, False, out / "answers"),
         "base-few-shot": verbs.evaluate(plan.model, True, out / "answers"),
     }
-    verbs.say(_line("base", untrained["base"]))
-    verbs.say(_line("base-few-shot", untrained["base-few-shot"]))
+    verbs.say(line_of("base", untrained["base"]))
+    verbs.say(line_of("base-few-shot", untrained["base-few-shot"]))
     writer = base = plan.model
     rounds: list[dict[str, Any]] = []
     last: dict[str, Any] = {}
@@ -76,13 +76,20 @@ def run_loop(plan: Plan, verbs: Verbs, out: Path) -> dict[str, Any]:
         uris = {arm: verbs.usable(student) for arm, student in students.items()}
         scored = {**untrained, **{arm: verbs.evaluate(uri, False, out / "answers") for arm, uri in uris.items()}}
         for arm in students:
-            verbs.say(_line(arm, scored[arm]))
+            verbs.say(line_of(arm, scored[arm]))
         last = _arms(scored, rows, students, plan.best, verbs.difference)
         text = json.dumps(last, indent=2) + "\n"
         verbs.save(here / "arms.json", text)
         verbs.save(out / "arms.json", text)
         relative = {arm: str(student.relative_to(out)) for arm, student in students.items()}
-        rounds.append({"round": number, "run": str(run.relative_to(out)), "arms": f"round-{number}/arms.json", "students": relative})
+        rounds.append(
+            {
+                "round": number,
+                "run": str(run.relative_to(out)),
+                "arms": f"round-{number}/arms.json",
+                "students": relative,
+            }
+        )
         record = {"rounds": rounds, "asked": plan.rounds, "settings": dict(plan.settings or {}), "note": plan.note}
         verbs.save(out / "loop.json", json.dumps(record, indent=2) + "\n")
         writer = uris[plan.best]
@@ -90,7 +97,13 @@ def run_loop(plan: Plan, verbs: Verbs, out: Path) -> dict[str, Any]:
     return last
 
 
-def _arms(scored: Mapping[str, Scored], rows: Mapping[str, Rows], students: Mapping[str, Path], best: str, difference: Callable[[Any, Any], Reading]) -> dict[str, Any]:
+def _arms(
+    scored: Mapping[str, Scored],
+    rows: Mapping[str, Rows],
+    students: Mapping[str, Path],
+    best: str,
+    difference: Callable[[Any, Any], Reading],
+) -> dict[str, Any]:
     arms = []
     for name, solved in scored.items():
         student = json.loads((students[name] / "student.json").read_text("utf-8")) if name in students else {}
@@ -108,7 +121,8 @@ def _arms(scored: Mapping[str, Scored], rows: Mapping[str, Rows], students: Mapp
     }
 
 
-def _line(name: str, solved: Scored) -> str:
+def line_of(name: str, solved: Scored) -> str:
+    """An arm's accuracy in one line."""
     accuracy = next((r for r in solved.readings if r.name == "accuracy"), None)
     if accuracy is None or accuracy.value is None:
         return f"  {name:<14} not measured"

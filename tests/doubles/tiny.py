@@ -25,9 +25,16 @@ def tiny_model(folder: Path, *, seed: int = 0, template: str | None = TEMPLATE) 
     raw.decoder = decoders.ByteLevel()
     special = ["<|none|>", "<|start|>", "<|end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False))
+    raw.train_from_iterator(
+        CORPUS,
+        trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+    )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token="<|start|>", eos_token="<|end|>", pad_token="<|none|>", clean_up_tokenization_spaces=False
+        tokenizer_object=raw,
+        bos_token="<|start|>",
+        eos_token="<|end|>",
+        pad_token="<|none|>",
+        clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = template
     torch.manual_seed(seed)

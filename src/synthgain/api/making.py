@@ -36,6 +36,7 @@ class Plan:
     anchors: Sequence[Anchor]
     checks: tuple[AnyCheck, ...]
     models: Mapping[str, str | Model]
+    file: str = ""  # of a recipe that is not shipped
 
 
 # ---------------------------------------------------------------------------------------------- generate
@@ -92,7 +93,8 @@ def planned(
     checks = _checks(chosen, with_, without)
     models = _by_role(chosen, model)
     found = load_anchors(anchors, text_field=text_field, id_field=id_field, reads=chosen.reads)
-    return Plan(chosen, found, checks, models)
+    own = isinstance(recipe, str | Path) and str(recipe).endswith(".py")
+    return Plan(chosen, found, checks, models, str(Path(recipe).resolve()) if own else "")  # type: ignore[arg-type]
 
 
 def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
@@ -257,6 +259,7 @@ def _record(request: Request, plan: Plan, command: str) -> dict[str, Any]:
             "source": request.recipe.source,
             "knobs": {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in knobs.items()},
             "checks": [repr(c) for c in request.checks],
+            **({"file": plan.file} if plan.file else {}),
         },  # fmt: skip
         "models": {role: model.uri for role, model in request.models.items()},
         "identities": {role: model.identity for role, model in request.models.items()},

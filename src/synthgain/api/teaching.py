@@ -17,7 +17,7 @@ from synthgain.api.making import DEFAULT_MODEL, Watch, generate, reach_from_envi
 from synthgain.api.measuring import measure, report
 from synthgain.anchors import load as load_anchors
 from synthgain.chain import Buyer, Desk, Tally
-from synthgain.curate import final_answer, same_answer
+from synthgain.curate.answers import final_answer, same_answer
 from synthgain.engines import local
 from synthgain.evaluate import Solved, choose, difference, forgetting, load_questions, solve
 from synthgain.loop import Plan, Rows, Verbs, run_loop
@@ -25,12 +25,14 @@ from synthgain.models import Reach, open_model
 from synthgain.store import CallMemory, Run, atomic_write
 from synthgain.store.run import writing
 from synthgain.train import FineTune, read_student
+from synthgain.train.replay import sample as sample_replay
+from synthgain.train.replay import write as write_replay
 from synthgain.types import Message, Prompt, Reading, Sampling, SynthgainError, assistant, digest, user
 
 Say = Callable[[str], None]
 
 
-def _stderr(text: str) -> None:
+def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -44,13 +46,16 @@ def train(
     base: str = DEFAULT_MODEL,
     method: str | None = None,
     text_field: str | None = None,
+    replay: str | Path | None = None,
+    replay_texts: int = 32,
     watch: Callable[[int, int, float], None] | None = None,
     **settings: Any,
 ) -> Path:
     """Train a student on a run's kept rows or on plain anchors; the student's folder.
 
     `base` is local/… or hf/PATH. `method` is "sft" (chats, loss on answers only) or "cpt" (text);
-    without it the rows decide. `settings` are the fields of `train.FineTune`.
+    without it the rows decide. `replay` is a file of general text, or "self": `replay_texts` texts that
+    the base writes from nothing. `settings` are the other fields of `train.FineTune`.
     """
     place = Path(out)
     rows = _rows_of(source, place, text_field)
@@ -74,9 +79,26 @@ def _rows_of(source: str | Path | Run, out: Path, text_field: str | None) -> Pat
     return file
 
 
+def _own_texts(base: str, n: int, out: Path) -> Path:
+    """Replay text that the base itself samples, remembered beside the student."""
+
+    async def work() -> list[str]:
+        model = open_model(base, Reach())
+        memory = CallMemory(out.parent / f".{out.name}.replay")
+        try:
+            return await sample_replay(Desk(Buyer({"writer": model}, memory, Tally(label="replay"), lambda _: None)), n)
+        finally:
+            memory.close()
+            await model.aclose()
+
+    return write_replay(local.run(work()), out.parent / f".{out.name}.replay.jsonl")
+
+
 def _method(rows: Path) -> str:
     file = rows if rows.is_file() else min(rows.glob("*.parquet"), default=None)
-    return "sft" if file is not None and file.suffix == ".parquet" and "messages" in pq.read_schema(file).names else "cpt"
+    return (
+        "sft" if file is not None and file.suffix == ".parquet" and "messages" in pq.read_schema(file).names else "cpt"
+    )
 
 
 def folder_of(uri: str) -> Path:
@@ -95,14 +117,29 @@ def _identity(uri: str) -> str:
     return open_model(uri, Reach()).identity
 
 
-def usable(student: Path, like: str = DEFAULT_MODEL) -> str:
-    """The URI that generates with a student: its GGUF in the embedded runtime, written beside it once."""
-    file = student / "student.gguf"
-    if not file.is_file():
-        from synthgain.models import gguf, weights
+def gguf_of(student: Path, out: Path | None = None) -> Path:
+    """The student as a GGUF file (Q8_0), written once: by default inside its folder."""
+    from synthgain.models import gguf, weights
 
-        gguf.to_gguf(student, file, like=weights.find(like.partition("/")[2]))
-    return f"local/{file}"
+    record = read_student(student)
+    if record is None:
+        raise SynthgainError(
+            "this is no student folder (no student.json)",
+            where=str(student),
+            next="give the folder that `synthgain train -o` wrote",
+        )
+    file = out or student / "student.gguf"
+    if not file.is_file():
+        base = record["base"].partition("/")
+        gguf.to_gguf(
+            student, file, like=weights.find(base[2] if base[0] == "local" else DEFAULT_MODEL.partition("/")[2])
+        )
+    return file
+
+
+def usable(student: Path) -> str:
+    """The URI that generates with a student: its GGUF in the embedded runtime."""
+    return f"local/{gguf_of(student)}"
 
 
 # ---------------------------------------------------------------------------------------------- evaluate
@@ -155,7 +192,9 @@ def _scorer(student: str | Path) -> Any:
     return HFScorer(Path(uri) if Path(uri).exists() else folder_of(uri))
 
 
-def _solved(uri: str, questions: Sequence[Any], how: Examination, answers: Path, reach: Reach, watch: Watch | None) -> Solved:
+def _solved(
+    uri: str, questions: Sequence[Any], how: Examination, answers: Path, reach: Reach, watch: Watch | None
+) -> Solved:
     """Questions put to a model; its answers are remembered, so that a killed evaluation goes on."""
     tally = Tally(label="evaluate", groups_total=len(questions) * how.draws)
 
@@ -166,7 +205,7 @@ def _solved(uri: str, questions: Sequence[Any], how: Examination, answers: Path,
             desk = Desk(Buyer({"student": model, "writer": model}, memory, tally, watch or (lambda _: None)))
             return await solve(
                 desk, questions, same_answer, parsable=lambda text: final_answer(text) is not None,
-                draws=how.draws, sampling=how.sampling, shots=how.shots,
+                draws=how.draws, sampling=how.sampling, few_shot=how.shots, 
             )  # fmt: skip
         finally:
             memory.close()
@@ -183,14 +222,14 @@ def loop(
     anchors: str | Path | Sequence[Any],
     *,
     out: str | Path,
-    on: str | Path | Sequence[Any],
+    on: str | Path,
     rounds: int = 1,
     model: str = DEFAULT_MODEL,
     train_from: str = "base",
     examination: Examination | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
-    say: Say = _stderr,
+    say: Say = to_stderr,
     watch: Watch | None = None,
     note: str = "",
     **options: Any,
@@ -202,7 +241,7 @@ def loop(
     optimiser steps. `settings` are `train.FineTune`'s, `options` are `generate`'s.
     """
     place, how = Path(out), examination or Examination()
-    questions = load_questions(Path(on)) if isinstance(on, str | Path) else load_questions(on)
+    questions = load_questions(Path(on))
     plain = replace(how, shots=())
     tuned = dict(settings or {})
     panel = watch
@@ -212,19 +251,23 @@ def loop(
         run = generate(recipe, anchors, out=folder, model=writer, seed=seed, round=number, watch=panel, **options)
         c = run.record["counts"]
         fell = ", ".join(f"{n} {name}" for name, n in run.record["dropped_by"].items())
-        say(f"  {c['kept']} of {c['rows']} answers kept ({fell}); {run.record['tokens']['out']:,} tokens in {run.record['seconds']:.0f} s")
+        say(
+            f"  {c['kept']} of {c['rows']} answers kept ({fell}); {run.record['tokens']['out']:,} tokens in {run.record['seconds']:.0f} s"
+        )
         measure(run)
         return folder
 
     def learn(rows: Rows, folder: Path, base: str) -> Path:
         say(f"  training {folder.name} on {rows.n} rows")
-        return train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=_steps(say), **tuned)
+        return train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=steps_said(say), **tuned)
 
     def examine(uri: str, few: bool, folder: Path) -> Solved:
-        return _solved(uri, questions, how if few else plain, folder, reach_from_environment(options.get("reach")), panel)
+        return _solved(
+            uri, questions, how if few else plain, folder, reach_from_environment(options.get("reach")), panel
+        )
 
     verbs = Verbs(
-        generate=make, arms=lambda run, folder: matched(Run(run), folder, seed), train=learn, usable=lambda s: usable(s, DEFAULT_MODEL),
+        generate=make, arms=lambda run, folder: matched(Run(run), folder, seed), train=learn, usable=usable,
         evaluate=examine, difference=difference, say=say, save=atomic_write,
     )  # fmt: skip
     plan = Plan(rounds, model, train_from=train_from, settings={"recipe": recipe, "seed": seed, **tuned}, note=note)  # type: ignore[arg-type]
@@ -234,7 +277,7 @@ def loop(
     return result
 
 
-def _steps(say: Say) -> Callable[[int, int, float], None]:
+def steps_said(say: Say) -> Callable[[int, int, float], None]:
     def watch(step: int, steps: int, loss: float) -> None:
         if step in (1, steps) or step % 10 == 0:
             say(f"    step {step}/{steps}, loss {loss:.3f}")
@@ -253,7 +296,11 @@ def matched(run: Run, folder: Path, seed: int) -> dict[str, Rows]:
                 every.append(row)
                 kept += [row] if row["kept"] else []
     if not kept:
-        raise SynthgainError("no row was kept: there is nothing to train on", where=str(run.path), next="look at the reasons: synthgain report " + str(run.path))
+        raise SynthgainError(
+            "no row was kept: there is nothing to train on",
+            where=str(run.path),
+            next="look at the reasons: synthgain report " + str(run.path),
+        )
     drawn = random.Random(f"unfiltered {seed}").sample(sorted(every, key=lambda row: digest(row["id"])), len(kept))
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
@@ -263,31 +310,3 @@ def matched(run: Run, folder: Path, seed: int) -> dict[str, Rows]:
         pq.write_table(pa.table({"id": [r["id"] for r in rows], column: [r[column] for r in rows]}), file)
         found[name] = Rows(file, len(rows))
     return found
-
-
-# ---------------------------------------------------------------------------------------------- the demo
-
-NOTE = (
-    "One small model, one family of invented word problems of one step, one seed: this shows the machinery and the size of an effect "
-    "on a toy, nothing about your model or your data."
-)
-
-
-def demo(out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 80, draws: int = 8,
-         steps: int = 45, say: Say = _stderr, watch: Watch | None = None) -> dict[str, Any]:  # fmt: skip
-    """The main job on the embedded model and the problems we ship: a model that teaches itself."""
-    from synthgain import examples
-
-    place = Path(out)
-    place.mkdir(parents=True, exist_ok=True)
-    for name, n, split in (("problems.jsonl", problems, "train"), ("questions.jsonl", tests, "test")):
-        lines = [json.dumps(p, ensure_ascii=False) + "\n" for p in examples.problems(n, level=1, seed=seed, split=split)]
-        atomic_write(place / name, "".join(lines))
-    shots = tuple((shot["question"], shot["worked"]) for shot in examples.SHOTS)
-    turns = tuple(turn for question, worked in shots for turn in (user(question), assistant(worked)))
-    return loop(
-        "rft", place / "problems.jsonl", out=place, on=place / "questions.jsonl", rounds=rounds, seed=seed,
-        knobs={"k": draws, "shots": shots, "max_tokens": 48}, text_field="question",
-        examination=Examination(shots=turns), settings={"max_steps": steps, "learning_rate": 1e-4, "batch": 8, "length": 160},
-        say=say, watch=watch, note=NOTE,
-    )  # fmt: skip

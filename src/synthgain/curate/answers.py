@@ -22,7 +22,9 @@ from synthgain.types import SynthgainError
 
 LONGEST = 200  # characters of an answer that are looked at; what is longer is no final answer
 _MARK = re.compile(
-    r"(?i)####|\bfinal\s+answer\s*(?:is\b|:)|\banswer\s*\**\s*(?::|is\b)|^[ \t>*]*A:|\\boxed\s*\{", re.MULTILINE
+    r"(?i)####|\bfinal[ \t]{1,3}answer[ \t]{0,3}(?:is\b|:)|\banswer[ \t]{0,3}\*{0,3}[ \t]{0,3}(?::|is\b)"
+    r"|^[ \t>*]{0,8}A:|\\boxed[ \t]{0,3}\{",
+    re.MULTILINE,
 )
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<sign>[-+−]?)\s?(?P<currency>[$£€¥]?)\s?(?P<inner>[-−]?)"
@@ -50,9 +52,8 @@ def final_answer(text: str) -> str | None:
 
 def _rest(text: str, start: int) -> str:
     """What follows a mark on its line."""
-    end = text.find("\n", start)
-    line = text[start : len(text) if end < 0 else end]
-    if len(line) > LONGEST:
+    line, newline, _ = text[start : start + LONGEST + 1].partition("\n")
+    if len(line) > LONGEST and not newline:
         return ""
     boxed = re.search(r"\\boxed\s*\{", line)
     if boxed:
@@ -102,7 +103,7 @@ def _close(a: Fraction, b: Fraction) -> bool:
         return True
     if a.denominator == b.denominator == 1:
         return False
-    return abs(a - b) <= Fraction(1, 1_000_000) * max(1, abs(b))
+    return bool(abs(a - b) <= max(Fraction(1), abs(b)) / 1_000_000)
 
 
 def number(answer: str) -> tuple[Fraction, bool] | None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 LONGEST = 200  # characters of one expression
+READ, LINE = 20_000, 1_000  # characters of a text, and of one line, in which plain equations are looked for
 _ANNOTATION = re.compile(r"<<([^<>]{0,400})>>")
 _NUM = r"[$£€]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d])%?|[$£€]?\d{1,30}(?:\.\d{1,30})?%?|[$£€]?\.\d{1,30}%?"
-_SIDE = rf"(?:-\s?)?\(?(?:{_NUM})(?:\s?[-+*/×÷x−]\s?\(?(?:{_NUM})\)?)*"
-_PLAIN = re.compile(rf"(?<![\w.,$%)(^])(?P<left>{_SIDE})(?P<rest>(?:\s?=\s?{_SIDE}){{1,20}})")
+_SIDE = rf"(?:-[ \t]?)?\(?(?:{_NUM})(?:[ \t]?[-+*/×÷x−][ \t]?\(?(?:{_NUM})\)?){{0,20}}"
+_PLAIN = re.compile(rf"(?<![\w.,$%)(^])(?P<left>{_SIDE})(?P<rest>(?:[ \t]?=[ \t]?{_SIDE}){{1,20}})")
+_GOES_ON_BEFORE = re.compile(r"(?:[-+*/×÷−^=\d]|\b(?:x|of|times|by))[ \t]*\Z")
+_GOES_ON_AFTER = re.compile(r"[ \t]?\d|:\d|\(|[ \t]?[A-Za-z]{0,12}[ \t]?[-+*/×÷^=]|[A-Za-z](?![A-Za-z])")
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*|\.\d+)|(?P<sign>\*\*|//|[-+*/%()]))")
 
 
@@ -31,17 +35,25 @@ def equations(text: str) -> list[str]:
 
 def plain(text: str) -> list[tuple[str, str]]:
     """Both sides of every equality written in plain numbers; "1+2=3=3" gives two. A side alone without a sign is no equation."""
-    found = []
-    for match in _PLAIN.finditer(_ANNOTATION.sub("", text)):
-        before = match.string[: match.start()].rstrip()[-1:]
-        if before and before in "+-*/×÷−^=":
-            continue  # the tail of something longer that is not plain, such as "x + 3 = 7"
+    found: list[tuple[str, str]] = []
+    for line in _ANNOTATION.sub("", text[:READ]).splitlines():
+        if "=" in line and len(line) <= LINE:
+            found += _on_line(line)
+    return found
+
+
+def _on_line(bare: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for match in _PLAIN.finditer(bare):
+        start, end = match.span()
+        if _GOES_ON_BEFORE.search(bare[max(0, start - 12) : start]) or _GOES_ON_AFTER.match(bare, end):
+            continue  # part of something longer that is not plain: "x + 3 = 7", "2 + 1 1/2 = 3 1/2"
         sides = [normal(side) for side in (match["left"] + match["rest"]).split("=")]
         if any(_value_or_none(side) is None for side in sides):
             continue
-        if not any(re.search(r"\d.*[-+*/]", side) for side in sides):
+        if not any(re.search(r"[\d)][-+*/]", side.replace("/100)", ")")) for side in sides):
             continue
-        found += list(zip(sides[:-1], sides[1:]))
+        found += pairwise(sides)
     return found
 
 
@@ -58,10 +70,15 @@ def holds(equation: str, tolerance: float = 1e-3) -> bool:
     sides = equation.split("=")
     if len(sides) < 2:
         return False
-    values = [_value_or_none(normal(side)) for side in sides]
-    if any(v is None for v in values):
-        return False
-    return all(abs(a - b) < tolerance for a, b in zip(values[:-1], values[1:]) if a is not None and b is not None)
+    values = [_readings(normal(side)) for side in sides]
+    return all(any(abs(a - b) < tolerance for a in left for b in right) for left, right in pairwise(values))
+
+
+def _readings(side: str) -> list[float]:
+    """What a side can mean: "75%" alone is 0.75 or, as the unit of a result, 75. Nothing where it is not arithmetic."""
+    percent = re.fullmatch(r"\((\d+\.?\d*|\.\d+)/100\)", side)
+    read = [_value_or_none(side), _value_or_none(percent.group(1)) if percent else None]
+    return [value for value in read if value is not None]
 
 
 def value(expression: str) -> float:
@@ -119,7 +136,15 @@ class _Reader:
         left = self._signed()
         while sign := self._next("*", "/", "//", "%"):
             right = self._signed()
-            left = left * right if sign == "*" else left / right if sign == "/" else left // right if sign == "//" else left % right
+            left = (
+                left * right
+                if sign == "*"
+                else left / right
+                if sign == "/"
+                else left // right
+                if sign == "//"
+                else left % right
+            )
         return left
 
     def _signed(self) -> float:
@@ -131,10 +156,7 @@ class _Reader:
     def _power(self) -> float:
         base = self._atom()
         if self._next("**"):
-            result = base ** self._signed()
-            if isinstance(result, complex):
-                raise ValueError("not real")
-            return result
+            return math.pow(base, self._signed())  # ValueError where the power is not real
         return base
 
     def _atom(self) -> float:

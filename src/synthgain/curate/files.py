@@ -23,7 +23,11 @@ def read_from_file(path: str | Path, variable: str) -> Any:
         what = "is a folder" if file.is_dir() else "there is no such file"
         raise SynthgainError(what, where=str(path), next=f"give the path of a .py file that ends with {variable} = …")
     if file.suffix != ".py":
-        raise SynthgainError(f"a {kind} is a .py file", where=str(path), next=f"give the path of a .py file that ends with {variable} = …")
+        raise SynthgainError(
+            f"a {kind} is a .py file",
+            where=str(path),
+            next=f"give the path of a .py file that ends with {variable} = …",
+        )
     name = f"synthgain_{kind}_{digest(str(file.resolve()))[:12]}"
     spec = spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None  # a .py file always has one
@@ -38,7 +42,9 @@ def read_from_file(path: str | Path, variable: str) -> Any:
     except Exception as error:
         _restore(name, before)
         raise SynthgainError(
-            f"{type(error).__name__}: {_message(error)}", where=f"{path}:{_line(error, file)}", next="mend the file there"
+            f"{type(error).__name__}: {_message(error)}",
+            where=f"{path}:{_line(error, file)}",
+            next="mend the file there",
         ) from error
     if not hasattr(module, variable):
         raise SynthgainError(f"the file has no {variable}", where=str(path), next=f"end it with {variable} = …")

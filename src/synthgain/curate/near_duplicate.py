@@ -78,10 +78,11 @@ def _signatures(table: pa.Table, column: str, n: int) -> tuple[Signatures, NDArr
 def nearest_earlier(signatures: Signatures, said: NDArray[np.bool_], threshold: float) -> list[float | None]:
     """For each row the estimated Jaccard index with the closest earlier row that stays, None where it stays itself."""
     scores: list[float | None] = [None] * len(signatures)
-    shared = _shared_bands(signatures, said, _rows_in_band(threshold))
+    suspects, buckets_of = _shared_bands(signatures, said, _rows_in_band(threshold))
     kept: dict[int, list[int]] = defaultdict(list)  # bucket → rows that stay
-    for row, buckets in zip(*shared):
-        candidates = list({other for bucket in buckets if bucket >= 0 for other in kept[bucket]})
+    for row in suspects.tolist():
+        buckets = [bucket for bucket in buckets_of[row].tolist() if bucket >= 0]
+        candidates = list({other for bucket in buckets for other in kept[bucket]})
         if candidates:
             equal = (signatures[candidates] == signatures[row]).mean(axis=1)
             best = float(equal.max())
@@ -89,8 +90,7 @@ def nearest_earlier(signatures: Signatures, said: NDArray[np.bool_], threshold: 
                 scores[row] = best
                 continue
         for bucket in buckets:
-            if bucket >= 0:
-                kept[bucket].append(row)
+            kept[bucket].append(row)
     return scores
 
 
@@ -103,8 +103,10 @@ def _rows_in_band(threshold: float) -> int:
     return 1
 
 
-def _shared_bands(signatures: Signatures, said: NDArray[np.bool_], rows: int) -> tuple[list[int], list[list[int]]]:
-    """The rows that share a band with another row, in order, and their buckets (-1: nobody shares that band)."""
+def _shared_bands(
+    signatures: Signatures, said: NDArray[np.bool_], rows: int
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """The rows that share a band with another row, and every row's buckets (rows × bands; -1: nobody shares that band)."""
     n, bands = len(signatures), HASHES // rows
     buckets = np.full((n, bands), -1, np.int32)
     odd = np.random.default_rng(SEED).integers(1, 2**63, size=rows, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -120,21 +122,7 @@ def _shared_bands(signatures: Signatures, said: NDArray[np.bool_], rows: int) ->
         alone = (counts[inverse] < 2) | ~said
         buckets[:, band] = np.where(alone, -1, numbered[inverse])
         first += int((counts > 1).sum())
-    suspects = np.flatnonzero((buckets >= 0).any(axis=1))
-    return suspects.tolist(), _Rows(buckets, suspects)  # type: ignore[return-value]
-
-
-class _Rows(Sequence[list[int]]):
-    """Rows of an array as lists, one at a time."""
-
-    def __init__(self, array: NDArray[np.int32], chosen: NDArray[np.intp]) -> None:
-        self.array, self.chosen = array, chosen
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def __getitem__(self, i: int) -> list[int]:  # type: ignore[override]
-        return self.array[self.chosen[i]].tolist()
+    return np.flatnonzero((buckets >= 0).any(axis=1)), buckets
 
 
 CHECK = NearDuplicate

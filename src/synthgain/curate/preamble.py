@@ -51,7 +51,13 @@ def strip_preamble(text: str) -> str:
     for mark in ('"""', "```", '"', "“"):
         closing = "”" if mark == "“" else mark
         inner = rest[len(mark) : -len(closing)]
-        if len(rest) > 2 * len(mark) and rest.startswith(mark) and rest.endswith(closing) and mark not in inner and closing not in inner:
+        if (
+            len(rest) > 2 * len(mark)
+            and rest.startswith(mark)
+            and rest.endswith(closing)
+            and mark not in inner
+            and closing not in inner
+        ):
             rest = inner.strip()
             break
     return rest

@@ -1,8 +1,8 @@
 """Weights from one file format to another: GGUF to a transformers folder, and back.
 
-    to_folder(gguf, folder)               de-quantised, an ordinary folder
-    to_gguf(folder, file, like=gguf)      Q8_0, with the tokenizer and metadata of `like`
-    requantise(gguf, file)                any quantisation to Q8_0
+to_folder(gguf, folder)               de-quantised, an ordinary folder
+to_gguf(folder, file, like=gguf)      Q8_0, with the tokenizer and metadata of `like`
+requantise(gguf, file)                any quantisation to Q8_0
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def to_gguf(folder: Path, out: Path, *, like: Path) -> Path:
     shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in teacher.tensors}
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
-    found = {names.get_name(key, try_suffixes=(".weight", ".bias")): key for key in state}
+    found: dict[str, str] = {}
+    for key in state:
+        name = names.get_name(key, try_suffixes=(".weight", ".bias"))
+        if name is None:
+            raise SynthgainError(f"the weight {key!r} has no place in a GGUF file", where=str(folder))
+        found[name] = key
     _same_shapes(folder, found, shapes, {key: tuple(value.shape) for key, value in state.items()})
 
     def tensors() -> Iterable[Tensor]:
@@ -156,17 +161,17 @@ def _interleaved(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, An
 
 def _same_shapes(
     folder: Path,
-    found: Mapping[str | None, str],
+    found: Mapping[str, str],
     wanted: Mapping[str, tuple[int, ...]],
     given: Mapping[str, tuple[int, ...]],
 ) -> None:
-    """SynthgainError where a weight is missing, strange, or of another shape than in the teacher's file."""
-    if None in found:
-        raise SynthgainError(f"the weight {found[None]!r} has no place in a GGUF file", where=str(folder))
+    """SynthgainError where a weight is missing or of another shape than in the teacher's file."""
     # a tied model has no output matrix; factors of the rotation are metadata, not learned
     missing = [name for name in wanted if name not in found and name not in ("output.weight", "rope_freqs.weight")]
     if missing:
-        raise SynthgainError(f"the folder has no weight for {missing[0]!r} (and {len(missing) - 1} more)", where=str(folder))
+        raise SynthgainError(
+            f"the folder has no weight for {missing[0]!r} (and {len(missing) - 1} more)", where=str(folder)
+        )
     for name, key in found.items():
         if name in wanted and wanted[name] != given[key]:
             raise SynthgainError(
@@ -185,7 +190,9 @@ def _config(transformers: Any, folder: Path) -> Any:
         raise SynthgainError("this is no transformers folder (no config.json)", where=str(folder))
     config = transformers.AutoConfig.from_pretrained(folder)
     if config.model_type != "llama":
-        raise SynthgainError(f"only Llama-shaped students can be written as GGUF, this is {config.model_type!r}", where=str(folder))
+        raise SynthgainError(
+            f"only Llama-shaped students can be written as GGUF, this is {config.model_type!r}", where=str(folder)
+        )
     return config
 
 

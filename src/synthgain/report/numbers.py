@@ -33,7 +33,7 @@ def figure(value: float, digits: int = 3) -> str:
 
 
 def interval(value: float, low: float | None, high: float | None) -> str:
-    """As in "0.62 [0.55, 0.69]": decimals go as far as the interval's half width has a digit (two if it begins with 1)."""
+    """As in "0.62 [0.55, 0.69]": decimals go as far as the interval's half width has a digit (one more if it begins below 1.5)."""
     if low is None or high is None:
         return figure(value)
     half = (high - low) / 2
@@ -41,8 +41,13 @@ def interval(value: float, low: float | None, high: float | None) -> str:
         return f"{figure(value)} [{figure(low)}, {figure(high)}]"
     size = math.floor(math.log10(half))
     leading = half / 10**size
-    decimals = min(8, max(0, -size + (leading < 2)))
+    decimals = min(8, max(0, -size + (leading < 1.5)))
     return " ".join((_fixed(value, decimals), f"[{_fixed(low, decimals)}, {_fixed(high, decimals)}]"))
+
+
+def tick(value: float) -> str:
+    """A round number under an axis."""
+    return _minus(f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:g}")
 
 
 def share(part: float, whole: float) -> str:
@@ -69,13 +74,13 @@ def duration(seconds: object) -> str:
     if known is None:
         return "–"
     if known < 10:
-        return f"{known:.1f} s"
+        return f"{known:.1f}\u00a0s"
     whole = round(known)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole}\u00a0s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+        return f"{whole // 60}\u00a0min {whole % 60:02d}\u00a0s"
+    return f"{whole // 3600:,}\u00a0h {whole % 3600 // 60:02d}\u00a0min"
 
 
 def _fixed(value: float, decimals: int) -> str:

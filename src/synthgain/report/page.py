@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -54,16 +54,28 @@ def page(title: str, body: Safe) -> str:
 
 def _run_page(run: RunPart) -> str:
     parts = run_sections(run)
-    name = _name(run.record)
+    name = _name(run)
     masthead = el("p", "synthgain · report of a run", class_="brand")
     lead = el("p", _run_lead(run), class_="lead")
     header = el("header", masthead, el("h1", name), lead, _warning(run), chain(run), _facts(run.record))
-    return page(f"{visible(name)} · synthgain", join(header, _contents(parts), el("main", [body for _, _, body in parts]), _footer(run.record)))
+    return page(
+        f"{visible(name)} · synthgain",
+        join(
+            header,
+            _contents(parts),
+            el("main", [body for _, _, body in parts]),
+            _footer(str(run.record.get("synthgain") or "")),
+        ),
+    )
 
 
-def _name(record: Json) -> str:
-    recipe = mapping(record.get("recipe"))
-    return snippet(str(recipe.get("name") or "A run without a name"), 60)
+def _name(run: RunPart) -> str:
+    recipe = snippet(str(mapping(run.record.get("recipe")).get("name") or "a run without a name"), 40)
+    return (
+        f"{recipe}: {count(run.kept)} rows from {count(run.anchor_count)} anchors"
+        if run.rows and run.anchor_count
+        else recipe
+    )
 
 
 def _run_lead(run: RunPart) -> str:
@@ -84,8 +96,17 @@ def _warning(run: RunPart) -> Safe | None:
         return el("p", run.missing["run"], class_="warning")
     if status == "complete":
         return None
-    said = {"running": "This run had not ended when the page was written.", "stopped": "This run stopped before its end"}.get(str(status), "The status of this run is not known.")
-    return el("p", said, f": {str(why)[:500]}." if why else "." if status == "stopped" else "", " Everything that was bought is kept." if status == "stopped" else "", class_="warning")
+    said = {
+        "running": "This run had not ended when the page was written.",
+        "stopped": "This run stopped before its end",
+    }.get(str(status), "The status of this run is not known.")
+    return el(
+        "p",
+        said,
+        f": {str(why)[:500]}." if why else "." if status == "stopped" else "",
+        " Everything that was bought is kept." if status == "stopped" else "",
+        class_="warning",
+    )
 
 
 def _facts(record: Json) -> Safe:
@@ -93,7 +114,7 @@ def _facts(record: Json) -> Safe:
     cached, read = number(tokens.get("in_cached")), number(tokens.get("in"))
     facts: list[tuple[str, str]] = [
         ("recipe", f"{recipe.get('name') or '?'} {recipe.get('version') or ''}".strip()),
-        *((f"{role}", str(uri)) for role, uri in mapping(record.get("models")).items()),
+        *_models(record),
         ("status", str(record.get("status") or "not known")),
         ("finished", str(record.get("finished") or "–")),
         ("took", duration(record.get("seconds"))),
@@ -108,11 +129,33 @@ def _facts(record: Json) -> Safe:
     if source:
         facts.append(("source", str(source)))
     knobs = [f"{name} = {value}" for name, value in mapping(recipe.get("knobs")).items()]
-    more = [("knobs", knobs), ("checks", [str(c) for c in listed(recipe.get("checks"))]), ("command", [str(record.get("command") or "")])]
-    deep = [(name, el("ul", [el("li", el("code", snippet(v, 400))) for v in values])) for name, values in more if any(values)]
+    more = [
+        ("knobs", knobs),
+        ("checks", [str(c) for c in listed(recipe.get("checks"))]),
+        ("command", [str(record.get("command") or "")]),
+    ]
+    deep = [
+        (name, el("ul", [el("li", el("code", snippet(v, 400))) for v in values]))
+        for name, values in more
+        if any(values)
+    ]
     return join(
-        el("dl", [el("div", el("dt", name), el("dd", snippet(value, 160), title=value if len(value) > 160 else None)) for name, value in facts], class_="facts-grid"),
-        el("details", el("summary", "Knobs, checks and the command"), el("dl", [el("div", el("dt", n), el("dd", v)) for n, v in deep]), class_="deep") if deep else None,
+        el(
+            "dl",
+            [
+                el("div", el("dt", name), el("dd", snippet(value, 160), title=value if len(value) > 160 else None))
+                for name, value in facts
+            ],
+            class_="facts-grid",
+        ),
+        el(
+            "details",
+            el("summary", "Knobs, checks and the command"),
+            el("dl", [el("div", el("dt", n), el("dd", v)) for n, v in deep]),
+            class_="deep",
+        )
+        if deep
+        else None,
     )
 
 
@@ -123,7 +166,7 @@ def _loop_page(loop: LoopPart) -> str:
     last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
     shared = loop_sections(loop)
     tabs = [(r.number, run_sections(r.run, f"round-{r.number}-"), r.run) for r in loop.rounds if r.run is not None]
-    name = _loop_name(loop.record)
+    name = _loop_name(loop)
     picture = None
     if last is not None and last.run is not None:
         student = last.students.get("filtered") or next(iter(last.students.values()), None)
@@ -131,26 +174,42 @@ def _loop_page(loop: LoopPart) -> str:
     note = el("p", str(loop.record["note"])[:2_000], class_="loop-note") if loop.record.get("note") else None
     missing = [el("p", why, ".", class_="warning") for part, why in loop.missing.items() if part == "loop"]
     header = el("header", el("p", "synthgain · report of a loop", class_="brand"), el("h1", name), el("p", _loop_lead(loop), class_="lead"),
-                missing, picture, note, _settings(loop.record))  # fmt: skip
+                missing, picture, note, _settings(loop))  # fmt: skip
     contents = [*shared, *((f"round-{n}", f"Round {n}", Safe("")) for n, _, _ in tabs)]
-    body = join(header, _contents(contents), el("main", [body for _, _, body in shared], _round_tabs(tabs)), _footer(loop.record))
+    body = join(
+        header,
+        _contents(contents),
+        el("main", [body for _, _, body in shared], _round_tabs(tabs)),
+        _footer(_version(loop)),
+    )
     return page(f"{visible(name)} · synthgain", body)
 
 
-def _loop_name(record: Json) -> str:
-    recipe = record.get("recipe")
-    name = mapping(recipe).get("name") or (recipe if isinstance(recipe, str) else "")
-    return snippet(str(name or "A loop without a name"), 60)
+def _loop_name(loop: LoopPart) -> str:
+    given = loop.record.get("recipe") or loop.last_run.get("recipe")
+    name = snippet(
+        str(mapping(given).get("name") or (given if isinstance(given, str) else "") or "a loop without a name"), 40
+    )
+    n = len(loop.rounds)
+    return f"{name}, {'one round' if n == 1 else f'{n} rounds'}" if n else name
 
 
 def _student_accuracy(arms: Sequence[Json]) -> Reading | None:
     named = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in arms}
-    return named.get("filtered") or next((r for name, r in named.items() if r is not None and not name.startswith("base")), None)
+    return named.get("filtered") or next(
+        (r for name, r in named.items() if r is not None and not name.startswith("base")), None
+    )
 
 
 def _loop_lead(loop: LoopPart) -> str:
     rounds = len(loop.rounds)
-    text = f"{'One round' if rounds == 1 else f'{rounds} rounds'} of generate, curate, train and evaluate. " if rounds else ""
+    asked = number(loop.record.get("asked"))
+    of = f" of {count(asked)} asked for" if asked and asked > rounds else ""
+    text = (
+        f"{'One round' if rounds == 1 else f'{rounds} rounds'}{of}: generate, curate, train, evaluate. "
+        if rounds
+        else ""
+    )
     read = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in loop.arms}
     student = _student_accuracy(loop.arms)
     base = [(n, r) for n, r in read.items() if n.startswith("base") and r is not None and r.value is not None]
@@ -164,17 +223,49 @@ def _loop_lead(loop: LoopPart) -> str:
     return f"{text}; the best untrained arm ({name}), {interval(best.value, best.low, best.high)}."
 
 
-def _settings(record: Json) -> Safe | None:
-    settings = mapping(record.get("settings"))
-    facts = [("synthgain", str(record.get("synthgain") or "–")), *((str(k), str(v)) for k, v in settings.items())]
-    return el("dl", [el("div", el("dt", k), el("dd", snippet(v, 160), title=v if len(v) > 160 else None)) for k, v in facts], class_="facts-grid")
+def _settings(loop: LoopPart) -> Safe | None:
+    run = loop.last_run
+    facts = [("recipe", snippet(str(mapping(run.get("recipe")).get("name") or "–"), 60)), *_models(run)]
+    facts += [(str(name), _setting(value)) for name, value in mapping(loop.record.get("settings")).items()]
+    facts.append(("synthgain", _version(loop)))
+    return el(
+        "dl",
+        [el("div", el("dt", k), el("dd", snippet(v, 160), title=v if len(v) > 160 else None)) for k, v in facts],
+        class_="facts-grid",
+    )
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_setting(v)}" for name, v in value.items())
+    return (
+        ", ".join(map(_setting, value))
+        if isinstance(value, list)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _models(record: Json) -> list[tuple[str, str]]:
+    return [(str(role), str(uri)) for role, uri in mapping(record.get("models")).items()]
+
+
+def _version(loop: LoopPart) -> str:
+    return str(loop.record.get("synthgain") or loop.last_run.get("synthgain") or "–")
 
 
 def _round_tabs(tabs: Sequence[tuple[int, list[Part], RunPart]]) -> Safe | None:
     if not tabs:
         return None
     buttons = [
-        el("button", f"Round {n}", type="button", data_tab=f"round-{n}", aria_pressed="true" if i == len(tabs) - 1 else "false")
+        el(
+            "button",
+            f"Round {n}",
+            type="button",
+            data_tab=f"round-{n}",
+            aria_pressed="true" if i == len(tabs) - 1 else "false",
+        )
         for i, (n, _, _) in enumerate(tabs)
     ]
     panels = [
@@ -192,6 +283,8 @@ def _contents(parts: Sequence[Part]) -> Safe:
     return el("nav", [el("a", short, href=f"#{slug}") for slug, short, _ in parts], aria_label="contents")
 
 
-def _footer(record: Json) -> Safe:
-    version = str(record.get("synthgain") or "")
-    return el("footer", f"Written by synthgain {version}. This page holds everything it shows and loads nothing. Texts of models are shown as they came, with hidden characters spelt out.")
+def _footer(version: str) -> Safe:
+    return el(
+        "footer",
+        f"Written by synthgain {version}. This page holds everything it shows and loads nothing. Texts of models are shown as they came, with hidden characters spelt out.",
+    )

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,21 +37,30 @@ def plane(texts: Sequence[str]) -> Plane:
         return Plane(np.full((len(texts), 2), 0.5), (0.0, 0.0))
     vectors = weighted(np.stack([counts(text) for text in texts]))
     vectors -= vectors.mean(axis=0)
-    values, directions = np.linalg.eigh((vectors @ vectors.T).astype(np.float64))  # the Gram matrix: texts are few
-    values = np.clip(values[::-1], 0.0, None)
-    total = float(values.sum())
-    if total <= 1e-12:
+    total = float(np.square(vectors).sum())
+    if total <= 1e-9 * len(texts):
         return Plane(np.full((len(texts), 2), 0.5), (0.0, 0.0))
-    scores = directions[:, ::-1][:, :2] * np.sqrt(values[:2])
+    scores, values = leading(vectors)
     scores *= np.where(scores[np.abs(scores).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)  # a fixed sign
     return Plane(_fitted(scores), (float(values[0]) / total, float(values[1]) / total))
+
+
+def leading(vectors: NDArray[np.float32], passes: int = 24) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores on the two largest principal components (texts × 2) and their sums of squares, by subspace iteration."""
+    start = np.random.default_rng(0).standard_normal((len(vectors), min(10, len(vectors)))).astype(np.float32)
+    basis, _ = np.linalg.qr(start)
+    for _ in range(passes):
+        basis, _ = np.linalg.qr(vectors @ (vectors.T @ basis))
+    directions, sizes, _ = np.linalg.svd(basis.T @ vectors, full_matrices=False)
+    scores = (basis @ directions[:, :2]).astype(np.float64) * sizes[:2]
+    return scores, np.square(sizes[:2].astype(np.float64))
 
 
 def counts(text: str) -> NDArray[np.float32]:
     """Hashed counts of words and word pairs (first half) and of character 4-grams (second half)."""
     text = " ".join(text[:READ].lower().split())
     words = re.findall(r"\w+", text)
-    pairs = [f"{a} {b}" for a, b in zip(words, words[1:])]
+    pairs = [f"{a} {b}" for a, b in pairwise(words)]
     hashed = np.fromiter((zlib.crc32(w.encode("utf-8", "replace")) % BUCKETS for w in (*words, *pairs)), np.int64)
     out = np.zeros(2 * BUCKETS, np.float32)
     out[:BUCKETS] = np.bincount(hashed, minlength=BUCKETS)
@@ -63,13 +73,18 @@ def counts(text: str) -> NDArray[np.float32]:
 
 
 def weighted(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithmic counts times inverse document frequency; both halves of a text have length one."""
-    in_texts = (seen > 0).sum(axis=0)
-    inverse = np.log((1 + len(seen)) / (1 + in_texts)) + 1
-    out = (np.log1p(seen) * inverse).astype(np.float32)
-    for half in (out[:, :BUCKETS], out[:, BUCKETS:]):
-        half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-9)
-    return out
+    """Logarithmic counts times inverse document frequency; both halves of a text have length one.
+
+    What stands in one text only says nothing of two texts' likeness and is left out.
+    """
+    halves = []
+    for half in (seen[:, :BUCKETS], seen[:, BUCKETS:]):
+        in_texts = (half > 0).sum(axis=0)
+        shared = in_texts > 1
+        inverse = np.log((1 + len(seen)) / (1 + in_texts[shared])) + 1
+        out = np.log1p(half[:, shared]) * inverse.astype(np.float32)
+        halves.append(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9))
+    return np.concatenate(halves, axis=1)
 
 
 def _fitted(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from synthgain.store import CallMemory
 from synthgain.types import Reading, SynthgainError
 
 MOST = 20_000  # characters of one text that are taken along
-KEPT_SAMPLES, FALLEN_SAMPLES, REASONS = 12, 4, 12
+KEPT_SAMPLES, FALLEN_SAMPLES, REASONS = 8, 3, 12
 KINDS = ("exact", "estimate", "lower bound", "upper bound", "proxy", "test")
 
 Json = Mapping[str, Any]
@@ -89,7 +89,13 @@ class LoopPart:
     record: Json
     rounds: Sequence[RoundPart]
     arms: Sequence[Json]
+    differences: Sequence[Json]  # paired, as arms.json has them: {"a", "b", and a reading of a - b}
     missing: Mapping[str, str]
+
+    @property
+    def last_run(self) -> Json:
+        """The last round's run.json."""
+        return next((r.run.record for r in reversed(self.rounds) if r.run is not None), {})
 
 
 # ---------------------------------------------------------------------------------------------- JSON
@@ -155,7 +161,9 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
     anchors, anchor_count, missing["anchors"] = _anchors(path, points // 3)
     reasons, tokens, chosen, missing["rows"] = _index(path, points - len(anchors))
     rows = {row["id"]: row for row in _fetch(path / "rows", {id for ids in chosen.values() for id in ids})}
-    samples = {reason: [rows[id] for id in ids if id in rows] for reason, ids in chosen.items() if reason != ("map", "")}
+    samples = {
+        reason: [rows[id] for id in ids if id in rows] for reason, ids in chosen.items() if reason != ("map", "")
+    }
     texts = [_row_text(rows[id]) for id in chosen.get(("map", ""), ()) if id in rows]
     shown = [row for part in samples.values() for row in part]
     parents = {str(id) for row in shown for id in row["anchor_ids"]}
@@ -313,8 +321,9 @@ def loop_part(path: Path) -> LoopPart:
     arms, no_arms = arms_at(path / "arms.json")
     if not arms and rounds and rounds[-1].arms:
         arms, no_arms = list(rounds[-1].arms), ""
+    differences = [mapping(d) for d in listed(json_at(path / "arms.json")[0].get("differences"))]
     missing = {"loop": why or ("" if rounds else "loop.json names no rounds"), "arms": no_arms}
-    return LoopPart(path, record, rounds, arms, {name: why for name, why in missing.items() if why})
+    return LoopPart(path, record, rounds, arms, differences, {name: why for name, why in missing.items() if why})
 
 
 def arms_at(file: Path) -> tuple[list[Json], str]:
@@ -343,7 +352,9 @@ def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
             students.pop(str(name), None)
             missing[f"student {name}"] = why
     number_ = number(given.get("round"))
-    return RoundPart(place if number_ is None else int(number_), run, arms, students, {k: v for k, v in missing.items() if v})
+    return RoundPart(
+        place if number_ is None else int(number_), run, arms, students, {k: v for k, v in missing.items() if v}
+    )
 
 
 def _inside(path: Path, relative: object, what: str) -> tuple[Path | None, str]:

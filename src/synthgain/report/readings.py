@@ -7,7 +7,7 @@ import re
 MEANINGS: dict[str, str] = {
     # ------------------------------------------------------------------------ first figures
     "tokens_in": "Tokens of prompts that were read by the models.",
-    "tokens_out": "Tokens that the models wrote, by the writer's own tokenizer.",
+    "tokens_out": "Tokens that the models wrote for a row, by the writer's own tokenizer.",
     "rows_kept": "Rows that every check let pass: the size of the data set.",
     "kept_share": "Share of the candidates that every check let pass; low means strict checks or a weak writer, not bad data.",
     "distinct_1": "Share of different words among all words; it falls as a set grows, so compare at equal size only.",
@@ -46,6 +46,8 @@ MEANINGS: dict[str, str] = {
 
 def meaning(name: str) -> str | None:
     """The sentence for a reading, also where its name carries a number or an arm (`pass_at_4`, `accuracy/hard`)."""
+    if name.endswith("_anchors") and (same := meaning(name.removesuffix("_anchors"))):
+        return f"The same figure for the anchors, to compare with. {same}"
     short = re.split(r"[/:@ ]", name, maxsplit=1)[0]
     for known in (name, short, re.sub(r"pass_at_\d+$", "pass_at_k", short), short.lower()):
         if known in MEANINGS:

@@ -9,7 +9,7 @@ import numpy as np
 
 from synthgain.report.figures import Scale, histograms, scatter, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.numbers import count, figure, interval, share
+from synthgain.report.numbers import count, interval, share
 from synthgain.report.plane import HOW, plane
 from synthgain.report.read import RunPart, Text, listed, mapping
 from synthgain.report.readings import meaning
@@ -57,7 +57,11 @@ def _funnel(run: RunPart) -> Safe:
         steps.append(_bar(check, by_check[check], left, by_check[check], total, "fallen", _reasons(run, check)))
     steps.append(_bar("Kept", run.kept, 0, run.kept, total, "kept", None))
     lead = f"{count(total)} candidates, of which {count(run.kept)} were kept ({share(run.kept, total)}). "
-    rest = "No row is thrown away: the fallen stand in rows/ with their reasons." if by_check else "No check dropped a row."
+    rest = (
+        "No row is thrown away: the fallen stand in rows/ with their reasons."
+        if by_check
+        else "No check dropped a row."
+    )
     broken = _broken_note(run)
     return join(el("p", lead, rest, class_="lede"), el("ol", steps, class_="funnel"), broken)
 
@@ -67,13 +71,20 @@ def _place(run: RunPart, check: str, n: int) -> tuple[int, int]:
     if check == "accept":
         return 10_000, 0
     bare = check.replace("_", "").replace("-", "").lower()
-    order = [str(c).replace("_", "").replace("-", "").lower() for c in listed(mapping(run.record.get("recipe")).get("checks"))]
+    order = [
+        str(c).replace("_", "").replace("-", "").lower()
+        for c in listed(mapping(run.record.get("recipe")).get("checks"))
+    ]
     return next((i for i, c in enumerate(order) if bare and bare in c), -1), -n
 
 
 def _bar(name: str, n: int, start: int, width: int, total: int, kind: str, more: Safe | None) -> Safe:
     sign = "−" if kind == "fallen" else ""
-    track = el("span", el("i", class_=kind, style=f"left:{100 * start / total:.2f}%;width:{100 * width / total:.2f}%"), class_="track")
+    track = el(
+        "span",
+        el("i", class_=kind, style=f"left:{100 * start / total:.2f}%;width:{100 * width / total:.2f}%"),
+        class_="track",
+    )
     return el(
         "li",
         el("div", el("span", name, class_="name", title=name), track, el("span", sign, count(n), class_="n"),
@@ -86,9 +97,14 @@ def _reasons(run: RunPart, check: str, most: int = 12) -> Safe | None:
     mine = sorted(((r, n) for (c, r), n in run.reasons.items() if c == check), key=lambda rn: (-rn[1], rn[0]))
     if not mine or (len(mine) == 1 and not mine[0][0]):
         return None
-    shown = [el("li", el("span", reason[:300] or "no reason given", dir="auto"), el("b", count(n))) for reason, n in mine[:most]]
+    shown = [
+        el("li", el("span", reason[:300] or "no reason given", dir="auto"), el("b", count(n)))
+        for reason, n in mine[:most]
+    ]
     if len(mine) > most:
-        shown.append(el("li", el("span", f"{len(mine) - most} more reasons"), el("b", count(sum(n for _, n in mine[most:])))))
+        shown.append(
+            el("li", el("span", f"{len(mine) - most} more reasons"), el("b", count(sum(n for _, n in mine[most:]))))
+        )
     return el("ul", shown, class_="reasons")
 
 
@@ -96,7 +112,11 @@ def _broken_note(run: RunPart) -> Safe | None:
     broken = mapping(run.record.get("counts")).get("broken")
     if not isinstance(broken, int) or broken <= 0:
         return None
-    return el("p", f"{count(broken)} drafts or calls broke before they gave a row (a server or the network); see broken/.", class_="note")
+    return el(
+        "p",
+        f"{count(broken)} drafts or calls broke before they gave a row (a server or the network); see broken/.",
+        class_="note",
+    )
 
 
 # ---------------------------------------------------------------------------------------------- figures
@@ -109,7 +129,10 @@ def _figures(run: RunPart) -> Safe:
     head = el("tr", el("th", "figure"), el("th", "value and interval", class_="num"), el("th", "", class_="mark-cell"), el("th", "n", class_="num"),
               el("th", "what it means"))  # fmt: skip
     foot = "Intervals are at 95 % unless said otherwise; n counts independent units (prompts or documents), never tokens. Each mark has its own scale; the upright line is zero."
-    return join(el("div", el("table", el("thead", head), el("tbody", rows), class_="readings"), class_="scroll"), el("p", foot, class_="note"))
+    return join(
+        el("div", el("table", el("thead", head), el("tbody", rows), class_="readings"), class_="scroll"),
+        el("p", foot, class_="note"),
+    )
 
 
 def reading_row(r: Reading) -> Safe:
@@ -161,23 +184,52 @@ def _map(run: RunPart) -> Safe:
     shares = f"The two axes carry {drawn.carried[0]:.0%} and {drawn.carried[1]:.0%} of the variance. "
     drawn_of = f"Drawn: {count(len(run.anchors))} of {count(run.anchor_count)} anchors, {count(len(run.texts))} of {count(run.rows)} rows. "
     return join(
-        el("p", "Rows among the anchors repeat their wording; rows far from them bring other words, which may be new or merely off the subject.", class_="lede"),
+        el(
+            "p",
+            "Rows among the anchors repeat their wording; rows far from them bring other words, which may be new or merely off the subject.",
+            class_="lede",
+        ),
         el("ul", legend, class_="legend toggles"),
-        el("figure", picture, el("p", "Point at a mark to read the beginning of its text.", class_="reader", aria_live="polite"), class_="map-figure"),
+        el(
+            "figure",
+            picture,
+            el("p", "Point at a mark to read the beginning of its text.", class_="reader", aria_live="polite"),
+            class_="map-figure",
+        ),
         el("p", drawn_of, shares, HOW, class_="note"),
     )
 
 
 def _lengths(run: RunPart) -> Safe:
     parts: list[Safe] = []
-    tokens = [(n, c, run.tokens[k]) for k, n, c in ((True, "kept", "kept"), (False, "fallen", "fallen")) if k in run.tokens and len(run.tokens[k])]
+    tokens = [
+        (n, c, run.tokens[k])
+        for k, n, c in ((True, "kept", "kept"), (False, "fallen", "fallen"))
+        if k in run.tokens and len(run.tokens[k])
+    ]
     kept, fallen = ([t.words for t in run.texts if t.kept is k] for k in (True, False))
-    words = [("anchors", "anchors", [t.words for t in run.anchors]), ("rows kept", "kept", kept), ("rows that fell", "fallen", fallen)]
+    words = [
+        ("anchors", "anchors", [t.words for t in run.anchors]),
+        ("rows kept", "kept", kept),
+        ("rows that fell", "fallen", fallen),
+    ]
     filled = [(name, class_, np.asarray(values, np.int64)) for name, class_, values in words if values]
     if filled:
-        parts.append(_panel("Words of a text", histograms(filled, "words"), "Anchors and rows as a student reads them, prompt and answer together; the same sample as the map."))
+        parts.append(
+            _panel(
+                "Words of a text",
+                histograms(filled, "words"),
+                "Anchors and rows as a student reads them, prompt and answer together; the same sample as the map.",
+            )
+        )
     if tokens:
-        parts.append(_panel("Tokens written for a row", histograms(tokens, "tokens"), "All rows, by the writer's own tokenizer. Each group is scaled to its own size; the longest 1 % stand in the last bar."))
+        parts.append(
+            _panel(
+                "Tokens written for a row",
+                histograms(tokens, "tokens"),
+                "All rows, by the writer's own tokenizer. Each group is scaled to its own size; the longest 1 % stand in the last bar.",
+            )
+        )
     if not parts:
         return absent(run.missing.get("rows") or run.missing.get("anchors") or "there is nothing to measure")
     return el("div", parts, class_="panels")
@@ -185,4 +237,3 @@ def _lengths(run: RunPart) -> Safe:
 
 def _panel(title: str, body: Safe, note: str) -> Safe:
     return el("div", el("h3", title), body, el("p", note, class_="note"), class_="panel")
-

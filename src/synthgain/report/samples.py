@@ -27,7 +27,9 @@ def samples(run: RunPart) -> Safe:
     ]
     notes = [run.missing[name] for name in ("calls", "anchors") if name in run.missing]
     lead = "Rows drawn by the digest of their content, so nobody picked them. Open one to follow it from the real text to the verdict."
-    find = el("input", type="search", placeholder="find in the samples", aria_label="find in the samples", class_="find")
+    find = el(
+        "input", type="search", placeholder="find in the samples", aria_label="find in the samples", class_="find"
+    )
     return join(
         el("p", lead, class_="lede"),
         [el("p", "Lineage is incomplete: ", note, ".", class_="absent") for note in notes],
@@ -92,24 +94,44 @@ def _calls(run: RunPart, row: Json) -> Sequence[Safe]:
         numbered = f" {place} of {len(ids)}" if len(ids) > 1 else ""
         call = run.calls.get(id)
         if call is None:
-            steps.append(_step(f"Call{numbered}", "plain", el("p", f"Call {id[:8]} is not in the memory of calls.", class_="absent")))
+            steps.append(
+                _step(
+                    f"Call{numbered}",
+                    "plain",
+                    el("p", f"Call {id[:8]} is not in the memory of calls.", class_="absent"),
+                )
+            )
             continue
         steps.append(_step(f"Prompt{numbered}", "plain", _messages(listed(call.get("messages")))))
-        steps.append(_step(f"Answer{numbered}", "plain", _facts(call, id), passage(str(call.get("text") or "") or "(empty)")))
+        steps.append(
+            _step(f"Answer{numbered}", "plain", _facts(call, id), passage(str(call.get("text") or "") or "(empty)"))
+        )
     if len(ids) > CALLS:
-        steps.append(_step("Calls", "plain", el("p", f"{len(ids) - CALLS} more calls; `synthgain trace` shows them all.", class_="cut")))
+        steps.append(
+            _step(
+                "Calls",
+                "plain",
+                el("p", f"{len(ids) - CALLS} more calls; `synthgain trace` shows them all.", class_="cut"),
+            )
+        )
     return steps
 
 
 def _messages(messages: Sequence[object]) -> Safe:
     turns = [mapping(m) for m in messages]
-    shown = [el("div", el("span", str(m.get("role") or "?"), class_="role"), passage(str(m.get("content") or ""))) for m in turns[:8]]
+    shown = [
+        el("div", el("span", str(m.get("role") or "?"), class_="role"), passage(str(m.get("content") or "")))
+        for m in turns[:8]
+    ]
     more = el("p", f"and {len(turns) - 8} more turns", class_="cut") if len(turns) > 8 else None
     return el("div", shown, more, class_="turns")
 
 
 def _facts(call: Json, id: str) -> Safe:
-    said = [str(call.get("model") or "?"), f"{count(call.get('tokens_in'))} tokens in, {count(call.get('tokens_out'))} out"]
+    said = [
+        str(call.get("model") or "?"),
+        f"{count(call.get('tokens_in'))} tokens in, {count(call.get('tokens_out'))} out",
+    ]
     if call.get("finish") not in (None, "stop"):
         said.append("cut off at the token limit" if call["finish"] == "length" else f"ended by {call['finish']}")
     logprob, tokens = number(call.get("logprob")), number(call.get("tokens_out"))
@@ -123,7 +145,11 @@ def _facts(call: Json, id: str) -> Safe:
 
 def _verdict(row: Json, reason: Reason) -> Safe:
     check, why = reason
-    head = el("p", "Every check let it pass.") if not check else el("p", el("b", check), " dropped it", f": {why}" if why else ".", dir="auto")
+    head = (
+        el("p", "Every check let it pass.")
+        if not check
+        else el("p", el("b", check), " dropped it", f": {why}" if why else ".", dir="auto")
+    )
     scored = []
     for given in row["verdicts"]:
         verdict = mapping(given)
@@ -138,4 +164,6 @@ def _row(row: Json) -> Safe:
     body = passage(str(row["text"] or "")) if messages is None else _messages(messages)
     fields = mapping(row["fields"])
     said = " · ".join(f"{name} = {snippet(str(value), 60)}" for name, value in list(fields.items())[:8])
-    return join(el("p", "what a student reads", class_="facts"), body, el("p", escaped(said), class_="facts") if said else None)
+    return join(
+        el("p", "what a student reads", class_="facts"), body, el("p", escaped(said), class_="facts") if said else None
+    )

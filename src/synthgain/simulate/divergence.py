@@ -37,24 +37,31 @@ def kl(p: Mixtures, q: Mixtures, rng: Rng, n: int) -> tuple[Array, Array]:
     return ratio.mean(axis=1), ratio.std(axis=1, ddof=1) / np.sqrt(n)
 
 
-def gap_reverse(anchor: Mixtures, synthetic: Mixtures, truth: Mixtures, rng: Rng, n: int) -> Array:
-    """KL(anchor fit ‖ truth) − KL(synthetic fit ‖ truth), (R,): the paper's KL gap."""
-    return np.asarray(kl(anchor, truth, rng, n)[0] - kl(synthetic, truth, rng, n)[0])
+Pair = tuple[Array, Array]  # the divergence of the anchor fit and of the synthetic fit from the truth, (R,) each
 
 
-def gap_forward(anchor: Mixtures, synthetic: Mixtures, truth: Mixtures, rng: Rng, n: int) -> Array:
-    """KL(truth ‖ anchor fit) − KL(truth ‖ synthetic fit), (R,): the drop of held-out log-loss, same draws for both."""
+def reverse(anchor: Mixtures, synthetic: Mixtures, truth: Mixtures, rng: Rng, n: int) -> Pair:
+    """KL(anchor fit ‖ truth) and KL(synthetic fit ‖ truth); their difference is the paper's KL gap."""
+    return kl(anchor, truth, rng, n)[0], kl(synthetic, truth, rng, n)[0]
+
+
+def forward(anchor: Mixtures, synthetic: Mixtures, truth: Mixtures, rng: Rng, n: int) -> Pair:
+    """KL(truth ‖ anchor fit) and KL(truth ‖ synthetic fit) over the same draws; their difference is the drop of
+    held-out log-loss."""
     points = truth.draw(rng, n, even=True)
-    return np.asarray((synthetic.log_density(points) - anchor.log_density(points)).mean(axis=1))
+    real = truth.log_density(points)
+    first, second = ((real - fit.log_density(points)).mean(axis=1) for fit in (anchor, synthetic))
+    return first, second
 
 
-def gap_histogram(anchor: Mixtures, synthetic: Mixtures, truth: Mixtures, rng: Rng, n: int, rounds: int) -> Array:
-    """The published estimate of the KL gap, (R,): the mean over `rounds` of re-sampling n points from each law."""
-    total = np.zeros(truth.worlds)
+def histogram(anchor: Mixtures, synthetic: Mixtures, truth: Mixtures, rng: Rng, n: int, rounds: int) -> Pair:
+    """The published estimates of both, each the mean over `rounds` of re-sampling n points from every law."""
+    first, second = np.zeros(truth.worlds), np.zeros(truth.worlds)
     for _ in range(rounds):
         real = binned(truth.draw(rng, n))
-        total += binned_kl(binned(anchor.draw(rng, n)), real) - binned_kl(binned(synthetic.draw(rng, n)), real)
-    return total / rounds
+        first += binned_kl(binned(anchor.draw(rng, n)), real)
+        second += binned_kl(binned(synthetic.draw(rng, n)), real)
+    return first / rounds, second / rounds
 
 
 def histogram_kl(p: Array, q: Array) -> Array:
@@ -71,13 +78,17 @@ def binned(points: Array) -> Array:
             f"a histogram in {d} dimensions has {BINS}^{d} cells, far more than points",
             next="use --divergence reverse or forward, which need no histogram",
         )
-    low = points.min(axis=1, keepdims=True)
-    span = points.max(axis=1, keepdims=True) - low
-    span[span == 0] = 1.0
-    place = np.minimum(((points - low) * (BINS / span)).astype(np.int64), BINS - 1)
-    flat = place @ (BINS ** np.arange(d)[::-1]) + cells * np.arange(worlds)[:, None]
+    flat = np.repeat(np.arange(worlds)[:, None], n, axis=1)
+    volume = np.full((worlds, 1), 1.0 / cells)
+    for axis in range(d):
+        x = np.ascontiguousarray(points[:, :, axis])
+        low = x.min(axis=1, keepdims=True)
+        span = x.max(axis=1, keepdims=True) - low
+        span[span == 0] = 1.0
+        volume *= span
+        flat *= BINS
+        flat += np.minimum(((x - low) * (BINS / span)).astype(np.int64), BINS - 1)
     count = np.bincount(flat.ravel(), minlength=worlds * cells).reshape(worlds, cells)
-    volume = span.prod(axis=(1, 2))[:, None] / cells
     return np.asarray(count / (n * volume))
 
 

@@ -12,10 +12,12 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from synthgain.types import Call, Prompt, SynthgainError, digest
 
@@ -64,6 +66,14 @@ class _Known:
         for i in (0, 4, 8, 12):
             bit = int.from_bytes(key[i : i + 4], "big") * 2654435761 & self.mask
             self.bits[bit >> 3] |= 1 << (bit & 7)
+
+    def add_many(self, keys: Sequence[bytes]) -> None:
+        """The same for many keys at once."""
+        self.n += len(keys)
+        parts = np.frombuffer(b"".join(keys), ">u4").astype(np.uint64)
+        places = parts * np.uint64(2654435761) & np.uint64(self.mask)
+        bits = np.frombuffer(self.bits, np.uint8)
+        np.bitwise_or.at(bits, places >> np.uint64(3), np.left_shift(1, places & np.uint64(7)).astype(np.uint8))
 
     def __contains__(self, key: bytes) -> bool:
         bits, mask = self.bits, self.mask
@@ -161,8 +171,9 @@ class CallMemory:
         if self.readonly:
             return _Known(0)
         known = _Known(len(self))
-        for (key,) in self._reader.execute("SELECT key FROM calls"):
-            known.add(key)
+        keys = self._reader.execute("SELECT key FROM calls")
+        while some := keys.fetchmany(100_000):
+            known.add_many([key for (key,) in some])
         return known
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Call]:

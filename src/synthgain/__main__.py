@@ -1,0 +1,5 @@
+"""`python -m synthgain` is the console script."""
+
+from synthgain.cli import main
+
+main()

@@ -1,0 +1,189 @@
+"""Bytes to text: UTF-8 with or without a byte order mark. Anything else is refused by the name of what it looks like."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shlex
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from synthgain.types import SynthgainError
+
+BOM = b"\xef\xbb\xbf"
+HEAD = 4096
+MAGIC = (
+    (b"%PDF-", "a PDF", "pdftotext {file} {stem}.txt"),
+    (b"\x89PNG\r\n", "a PNG picture", "there is no text in it to read; move it away"),
+    (b"\xff\xd8\xff", "a JPEG picture", "there is no text in it to read; move it away"),
+    (b"GIF8", "a GIF picture", "there is no text in it to read; move it away"),
+    (b"\x1f\x8b", "gzip data", "mv {file} {file}.gz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data", "zstd -d {file} -o {stem}.jsonl"),
+    (b"\xfd7zXZ\x00", "xz data", "xz -dc {file} > {stem}.jsonl"),
+    (b"PAR1", "a Parquet file", "mv {file} {stem}.parquet"),
+    (b"ARROW1", "an Arrow file", "mv {file} {stem}.arrow"),
+    (b"SQLite format 3\x00", "an SQLite database", "export the table as CSV: sqlite3 -header -csv {file} 'select …' > {stem}.csv"),
+    (b"\xd0\xcf\x11\xe0", "an old Microsoft Office file", "libreoffice --headless --convert-to txt {file}"),
+    (b"\x7fELF", "a program", "move it away"),
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the data itself", "git lfs pull"),
+)  # fmt: skip
+OFFICE = (
+    ("word/", "a Word document (.docx)", "pandoc {file} -t plain -o {stem}.txt"),
+    ("xl/", "an Excel workbook (.xlsx)", "save the sheet as CSV (UTF-8)"),
+    ("ppt/", "a PowerPoint file (.pptx)", "libreoffice --headless --convert-to pdf {file}, then pdftotext"),
+    ("content.opf", "an EPUB book", "pandoc {file} -t plain -o {stem}.txt"),
+    ("content.xml", "an OpenDocument file", "pandoc {file} -t plain -o {stem}.txt"),
+)  # fmt: skip
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked where its name ends in .gz."""
+    return gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb")  # type: ignore[return-value]
+
+
+def lines(path: Path, where: str) -> Iterator[tuple[int, str, bool]]:
+    """(number from 1, text with its line end, whether it has one). Only "\\n" ends a line.
+
+    SynthgainError names the line where packed data breaks off, bytes are no UTF-8, or NUL stands.
+    """
+    number = offset = 0
+    try:
+        with opened(path) as file:
+            while raw := file.readline():
+                number += 1
+                if number == 1:
+                    _refuse_binary(raw[:HEAD] + (file.read(0) or b""), path, where)
+                    if raw.startswith(BOM):
+                        raw, offset = raw[len(BOM) :], len(BOM)
+                text = _text(raw, path, where, number, offset, last=not raw.endswith(b"\n"))
+                offset += len(raw)
+                yield number, text, raw.endswith(b"\n")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _broken_gzip(error, path, f"{where}:{number + 1}" if number else where, number) from error
+
+
+def whole(path: Path, where: str) -> str:
+    """The file's text, unchanged but for a byte order mark."""
+    raw = b""
+    try:
+        with opened(path) as file:
+            raw = file.read()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _broken_gzip(error, path, where, 0) from error
+    _refuse_binary(raw[:HEAD], path, where)
+    skip = len(BOM) if raw.startswith(BOM) else 0
+    return _text(raw[skip:] if skip else raw, path, where, 1, skip, last=True)
+
+
+def refuse_what_it_is(path: Path, where: str) -> None:
+    """SynthgainError where the file's first bytes say that it is something else."""
+    with open(path, "rb") as file:
+        _refuse_binary(file.read(HEAD), path, where, nul=False)
+
+
+def shell(text: str, path: Path) -> str:
+    """A command with the file's name in it, quoted for a shell."""
+    stem = path.with_name(path.name.split(".")[0] or path.name)
+    return text.replace("{file}", shlex.quote(str(path))).replace("{stem}", shlex.quote(str(stem)))
+
+
+def _text(raw: bytes, path: Path, where: str, line: int, offset: int, *, last: bool) -> str:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = line + raw.count(b"\n", 0, error.start)
+        raise _undecodable(raw, error, path, f"{where}:{at}", offset + error.start, last) from None
+    nul = raw.find(b"\0")
+    if nul >= 0:
+        raise SynthgainError(
+            f"a NUL byte at byte {offset + nul:,}: this is not plain text",
+            where=f"{where}:{line + raw.count(bytes([10]), 0, nul)}",
+            next=shell("if the rest is text: tr -d '\\000' < {file} > {stem}.clean.txt", path),
+        )
+    return text
+
+
+def _undecodable(
+    raw: bytes, error: UnicodeDecodeError, path: Path, where: str, offset: int, last: bool
+) -> SynthgainError:
+    if last and error.end == len(raw) and error.reason == "unexpected end of data":
+        return SynthgainError(
+            f"the file breaks off inside a character (byte {offset:,}): it is truncated", where=where,
+            next="get the whole file again",
+        )  # fmt: skip
+    nearby = raw[max(0, error.start - 100_000) : error.start + 100_000]
+    if re.search(rb"[\xc3-\xf4][\x80-\xbf]", nearby):
+        name, command = "damaged UTF-8", "iconv -f UTF-8 -t UTF-8 -c {file} > {stem}.utf8.txt   (drops the bad bytes)"
+    elif re.search(rb"[\x80-\x9f]", nearby):
+        name, command = "Windows-1252", "iconv -f WINDOWS-1252 -t UTF-8 {file} > {stem}.utf8.txt"
+    else:
+        name, command = "Latin-1", "iconv -f ISO-8859-1 -t UTF-8 {file} > {stem}.utf8.txt"
+    return SynthgainError(
+        f"byte {offset:,} (0x{raw[error.start]:02x}) is not UTF-8; it looks like {name}", where=where,
+        next=_convert(command, path),
+    )  # fmt: skip
+
+
+def _convert(command: str, path: Path) -> str:
+    """The command, writing a file of the same kind, read through gunzip where it is packed."""
+    names = [s for s in path.suffixes if s.lower() != ".gz"]
+    command = command.replace(".utf8.txt", f".utf8{names[-1]}" if names else ".utf8.txt")
+    if path.suffix.lower() == ".gz":
+        command = "gunzip -c {file} | " + command.replace(" {file}", "", 1)
+    return shell(command, path)
+
+
+def _refuse_binary(head: bytes, path: Path, where: str, nul: bool = True) -> None:
+    for bom, name in ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
+        if head.startswith(bom):
+            raise _utf16(name, name, path, where)
+    for magic, name, after in MAGIC:
+        if head.startswith(magic):
+            raise SynthgainError(f"this is {name}, not text", where=where, next=shell(after, path))
+    if head.startswith(b"PK\x03\x04"):
+        raise _zip(path, where)
+    if nul and b"\0" in head:
+        at = head.index(b"\0")
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if len(head) >= 8 and max(even, odd) > 0.4 * (len(head) // 2) and min(even, odd) < 0.05 * len(head):
+            name = "UTF-16LE" if odd > even else "UTF-16BE"
+            raise _utf16(f"{name} without a byte order mark", name, path, where)
+        raise SynthgainError(
+            f"a NUL byte at byte {at:,}: this is binary data, not text",
+            where=f"{where}:{head.count(10, 0, at) + 1}", next="convert it to text, or move it away",
+        )  # fmt: skip
+
+
+def _utf16(looks: str, name: str, path: Path, where: str) -> SynthgainError:
+    return SynthgainError(
+        f"byte 0 is not UTF-8; it looks like {looks}", where=f"{where}:1",
+        next=_convert(f"iconv -f {name} -t UTF-8 {{file}} > {{stem}}.utf8.txt", path),
+    )  # fmt: skip
+
+
+def _zip(path: Path, where: str) -> SynthgainError:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        names = []
+    for part, name, after in OFFICE:
+        if any(part in n for n in names):
+            return SynthgainError(f"this is {name}, not text", where=where, next=shell(after, path))
+    return SynthgainError("this is a zip archive, not text", where=where, next=shell("unzip {file} -d {stem}", path))
+
+
+def _broken_gzip(error: Exception, path: Path, where: str, lines_read: int) -> SynthgainError:
+    if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
+        return SynthgainError(
+            "the name ends in .gz but this is not gzip data", where=where,
+            next=shell("take the .gz off its name: mv {file} ", path) + shlex.quote(str(path.with_suffix(""))),
+        )  # fmt: skip
+    kind = "breaks off in the middle (truncated)" if isinstance(error, EOFError) else f"is damaged ({error})"
+    good = f" after {lines_read:,} whole lines" if lines_read else ""
+    return SynthgainError(
+        f"the gzip data {kind}{good}", where=where, next=shell("get the whole file again; gzip -t {file} tests it", path)
+    )

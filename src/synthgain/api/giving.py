@@ -1,0 +1,26 @@
+"""What leaves: data in other tools' formats, students as GGUF, uploads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthgain.store import Run
+from synthgain.store import export as exporting
+from synthgain.store import push as pushing
+
+
+def export(run: str | Path | Run, *, to: str, out: str | Path | None = None) -> tuple[Path, int, int]:
+    """A run's kept rows as `to`, or a student folder as "gguf": the file, rows written, rows that could not be."""
+    folder = run.path if isinstance(run, Run) else Path(run)
+    if to == "gguf":
+        from synthgain.api.teaching import gguf_of
+
+        return gguf_of(folder, None if out is None else Path(out)), 0, 0
+    file = Path(out) if out is not None else folder / f"{to}.jsonl"
+    written, left = exporting.export(Run.at(folder), to, file)
+    return file, written, left
+
+
+def push(run: str | Path | Run, repo: str, *, private: bool = True, endpoint: str | None = None) -> str:
+    """Upload RUN/data and its card to the repository OWNER/NAME of a hub; the commit's URL."""
+    return pushing.push(run if isinstance(run, Run) else Run.at(run), repo, private=private, endpoint=endpoint)

@@ -1,0 +1,152 @@
+"""The demos: the main job on what ships."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgain.anchors import load as load_anchors
+from synthgain.api.making import DEFAULT_MODEL, Watch, generate
+from synthgain.api.measuring import measure, report
+from synthgain.api.teaching import Examination, Say, folder_of, loop, steps_said, to_stderr, train
+from synthgain.evaluate import choose, difference, load_questions
+from synthgain.loop import line_of
+from synthgain.models import Reach
+from synthgain.models.hf import HFScorer
+from synthgain.store import atomic_write
+from synthgain.store.run import writing
+from synthgain.types import Reading, assistant, user
+
+NOTE = (
+    "One small model, one family of invented word problems of one step, one seed: this shows the machinery and the size of an effect "
+    "on a toy, nothing about your model or your data."
+)
+
+
+def demo(out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 80, draws: int = 8,
+         steps: int = 45, say: Say = to_stderr, watch: Watch | None = None) -> dict[str, Any]:  # fmt: skip
+    """The main job on the embedded model and the problems we ship: a model that teaches itself."""
+    from synthgain import examples
+
+    place = Path(out)
+    place.mkdir(parents=True, exist_ok=True)
+    for name, n, split in (("problems.jsonl", problems, "train"), ("questions.jsonl", tests, "test")):
+        lines = [
+            json.dumps(p, ensure_ascii=False) + "\n" for p in examples.problems(n, level=1, seed=seed, split=split)
+        ]
+        atomic_write(place / name, "".join(lines))
+    shots = tuple((shot["question"], shot["worked"]) for shot in examples.SHOTS)
+    turns = tuple(turn for question, worked in shots for turn in (user(question), assistant(worked)))
+    return loop(
+        "rft", place / "problems.jsonl", out=place, on=place / "questions.jsonl", rounds=rounds, seed=seed,
+        knobs={"k": draws, "shots": shots, "max_tokens": 48, "gold": False}, text_field="question",
+        examination=Examination(shots=turns), settings={"max_steps": steps, "learning_rate": 1e-4, "batch": 8, "length": 160},
+        say=say, watch=watch, note=NOTE,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- documents
+
+DOCUMENT_NOTE = (
+    "The embedded writer has 135 million parameters and often leaves the document it should restate. Give a stronger one with "
+    "`-m openai/NAME --base-url URL`: the same documents, questions and arms."
+)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one arm is trained on."""
+
+    name: str
+    texts: tuple[str, ...]
+    run: Path | None = None
+
+
+def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, model: str = DEFAULT_MODEL, pairs: int = 6, tokens: int = 18_000,
+                   reach: Reach | None = None, say: Say = to_stderr, watch: Watch | None = None) -> dict[str, Any]:  # fmt: skip
+    """Eight invented documents taught by `rephrase` and `entigraph` against raw repetition, at equal tokens and steps.
+
+    Closed-book questions with four options each. Before any training it says how many of the questions' right
+    answers stand in what an arm will read (`answer_coverage`).
+    """
+    from synthgain import examples
+
+    place = Path(out)
+    place.mkdir(parents=True, exist_ok=True)
+    with writing(place):
+        examples.write_documents(place / "documents.jsonl")
+        asked = examples.document_questions()
+        atomic_write(place / "questions.jsonl", "".join(json.dumps(q, ensure_ascii=False) + "\n" for q in asked))
+        questions = load_questions(place / "questions.jsonl")
+        base = choose(HFScorer(folder_of(DEFAULT_MODEL)), questions)
+        say(line_of("base", base))
+        arms: dict[str, Any] = {"base": (None, base, None)}
+        for lesson in _lessons(place, model, pairs, seed, reach, say, watch):
+            said = coverage(lesson, asked)
+            say(f"{lesson.name}: {len(lesson.texts)} texts; {said.value:.0%} of the right answers stand in them")
+            rows = place / "lessons" / f"{lesson.name}.jsonl"
+            atomic_write(rows, "".join(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in lesson.texts))
+            student = train(
+                rows, out=place / "students" / lesson.name, method="cpt", tokens=tokens, batch=1, length=256, learning_rate=2e-4,
+                seed=seed, watch=steps_said(say),
+            )  # fmt: skip
+            solved = choose(HFScorer(student), questions)
+            say(line_of(lesson.name, solved))
+            arms[lesson.name] = (student, solved, said)
+            result = _written(place, arms, model)
+    report(place)
+    return result
+
+
+def _lessons(place: Path, model: str, pairs: int, seed: int, reach: Reach | None, say: Say, watch: Watch | None) -> Iterator[Lesson]:
+    """The arms in turn: the documents again and again; the documents with each recipe's rows."""
+    documents = tuple(a.text for a in load_anchors(str(place / "documents.jsonl"), text_field="text"))
+    yield Lesson("repeated", documents)
+    for recipe, knobs in (("rephrase", {"max_tokens": 256}), ("entigraph", {"pairs": pairs, "triples": 0, "max_tokens": 256})):
+        say(f"{recipe} with {model}")
+        run = generate(recipe, str(place / "documents.jsonl"), out=place / "runs" / recipe, model=model, knobs=knobs, text_field="text", seed=seed, reach=reach, watch=watch)
+        measure(run)
+        rows = [text for shard in run.kept(["text"]) for text in shard.column("text").to_pylist()]
+        yield Lesson(recipe, (*documents, *rows), run.path)
+
+
+def coverage(lesson: Lesson, questions: Sequence[Mapping[str, Any]]) -> Reading:
+    """Share of questions whose right option stands, word for word, in what an arm reads besides the documents.
+
+    For the arm that repeats the documents: in the documents. Exact, and no more than a hint: a fact may be
+    there in other words, and the right words may stand in a wrong sentence.
+    """
+    from synthgain.measure.first import wilson
+
+    raw = len({q["document"] for q in questions})
+    texts = lesson.texts[raw:] or lesson.texts
+    whole = "\n".join(texts).lower()
+    found = sum(str(q["options"][q["gold"]]).lower() in whole for q in questions)
+    low, high = wilson(found, len(questions))
+    return Reading("answer_coverage", found / len(questions), low, high, unit="prob", n=len(questions), estimator="right option found verbatim; Wilson", kind="exact")
+
+
+def _written(place: Path, arms: Mapping[str, Any], model: str) -> dict[str, Any]:
+    told = []
+    for name, (student, solved, said) in arms.items():
+        record = json.loads((student / "student.json").read_text("utf-8")) if student else {}
+        readings = [*solved.readings, *([said] if said else [])]
+        told.append(
+            {
+                "name": name, "rows": record.get("rows", 0), "tokens": record.get("tokens_seen", 0), "steps": record.get("steps", 0),
+                "seeds": [record["seed"]] if record else [], "readings": [r.json() for r in readings],
+            }
+        )  # fmt: skip
+    others = [name for name in arms if name != "repeated" and "repeated" in arms]
+    differences = [{"a": name, "b": "repeated", **difference(arms[name][1], arms["repeated"][1]).json()} for name in others]
+    result = {"arms": told, "differences": differences, "note": DOCUMENT_NOTE}
+    atomic_write(place / "arms.json", json.dumps(result, indent=2) + "\n")
+    rounds = [
+        {"round": 0, "run": f"runs/{name}", "arms": "arms.json", "students": {n: f"students/{n}" for n, (s, _, _) in arms.items() if s}}
+        for name in ("rephrase", "entigraph") if name in arms
+    ]  # fmt: skip
+    atomic_write(place / "loop.json", json.dumps({"recipe": "rephrase, entigraph", "rounds": rounds[:1], "settings": {"model": model}, "note": DOCUMENT_NOTE}, indent=2) + "\n")
+    return result

@@ -1,0 +1,97 @@
+"""Closed-book multiple choice by log-likelihood: which option does the student find most likely?
+
+Three scores are kept of each option after the same question: the sum of its log-probabilities, that sum per
+token, and per byte of UTF-8. The sum favours short options; per byte is what does not depend on how a
+tokenizer cuts, so it is the default, as in common evaluation suites ("normalised accuracy").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from synthgain.evaluate.intervals import wilson
+from synthgain.evaluate.questions import Question, Solved
+from synthgain.types import Message, Reading, Scorer, SynthgainError
+
+SCORES: Mapping[str, Callable[[list[float], str], float]] = {
+    "byte": lambda found, option: math.fsum(found) / len(option.encode("utf-8")),
+    "token": lambda found, option: math.fsum(found) / len(found),
+    "sum": lambda found, option: math.fsum(found),
+}
+NAMES = {"byte": "accuracy_per_byte", "token": "accuracy_per_token", "sum": "accuracy_sum"}
+PAIRS = 64  # pairs that a scorer is handed at once
+
+
+def closed_book(question: Question) -> str:
+    """The question without its document, but with the document's title where one is given (EntiGraph, section 11)."""
+    about = f"About: {question.title}\n" if question.title else ""
+    return f"{about}Question: {question.question}\nAnswer:"
+
+
+def choose(
+    scorer: Scorer, questions: Sequence[Question], *, context: Callable[[Question], str | Sequence[Message]] = closed_book,
+    by: str = "byte", watch: Callable[[int, int], None] | None = None,
+) -> Solved:  # fmt: skip
+    """Reading `accuracy` by the score `by` ("byte", "token" or "sum"), and one reading for each of the three.
+
+    An option follows a text context after one space; after messages it is the assistant's turn. Intervals are
+    Wilson's, with the question as the unit. `right` and `said` are those of `accuracy`.
+    """
+    if by not in SCORES:
+        raise SynthgainError(f"there is no score {by!r}", next=f"choose one of {', '.join(SCORES)}")
+    if not questions:
+        raise SynthgainError("there are no questions to answer")
+    unfit = next((q for q in questions if q.gold is None), None)
+    if unfit:
+        raise SynthgainError(
+            f"question {unfit.id!r} has no options", next="verifiable questions are answered by sampling: use `solve`"
+        )
+    found = _score(scorer, questions, context, watch)
+    picks = {kind: [_best(q, found[q.id], score) for q in questions] for kind, score in SCORES.items()}
+    chance = math.fsum(1 / len(q.options) for q in questions) / len(questions)
+    documents = len({q.document for q in questions if q.document})
+    note = f"chance is {chance:.3g}" + (
+        f"; questions on {documents} documents, taken as independent" if documents else ""
+    )
+    readings = [_reading("accuracy", questions, picks[by], f"highest log-likelihood ({by})", note)]
+    readings += [_reading(NAMES[k], questions, picks[k], f"highest log-likelihood ({k})", note) for k in SCORES]
+    right = {q.id: [pick == q.gold] for q, pick in zip(questions, picks[by])}
+    return Solved(tuple(readings), right, {q.id: [q.options[pick]] for q, pick in zip(questions, picks[by])})
+
+
+def _score(
+    scorer: Scorer, questions: Sequence[Question], context: Callable[[Question], str | Sequence[Message]],
+    watch: Callable[[int, int], None] | None,
+) -> dict[str, list[list[float]]]:  # fmt: skip
+    """Token log-probabilities of each option of each question."""
+    pairs: list[tuple[str | Sequence[Message], str]] = []
+    for q in questions:
+        before = context(q)
+        pairs += [(before, f" {option}" if isinstance(before, str) else option) for option in q.options]
+    scored: list[list[float]] = []
+    for start in range(0, len(pairs), PAIRS):
+        scored += scorer.logprobs(pairs[start : start + PAIRS])
+        if watch:
+            watch(len(scored), len(pairs))
+    rest = iter(scored)
+    return {q.id: [next(rest) for _ in q.options] for q in questions}
+
+
+def _best(question: Question, found: Sequence[list[float]], score: Callable[[list[float], str], float]) -> int:
+    values = []
+    for option, logprobs in zip(question.options, found):
+        if not logprobs or any(math.isnan(x) for x in logprobs):
+            raise SynthgainError(
+                f"the option {option!r} has no log-likelihood", where=f"question {question.id}", code=1
+            )
+        values.append(score(logprobs, option))
+    return max(range(len(values)), key=lambda i: values[i])
+
+
+def _reading(name: str, questions: Sequence[Question], picks: Sequence[int], estimator: str, note: str) -> Reading:
+    right = sum(pick == q.gold for q, pick in zip(questions, picks))
+    low, high = wilson(right, len(questions))
+    return Reading(
+        name, right / len(questions), low, high, n=len(questions), estimator=f"{estimator}, Wilson interval", note=note
+    )

@@ -1,0 +1,126 @@
+"""Intervals for shares and means, with the question or the document as the unit.
+
+Sources: the score interval of Wilson (JASA 22, 1927); for several draws a question, the same interval at
+the effective sample size that clustering leaves (Korn and Graubard, Survey Methodology 24, 1998); Student's
+t for means and paired differences, whose distribution function has a finite closed form for whole degrees
+of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from synthgain.types import Reading
+
+if TYPE_CHECKING:
+    from synthgain.evaluate.questions import Solved
+
+Interval = tuple[float, float]
+
+
+def z_quantile(level: float) -> float:
+    """The two-sided normal quantile of a level such as 0.95."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def t_quantile(level: float, df: int) -> float:
+    """The two-sided quantile of Student's t: P(|T| < it) = level. `df` is a whole number, at least 1."""
+    if df < 1:
+        raise ValueError(f"{df} degrees of freedom")
+    if df > 400:  # the first two terms of Fisher's expansion in 1/df, right to 1e-7 here
+        z = z_quantile(level)
+        return z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+    low, high = 0.0, 1.0
+    while _within(high, df) < level:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, df) < level else (low, middle)
+    return (low + high) / 2
+
+
+def _within(t: float, df: int) -> float:
+    """P(|T| < t): a finite series in the cosine of atan(t/√df)."""
+    angle = math.atan(t / math.sqrt(df))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = df % 2
+    term = total = (cosine if df > 1 else 0.0) if odd else 1.0
+    for k in range(3 if odd else 2, df - 1, 2):
+        term *= cosine**2 * (k - 1) / k
+        total += term
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+def wilson(right: float, n: float, level: float = 0.95, *, quantile: float | None = None) -> Interval:
+    """The score interval of a share `right / n`; `n` may be an effective size, `quantile` may replace the normal one."""
+    if n <= 0:
+        return 0.0, 1.0
+    z = z_quantile(level) if quantile is None else quantile
+    p = right / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(max(p * (1 - p) / n + z * z / (4 * n * n), 0.0))
+    return (0.0 if right <= 0 else max(0.0, centre - half)), (1.0 if right >= n else min(1.0, centre + half))
+
+
+def clustered(shares: Sequence[float], draws: int = 1, level: float = 0.95) -> tuple[float, float, float]:
+    """(mean, low, high) of shares in [0, 1], one a question, each the mean of `draws` yes-or-no draws.
+
+    The Wilson interval at the effective size p(1 − p)/var(mean), never more than the number of draws, with
+    Student's quantile on questions − 1; for one draw a question it is the plain Wilson interval.
+    Where every share is 0, or every one is 1, the questions are the size: their draws may have been alike.
+    """
+    n = len(shares)
+    if n == 0:
+        raise ValueError("no shares")
+    p = math.fsum(shares) / n
+    if draws == 1 or n == 1 or p in (0.0, 1.0):
+        return p, *wilson(p * n, n, level)
+    variance = math.fsum((x - p) ** 2 for x in shares) / (n - 1) / n
+    size = n * draws if variance == 0 else min(n * draws, p * (1 - p) / variance)
+    return p, *wilson(p * size, size, level, quantile=t_quantile(level, n - 1))
+
+
+def mean_t(values: Sequence[float], level: float = 0.95) -> tuple[float, float | None, float | None]:
+    """(mean, low, high) by Student's t; no interval from fewer than two values."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    if n < 2:
+        return mean, None, None
+    error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    half = t_quantile(level, n - 1) * error
+    return mean, mean - half, mean + half
+
+
+def difference(a: Solved, b: Solved, *, level: float = 0.95, name: str = "accuracy difference") -> Reading:
+    """How much more `a` has right than `b`, paired over the questions that both answered.
+
+    Student's t on the questions' differences, cut to [−1, 1]. Where all differences are equal t has nothing to
+    say: then the interval reaches as far as questions not seen could differ, with the upper Wilson bound on
+    their share.
+    """
+    shared = [q for q in a.right if q in b.right]
+    estimator = "mean of paired differences, t interval over questions"
+    if not shared:
+        return Reading(name, None, level=level, estimator=estimator, note="no question was answered by both")
+    gaps = [_share(a.right[q]) - _share(b.right[q]) for q in shared]
+    note = (
+        f"{len(shared)} of {len(a.right)} and {len(b.right)} questions are shared"
+        if len(shared) != max(len(a.right), len(b.right))
+        else ""
+    )
+    mean, low, high = mean_t(gaps, level)
+    if max(gaps) == min(gaps):
+        unseen = wilson(0, len(gaps), level)[1]
+        low, high = mean - (1 + mean) * unseen, mean + (1 - mean) * unseen
+        note = "; ".join(
+            part for part in (note, "all questions differ alike: a Wilson bound stands for the t interval") if part
+        )
+    cut: Callable[[float], float] = lambda x: max(-1.0, min(1.0, x))  # noqa: E731
+    return Reading(name, mean, cut(low or 0.0), cut(high or 0.0), level, "", len(shared), estimator, "estimate", note)
+
+
+def _share(right: Sequence[bool]) -> float:
+    return sum(right) / len(right)

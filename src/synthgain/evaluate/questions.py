@@ -1,0 +1,121 @@
+"""Questions, and what became of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthgain.types import Reading, SynthgainError
+
+
+@dataclass(frozen=True)
+class Question:
+    """A verifiable question has an `answer`; a multiple-choice one has `options` and `gold`, the right one's index from 0."""
+
+    id: str
+    question: str
+    answer: str | None = None
+    options: tuple[str, ...] = ()
+    gold: int | None = None
+    document: str = ""
+    title: str = ""
+    facts: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Readings, and question by question which draws were right (one entry for multiple choice), for paired comparisons.
+
+    `said` holds the answers themselves, or the option chosen. A question that was never answered is in neither.
+    """
+
+    readings: tuple[Reading, ...]
+    right: Mapping[str, list[bool]]
+    said: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def reading(self, name: str) -> Reading:
+        """The reading of that name."""
+        return next(r for r in self.readings if r.name == name)
+
+
+def load_questions(path: Path) -> list[Question]:
+    """Questions of a JSONL file. SynthgainError names the file and line of the first that is not well formed."""
+    if not path.is_file():
+        raise SynthgainError("there is no such file of questions", where=str(path), next="give a JSONL file")
+    questions: list[Question] = []
+    seen: dict[str, int] = {}
+    for n, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        question = _question(line, f"{path}:{n}")
+        if question.id in seen:
+            raise SynthgainError(
+                f"the id {question.id!r} stands in line {seen[question.id]} too",
+                where=f"{path}:{n}",
+                next="give each question an id of its own",
+            )
+        seen[question.id] = n
+        questions.append(question)
+    if not questions:
+        raise SynthgainError(
+            "there are no questions in this file",
+            where=str(path),
+            next='write lines like {"id": …, "question": …, "answer": …}',
+        )
+    return questions
+
+
+def _question(line: bytes, where: str) -> Question:
+    try:
+        held = json.loads(line.decode("utf-8"))
+    except ValueError as error:
+        raise SynthgainError(
+            f"this is not JSON in UTF-8 ({error})", where=where, next="mend or remove the line"
+        ) from error
+    if not isinstance(held, dict):
+        raise SynthgainError(
+            "a question is a JSON object", where=where, next='write {"id": …, "question": …, "answer": …}'
+        )
+    known = {
+        name: held.pop(name, None)
+        for name in ("id", "question", "answer", "options", "gold", "document", "title", "facts")
+    }
+    for name in ("id", "question"):
+        if not isinstance(known[name], str | int) or not str(known[name]).strip():
+            raise SynthgainError(f"the question has no `{name}`", where=where, next=f"add `{name}` to the line")
+    if (known["options"] is None) == (known["answer"] is None):
+        raise SynthgainError(
+            "a question has either an `answer` or `options` with `gold`", where=where, next="give one of the two"
+        )
+    options = _options(known["options"], known["gold"], where) if known["options"] is not None else ()
+    answer = known["answer"]
+    if answer is not None and (
+        isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip()
+    ):
+        raise SynthgainError(
+            "`answer` is neither a text nor a number", where=where, next="write the right answer there"
+        )
+    return Question(
+        id=str(known["id"]), question=str(known["question"]), answer=None if answer is None else str(answer), options=options,
+        gold=known["gold"] if options else None, document=str(known["document"] or ""), title=str(known["title"] or ""),
+        facts=known["facts"] if isinstance(known["facts"], int) else None, fields=held,
+    )  # fmt: skip
+
+
+def _options(options: Any, gold: Any, where: str) -> tuple[str, ...]:
+    well = isinstance(options, list) and len(options) > 1 and all(isinstance(o, str) and o.strip() for o in options)
+    if not well:
+        raise SynthgainError(
+            "`options` is no list of two or more texts", where=where, next='write "options": ["…", "…", "…", "…"]'
+        )
+    if len(set(options)) < len(options):
+        raise SynthgainError("two options are the same", where=where, next="make the options differ")
+    if isinstance(gold, bool) or not isinstance(gold, int) or not 0 <= gold < len(options):
+        raise SynthgainError(
+            f"`gold` is {gold!r}; it is the index of the right option, 0 to {len(options) - 1}", where=where
+        )
+    return tuple(options)

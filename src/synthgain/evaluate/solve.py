@@ -1,0 +1,130 @@
+"""Verifiable questions: the model answers, a rule decides."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from synthgain.evaluate.intervals import clustered
+from synthgain.evaluate.questions import Question, Solved
+from synthgain.types import Call, CallFailed, Message, Prompt, Reading, Sampling, SynthgainError, user
+
+GREEDY = Sampling(temperature=0.0, max_tokens=256)
+
+
+class Answering(Protocol):
+    """Anything that answers a prompt: a `types.Model`, or `types.Models`."""
+
+    def __call__(self, prompt: Prompt) -> Awaitable[Call]: ...
+
+
+def ask(question: Question) -> tuple[Message, ...]:
+    """The question as it stands, as one user turn."""
+    return (user(question.question),)
+
+
+async def solve(
+    model: Answering, questions: Sequence[Question], correct: Callable[[str, str], bool], *, draws: int = 1,
+    sampling: Sampling = GREEDY, few_shot: tuple[Message, ...] = (), prompt: Callable[[Question], tuple[Message, ...]] = ask,
+    parsable: Callable[[str], bool] | None = None, ks: Sequence[int] = (), seed: int = 0, to: str = "writer", width: int = 32,
+    watch: Callable[[int, int], None] | None = None,
+) -> Solved:  # fmt: skip
+    """Readings `accuracy`, `pass_at_k` for each k (the number of draws, where none is given) and `parsable`.
+
+    Every question gets `draws` answers, in the order question by question, at most `width` under way. `few_shot` stands
+    before each question; `correct(text, gold)` and `parsable(text)` decide. Accuracy is the mean over questions of the
+    share right: Wilson's interval with one draw, else the one at the effective size (`intervals.clustered`). A call that
+    failed is left out and counted in the note; SynthgainError where more than a fifth of them failed.
+    """
+    _check(questions, draws, sampling, ks)
+    prompts = [
+        Prompt((*few_shot, *prompt(q)), to=to, sampling=sampling, seed=seed, draw=draw)
+        for q in questions
+        for draw in range(draws)
+    ]
+    answers, failed = await _answers(model, prompts, width, watch)
+    if failed > len(prompts) / 5:
+        raise SynthgainError(
+            f"{failed} of {len(prompts)} calls failed", next="look at the server, then run again", code=5
+        )
+    said: dict[str, list[str]] = {}
+    for n, text in enumerate(answers):
+        if text is not None:
+            said.setdefault(questions[n // draws].id, []).append(text)
+    gold = {q.id: q.answer or "" for q in questions}
+    right = {i: [bool(correct(text, gold[i])) for text in texts] for i, texts in said.items()}
+    note = f"{failed} of {len(prompts)} calls failed and are left out" if failed else ""
+    readings = [_share("accuracy", [sum(r) / len(r) for r in right.values()], draws, note)]
+    readings += [passed(right, k, note) for k in (ks or ([draws] if draws > 1 else ()))]
+    if parsable:
+        readings.append(
+            _share("parsable", [sum(map(parsable, texts)) / len(texts) for texts in said.values()], draws, note)
+        )
+    return Solved(tuple(readings), right, said)
+
+
+def _check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Sequence[int]) -> None:
+    if not questions:
+        raise SynthgainError("there are no questions to answer")
+    unfit = next((q for q in questions if q.answer is None), None)
+    if unfit:
+        raise SynthgainError(
+            f"question {unfit.id!r} has no `answer`", next="multiple choice is scored by log-likelihood: use `choose`"
+        )
+    if draws < 1 or any(not 1 <= k <= draws for k in ks):
+        raise SynthgainError("draws must be at least 1, and each k between 1 and draws")
+    if draws > 1 and sampling.temperature == 0:
+        raise SynthgainError(
+            "several draws of a greedy answer are one and the same", next="take draws=1, or a temperature above 0"
+        )
+
+
+async def _answers(
+    model: Answering, prompts: Sequence[Prompt], width: int, watch: Callable[[int, int], None] | None
+) -> tuple[list[str | None], int]:
+    gate = asyncio.Semaphore(width)
+    done = 0
+
+    async def one(prompt: Prompt) -> str | None:
+        nonlocal done
+        async with gate:
+            try:
+                text: str | None = (await model(prompt)).text
+            except CallFailed:
+                text = None
+        done += 1
+        if watch:
+            watch(done, len(prompts))
+        return text
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(prompt)) for prompt in prompts]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from several
+    answers = [task.result() for task in tasks]
+    return answers, sum(a is None for a in answers)
+
+
+def passed(right: Mapping[str, Sequence[bool]], k: int, note: str = "") -> Reading:
+    """Whether one of k draws is right: 1 − C(n−c, k)/C(n, k) for n draws with c right (Chen et al., arXiv 2107.03374)."""
+    enough = [r for r in right.values() if len(r) >= k]
+    if len(enough) < len(right):
+        note = "; ".join(
+            part for part in (note, f"{len(right) - len(enough)} questions have fewer than {k} answers") if part
+        )
+    shares = [1 - math.comb(len(r) - sum(r), k) / math.comb(len(r), k) for r in enough]
+    draws = max((len(r) // k for r in enough), default=1)
+    return _share(f"pass_at_{k}", shares, draws, note)
+
+
+def _share(name: str, shares: Sequence[float], draws: int, note: str) -> Reading:
+    estimator = "mean over questions, Wilson interval" + (
+        " at the effective size of clustered draws" if draws > 1 else ""
+    )
+    if not shares:
+        return Reading(name, None, estimator=estimator, note=note or "no question was answered")
+    mean, low, high = clustered(shares, draws)
+    return Reading(name, mean, low, high, n=len(shares), estimator=estimator, note=note)

@@ -1,0 +1,391 @@
+"""transformers models: students and any other folder, as a `Model` and as a `Scorer`.
+
+    hf/PATH     answers by sampling token for token (`HF`)
+    HFScorer    ln p of given texts (`Scorer`)
+
+What is promised about seeds: each call draws with a generator of its own, seeded from the call's
+identity. Calls that wait together are computed as one batch; a batch changes floating-point sums in the last
+digits, so the same call answers the same unless a draw falls within that rounding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthgain.models.weights import content_hash
+from synthgain.types import Call, CallFailed, Message, ModelInfo, Prompt, Sampling, SynthgainError, digest
+
+_TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+
+
+def folder_identity(folder: Path) -> str:
+    """Content hash of a transformers folder: weights, configuration, tokenizer, chat template."""
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not (folder / "config.json").is_file() or not weights:
+        raise SynthgainError(
+            "this is no transformers folder (config.json and model.safetensors)", where=str(folder),
+            next="give a folder that `synthgain train` or `save_pretrained` wrote; a GGUF file is local/PATH.gguf",
+        )  # fmt: skip
+    files = [*weights, *(folder / name for name in _TEXTS if (folder / name).is_file())]
+    return digest(*(part for file in files for part in (file.name, content_hash(file))))
+
+
+@dataclass
+class _Loaded:
+    """A folder in memory, in float32."""
+
+    model: Any
+    tokenizer: Any
+    torch: Any
+    device: str
+
+    def tokens(self, messages: Sequence[Message]) -> list[int]:
+        """A prompt's tokens: the chat template with the opening of an answer, or raw text as it stands."""
+        if any(message["role"] == "raw" for message in messages):
+            if len(messages) > 1:
+                raise CallFailed('a message of the role "raw" must be the only one')
+            return self.text(messages[0]["content"]) or [self.first()]
+        if not self.tokenizer.chat_template:
+            raise CallFailed('the folder has no chat template: send text as one message of the role "raw"')
+        written = self.tokenizer.apply_chat_template(
+            [dict(m) for m in messages], add_generation_prompt=True, tokenize=False
+        )
+        return self.text(written)
+
+    def text(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def first(self) -> int:
+        """The token that begins a text."""
+        for token in (self.tokenizer.bos_token_id, self.model.config.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise CallFailed("the folder names no token that begins a text")
+
+    def ends(self) -> set[int]:
+        """The tokens that end an answer."""
+        named = self.model.generation_config.eos_token_id
+        found = {named} if isinstance(named, int) else set(named or ())
+        return found | ({self.tokenizer.eos_token_id} - {None})
+
+
+def _load(folder: Path, device: str) -> _Loaded:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise SynthgainError(
+            "a transformers model needs torch and transformers", next='pip install "synthgain[train]"'
+        ) from error
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise SynthgainError(
+            f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
+        ) from error
+    return _Loaded(model.to(device).eval(), tokenizer, torch, device)
+
+
+# ---------------------------------------------------------------------------------------------- Model
+
+
+class HF:
+    """A transformers folder as a model. Calls that wait are answered in batches of at most `batch`."""
+
+    def __init__(self, path: str | Path, *, device: str = "cpu", batch: int = 8) -> None:
+        self._path, self._device, self._batch = Path(path).expanduser(), device, batch
+        self._uri = f"hf/{path}"
+        self._identity = ""
+        self._loaded: _Loaded | None = None
+        self._waiting: list[tuple[Prompt, asyncio.Future[Call]]] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="synthgain-hf")
+
+    @property
+    def uri(self) -> str:
+        return self._uri
+
+    @property
+    def identity(self) -> str:
+        if not self._identity:
+            self._identity = folder_identity(self._path)
+        return self._identity
+
+    @property
+    def width(self) -> int:
+        return self._batch
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        if prompt.schema is not None:
+            raise CallFailed("hf/… cannot follow a schema: use local/… or openai/…")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Call] = loop.create_future()
+        self._waiting.append((prompt, answer))
+        if self._worker is None or self._worker.done():
+            self._worker = loop.create_task(self._work())
+        return await answer
+
+    async def info(self) -> ModelInfo:
+        loaded = await asyncio.get_running_loop().run_in_executor(self._pool, self._ready)
+        context = getattr(loaded.model.config, "max_position_embeddings", None)
+        return ModelInfo(
+            self.uri, context=context, logprobs=True, seeds=True, schema=False, note="transformers, float32"
+        )
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._pool.shutdown)
+        self._loaded = None
+
+    def _ready(self) -> _Loaded:
+        if self._loaded is None:
+            self._identity = folder_identity(self._path)
+            self._loaded = _load(self._path, self._device)
+        return self._loaded
+
+    async def _work(self) -> None:
+        """Answers what waits, batch after batch. Everything a batch raises reaches its callers."""
+        await asyncio.sleep(0)  # calls opened in the same turn of the loop come into one batch
+        while self._waiting:
+            now, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+            now = [(prompt, future) for prompt, future in now if not future.done()]
+            try:
+                answers = await asyncio.get_running_loop().run_in_executor(
+                    self._pool, self._answers, [p for p, _ in now]
+                )
+            except Exception as error:
+                answers = [error] * len(now)
+            for (_, future), answer in zip(now, answers, strict=True):
+                if future.done():
+                    continue
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
+
+    def _answers(self, prompts: list[Prompt]) -> list[Call | Exception]:
+        loaded, began = self._ready(), time.perf_counter()
+        answers: dict[int, Call | Exception] = {}
+        drafts = []
+        for at, prompt in enumerate(prompts):
+            try:
+                tokens = loaded.tokens(prompt.messages)
+                room = getattr(loaded.model.config, "max_position_embeddings", None)
+                if room is not None and len(tokens) >= room:
+                    raise CallFailed(f"the prompt has {len(tokens)} tokens, the context {room}")
+                call_id = prompt.id(self.identity)
+                most = (
+                    prompt.sampling.max_tokens if room is None else min(prompt.sampling.max_tokens, room - len(tokens))
+                )
+                drafts.append(_Draft(at, prompt, call_id, tokens, most))
+            except CallFailed as error:
+                answers[at] = error
+        _generate(loaded, drafts)
+        for draft in drafts:
+            answers[draft.at] = Call(
+                id=draft.call_id, prompt=draft.prompt, text=draft.text, model=self.uri, finish=draft.finish,
+                tokens_in=len(draft.tokens), tokens_out=len(draft.written), logprob=math.fsum(draft.logprobs),
+                law=_law(draft.prompt.sampling), cost=0.0, seconds=time.perf_counter() - began,
+            )  # fmt: skip
+        return [answers[at] for at in range(len(prompts))]
+
+
+@dataclass
+class _Draft:
+    """An answer that is being written."""
+
+    at: int
+    prompt: Prompt
+    call_id: str
+    tokens: list[int]
+    most: int
+    written: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    text: str = ""
+    finish: str = ""
+
+    def __post_init__(self) -> None:
+        if self.most <= 0:
+            self.finish = "length"
+
+    def add(self, token: int, logprob: float, loaded: _Loaded) -> None:
+        """Takes the next token and sees whether the answer ends."""
+        self.written.append(token)
+        self.logprobs.append(logprob)
+        ended = token in loaded.ends()
+        self.text = loaded.tokenizer.decode(self.written[:-1] if ended else self.written, skip_special_tokens=True)
+        cuts = [at for at in (self.text.find(stop) for stop in self.prompt.sampling.stop if stop) if at >= 0]
+        if cuts:
+            self.text, self.finish = self.text[: min(cuts)], "stop"
+        elif ended:
+            self.finish = "stop"
+        elif len(self.written) >= self.most:
+            self.finish = "length"
+
+
+def _generate(loaded: _Loaded, drafts: list[_Draft]) -> None:
+    """Writes all drafts as one batch, prompts padded on the left."""
+    torch = loaded.torch
+    if not any(not draft.finish for draft in drafts):
+        return
+    seeds = {draft.at: int(draft.call_id[:8], 16) & 0x7FFFFFFF for draft in drafts}
+    dice = {at: torch.Generator().manual_seed(seed) for at, seed in seeds.items()}
+    longest = max(len(draft.tokens) for draft in drafts)
+    pads = [longest - len(draft.tokens) for draft in drafts]
+    ids = torch.tensor(
+        [[loaded.first()] * pad + draft.tokens for pad, draft in zip(pads, drafts)], device=loaded.device
+    )
+    mask = torch.tensor([[0] * pad + [1] * (longest - pad) for pad in pads], device=loaded.device)
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache = None
+    with torch.inference_mode():
+        while any(not draft.finish for draft in drafts):
+            out = loaded.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=places,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache, logits = out.past_key_values, out.logits[:, -1].float().cpu()
+            step = []
+            for draft, row in zip(drafts, logits, strict=True):
+                if draft.finish:
+                    step.append(draft.written[-1] if draft.written else draft.tokens[-1])
+                    continue
+                law = log_law(row, draft.prompt.sampling, draft.written)
+                greedy = draft.prompt.sampling.temperature <= 0
+                token = int(law.argmax()) if greedy else int(torch.multinomial(law.exp(), 1, generator=dice[draft.at]))
+                draft.add(token, float(law[token]), loaded)
+                step.append(token)
+            ids = torch.tensor([[token] for token in step], device=loaded.device)
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+            places = places[:, -1:] + 1
+
+
+def log_law(logits: Any, s: Sampling, written: Sequence[int] = ()) -> Any:
+    """ln of the law that the next token is drawn from: penalties, temperature, top-k, top-p, min-p, in this order.
+
+    `logits` is one row (vocabulary). Tokens outside the law have -inf. Penalties count the answer's tokens.
+    """
+    import torch
+
+    row = logits.clone()
+    if s.presence_penalty or s.frequency_penalty:
+        for token, count in Counter(written).items():
+            row[token] -= s.presence_penalty + s.frequency_penalty * count
+    if s.temperature <= 0:
+        law = torch.full_like(row, -math.inf)
+        law[int(row.argmax())] = 0.0
+        return law
+    row = row / s.temperature
+    if s.top_k:
+        row[row < row.topk(min(s.top_k, row.numel())).values[-1]] = -math.inf
+    if s.top_p < 1:
+        ordered, order = row.softmax(-1).sort(descending=True, stable=True)
+        outside = ordered.cumsum(-1) - ordered >= s.top_p  # what stands before a token has the mass already
+        outside[0] = False
+        row[order[outside]] = -math.inf
+    if s.min_p > 0:
+        chances = row.softmax(-1)
+        row[chances < s.min_p * chances.max()] = -math.inf
+    return row.log_softmax(-1)
+
+
+def _law(s: Sampling) -> str:
+    from synthgain.models.local import law_of
+
+    return law_of(s)
+
+
+# ---------------------------------------------------------------------------------------------- Scorer
+
+
+@dataclass
+class HFScorer:
+    """ln p of given texts under a transformers folder, in float32.
+
+    Of a pair, the first is a text (taken raw; empty: the token that begins a text) or a chat (gets the
+    template and the opening of an answer). The second is tokenised on its own, so that no token
+    straddles the border. Pairs of like length share a batch of at most `batch_tokens` tokens.
+    """
+
+    path: Path
+    device: str = "cpu"
+    batch_tokens: int = 2048
+    _loaded: _Loaded | None = field(init=False, default=None, repr=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.path = Path(self.path).expanduser()
+
+    @property
+    def identity(self) -> str:
+        return folder_identity(self.path)
+
+    def logprobs(self, pairs: Sequence[tuple[str | Sequence[Message], str]]) -> list[list[float]]:
+        """ln p(token | before), nats, for each token of the second text given the first, pair by pair."""
+        with self._lock:
+            if self._loaded is None:
+                folder_identity(self.path)
+                self._loaded = _load(self.path, self.device)
+        loaded = self._loaded
+        asked = [self._tokens(loaded, first, second) for first, second in pairs]
+        found: list[list[float]] = [[] for _ in pairs]
+        for batch in self._batches([len(before) + len(text) for before, text in asked]):
+            for at, values in zip(batch, self._score(loaded, [asked[at] for at in batch]), strict=True):
+                found[at] = values
+        return found
+
+    def _tokens(self, loaded: _Loaded, first: str | Sequence[Message], second: str) -> tuple[list[int], list[int]]:
+        try:
+            before = (loaded.text(first) or [loaded.first()]) if isinstance(first, str) else loaded.tokens(first)
+        except CallFailed as error:
+            raise SynthgainError(str(error), where=str(self.path)) from error
+        text = loaded.text(second)
+        room = getattr(loaded.model.config, "max_position_embeddings", None)
+        if room is not None and len(before) + len(text) > room:
+            raise SynthgainError(
+                f"a text of {len(before) + len(text)} tokens does not fit the context of {room}",
+                where=str(self.path),
+                next="cut it into pieces",
+            )
+        return before, text
+
+    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Indices, like lengths together, at most `batch_tokens` tokens with padding (a longer text stands alone)."""
+        batches: list[list[int]] = []
+        for at in sorted(range(len(lengths)), key=lambda at: lengths[at]):
+            if batches and lengths[at] * (len(batches[-1]) + 1) <= self.batch_tokens:
+                batches[-1].append(at)
+            else:
+                batches.append([at])
+        return batches
+
+    def _score(self, loaded: _Loaded, rows: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+        """Padded on the right: what stands behind a token cannot change it, so no mask is needed."""
+        torch = loaded.torch
+        longest = max(len(before) + len(text) for before, text in rows)
+        ids = torch.full((len(rows), longest), loaded.first(), device=loaded.device)
+        for at, (before, text) in enumerate(rows):
+            ids[at, : len(before) + len(text)] = torch.tensor(before + text, device=loaded.device)
+        earliest = min(len(before) for before, _ in rows) - 1  # logits before the first text are never needed
+        with torch.inference_mode():
+            logits = loaded.model(input_ids=ids, logits_to_keep=longest - earliest).logits.float()
+            found = []
+            for at, (before, text) in enumerate(rows):
+                start = len(before) - 1 - earliest
+                law = logits[at, start : start + len(text)].log_softmax(-1)
+                wanted = torch.tensor(text, device=loaded.device, dtype=torch.long)[:, None]
+                found.append([float(value) for value in law.gather(1, wanted)[:, 0]])
+        return found

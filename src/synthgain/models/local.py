@@ -1,0 +1,390 @@
+"""The embedded model: llama.cpp's server inside this process, on any GGUF file.
+
+    local/smollm2-135m      SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
+    local/PATH.gguf         a file of your own
+
+What is promised about seeds: the same prompt, settings, seed and weights give the same text on the same
+kind of processor with the same version of the runtime, alone or beside other calls, with or without a
+prefix that another call has read. Every call's seed is derived from its identity.
+
+A prompt whose one message has the role "raw" is completed without a chat template; an empty one
+begins with nothing but the token that begins a text. Penalties count the prompt's tokens too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import http.client
+import json
+import math
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from synthgain.models.slots import Slots
+from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, header
+from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, digest
+
+CONTEXT = 4096  # tokens of prompt and answer together, where the weights allow it
+SLOTS = 8  # on two cores more slots bring nothing (benchmarks/embedded.py)
+ORDER = ["penalties", "temperature", "top_k", "top_p", "min_p"]  # the order that transformers has
+
+
+class Local:
+    """A GGUF model inside this process; it starts with the first call.
+
+    `slots` calls run side by side (continuous batching), `context` tokens each, on `threads` threads.
+    Models of the same weights and settings share one runtime.
+    """
+
+    def __init__(
+        self,
+        name_or_path: str | Path,
+        *,
+        slots: int | None = None,
+        threads: int | None = None,
+        context: int | None = None,
+        name: str = "",
+    ) -> None:
+        self._asked, self._name = str(name_or_path), name or str(name_or_path)
+        self._slots = slots or SLOTS
+        self._threads = threads or len(
+            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        )
+        self._context = context
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self._slots, thread_name_prefix="synthgain-local")
+        self._path: Path | None = None
+        self._identity = ""
+        self._runtime: _Runtime | None = None
+        self._closed = False
+
+    @property
+    def uri(self) -> str:
+        return f"local/{self._name}"
+
+    @property
+    def path(self) -> Path:
+        """The weights in use; found (and fetched, where they must be) when first asked for."""
+        if self._path is None:
+            found = find(self._asked)
+            self._path = eight_bit(found) if self._asked in KNOWN else found
+        return self._path
+
+    @property
+    def identity(self) -> str:
+        """Content hash of the weights in use, and of the chat template with its default system message."""
+        if not self._identity:
+            template = header(self.path).fields.get("tokenizer.chat_template", "")
+            self._identity = f"{content_hash(self.path)}/template-{digest(template)[:16]}"
+        return self._identity
+
+    @property
+    def width(self) -> int:
+        return self._slots
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        if self._closed:
+            raise SynthgainError("the model was closed", where=self.uri)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, prompt)
+
+    async def info(self) -> ModelInfo:
+        fields = await asyncio.to_thread(lambda: header(self.path).fields)
+        licence = KNOWN[self._asked].licence if self._asked in KNOWN else fields.get("general.license")
+        return ModelInfo(
+            self.uri, licence=licence, context=_context(fields, self._context), logprobs=True, seeds=True, schema=True,
+            note=f"{fields.get('general.name', self.path.name)}, {self._slots} slots in this process",
+        )  # fmt: skip
+
+    async def aclose(self) -> None:
+        """Lets answers that are being written end, then frees the runtime."""
+        self._closed = True
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.release()
+
+    def _started(self) -> _Runtime:
+        with self._lock:
+            if self._runtime is None:
+                context = _context(header(self.path).fields, self._context)
+                self._runtime = _Runtime.shared(self.path, self._slots, self._threads, context)
+            return self._runtime
+
+    def _ask(self, prompt: Prompt) -> Call:
+        runtime, began = self._started(), time.perf_counter()
+        call_id = prompt.id(self.identity)
+        asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF)
+        answer, cached = runtime.ask(prompt, asked)
+        choice, usage = answer["choices"][0], answer["usage"]
+        logprob, law = _logprob(prompt, choice)
+        return Call(
+            id=call_id, prompt=prompt, text=choice["message"]["content"] or "" if "message" in choice else choice["text"],
+            model=self.uri, finish=choice["finish_reason"] or "stop", tokens_in=usage["prompt_tokens"],
+            tokens_out=usage["completion_tokens"], tokens_cached=cached, logprob=logprob, law=law, cost=0.0,
+            seconds=time.perf_counter() - began,
+        )  # fmt: skip
+
+
+def _context(fields: dict[str, Any], asked: int | None) -> int:
+    trained = int(fields.get(f"{fields.get('general.architecture')}.context_length", CONTEXT))
+    return min(asked or CONTEXT, trained)
+
+
+# ---------------------------------------------------------------------------------------------- the request
+
+
+def request(prompt: Prompt, seed: int) -> dict[str, Any]:
+    """The request's body, every setting of the law written out (the server's own defaults truncate)."""
+    s = prompt.sampling
+    body: dict[str, Any] = {
+        "max_tokens": s.max_tokens, "seed": seed, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p,
+        "min_p": s.min_p, "presence_penalty": s.presence_penalty, "frequency_penalty": s.frequency_penalty,
+        "repeat_penalty": 1.0, "repeat_last_n": 1 << 20, "dry_multiplier": 0.0, "typical_p": 1.0, "xtc_probability": 0.0,
+        "samplers": ORDER, "cache_prompt": True, "stop": list(s.stop),
+    }  # fmt: skip
+    raw = is_raw(prompt)
+    if raw:
+        body["prompt"] = prompt.messages[0]["content"]
+    else:
+        body["messages"] = [dict(message) for message in prompt.messages]
+    if prompt.schema is not None:
+        schema = json.loads(canonical(prompt.schema))
+        body |= (
+            {"json_schema": schema}
+            if raw
+            else {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+        )
+    elif s.temperature > 0:
+        body |= {"n_probs": 1, "logprobs": 1} if raw else {"logprobs": True, "top_logprobs": 1}
+        if not s.plain:
+            body["post_sampling_probs"] = True
+    return body
+
+
+def is_raw(prompt: Prompt) -> bool:
+    """Whether the prompt is text to be continued. CallFailed where "raw" stands among other messages."""
+    raw = any(message["role"] == "raw" for message in prompt.messages)
+    if raw and len(prompt.messages) > 1:
+        raise CallFailed('a message of the role "raw" must be the only one')
+    return raw
+
+
+def law_of(s: Sampling) -> str:
+    """The law's name, as `Call.law` has it."""
+    if s.temperature <= 0:
+        return "greedy"
+    if s.plain:
+        return "softmax at T=1"
+    said = [f"softmax at T={s.temperature:g}"]
+    said += (
+        [f"top-k {s.top_k}"] * bool(s.top_k)
+        + [f"top-p {s.top_p:g}"] * (s.top_p < 1)
+        + [f"min-p {s.min_p:g}"] * (s.min_p > 0)
+    )
+    said += [f"presence penalty {s.presence_penalty:g}"] * bool(s.presence_penalty)
+    said += [f"frequency penalty {s.frequency_penalty:g}"] * bool(s.frequency_penalty)
+    return ", ".join(said)
+
+
+def _logprob(prompt: Prompt, choice: dict[str, Any]) -> tuple[float | None, str]:
+    """The sum over the answer's tokens, and the law; None with the reason where the runtime gives another law's."""
+    if prompt.schema is not None:
+        return None, "the runtime does not give probabilities under the schema"
+    law = law_of(prompt.sampling)
+    if law == "greedy":
+        return 0.0, law
+    tokens = (choice.get("logprobs") or {}).get("content")
+    if tokens is None:
+        return (0.0, law) if prompt.sampling.max_tokens == 0 else (None, "the runtime gave no log-probabilities")
+    if prompt.sampling.plain:
+        return math.fsum(token["logprob"] for token in tokens), law
+    return math.fsum(math.log(token["prob"]) if token["prob"] > 0 else -math.inf for token in tokens), law
+
+
+# ---------------------------------------------------------------------------------------------- the runtime
+
+
+class _Runtime:
+    """One server in this process, shared by the models that want the same."""
+
+    _running: dict[tuple[str, int, int, int], _Runtime] = {}  # noqa: RUF012
+    _guard = threading.Lock()
+
+    @classmethod
+    def shared(cls, path: Path, slots: int, threads: int, context: int) -> _Runtime:
+        key = (content_hash(path), slots, threads, context)
+        with cls._guard:
+            runtime = cls._running.get(key)
+            if runtime is None:
+                runtime = cls._running[key] = cls(key, path)
+            runtime.users += 1
+            return runtime
+
+    def __init__(self, key: tuple[str, int, int, int], path: Path) -> None:
+        self.key, self.users, self.path = key, 0, path
+        _, slots, threads, self.context = key
+        self.folder = _private_folder()
+        self.secret = secrets.token_urlsafe(24)
+        try:
+            self.server = _start(path, slots, threads, self.context, self.folder, self.secret)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        self.slots = Slots(slots, self._save, self._restore, lambda name: (self.folder / name).unlink(missing_ok=True))
+        self.bos = self._first_token()
+
+    def release(self) -> None:
+        with self._guard:
+            self.users -= 1
+            if self.users:
+                return
+            del self._running[self.key]
+        self.server = None  # the runtime ends with its last reference
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, prompt: Prompt, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """The runtime's answer, and how many tokens of the prompt it did not have to read."""
+        if body.get("prompt") == "":
+            body["prompt"] = self.bos
+        said = "\x1e".join(f"{message['role']}\x1f{message['content']}" for message in prompt.messages)
+
+        def read(slot: int) -> int:
+            unsampled = {
+                name: value for name, value in body.items() if name not in ("logprobs", "top_logprobs", "n_probs")
+            }
+            return int(self._post(unsampled | {"max_tokens": 0, "id_slot": slot})["timings"]["cache_n"])
+
+        with self.slots.lease(said, read) as lease:
+            answer = self._post(body | {"id_slot": lease.slot})
+            return answer, int(answer["timings"]["cache_n"]) if lease.cached is None else lease.cached
+
+    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Blocks without the interpreter's lock. CallFailed where the runtime refuses."""
+        server = self.server
+        answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
+        if "error" not in answer:
+            return dict(answer)
+        error = answer["error"]
+        if error.get("type") == "exceed_context_size_error":
+            raise CallFailed(f"the prompt has {error['n_prompt_tokens']} tokens, the context {error['n_ctx']}")
+        raise CallFailed(f"the embedded runtime refused: {error.get('message', error)}")
+
+    def _http(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """What the runtime offers over its private socket only."""
+        connection = _Socket(self.folder / SOCKET)
+        with contextlib.closing(connection):
+            connection.request(
+                "POST",
+                path,
+                json.dumps(body),
+                {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"},
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def _save(self, slot: int, name: str) -> int:
+        status, answer = self._http(f"/slots/{slot}?action=save", {"filename": name})
+        return int(answer["n_written"]) if status == 200 else 0
+
+    def _restore(self, slot: int, name: str) -> bool:
+        return self._http(f"/slots/{slot}?action=restore", {"filename": name})[0] == 200
+
+    def _first_token(self) -> list[int]:
+        """The token that begins a text."""
+        return [int(header(self.path).fields.get("tokenizer.ggml.bos_token_id", 1))]
+
+
+SOCKET = "llama.sock"  # the runtime takes a name that ends so for a Unix socket
+
+
+class _Socket(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def _start(path: Path, slots: int, threads: int, context: int, folder: Path, secret: str) -> Any:
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise SynthgainError(
+            "the embedded model needs xllamacpp", next='pip install "synthgain[local]"', code=4
+        ) from error
+    p = xllamacpp.CommonParams()
+    p.model.path = str(path)
+    p.n_parallel, p.n_ctx = slots, slots * context
+    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
+    p.verbosity = -1
+    p.kv_unified = False  # a slot's numbers must not depend on what stands in the others
+    p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
+    p.slot_save_path = str(folder) + os.sep
+    p.slot_prompt_similarity = 0.0  # we choose the slot
+    p.hostnames = [str(folder / SOCKET)]  # a Unix socket in a folder that is ours alone: no port at all
+    p.api_keys = [secret]
+    p.endpoint_props = p.ui = False
+    with _signals_kept():
+        try:
+            return xllamacpp.Server(p)
+        except RuntimeError as error:
+            raise SynthgainError(
+                f"the embedded runtime cannot load the weights ({error})", where=str(path), code=4,
+                next="check that the file is a whole GGUF model that this version of llama.cpp knows, and that memory suffices",
+            ) from error  # fmt: skip
+
+
+def _private_folder() -> Path:
+    """A new folder that only this user can enter; those of processes that are gone are removed."""
+    parent = Path(tempfile.gettempdir())
+    for old in parent.glob("synthgain-[0-9]*-*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(old.name.split("-")[1])
+            if old.stat().st_uid == os.getuid() and not _alive(pid):
+                shutil.rmtree(old, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"synthgain-{os.getpid()}-", dir=parent)
+    return Path(folder)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Puts back what the process does at Ctrl-C and SIGTERM: the runtime takes both for itself when it starts."""
+    libc = ctypes.CDLL(None)
+    before = {number: ctypes.create_string_buffer(512) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, action in before.items():
+        libc.sigaction(int(number), None, action)
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            libc.sigaction(int(number), action, None)

@@ -1,0 +1,205 @@
+"""Rephrasing the web (WRAP): every passage said again in four styles.
+
+Maini et al., arXiv 2401.16380. A frozen instruction model restates each chunk of a document: in very easy
+words, in good encyclopaedic English, in terse scholarly language, and as questions and answers. A restatement
+adds form, not knowledge.
+
+An anchor is a document; the recipe cuts it into chunks of up to 300 tokens, because longer inputs lose
+information. Cost: chunks × styles calls an anchor (a document of 900 words in four styles: 16).
+
+Where the numbers come from (RECIPES' secondary card of the paper, checked there against the PDF)
+    styles = easy, medium, hard, qa    paper
+    chunk = 300                        paper, tokens
+    temperature = 1.0                  ours: the paper's sampling was not found
+    max_tokens = 600                   ours: twice the chunk
+
+Clean-up as in the paper: typical preambles are stripped ("Sure, here is …"), and a text in which such words remain
+falls by the check `preamble` (under 0.1 % there).
+
+What the trainer must do, not this recipe: train on real and synthetic text 1:1, the same documents on both
+sides. Trained on the synthetic text alone the paper's models get worse on specialised tasks.
+
+Rows are texts. Fields: `style`, `chunk` (its number in the document, from 0), `chunks`.
+
+Departures
+    Prompts are written anew; the passage stands first and the style last, so that the four prompts of a chunk share a prefix.
+    Tokens are estimated, as the recipe knows no tokenizer: the larger of words × 4/3 and UTF-8 bytes / 4.5. Chunks end with a
+    paragraph or a sentence; only a sentence that is too long by itself is cut, between words.
+    Answers cut off at the token limit fall (`truncated`), which the paper does not mention.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from synthgain.curate.empty import NotEmpty
+from synthgain.curate.preamble import Preamble, strip_preamble
+from synthgain.curate.truncated import Truncated
+from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, SynthgainError, system, user
+
+SYSTEM = "You rewrite passages. You keep every fact, add none, and write nothing but the rewritten passage."
+STYLES = {
+    "easy": (
+        "Rewrite the passage above in very easy words and short sentences, so that a small child can follow it. "
+        "Keep all names and numbers."
+    ),
+    "medium": (
+        "Rewrite the passage above in clear, well-formed English of high quality, like a good article in an encyclopaedia. "
+        "Keep all names and numbers."
+    ),
+    "hard": (
+        "Rewrite the passage above in terse and learned language with rare and exact words, such as only a scholar would use. "
+        "Keep all names and numbers."
+    ),
+    "qa": (
+        "Turn the passage above into a conversation of several questions and answers that together cover all it says. "
+        'Begin each question with "Question:" and each answer with "Answer:".'
+    ),
+}
+
+
+def restated(chunk: str, style: str, draft: Rephrase) -> Prompt:
+    """The prompt for one chunk in one style: the passage first, the style last."""
+    said = f"Passage:\n\n{chunk}\n\n{STYLES[style]}"
+    law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens)
+    return Prompt((system(SYSTEM), user(said)), sampling=law)
+
+
+def tokens(text: str) -> float:
+    """An estimate of a text's tokens: the larger of words × 4/3 and UTF-8 bytes / 4.5 (scripts without spaces)."""
+    return max(len(text.split()) * 4 / 3, len(text.encode("utf-8", "replace")) / 4.5)
+
+
+_SENTENCE_END = re.compile(r"""[.!?]+["'”’)\]]*\s+(?=["'“‘(\[]?[A-Z0-9À-ÞΑ-ΩА-Я])|[。！？]["'”’」』）]*""")
+_ABBREVIATED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|No|Fig|vs|etc|e\.g|i\.e|cf|al)|\b[A-Z])\.\s*$")
+
+
+def chunks(text: str, limit: int) -> list[str]:
+    """A text in pieces of at most `limit` (estimated) tokens, in order, nothing left out but white space between them."""
+    packed: list[str] = []
+    for gap, piece in _pieces(text, limit):
+        if packed and tokens(packed[-1] + gap + piece) <= limit:
+            packed[-1] += gap + piece
+        else:
+            packed.append(piece)
+    return packed
+
+
+def _pieces(text: str, limit: int) -> Iterator[tuple[str, str]]:
+    """Paragraphs, else sentences, else runs of words, each small enough, with the white space that goes before."""
+    for paragraph in re.split(r"\n[ \t]*\n\s*", text.strip()):
+        gap = "\n\n"
+        if tokens(paragraph) <= limit:
+            if paragraph.strip():
+                yield gap, paragraph.strip()
+            continue
+        for sentence in sentences(paragraph):
+            if tokens(sentence) <= limit:
+                yield gap, sentence
+            else:
+                yield from _too_long(sentence, limit, gap)
+            gap = " "
+
+
+def sentences(paragraph: str) -> list[str]:
+    """A paragraph's sentences, by their closing marks and a capital or digit after them."""
+    found, start = [], 0
+    for end in _SENTENCE_END.finditer(paragraph):
+        if end.group()[0] == "." and _ABBREVIATED.search(paragraph[max(start, end.start() - 10) : end.start() + 1]):
+            continue
+        found.append(paragraph[start : end.end()].strip())
+        start = end.end()
+    found.append(paragraph[start:].strip())
+    return [sentence for sentence in found if sentence]
+
+
+def _too_long(sentence: str, limit: int, gap: str) -> Iterator[tuple[str, str]]:
+    run: list[str] = []
+    size = 0.0
+    for word in sentence.split():
+        long = [word[i : i + limit] for i in range(0, len(word), limit)] if tokens(word) > limit else [word]
+        for part in long:
+            more = max(4 / 3, (len(part.encode("utf-8", "replace")) + 1) / 4.5)
+            if run and size + more > limit:
+                yield gap, " ".join(run)
+                gap, run, size = " ", [], 0.0
+            run.append(part)
+            size += more
+    if run:
+        yield gap, " ".join(run)
+
+
+@dataclass(frozen=True)
+class Rephrase:
+    """One call for each chunk and style. `chunk` is the most tokens of a chunk."""
+
+    styles: tuple[str, ...] = tuple(STYLES)
+    chunk: int = 300
+    temperature: float = 1.0
+    max_tokens: int = 600
+
+    def __post_init__(self) -> None:
+        unknown = [style for style in self.styles if style not in STYLES]
+        if unknown or not self.styles:
+            what = f"there is no style {unknown[0]!r}" if unknown else "no style is given"
+            raise SynthgainError(what, where="rephrase", next=f"the styles are: {', '.join(STYLES)}")
+        if self.chunk < 10:
+            raise SynthgainError(f"a chunk has 10 tokens or more, not {self.chunk}", where="rephrase")
+
+    async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        parts = chunks(anchor.text, self.chunk)
+        asked: deque[tuple[Prompt, str, int]] = deque()
+
+        def prompts() -> Iterator[Prompt]:
+            for number, part in enumerate(parts):
+                for style in self.styles:
+                    asked.append((restated(part, style, self), style, number))
+                    yield asked[-1][0]
+
+        async for call in models.each(prompts()):
+            prompt, style, number = asked.popleft()
+            while prompt.messages != call.prompt.messages:  # those between them failed and were left out
+                prompt, style, number = asked.popleft()
+            fields = {"style": style, "chunk": number, "chunks": len(parts)}
+            yield Row(text=strip_preamble(call.text), calls=(call,), fields=fields)
+
+
+EXAMPLES = (
+    Anchor(
+        "The lighthouse of Perrin Skerry was lit for the first time in 1874. Its keeper, Oda Marrable, counted the "
+        "ships that passed and wrote the number on the wall each night.\n\nWhen the wall was full, in 1902, she "
+        "painted it white and began again with the number one.",
+        "example#1",
+    ),
+    Anchor(
+        "Vessel glass from Tarn is blue because the sand there holds cobalt. It is sold by weight, never by the piece.",
+        "example#2",
+    ),
+)
+
+RECIPE = Recipe(
+    name="rephrase",
+    version="1",
+    draft=Rephrase(),
+    checks=(NotEmpty(), Truncated(), Preamble()),
+    examples=EXAMPLES,
+    source="WRAP, arXiv 2401.16380",
+    stage="pretraining",
+    anchors="documents; cut into chunks of up to 300 tokens",
+    calls="chunks × styles (4)",
+    sources={
+        "styles": "paper",
+        "chunk": "paper: up to 300 tokens",
+        "temperature": "ours: the paper's sampling was not found",
+        "max_tokens": "ours: twice the chunk",
+    },
+    departures=(
+        "prompts are our own; passage first, style last",
+        "tokens are estimated from words and bytes",
+        "answers cut off at the token limit fall",
+        "the 1:1 mix with the real documents is the trainer's part",
+    ),
+)

@@ -1,0 +1,52 @@
+"""Upload a run's data set and its card to a hub. The token is the environment's (HF_TOKEN) and is never written."""
+
+from __future__ import annotations
+
+from synthgain.store.run import Run
+from synthgain.types import SynthgainError
+
+
+def push(run: Run, repo: str, *, private: bool = True, endpoint: str | None = None) -> str:
+    """Create the data set repository where it is missing and upload RUN/data in one commit; the commit's URL.
+
+    `endpoint` is the hub's address (default: the library's own, HF_ENDPOINT). SynthgainError where the
+    hub refuses or cannot be reached (code 4).
+    """
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError
+    except ImportError:
+        raise SynthgainError("pushing needs huggingface_hub", next='pip install "synthgain[hub]"') from None
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise SynthgainError(f"{repo!r} is no repository", next="write OWNER/NAME")
+    status = run.record.get("status")
+    if status != "complete":
+        raise SynthgainError(
+            f"this run is {status}, not complete",
+            where=str(run.path),
+            next="finish it, or copy RUN/data yourself if you mean to",
+        )
+    api = HfApi(endpoint=endpoint)
+    try:
+        api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+        done = api.upload_folder(
+            folder_path=run.data,
+            repo_id=repo,
+            repo_type="dataset",
+            commit_message=f"synthgain: {run.record['recipe']['name']}",
+        )
+    except HfHubHTTPError as error:
+        raise SynthgainError(
+            f"the hub refused: {error}",
+            where=repo,
+            code=4,
+            next="check HF_TOKEN and that you may write to this repository",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SynthgainError(
+            f"the hub cannot be reached ({type(error).__name__}: {error})",
+            where=repo,
+            code=4,
+            next="check the network and HF_ENDPOINT",
+        ) from error
+    return str(done)

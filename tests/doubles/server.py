@@ -1,0 +1,298 @@
+"""An OpenAI-compatible server that really listens, in a process of its own, with faults on order.
+
+    with served(latency=0.05) as server:
+        model = OpenAI("double", base_url=server.base_url)
+
+or by hand: `python tests/doubles/server.py --latency 0.05 --port 8000`. Answers are words drawn by a
+hash of the request's body, so equal bodies (seed included) have equal answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from email.utils import formatdate
+from typing import Any
+
+from aiohttp import web
+
+WORDS = tuple(a + b for a in ("ba", "ce", "di", "fo") for b in ("lan", "mer", "nit", "por"))  # 16, uniform
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the server behaves. `first` counts run over requests in order of arrival, faults in the order below."""
+
+    latency: float = 0.0  # seconds an answer takes
+    capacity: int = 0  # 0: no limit; else latency grows as in_flight / capacity beyond it
+    words: int = 8  # length of an answer, in words (= tokens)
+    logprobs: str = "given"  # "given", "absent", "refused" (400), "nan"
+    usage: bool = True
+    cached: int = 0  # prompt tokens said to come from cache
+    finish: str = "stop"
+    content: str | None = "words"  # "words", or None: the answer has no content
+    key: str = ""  # the only API key let in
+    model: str = ""  # the only model there is
+    window: int = 0  # context length that /models gives
+    schema: bool = True  # a response_format is obeyed
+    refuse: str = ""  # name of one more parameter that is refused with 400
+    poison: str = ""  # prompts with this text get 400 always
+    broken: str = ""  # prompts with this text get 500 always
+    stuck: str = ""  # prompts with this text take an hour
+    busy_first: int = 0  # so many requests get 429
+    busy_for: float = 0.0  # for so many seconds from the first request, everybody gets 429
+    busy_over: int = 0  # more requests than this at once: 429
+    retry_after: str = ""  # the header's value; "date:SECONDS" makes an HTTP date
+    fault_first: int = 0  # then so many requests get `fault`
+    fault: int = 500
+    drop_first: int = 0  # then so many are disconnected without an answer
+    malformed_first: int = 0  # then so many get half a JSON text
+
+
+class Double:
+    """The handler and its counts."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.asked = self.served = self.in_flight = self.most_in_flight = self.connections = 0
+        self.statuses: dict[str, int] = {}
+        self.began = 0.0
+        self.left = {
+            "busy": plan.busy_first,
+            "fault": plan.fault_first,
+            "drop": plan.drop_first,
+            "malformed": plan.malformed_first,
+        }
+        self.last: dict[str, Any] = {}
+        self.peers: set[Any] = set()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET":
+            return web.json_response(self.stats() if request.path == "/stats" else self.models())
+        raw = await request.read()
+        self.asked += 1
+        self.began = self.began or time.monotonic()
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.peers.add(request.transport.get_extra_info("peername") if request.transport else None)
+        try:
+            answer = await self.answer(request, raw)
+        finally:
+            self.in_flight -= 1
+        self.statuses[str(answer.status)] = self.statuses.get(str(answer.status), 0) + 1
+        return answer
+
+    def stats(self) -> dict[str, Any]:
+        names = ("asked", "served", "in_flight", "most_in_flight", "statuses", "last")
+        return {name: getattr(self, name) for name in names} | {"connections": len(self.peers)}
+
+    def models(self) -> dict[str, Any]:
+        entry: dict[str, Any] = {"id": self.plan.model or "double", "object": "model"}
+        return {"object": "list", "data": [entry | ({"max_model_len": self.plan.window} if self.plan.window else {})]}
+
+    def take(self, what: str) -> bool:
+        self.left[what] -= 1
+        return self.left[what] >= 0
+
+    async def answer(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
+        plan = self.plan
+        if plan.key and request.headers.get("Authorization") != f"Bearer {plan.key}":
+            return refusal(401, f"Incorrect API key provided: {request.headers.get('Authorization')}")
+        if not request.path.endswith("/chat/completions"):
+            return refusal(404, f"no route {request.path}")
+        if plan.busy_first or plan.busy_for or plan.busy_over:
+            over = plan.busy_over and self.in_flight > plan.busy_over
+            if over or self.take("busy") or time.monotonic() - self.began < plan.busy_for:
+                return refusal(429, "too many requests", headers=retry_after(plan.retry_after))
+        if plan.fault_first and self.take("fault"):
+            return refusal(plan.fault, "a fault on order", headers=retry_after(plan.retry_after))
+        if plan.drop_first and self.take("drop"):
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+        asked = json.loads(raw)
+        self.last = asked
+        said = "\n".join(m["content"] for m in asked["messages"])
+        wrong = self.wrong(asked, said)
+        if wrong is not None:
+            return wrong
+        wait = plan.latency * (max(1.0, self.in_flight / plan.capacity) if plan.capacity else 1.0)
+        if plan.stuck and plan.stuck in said:
+            wait = 3600.0
+        if wait:
+            await asyncio.sleep(wait)
+        if plan.malformed_first and self.take("malformed"):
+            return web.Response(text='{"choices": [{"message": ', content_type="application/json")
+        self.served += 1
+        return web.Response(body=self.words(asked, said, raw), content_type="application/json")
+
+    def wrong(self, asked: dict[str, Any], said: str) -> web.Response | None:
+        plan = self.plan
+        if plan.model and asked["model"] != plan.model:
+            return refusal(404, f"The model {asked['model']!r} does not exist")
+        if plan.poison and plan.poison in said:
+            return refusal(400, "this prompt cannot be served")
+        if plan.broken and plan.broken in said:
+            return refusal(500, "this prompt breaks the server")
+        for name in (plan.refuse, "logprobs" if plan.logprobs == "refused" else ""):
+            if name and name in asked:
+                return refusal(400, f"Unsupported parameter: '{name}' is not supported with this model.", param=name)
+        return None
+
+    def words(self, asked: dict[str, Any], said: str, raw: bytes) -> bytes:
+        """The answer's body."""
+        plan = self.plan
+        n = min(plan.words, asked.get("max_tokens") or asked.get("max_completion_tokens") or plan.words)
+        noise = hashlib.shake_128(raw).digest(n)
+        text = " ".join([WORDS[byte & 15] for byte in noise])
+        if plan.schema and "response_format" in asked:
+            text = json.dumps({name: True for name in asked["response_format"]["json_schema"]["schema"]["properties"]})
+        choice: dict[str, Any] = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text if plan.content is not None else None},
+            "finish_reason": plan.finish,
+        }
+        if asked.get("logprobs") and plan.logprobs in ("given", "nan"):
+            each = -math.log(16) if plan.logprobs == "given" else math.nan
+            choice["logprobs"] = {"content": [{"token": word, "logprob": each} for word in text.split()]}
+        reply: dict[str, Any] = {
+            "id": "chatcmpl-double",
+            "object": "chat.completion",
+            "model": asked["model"],
+            "choices": [choice],
+        }
+        if plan.usage:
+            reply["usage"] = {
+                "prompt_tokens": len(said.split()),
+                "completion_tokens": n,
+                "total_tokens": len(said.split()) + n,
+            }
+            if plan.cached:
+                reply["usage"]["prompt_tokens_details"] = {"cached_tokens": plan.cached}
+        return json.dumps(reply).encode()
+
+
+def refusal(
+    status: int, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    """An error as OpenAI's servers word it."""
+    return web.json_response(
+        {"error": {"message": message, "type": "double", "param": param}}, status=status, headers=headers
+    )
+
+
+def retry_after(value: str) -> dict[str, str]:
+    """The header; "date:SECONDS" as an HTTP date so far ahead."""
+    if value.startswith("date:"):
+        value = formatdate(time.time() + float(value[5:]), usegmt=True)
+    return {"Retry-After": value} if value else {}
+
+
+# ------------------------------------------------------------------------------------------ a process of its own
+
+
+@dataclass
+class Server:
+    """A running server process."""
+
+    plan: Plan
+    port: int
+    process: subprocess.Popen[str]
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def stats(self) -> dict[str, Any]:
+        """What it has served so far."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=10) as answer:
+            stats: dict[str, Any] = json.load(answer)
+            return stats
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def again(self, **changes: Any) -> None:
+        """Start once more on the same port (after `kill`), with zero counts."""
+        self.plan = replace(self.plan, **changes)
+        self.process, self.port = _start(self.plan, self.port)
+
+
+def _start(plan: Plan, port: int) -> tuple[subprocess.Popen[str], int]:
+    command = [
+        sys.executable,
+        __file__,
+        "--port",
+        str(port),
+        "--plan",
+        json.dumps(asdict(plan)),
+        "--parent",
+        str(os.getpid()),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the test server did not start (exit {process.wait()})")
+    return process, int(line)
+
+
+@contextmanager
+def served(port: int = 0, **plan: Any) -> Iterator[Server]:
+    """A server for the length of a `with`; the words are those of `Plan`."""
+    made = Plan(**plan)
+    process, port = _start(made, port)
+    server = Server(made, port, process)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.kill()
+
+
+async def listen(plan: Plan, port: int, parent: int) -> None:
+    """Serve until the parent process is gone (0: for ever)."""
+    server = web.Server(Double(plan), access_log=None, keepalive_timeout=75.0)
+    runner = web.ServerRunner(server, handle_signals=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096, reuse_address=True)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
+    while not parent or os.getppid() == parent:
+        await asyncio.sleep(1.0)
+    await runner.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--plan", default="{}", help="JSON of Plan's fields")
+    parser.add_argument("--parent", type=int, default=0, help="end when this process is no longer the parent")
+    for each in fields(Plan):
+        if each.type in ("float", "int"):
+            parser.add_argument(f"--{each.name.replace('_', '-')}", type=float if each.type == "float" else int)
+        elif each.type == "str":
+            parser.add_argument(f"--{each.name.replace('_', '-')}")
+    given = vars(parser.parse_args())
+    named = {each.name: given[each.name] for each in fields(Plan) if given.get(each.name) is not None}
+    asyncio.run(listen(Plan(**(json.loads(given["plan"]) | named)), given["port"], given["parent"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+import math
+
+import pytest
+from synthgain.evaluate import Question, solve, wilson
+from synthgain.evaluate.solve import passed
+from synthgain.models.scripted import Scripted
+from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError, assistant, user
+
+QUESTIONS = [Question(str(n), f"{n} + {n}?", answer=str(2 * n)) for n in range(10)]
+WARM = Sampling(temperature=0.7)
+
+
+def correct(text: str, gold: str) -> bool:
+    return text.split()[-1] == gold
+
+
+def knows_even(prompt: Prompt) -> str:
+    n = int(prompt.messages[-1]["content"].split()[0])
+    return f"Answer: {2 * n}" if n % 2 == 0 else "dunno"
+
+
+async def test_greedy_accuracy_is_wilsons_and_parsable_is_counted() -> None:
+    solved = await solve(Scripted(knows_even), QUESTIONS, correct, parsable=lambda text: "Answer:" in text)
+    accuracy = solved.reading("accuracy")
+    assert (accuracy.value, accuracy.low, accuracy.high, accuracy.n) == (0.5, *wilson(5, 10), 10)
+    assert solved.reading("parsable").value == 0.5
+    assert solved.right["2"] == [True] and solved.right["3"] == [False] and solved.said["3"] == ["dunno"]
+
+
+async def test_draws_are_distinct_calls_and_pass_at_k_counts_any() -> None:
+    def third(prompt: Prompt) -> str:
+        return knows_even(prompt) if prompt.draw == 2 else "dunno"
+
+    solved = await solve(Scripted(third), QUESTIONS, correct, draws=4, sampling=WARM, ks=(1, 4))
+    assert solved.reading("accuracy").value == pytest.approx(5 / 40)
+    assert solved.reading("pass_at_1").value == pytest.approx(5 / 40)
+    assert solved.reading("pass_at_4").value == 0.5
+    assert solved.right["4"] == [False, False, True, False]
+
+
+async def test_worked_examples_stand_before_the_question() -> None:
+    seen: list[Prompt] = []
+
+    def look(prompt: Prompt) -> str:
+        seen.append(prompt)
+        return "Answer: 0"
+
+    shots = (user("1 + 1?"), assistant("Answer: 2"))
+    await solve(
+        Scripted(look), QUESTIONS[:1], correct, few_shot=shots, prompt=lambda q: (user(f"Q: {q.question}"),), seed=5
+    )
+    assert seen[0].messages == (*shots, user("Q: 0 + 0?")) and seen[0].seed == 5 and seen[0].sampling.temperature == 0
+
+
+def test_pass_at_k_is_the_mean_over_all_choices_of_k() -> None:
+    from itertools import combinations
+
+    draws = [True, False, False, True, False]
+    slow = sum(any(c) for c in combinations(draws, 3)) / math.comb(5, 3)
+    assert passed({"q": draws}, 3).value == pytest.approx(slow)
+
+
+async def test_a_failed_call_is_left_out_and_said() -> None:
+    def broken(prompt: Prompt) -> str:
+        if prompt.messages[-1]["content"].startswith("4"):
+            raise CallFailed("no")
+        return knows_even(prompt)
+
+    solved = await solve(Scripted(broken), QUESTIONS, correct)
+    accuracy = solved.reading("accuracy")
+    assert accuracy.value == pytest.approx(4 / 9) and accuracy.n == 9 and accuracy.note.startswith("1 of 10")
+    assert "4" not in solved.right
+
+
+async def test_what_cannot_be_measured_is_refused() -> None:
+    def down(prompt: Prompt) -> str:
+        raise CallFailed("down")
+
+    with pytest.raises(SynthgainError):
+        await solve(Scripted(down), QUESTIONS, correct)
+
+    def stop(prompt: Prompt) -> str:
+        raise SynthgainError("no server", code=4)
+
+    with pytest.raises(SynthgainError) as error:
+        await solve(Scripted(stop), QUESTIONS, correct)
+    assert error.value.code == 4
+    with pytest.raises(SynthgainError):
+        await solve(Scripted(knows_even), QUESTIONS, correct, draws=3)
+    with pytest.raises(SynthgainError):
+        await solve(Scripted(knows_even), [], correct)
+    with pytest.raises(SynthgainError):
+        await solve(Scripted(knows_even), [Question("m", "?", options=("a", "b"), gold=0)], correct)

@@ -1,0 +1,387 @@
+"""OpenAI against a server that really listens, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from doubles.server import Server, served
+from synthgain.models.openai import OpenAI
+from synthgain.models.prices import Price
+from synthgain.types import Call, CallFailed, Model, Prompt, Sampling, SynthgainError, user
+
+ASK = Prompt((user("What is two plus three?"),))
+
+
+@asynccontextmanager
+async def reached(server: Server, **options: Any) -> AsyncIterator[OpenAI]:
+    model = OpenAI("double", base_url=options.pop("base_url", server.base_url), **options)
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+async def ask(model: OpenAI, n: int, text: str = "question") -> list[Call | BaseException]:
+    return await asyncio.gather(*[model(Prompt((user(f"{text} {i}"),))) for i in range(n)], return_exceptions=True)
+
+
+def texts(answers: list[Call | BaseException]) -> list[str]:
+    """Every answer's text; fails on the first that is an exception."""
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [a.text for a in answers if isinstance(a, Call)]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+# ------------------------------------------------------------------------------------------ one good call
+
+
+async def test_a_call_holds_what_the_server_said() -> None:
+    with served(cached=3, words=6) as server:
+        async with reached(server, price=Price(1.0, 10.0, 0.5)) as model:
+            assert isinstance(model, Model)
+            call = await model(ASK)
+            assert call.id == ASK.id(model.identity)
+            assert call.prompt is ASK and call.model == model.uri == "openai/double"
+            assert len(call.text.split()) == 6 and call.finish == "stop"
+            assert (call.tokens_in, call.tokens_out, call.tokens_cached) == (5, 6, 3)
+            assert call.logprob == pytest.approx(-6 * math.log(16))  # 16 words, uniform
+            assert call.law == "plain softmax at T=1 (server)"
+            assert call.cost == pytest.approx((2 * 1.0 + 3 * 0.5 + 6 * 10.0) / 1e6)
+            assert 0 < call.seconds < 5
+        sent = server.stats()["last"]
+        assert sent["messages"] == [{"role": "user", "content": "What is two plus three?"}]
+        assert sent["seed"] == int(call.id[:8], 16) & 0x7FFFFFFF
+        assert (sent["temperature"], sent["top_p"], sent["max_tokens"]) == (1.0, 1.0, 512)
+
+
+async def test_equal_prompts_are_equal_requests_and_another_draw_is_another() -> None:
+    with served() as server:
+        async with reached(server) as model:
+            one, same, other = await model(ASK), await model(ASK), await model(replace(ASK, draw=1))
+            assert one.text == same.text != other.text
+
+
+async def test_settings_and_schema_are_sent() -> None:
+    law = Sampling(temperature=0.7, top_p=0.9, top_k=20, min_p=0.1, max_tokens=5, stop=("END",), presence_penalty=0.5)
+    shape = {"type": "object", "properties": {"entities": {"type": "array"}}}
+    with served() as server:
+        async with reached(server) as model:
+            call = await model(Prompt((user("x"),), sampling=law, schema=shape))
+        sent = server.stats()["last"]
+    expected = {"temperature": 0.7, "top_p": 0.9, "top_k": 20, "min_p": 0.1, "max_tokens": 5, "stop": ["END"], "presence_penalty": 0.5}
+    assert {name: sent[name] for name in expected} == expected
+    assert sent["response_format"]["json_schema"]["schema"] == shape
+    assert sent["response_format"]["json_schema"]["strict"] is True
+    assert "entities" in call.text
+    assert call.logprob is None
+    assert "T=0.7" in call.law and "top_k=20" in call.law
+
+
+@pytest.mark.parametrize(("given", "said"), [("absent", "gave no token log-probabilities"), ("nan", "not a finite number")])
+async def test_no_log_probability_says_why(given: str, said: str) -> None:
+    with served(logprobs=given, usage=False) as server:
+        async with reached(server, price=Price(1.0, 1.0)) as model:
+            call = await model(ASK)
+    assert call.logprob is None and said in call.law
+    assert (call.tokens_in, call.tokens_out, call.cost) == (0, 0, None)  # nothing is invented
+
+
+async def test_an_answer_without_content_is_empty_and_finish_is_as_said() -> None:
+    with served(content=None, finish="content_filter") as server:
+        async with reached(server) as model:
+            call = await model(ASK)
+    assert (call.text, call.finish) == ("", "content_filter")
+
+
+async def test_a_large_prompt_and_every_kind_of_text_arrive_whole() -> None:
+    said = "grüße 日本 \x00 \ud800 " + "long " * 300_000
+    with served() as server:
+        async with reached(server) as model:
+            await model(Prompt((user(said),)))
+        assert server.stats()["last"]["messages"][0]["content"] == said
+
+
+async def test_connections_are_kept_and_the_width_is_held() -> None:
+    with served(latency=0.02) as server:
+        async with reached(server, concurrency=8) as model:
+            texts(await ask(model, 80))
+            assert model.width == 8
+        stats = server.stats()
+    assert stats["most_in_flight"] == 8 and stats["connections"] == 8 and stats["served"] == 80
+
+
+async def test_adaptive_finds_the_width_of_the_server() -> None:
+    with served(latency=0.02, capacity=16) as server:
+        async with reached(server) as model:
+            first = model.width
+            texts(await ask(model, 600))
+            assert first < model.width <= 48
+        assert server.stats()["most_in_flight"] <= 80
+
+
+# ------------------------------------------------------------------------------------------ identity
+
+
+def test_the_identity_is_server_and_name_or_what_it_is_served_as() -> None:
+    def identity(url: str, **options: Any) -> str:
+        return OpenAI("m", base_url=url, **options).identity
+
+    assert identity("http://Host:80/v1/") == identity("http://host/v1") == identity("http://host/v1/chat/completions")
+    assert identity("http://host/v1") != identity("http://host:81/v1") != identity("http://other:81/v1")
+    assert identity("http://host/v1", served_as="lab") == identity("http://other/v1", served_as="lab")
+    assert identity("http://host/v1", served_as="lab") != OpenAI("n", base_url="http://host/v1", served_as="lab").identity
+    assert identity("http://host/v1", api_key="secret") == identity("http://host/v1")
+
+
+@pytest.mark.parametrize("url", ["", "host:8000/v1", "ftp://host/v1", "http://", "http://user:pass@host/v1", "http://host/v1?key=1"])
+def test_what_is_no_base_url_is_refused_at_once(url: str) -> None:
+    with pytest.raises(SynthgainError) as error:
+        OpenAI("m", base_url=url)
+    assert error.value.code == 2 and error.value.next
+
+
+# ------------------------------------------------------------------------------------------ what a server refuses
+
+
+@pytest.mark.parametrize("name", ["logprobs", "seed", "top_k", "min_p"])
+async def test_a_refused_neutral_setting_is_left_out_from_then_on(name: str) -> None:
+    plan = {"logprobs": "refused"} if name == "logprobs" else {"refuse": name}
+    with served(**plan) as server:  # type: ignore[arg-type]
+        async with reached(server) as model:
+            first = await model(ASK)
+            texts(await ask(model, 5))
+        stats = server.stats()
+    assert stats["statuses"] == {"400": 1, "200": 6}
+    assert name not in stats["last"]
+    assert (first.logprob is None) == (name == "logprobs")
+
+
+async def test_a_refused_setting_that_was_asked_for_is_never_left_out() -> None:
+    with served(refuse="top_k") as server:
+        async with reached(server) as model:
+            with pytest.raises(CallFailed, match="top_k"):
+                await model(replace(ASK, sampling=Sampling(top_k=5)))
+        assert server.stats()["served"] == 0
+
+
+async def test_a_poisoned_prompt_breaks_alone() -> None:
+    with served(poison="POISON") as server:
+        async with reached(server) as model:
+            good, bad = await asyncio.gather(ask(model, 20), ask(model, 3, "POISON logprobs"))
+            assert len(texts(good)) == 20
+            assert all(isinstance(b, CallFailed) and "cannot be served" in str(b) for b in bad)
+            again = await model(ASK)
+    assert again.logprob is not None
+
+
+@pytest.mark.parametrize(("plan", "options", "hint"), [
+    ({"key": "right"}, {"api_key": "wrong-secret"}, "OPENAI_API_KEY"),
+    ({"key": "right"}, {}, "OPENAI_API_KEY"),
+    ({"model": "another"}, {}, "OPENAI_BASE_URL"),
+])  # fmt: skip
+async def test_what_every_call_would_be_refused_for_ends_the_run_at_once(plan: dict[str, Any], options: dict[str, Any], hint: str) -> None:
+    with served(**plan) as server:
+        async with reached(server, **options) as model:
+            with pytest.raises(SynthgainError) as error:
+                await model(ASK)
+        assert server.stats()["asked"] == 1
+    assert error.value.code == 4 and hint in error.value.next and server.base_url in error.value.where
+    assert "wrong-secret" not in str(error.value)
+
+
+async def test_the_right_key_is_let_in() -> None:
+    with served(key="right") as server:
+        async with reached(server, api_key="right") as model:
+            assert (await model(ASK)).text
+
+
+async def test_a_wrong_path_says_what_to_check() -> None:
+    with served() as server:
+        async with reached(server, base_url=server.base_url + "/chat/completions/v2") as model:
+            assert (await model(ASK)).text  # the double takes any path that ends in /chat/completions
+        async with reached(server, base_url="http://127.0.0.1:9/v1", unreachable_after=0.5) as model:
+            with pytest.raises(SynthgainError) as error:
+                await model(ASK)
+    assert error.value.code == 4
+
+
+# ------------------------------------------------------------------------------------------ what passes
+
+
+@pytest.mark.parametrize("retry_after", ["1", "date:2", ""])
+async def test_429_is_waited_for_and_loses_nothing(retry_after: str) -> None:
+    with served(busy_first=12, retry_after=retry_after) as server:
+        async with reached(server, concurrency=16) as model:
+            began = time.monotonic()
+            assert len(texts(await ask(model, 30))) == 30
+            took = time.monotonic() - began
+        stats = server.stats()
+    assert stats["statuses"]["429"] == 12 and stats["served"] == 30
+    assert took < 20 and (not retry_after or took >= 0.9)
+
+
+async def test_sustained_429_slows_down_and_gives_every_row() -> None:
+    with served(busy_for=4.0, retry_after="1") as server:
+        async with reached(server, concurrency=64) as model:
+            assert len(texts(await ask(model, 100))) == 100
+        stats = server.stats()
+    assert stats["served"] == 100
+    assert stats["statuses"]["429"] <= 64 + 4 * 32  # not hammered
+
+
+async def test_429_for_ever_ends_with_code_4() -> None:
+    with served(busy_for=1000.0) as server:
+        async with reached(server, unreachable_after=0.1) as model:
+            answers = await ask(model, 10)
+    assert all(isinstance(a, SynthgainError) and a.code == 4 and "too many requests" in str(a) for a in answers)
+
+
+async def test_a_server_over_its_limit_is_met_at_its_limit() -> None:
+    with served(latency=0.02, busy_over=10) as server:
+        async with reached(server) as model:
+            assert len(texts(await ask(model, 200))) == 200
+        stats = server.stats()
+    assert stats["served"] == 200 and stats["statuses"].get("429", 0) < 100
+
+
+@pytest.mark.parametrize("plan", [
+    {"fault_first": 6, "fault": 500}, {"fault_first": 6, "fault": 503, "retry_after": "1"}, {"drop_first": 6}, {"malformed_first": 6},
+])  # fmt: skip
+async def test_passing_faults_are_tried_again(plan: dict[str, Any]) -> None:
+    with served(**plan) as server:
+        async with reached(server, concurrency=4) as model:
+            assert len(texts(await ask(model, 12))) == 12
+        assert server.stats()["served"] == 12
+
+
+async def test_a_prompt_that_breaks_the_server_each_time_breaks_alone() -> None:
+    with served(broken="CURSED") as server:
+        async with reached(server, unreachable_after=0.6) as model:  # (short rests)
+            bad, good = await asyncio.gather(ask(model, 1, "CURSED"), ask(model, 20))
+            assert len(texts(good)) == 20
+            assert isinstance(bad[0], CallFailed) and "500" in str(bad[0])
+
+
+async def test_the_deadline_is_per_call_and_the_others_go_on() -> None:
+    with served(stuck="STUCK") as server:
+        async with reached(server, deadline=0.3) as model:
+            began = time.monotonic()
+            bad, good = await asyncio.gather(ask(model, 1, "STUCK"), ask(model, 10))
+            assert len(texts(good)) == 10
+            assert isinstance(bad[0], CallFailed) and "0.3 s" in str(bad[0])
+            assert 0.9 <= time.monotonic() - began < 10
+            assert (await model(ASK)).text
+
+
+async def test_a_cancelled_call_gives_its_slot_back_and_the_session_lives() -> None:
+    with served(stuck="STUCK") as server:
+        async with reached(server, concurrency=2) as model:
+            stuck = [asyncio.create_task(model(Prompt((user(f"STUCK {i}"),)))) for i in range(2)]
+            waiting = [asyncio.create_task(model(Prompt((user(f"later {i}"),)))) for i in range(3)]
+            await asyncio.sleep(0.2)
+            assert not any(t.done() for t in waiting)
+            waiting[0].cancel()
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, waiting[0], return_exceptions=True)
+            assert all(t.cancelled() for t in (*stuck, waiting[0]))
+            assert all(call.text for call in await asyncio.wait_for(asyncio.gather(*waiting[1:]), 5))
+            assert len(texts(await ask(model, 10))) == 10
+
+
+# ------------------------------------------------------------------------------------------ a server that dies
+
+
+async def test_no_server_ends_with_code_4_for_all_after_the_given_seconds() -> None:
+    model = OpenAI("double", base_url=f"http://127.0.0.1:{free_port()}/v1", unreachable_after=1.0)
+    began = time.monotonic()
+    answers = await ask(model, 40)
+    took = time.monotonic() - began
+    await model.aclose()
+    assert all(isinstance(a, SynthgainError) and a.code == 4 for a in answers)
+    assert 1.0 <= took < 6.0
+    assert re.search("OPENAI_BASE_URL", str(answers[0]))
+
+
+async def test_a_server_killed_and_started_again_loses_no_call() -> None:
+    with served(latency=0.05) as server:
+        async with reached(server, concurrency=32, unreachable_after=20.0) as model:
+            run = asyncio.create_task(ask(model, 600))
+            await asyncio.sleep(0.4)
+            served_before = (await asyncio.to_thread(server.stats))["served"]
+            server.kill()
+            await asyncio.sleep(1.0)
+            assert not run.done()
+            await asyncio.to_thread(server.again)
+            assert len(texts(await asyncio.wait_for(run, 30))) == 600
+        assert 0 < served_before < 600
+        assert server.stats()["served"] >= 600 - served_before - 32
+
+
+async def test_a_server_that_does_not_come_back_ends_the_run_and_a_new_one_serves_the_same_model_again() -> None:
+    with served(latency=0.02) as server:
+        async with reached(server, concurrency=16, unreachable_after=1.0) as model:
+            run = asyncio.create_task(ask(model, 2000))
+            await asyncio.sleep(0.3)
+            server.kill()
+            answers = await asyncio.wait_for(run, 15)
+            assert any(isinstance(a, Call) for a in answers)
+            assert {a.code for a in answers if isinstance(a, SynthgainError)} == {4}
+            assert not any(isinstance(a, CallFailed) for a in answers)
+            server.again()
+            assert (await model(ASK)).text
+
+
+def test_one_model_serves_two_loops() -> None:
+    with served() as server:
+        model = OpenAI("double", base_url=server.base_url)
+
+        async def once() -> str:
+            try:
+                return (await model(ASK)).text
+            finally:
+                await model.aclose()
+
+        assert asyncio.run(once()) == asyncio.run(once())
+
+
+# ------------------------------------------------------------------------------------------ info
+
+
+async def test_info_says_what_one_small_call_shows() -> None:
+    with served(window=4096) as server:
+        async with reached(server) as model:
+            info = await model.info()
+        assert server.stats()["asked"] == 1
+    assert (info.uri, info.context, info.logprobs, info.schema, info.seeds) == ("openai/double", 4096, True, True, None)
+
+
+async def test_info_says_what_is_missing() -> None:
+    with served(logprobs="absent", schema=False, refuse="seed") as server:
+        async with reached(server) as model:
+            info = await model.info()
+    assert (info.context, info.logprobs, info.schema, info.seeds) == (None, False, False, False)
+
+
+async def test_info_of_a_server_that_refuses_schemas() -> None:
+    with served(refuse="response_format") as server:
+        async with reached(server) as model:
+            info = await model.info()
+    assert (info.logprobs, info.schema) == (True, False)

@@ -1,0 +1,147 @@
+import json
+import multiprocessing
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthgain.store import Run, atomic_write
+from synthgain.store.calls import _Known
+from synthgain.store.export import export
+from synthgain.store.rows import Staged
+from synthgain.store.run import writing
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, assistant, drop, user
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), unique=True, max_size=200))
+def test_the_filter_knows_every_key_however_it_was_added(keys: list[bytes]) -> None:
+    one, many = _Known(len(keys)), _Known(len(keys))
+    for key in keys:
+        one.add(key)
+    many.add_many(keys)
+    assert one.bits == many.bits and all(key in many for key in keys)
+
+
+def test_the_filter_seldom_cries_wolf() -> None:
+    import hashlib
+
+    keys = [hashlib.sha256(str(i).encode()).digest()[:16] for i in range(300_000)]
+    known = _Known(0)
+    known.add_many(keys[:250_000])
+    assert sum(key in known for key in keys[250_000:]) < 250  # 0.5 %
+
+
+def hold(folder: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
+    with writing(folder):
+        held.set()
+        done.wait(30)
+
+
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, held, done))
+    other.start()
+    assert held.wait(30)
+    with pytest.raises(SynthgainError, match=f"pid {other.pid}") as error, writing(tmp_path):
+        pass
+    assert error.value.code == 2
+    done.set()
+    other.join()
+    with writing(tmp_path):
+        pass
+
+
+def test_a_write_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "x.json"
+    atomic_write(file, "one")
+    with pytest.raises(TypeError):
+        atomic_write(file, 5)  # type: ignore[arg-type]
+    assert file.read_text() == "one"
+
+
+def test_anchors_come_back(tmp_path: Path) -> None:
+    anchors = [Anchor(f"text {i}", f"f#{i}", {"title": f"T{i}", "n": i}, ("title",)) for i in range(5)]
+    run = Run(tmp_path)
+    run.write_anchors(iter(anchors), shard=2)
+    assert run.anchors(("title",)) == anchors and list(run.anchor_ids()) == [a.id for a in anchors]
+
+
+def test_a_folder_that_is_no_run_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(SynthgainError, match="not a run") as error:
+        Run.at(tmp_path)
+    assert "generate" in error.value.next
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(SynthgainError, match="damaged"):
+        _ = Run.at(tmp_path).record
+
+
+def rows() -> list[Row]:
+    chat = [Row(messages=(user(f"q{i}"), assistant(f"good {i}")), fields={"n": i}) for i in range(3)]
+    bad = [Row(messages=(user(f"q{i}"), assistant(f"bad {i}")), verdicts=(drop("wrong", check="final-answer"),)) for i in range(2)]
+    return chat + bad
+
+
+def placed(folder: Path, rows: list[Row], fallen: dict[int, Verdict] | None = None) -> Run:
+    run = Run(folder)
+    staged = Staged(folder / ".staged")
+    staged.write(rows[:2])
+    staged.write(rows[2:])
+    staged.place(fallen or {}, run.rows, run.data)
+    atomic_write(run.run_json, json.dumps({"status": "complete"}))
+    return run
+
+
+def test_set_verdicts_are_entered_in_their_rows(tmp_path: Path) -> None:
+    run = placed(tmp_path, rows(), {1: drop("seen before", 0.9, "exact-duplicate")})
+    stored = pq.read_table(run.rows).to_pylist()
+    assert [r["kept"] for r in stored] == [True, False, True, False, False]
+    assert (stored[1]["check"], stored[1]["reason"], stored[1]["score"]) == ("exact-duplicate", "seen before", 0.9)
+    assert pq.read_table(run.data).column("n").to_pylist() == [0, 2]
+
+
+def test_a_row_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    run, row = placed(tmp_path, rows()), rows()[1]
+    assert run.row(row.id[:10])["messages"][1]["content"] == "good 1"
+    with pytest.raises(SynthgainError, match="no row"):
+        run.row("zz")
+    with pytest.raises(SynthgainError, match="5 rows"):
+        run.row("")
+
+
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [
+        ("openai", {"messages": [{"role": "user", "content": "q0"}, {"role": "assistant", "content": "good 0"}]}),
+        ("alpaca", {"instruction": "q0", "input": "", "output": "good 0"}),
+        ("prompt-completion", {"prompt": [{"role": "user", "content": "q0"}], "completion": [{"role": "assistant", "content": "good 0"}]}),
+        (
+            "preference",
+            {
+                "prompt": [{"role": "user", "content": "q0"}],
+                "chosen": [{"role": "assistant", "content": "good 0"}],
+                "rejected": [{"role": "assistant", "content": "bad 0"}],
+            },
+        ),
+    ],
+)
+def test_kept_rows_in_the_formats_of_trainers(tmp_path: Path, form: str, first: dict[str, object]) -> None:
+    run = placed(tmp_path / "run", rows())
+    n, left = export(run, form, tmp_path / "out.jsonl")
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert written[0] == first and len(written) == n
+    assert (n, left) == ((2, 1) if form == "preference" else (3, 0))
+    assert export(run, form, tmp_path / "out.parquet")[0] == n
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist()[0] == first
+
+
+def test_a_format_that_does_not_fit_says_which_does(tmp_path: Path) -> None:
+    run = placed(tmp_path / "run", [Row(text="plain")] * 3)
+    with pytest.raises(SynthgainError, match="no messages") as error:
+        export(run, "sharegpt", tmp_path / "x.jsonl")
+    assert "--to text" in error.value.next and not (tmp_path / "x.jsonl").exists()
+    assert export(run, "text", tmp_path / "x.jsonl") == (3, 0)
+    with pytest.raises(SynthgainError, match="no format"):
+        export(run, "yaml", tmp_path / "x.jsonl")
