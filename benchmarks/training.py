@@ -119,11 +119,11 @@ def measure(base: Path, steps: int, batch: int, adapter: str, note: Callable[[st
 def embedded() -> Path:
     """The embedded model as a transformers folder."""
     try:
-        from synthgain.models.gguf import to_folder
+        from synthgain.models.gguf import folder_of
         from synthgain.models.weights import find
     except ImportError:
         sys.exit("give --base FOLDER: the embedded model's weights are not part of this installation")
-    return Path(to_folder(find("smollm2-135m")))
+    return folder_of(find("smollm2-135m"))
 
 
 def main() -> None:

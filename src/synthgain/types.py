@@ -62,6 +62,9 @@ def digest(*parts: str) -> str:
     return sha.hexdigest()
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def canonical(value: object) -> str:
     """The one JSON text of a value: keys sorted, no spaces, Unicode kept."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain)
@@ -177,7 +180,7 @@ class Prompt:
         ]  # fmt: skip
         schema = None if self.schema is None else json.loads(canonical(self.schema))
         said = [[m["role"], m["content"]] for m in self.messages]
-        return json.dumps([said, law, schema, self.seed, self.draw], ensure_ascii=False, separators=(",", ":"))
+        return _encode([said, law, schema, self.seed, self.draw])
 
     def id(self, identity: str) -> str:
         """The identity of the call that this prompt buys from the model with that identity (64 hex digits)."""
@@ -187,11 +190,11 @@ class Prompt:
     def read(content: str, to: str = "writer") -> Prompt:
         """The prompt whose `content` this is."""
         said, law, schema, seed, draw = json.loads(content)
-        *numbers, stop, presence, frequency = law
+        temperature, top_p, top_k, min_p, max_tokens, stop, presence, frequency = law
         return Prompt(
             messages=tuple({"role": role, "content": text} for role, text in said),
             to=to,
-            sampling=Sampling(*numbers, stop=tuple(stop), presence_penalty=presence, frequency_penalty=frequency),
+            sampling=Sampling(temperature, top_p, top_k, min_p, max_tokens, tuple(stop), presence, frequency),
             schema=schema,
             seed=seed,
             draw=draw,

@@ -92,10 +92,8 @@ def data(name: str) -> Path:
 
 
 def test_agrees_with_the_labels_of_gsm8k_solutions() -> None:
-    rows = [
-        json.loads(line)
-        for line in gzip.open(data("reasoning/gsm8k_model_solutions_first_half.jsonl.gz"), "rt", encoding="utf8")
-    ]
+    with gzip.open(data("reasoning/gsm8k_model_solutions_first_half.jsonl.gz"), "rt", encoding="utf8") as lines:
+        rows = [json.loads(line) for line in lines]
     pairs = [
         (same_answer(s["solution"], row["ground_truth"]), s["is_correct"]) for row in rows for s in row["solutions"]
     ]

@@ -81,7 +81,7 @@ class Double:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "GET":
             return web.json_response(self.stats() if request.path == "/stats" else self.models())
-        raw = await request.read()
+        raw = await request.content.read()
         self.asked += 1
         self.began = self.began or time.monotonic()
         self.in_flight += 1
@@ -200,6 +200,19 @@ def retry_after(value: str) -> dict[str, str]:
     return {"Retry-After": value} if value else {}
 
 
+class Stage:
+    """The double of now: POST /plan puts a new one, with zero counts, in its place."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.double = Double(plan)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/plan":
+            self.double = Double(Plan(**json.loads(await request.content.read())))
+            return web.Response()
+        return await self.double(request)
+
+
 # ------------------------------------------------------------------------------------------ a process of its own
 
 
@@ -220,6 +233,12 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=10) as answer:
             stats: dict[str, Any] = json.load(answer)
             return stats
+
+    def become(self, **plan: Any) -> None:
+        """Another plan and zero counts, in the same process."""
+        self.plan = Plan(**plan)
+        url, body = f"http://127.0.0.1:{self.port}/plan", json.dumps(asdict(self.plan)).encode()
+        urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=10).close()
 
     def kill(self) -> None:
         """SIGKILL, now."""
@@ -268,7 +287,7 @@ def served(port: int = 0, **plan: Any) -> Iterator[Server]:
 
 async def listen(plan: Plan, port: int, parent: int) -> None:
     """Serve until the parent process is gone (0: for ever)."""
-    server = web.Server(Double(plan), access_log=None, keepalive_timeout=75.0)
+    server = web.Server(Stage(plan), access_log=None, keepalive_timeout=75.0)
     runner = web.ServerRunner(server, handle_signals=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096, reuse_address=True)

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
+
 from synthgain.evaluate import Question, choose, wilson
 from synthgain.types import Message, SynthgainError, user
 

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
+
 from synthgain.evaluate import forgetting, mean_t
 from synthgain.types import Message, SynthgainError
 

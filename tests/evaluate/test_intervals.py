@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pytest
+
 from synthgain.evaluate import Solved, clustered, difference, mean_t, t_quantile, wilson
 
 

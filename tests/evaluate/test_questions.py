@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from synthgain.evaluate import load_questions
 from synthgain.types import SynthgainError
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from synthgain.evaluate import Question, solve, wilson
 from synthgain.evaluate.solve import passed
 from synthgain.models.scripted import Scripted

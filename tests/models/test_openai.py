@@ -7,8 +7,8 @@ import math
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,26 @@ def texts(answers: list[Call | BaseException]) -> list[str]:
     return [a.text for a in answers if isinstance(a, Call)]
 
 
+@pytest.fixture(scope="module")
+def one_server() -> Iterator[Server]:
+    with served() as server:
+        yield server
+
+
+Planned = Callable[..., AbstractContextManager[Server]]
+
+
+@pytest.fixture
+def planned(one_server: Server) -> Planned:
+    """A server with this plan and zero counts, without the half second that a new process takes."""
+
+    def become(**plan: Any) -> AbstractContextManager[Server]:
+        one_server.become(**plan)
+        return nullcontext(one_server)
+
+    return become
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -52,8 +72,8 @@ def free_port() -> int:
 # ------------------------------------------------------------------------------------------ one good call
 
 
-async def test_a_call_holds_what_the_server_said() -> None:
-    with served(cached=3, words=6) as server:
+async def test_a_call_holds_what_the_server_said(planned: Planned) -> None:
+    with planned(cached=3, words=6) as server:
         async with reached(server, price=Price(1.0, 10.0, 0.5)) as model:
             assert isinstance(model, Model)
             call = await model(ASK)
@@ -71,21 +91,29 @@ async def test_a_call_holds_what_the_server_said() -> None:
         assert (sent["temperature"], sent["top_p"], sent["max_tokens"]) == (1.0, 1.0, 512)
 
 
-async def test_equal_prompts_are_equal_requests_and_another_draw_is_another() -> None:
-    with served() as server:
+async def test_equal_prompts_are_equal_requests_and_another_draw_is_another(planned: Planned) -> None:
+    with planned() as server:
         async with reached(server) as model:
             one, same, other = await model(ASK), await model(ASK), await model(replace(ASK, draw=1))
             assert one.text == same.text != other.text
 
 
-async def test_settings_and_schema_are_sent() -> None:
+async def test_settings_and_schema_are_sent(planned: Planned) -> None:
     law = Sampling(temperature=0.7, top_p=0.9, top_k=20, min_p=0.1, max_tokens=5, stop=("END",), presence_penalty=0.5)
     shape = {"type": "object", "properties": {"entities": {"type": "array"}}}
-    with served() as server:
+    with planned() as server:
         async with reached(server) as model:
             call = await model(Prompt((user("x"),), sampling=law, schema=shape))
         sent = server.stats()["last"]
-    expected = {"temperature": 0.7, "top_p": 0.9, "top_k": 20, "min_p": 0.1, "max_tokens": 5, "stop": ["END"], "presence_penalty": 0.5}
+    expected = {
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 20,
+        "min_p": 0.1,
+        "max_tokens": 5,
+        "stop": ["END"],
+        "presence_penalty": 0.5,
+    }
     assert {name: sent[name] for name in expected} == expected
     assert sent["response_format"]["json_schema"]["schema"] == shape
     assert sent["response_format"]["json_schema"]["strict"] is True
@@ -94,32 +122,34 @@ async def test_settings_and_schema_are_sent() -> None:
     assert "T=0.7" in call.law and "top_k=20" in call.law
 
 
-@pytest.mark.parametrize(("given", "said"), [("absent", "gave no token log-probabilities"), ("nan", "not a finite number")])
-async def test_no_log_probability_says_why(given: str, said: str) -> None:
-    with served(logprobs=given, usage=False) as server:
+@pytest.mark.parametrize(
+    ("given", "said"), [("absent", "gave no token log-probabilities"), ("nan", "not a finite number")]
+)
+async def test_no_log_probability_says_why(planned: Planned, given: str, said: str) -> None:
+    with planned(logprobs=given, usage=False) as server:
         async with reached(server, price=Price(1.0, 1.0)) as model:
             call = await model(ASK)
     assert call.logprob is None and said in call.law
     assert (call.tokens_in, call.tokens_out, call.cost) == (0, 0, None)  # nothing is invented
 
 
-async def test_an_answer_without_content_is_empty_and_finish_is_as_said() -> None:
-    with served(content=None, finish="content_filter") as server:
+async def test_an_answer_without_content_is_empty_and_finish_is_as_said(planned: Planned) -> None:
+    with planned(content=None, finish="content_filter") as server:
         async with reached(server) as model:
             call = await model(ASK)
     assert (call.text, call.finish) == ("", "content_filter")
 
 
-async def test_a_large_prompt_and_every_kind_of_text_arrive_whole() -> None:
+async def test_a_large_prompt_and_every_kind_of_text_arrive_whole(planned: Planned) -> None:
     said = "grüße 日本 \x00 \ud800 " + "long " * 300_000
-    with served() as server:
+    with planned() as server:
         async with reached(server) as model:
             await model(Prompt((user(said),)))
         assert server.stats()["last"]["messages"][0]["content"] == said
 
 
-async def test_connections_are_kept_and_the_width_is_held() -> None:
-    with served(latency=0.02) as server:
+async def test_connections_are_kept_and_the_width_is_held(planned: Planned) -> None:
+    with planned(latency=0.02) as server:
         async with reached(server, concurrency=8) as model:
             texts(await ask(model, 80))
             assert model.width == 8
@@ -127,12 +157,12 @@ async def test_connections_are_kept_and_the_width_is_held() -> None:
     assert stats["most_in_flight"] == 8 and stats["connections"] == 8 and stats["served"] == 80
 
 
-async def test_adaptive_finds_the_width_of_the_server() -> None:
-    with served(latency=0.02, capacity=16) as server:
+async def test_adaptive_finds_the_width_of_the_server(planned: Planned) -> None:
+    with planned(latency=0.04, capacity=16) as server:
         async with reached(server) as model:
             first = model.width
-            texts(await ask(model, 600))
-            assert first < model.width <= 48
+            texts(await ask(model, 1000))
+            assert first < model.width <= 64
         assert server.stats()["most_in_flight"] <= 80
 
 
@@ -146,11 +176,15 @@ def test_the_identity_is_server_and_name_or_what_it_is_served_as() -> None:
     assert identity("http://Host:80/v1/") == identity("http://host/v1") == identity("http://host/v1/chat/completions")
     assert identity("http://host/v1") != identity("http://host:81/v1") != identity("http://other:81/v1")
     assert identity("http://host/v1", served_as="lab") == identity("http://other/v1", served_as="lab")
-    assert identity("http://host/v1", served_as="lab") != OpenAI("n", base_url="http://host/v1", served_as="lab").identity
+    assert (
+        identity("http://host/v1", served_as="lab") != OpenAI("n", base_url="http://host/v1", served_as="lab").identity
+    )
     assert identity("http://host/v1", api_key="secret") == identity("http://host/v1")
 
 
-@pytest.mark.parametrize("url", ["", "host:8000/v1", "ftp://host/v1", "http://", "http://user:pass@host/v1", "http://host/v1?key=1"])
+@pytest.mark.parametrize(
+    "url", ["", "host:8000/v1", "ftp://host/v1", "http://", "http://user:pass@host/v1", "http://host/v1?key=1"]
+)
 def test_what_is_no_base_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(SynthgainError) as error:
         OpenAI("m", base_url=url)
@@ -161,9 +195,9 @@ def test_what_is_no_base_url_is_refused_at_once(url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["logprobs", "seed", "top_k", "min_p"])
-async def test_a_refused_neutral_setting_is_left_out_from_then_on(name: str) -> None:
+async def test_a_refused_neutral_setting_is_left_out_from_then_on(planned: Planned, name: str) -> None:
     plan = {"logprobs": "refused"} if name == "logprobs" else {"refuse": name}
-    with served(**plan) as server:  # type: ignore[arg-type]
+    with planned(**plan) as server:  # type: ignore[arg-type]
         async with reached(server) as model:
             first = await model(ASK)
             texts(await ask(model, 5))
@@ -173,16 +207,16 @@ async def test_a_refused_neutral_setting_is_left_out_from_then_on(name: str) -> 
     assert (first.logprob is None) == (name == "logprobs")
 
 
-async def test_a_refused_setting_that_was_asked_for_is_never_left_out() -> None:
-    with served(refuse="top_k") as server:
+async def test_a_refused_setting_that_was_asked_for_is_never_left_out(planned: Planned) -> None:
+    with planned(refuse="top_k") as server:
         async with reached(server) as model:
             with pytest.raises(CallFailed, match="top_k"):
                 await model(replace(ASK, sampling=Sampling(top_k=5)))
         assert server.stats()["served"] == 0
 
 
-async def test_a_poisoned_prompt_breaks_alone() -> None:
-    with served(poison="POISON") as server:
+async def test_a_poisoned_prompt_breaks_alone(planned: Planned) -> None:
+    with planned(poison="POISON") as server:
         async with reached(server) as model:
             good, bad = await asyncio.gather(ask(model, 20), ask(model, 3, "POISON logprobs"))
             assert len(texts(good)) == 20
@@ -196,8 +230,10 @@ async def test_a_poisoned_prompt_breaks_alone() -> None:
     ({"key": "right"}, {}, "OPENAI_API_KEY"),
     ({"model": "another"}, {}, "OPENAI_BASE_URL"),
 ])  # fmt: skip
-async def test_what_every_call_would_be_refused_for_ends_the_run_at_once(plan: dict[str, Any], options: dict[str, Any], hint: str) -> None:
-    with served(**plan) as server:
+async def test_what_every_call_would_be_refused_for_ends_the_run_at_once(
+    planned: Planned, plan: dict[str, Any], options: dict[str, Any], hint: str
+) -> None:
+    with planned(**plan) as server:
         async with reached(server, **options) as model:
             with pytest.raises(SynthgainError) as error:
                 await model(ASK)
@@ -206,14 +242,14 @@ async def test_what_every_call_would_be_refused_for_ends_the_run_at_once(plan: d
     assert "wrong-secret" not in str(error.value)
 
 
-async def test_the_right_key_is_let_in() -> None:
-    with served(key="right") as server:
+async def test_the_right_key_is_let_in(planned: Planned) -> None:
+    with planned(key="right") as server:
         async with reached(server, api_key="right") as model:
             assert (await model(ASK)).text
 
 
-async def test_a_wrong_path_says_what_to_check() -> None:
-    with served() as server:
+async def test_a_wrong_path_says_what_to_check(planned: Planned) -> None:
+    with planned() as server:
         async with reached(server, base_url=server.base_url + "/chat/completions/v2") as model:
             assert (await model(ASK)).text  # the double takes any path that ends in /chat/completions
         async with reached(server, base_url="http://127.0.0.1:9/v1", unreachable_after=0.5) as model:
@@ -226,8 +262,8 @@ async def test_a_wrong_path_says_what_to_check() -> None:
 
 
 @pytest.mark.parametrize("retry_after", ["1", "date:2", ""])
-async def test_429_is_waited_for_and_loses_nothing(retry_after: str) -> None:
-    with served(busy_first=12, retry_after=retry_after) as server:
+async def test_429_is_waited_for_and_loses_nothing(planned: Planned, retry_after: str) -> None:
+    with planned(busy_first=12, retry_after=retry_after) as server:
         async with reached(server, concurrency=16) as model:
             began = time.monotonic()
             assert len(texts(await ask(model, 30))) == 30
@@ -237,8 +273,15 @@ async def test_429_is_waited_for_and_loses_nothing(retry_after: str) -> None:
     assert took < 20 and (not retry_after or took >= 0.9)
 
 
-async def test_sustained_429_slows_down_and_gives_every_row() -> None:
-    with served(busy_for=4.0, retry_after="1") as server:
+async def test_a_server_that_is_still_loading_is_waited_for_more_often_than_faults_are_tried(planned: Planned) -> None:
+    with planned(fault_first=10, fault=503, retry_after="0.01") as server:
+        async with reached(server, unreachable_after=0.5) as model:
+            assert (await model(ASK)).text
+        assert server.stats()["statuses"] == {"503": 10, "200": 1}
+
+
+async def test_sustained_429_slows_down_and_gives_every_row(planned: Planned) -> None:
+    with planned(busy_for=4.0, retry_after="1") as server:
         async with reached(server, concurrency=64) as model:
             assert len(texts(await ask(model, 100))) == 100
         stats = server.stats()
@@ -246,15 +289,15 @@ async def test_sustained_429_slows_down_and_gives_every_row() -> None:
     assert stats["statuses"]["429"] <= 64 + 4 * 32  # not hammered
 
 
-async def test_429_for_ever_ends_with_code_4() -> None:
-    with served(busy_for=1000.0) as server:
+async def test_429_for_ever_ends_with_code_4(planned: Planned) -> None:
+    with planned(busy_for=1000.0) as server:
         async with reached(server, unreachable_after=0.1) as model:
             answers = await ask(model, 10)
     assert all(isinstance(a, SynthgainError) and a.code == 4 and "too many requests" in str(a) for a in answers)
 
 
-async def test_a_server_over_its_limit_is_met_at_its_limit() -> None:
-    with served(latency=0.02, busy_over=10) as server:
+async def test_a_server_over_its_limit_is_met_at_its_limit(planned: Planned) -> None:
+    with planned(latency=0.02, busy_over=10) as server:
         async with reached(server) as model:
             assert len(texts(await ask(model, 200))) == 200
         stats = server.stats()
@@ -264,23 +307,23 @@ async def test_a_server_over_its_limit_is_met_at_its_limit() -> None:
 @pytest.mark.parametrize("plan", [
     {"fault_first": 6, "fault": 500}, {"fault_first": 6, "fault": 503, "retry_after": "1"}, {"drop_first": 6}, {"malformed_first": 6},
 ])  # fmt: skip
-async def test_passing_faults_are_tried_again(plan: dict[str, Any]) -> None:
-    with served(**plan) as server:
+async def test_passing_faults_are_tried_again(planned: Planned, plan: dict[str, Any]) -> None:
+    with planned(**plan) as server:
         async with reached(server, concurrency=4) as model:
             assert len(texts(await ask(model, 12))) == 12
         assert server.stats()["served"] == 12
 
 
-async def test_a_prompt_that_breaks_the_server_each_time_breaks_alone() -> None:
-    with served(broken="CURSED") as server:
+async def test_a_prompt_that_breaks_the_server_each_time_breaks_alone(planned: Planned) -> None:
+    with planned(broken="CURSED") as server:
         async with reached(server, unreachable_after=0.6) as model:  # (short rests)
             bad, good = await asyncio.gather(ask(model, 1, "CURSED"), ask(model, 20))
             assert len(texts(good)) == 20
             assert isinstance(bad[0], CallFailed) and "500" in str(bad[0])
 
 
-async def test_the_deadline_is_per_call_and_the_others_go_on() -> None:
-    with served(stuck="STUCK") as server:
+async def test_the_deadline_is_per_call_and_the_others_go_on(planned: Planned) -> None:
+    with planned(stuck="STUCK") as server:
         async with reached(server, deadline=0.3) as model:
             began = time.monotonic()
             bad, good = await asyncio.gather(ask(model, 1, "STUCK"), ask(model, 10))
@@ -290,8 +333,8 @@ async def test_the_deadline_is_per_call_and_the_others_go_on() -> None:
             assert (await model(ASK)).text
 
 
-async def test_a_cancelled_call_gives_its_slot_back_and_the_session_lives() -> None:
-    with served(stuck="STUCK") as server:
+async def test_a_cancelled_call_gives_its_slot_back_and_the_session_lives(planned: Planned) -> None:
+    with planned(stuck="STUCK") as server:
         async with reached(server, concurrency=2) as model:
             stuck = [asyncio.create_task(model(Prompt((user(f"STUCK {i}"),)))) for i in range(2)]
             waiting = [asyncio.create_task(model(Prompt((user(f"later {i}"),)))) for i in range(3)]
@@ -365,23 +408,23 @@ def test_one_model_serves_two_loops() -> None:
 # ------------------------------------------------------------------------------------------ info
 
 
-async def test_info_says_what_one_small_call_shows() -> None:
-    with served(window=4096) as server:
+async def test_info_says_what_one_small_call_shows(planned: Planned) -> None:
+    with planned(window=4096) as server:
         async with reached(server) as model:
             info = await model.info()
         assert server.stats()["asked"] == 1
     assert (info.uri, info.context, info.logprobs, info.schema, info.seeds) == ("openai/double", 4096, True, True, None)
 
 
-async def test_info_says_what_is_missing() -> None:
-    with served(logprobs="absent", schema=False, refuse="seed") as server:
+async def test_info_says_what_is_missing(planned: Planned) -> None:
+    with planned(logprobs="absent", schema=False, refuse="seed") as server:
         async with reached(server) as model:
             info = await model.info()
     assert (info.context, info.logprobs, info.schema, info.seeds) == (None, False, False, False)
 
 
-async def test_info_of_a_server_that_refuses_schemas() -> None:
-    with served(refuse="response_format") as server:
+async def test_info_of_a_server_that_refuses_schemas(planned: Planned) -> None:
+    with planned(refuse="response_format") as server:
         async with reached(server) as model:
             info = await model.info()
     assert (info.logprobs, info.schema) == (True, False)

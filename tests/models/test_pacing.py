@@ -14,7 +14,9 @@ from synthgain.models.pacing import MOST, Deadline, Gate, Window, backoff
 from synthgain.types import SynthgainError
 
 
-def play(window: Window, latency: Callable[[int], float], answers: int, limit: int = 10**9, start: float = 0.0) -> list[int]:
+def play(
+    window: Window, latency: Callable[[int], float], answers: int, limit: int = 10**9, start: float = 0.0
+) -> list[int]:
     """Sizes after each answer, with a queue that is never empty. More than `limit` in flight: 429 at once."""
     now, serial = start, 0
     flying: list[tuple[float, int, float, bool]] = []
@@ -137,8 +139,9 @@ async def test_a_hold_keeps_everybody_out_for_its_time() -> None:
 
 async def test_the_breaker_lets_one_probe_through_and_opens_on_success() -> None:
     gate = Gate(Window(50), "here", unreachable_after=6.0)
+    began = gate.clock()
     for _ in range(20):
-        gate.failed(gate.clock(), "500", reached=True)
+        gate.failed(began, "500", reached=True)
     waiting = [asyncio.create_task(gate.turn()) for _ in range(10)]
     await asyncio.sleep(0.05)
     assert sum(t.done() for t in waiting) == 0

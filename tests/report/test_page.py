@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from doubles.folders import LAW, MODEL, arms, dump, loop_folder, problem, run_folder
 
+from doubles.folders import LAW, MODEL, arms, dump, loop_folder, problem, run_folder
 from synthgain.report.page import write
 from synthgain.types import Anchor, Call, Prompt, Row, SynthgainError, assistant, drop, user
 
@@ -70,7 +70,15 @@ def opened(folder: Path) -> Document:
                 assert value is not None and (value.startswith("#") or value == "data:,"), f"{tag} {name}={value}"
             if name == "style":
                 assert re.fullmatch(r"[-a-z0-9:.%;]*", value or ""), f"style {value}"
-        assert tag not in {"iframe", "object", "embed", "base", "form", "img", "a" if "href" not in attributes else "iframe"}
+        assert tag not in {
+            "iframe",
+            "object",
+            "embed",
+            "base",
+            "form",
+            "img",
+            "a" if "href" not in attributes else "iframe",
+        }
     assert len(document.scripts) == 1
     assert not re.search(r"url\(|@import|https?:", "".join(document.styles) + document.scripts[0])
     return document
@@ -105,7 +113,13 @@ def test_a_run_shows_its_numbers_reasons_and_lineage(run: Path) -> None:
 
 def test_a_loop_shows_arms_differences_curves_and_every_round(loop: Path) -> None:
     document = opened(loop)
-    for words in ("0.68 [0.58, 0.76]", "filtered less base", "filtered is higher", "Round 0: the run", "Round 1: the run"):
+    for words in (
+        "0.68 [0.58, 0.76]",
+        "filtered less base",
+        "filtered is higher",
+        "Round 0: the run",
+        "Round 1: the run",
+    ):
         assert words in document.said
     lines = [a for tag, a in document.tags if tag == "polyline"]
     assert len(lines) == 4  # two students in each of two rounds
@@ -124,7 +138,9 @@ def test_the_page_is_the_same_each_time_and_small(run: Path, tmp_path: Path) -> 
 
 def test_the_policy_names_the_hash_of_the_only_script(run: Path) -> None:
     document = opened(run)
-    policy = next(a["content"] for tag, a in document.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for tag, a in document.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
     seal = base64.b64encode(hashlib.sha256(document.scripts[0].encode()).digest()).decode()
     assert policy is not None and f"'sha256-{seal}'" in policy and "default-src 'none'" in policy
 
@@ -134,7 +150,7 @@ def test_the_policy_names_the_hash_of_the_only_script(run: Path) -> None:
 HOSTILE = (
     "<script>alert(1)</script>",
     "</style></script><img src=x onerror=alert(1)>",
-    "\" onmouseover=\"alert(1)\" x='",
+    '" onmouseover="alert(1)" x=\'',
     "[link](javascript:alert(1)) <a href='javascript:alert(1)'>here</a>",
     "rtl \u202etxt.exe\u202c \u2066hidden\u2069 \u200b\ufeff",
     "nul \x00 escape \x1b[2J bell \x07",
@@ -148,14 +164,43 @@ def hostile_run(folder: Path) -> Path:
     anchors = [Anchor(f"anchor {text}", text.replace("\ud800", "?"), {"x": "y"}) for text in HOSTILE]
     for i, (text, anchor) in enumerate(zip(HOSTILE, anchors)):
         prompt = Prompt((user(f"ask {text.replace(chr(0xD800), '?')}"),), sampling=LAW, draw=i)
-        call = Call(prompt.id("w"), prompt, f"say {text}", MODEL + text.replace("\ud800", "?"), "<b>odd</b>", 3, 4, 0, -2.0, "law", 0.25, 0.1)
+        call = Call(
+            prompt.id("w"),
+            prompt,
+            f"say {text}",
+            MODEL + text.replace("\ud800", "?"),
+            "<b>odd</b>",
+            3,
+            4,
+            0,
+            -2.0,
+            "law",
+            0.25,
+            0.1,
+        )
         verdicts = () if i % 2 else (drop(text.replace("\ud800", "?"), 0.5, check=f"check {text[:20]}"),)
-        rows.append(Row(messages=(user(f"ask {text}"), assistant(f"say {text}")), calls=(call,), fields={text.replace("\ud800", "?"): 1}, verdicts=verdicts, anchors=(anchor.id,)))
+        rows.append(
+            Row(
+                messages=(user(f"ask {text}"), assistant(f"say {text}")),
+                calls=(call,),
+                fields={text.replace("\ud800", "?"): 1},
+                verdicts=verdicts,
+                anchors=(anchor.id,),
+            )
+        )
     wild = HOSTILE[1]
     record = {"models": {wild: HOSTILE[0]}, "recipe": {"name": wild, "version": HOSTILE[2], "source": HOSTILE[3], "knobs": {wild: wild}, "checks": [wild]},
               "status": wild, "why": wild, "command": wild, "finished": wild}  # fmt: skip
     run_folder(folder, rows=rows, given=anchors, record=record)
-    dump(folder / "readings.json", {"readings": [{"name": text.replace("\ud800", "?"), "value": 1.0, "low": 0.5, "high": 2.0, "unit": wild, "note": wild} for text in HOSTILE]})
+    dump(
+        folder / "readings.json",
+        {
+            "readings": [
+                {"name": text.replace("\ud800", "?"), "value": 1.0, "low": 0.5, "high": 2.0, "unit": wild, "note": wild}
+                for text in HOSTILE
+            ]
+        },
+    )
     return folder
 
 
@@ -192,7 +237,11 @@ def test_hostile_arms_notes_and_paths_of_a_loop(tmp_path: Path) -> None:
     given = arms()
     given["arms"][0]["name"] = wild
     dump(folder / "arms.json", given)
-    rounds = [{"round": wild, "run": "../secret", "arms": str(secret / "arms.json"), "students": {wild: "../secret", "x": 3}}, wild, None]
+    rounds = [
+        {"round": wild, "run": "../secret", "arms": str(secret / "arms.json"), "students": {wild: "../secret", "x": 3}},
+        wild,
+        None,
+    ]
     dump(folder / "loop.json", {"recipe": wild, "note": wild, "settings": {wild: [wild, {"a": 1.5}]}, "rounds": rounds})
     said = opened(folder).said
     assert "SECRET" not in said
@@ -273,7 +322,11 @@ def test_a_loop_of_nothing(tmp_path: Path, record: dict[str, object]) -> None:
 
 def test_overlapping_intervals_are_not_called_a_difference(tmp_path: Path) -> None:
     def arm(name: str, value: float, low: float, high: float) -> dict[str, object]:
-        return {"name": name, "rows": 10, "readings": [{"name": "accuracy", "value": value, "low": low, "high": high, "n": 40}]}
+        return {
+            "name": name,
+            "rows": 10,
+            "readings": [{"name": "accuracy", "value": value, "low": low, "high": high, "n": 40}],
+        }
 
     dump(tmp_path / "loop.json", {"rounds": [{}]})
     dump(tmp_path / "arms.json", {"arms": [arm("a", 0.5, 0.35, 0.65), arm("b", 0.45, 0.3, 0.6)]})
@@ -286,3 +339,17 @@ def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SynthgainError, match="nothing here to report on") as error:
         write(tmp_path)
     assert error.value.code == 2 and error.value.next
+
+
+def test_rows_of_plain_text_made_by_several_calls(tmp_path: Path) -> None:
+    anchor = Anchor("The mill at Orle grinds salt. " * 200, "mill.md#0")
+    prompts = [Prompt((user(f"step {n}: {anchor.text}"),), sampling=LAW, draw=n) for n in range(6)]
+    made = tuple(Call(p.id("w"), p, f"piece {n}", MODEL, tokens_out=3) for n, p in enumerate(prompts))
+    rows = [Row(text="A text about the mill at Orle.", calls=made, anchors=(anchor.id, "f" * 32)),
+            Row(text="No call made this.", anchors=(), verdicts=(drop("too short", 4.0, "length"),))]  # fmt: skip
+    folder = run_folder(tmp_path / "run", rows=rows, given=[anchor], record={"recipe": {"name": "entigraph"}})
+    said = opened(folder).said
+    for words in ("Answer 4 of 6", "2 more calls", "A text about the mill at Orle.", "Anchor ffffffff is not in anchors/", "This row was made without a call",
+                  "This row names no anchor", "length dropped it: too short", "Scores: length 4"):  # fmt: skip
+        assert words in said
+    assert "piece 5" not in said

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from doubles.folders import run_folder
 
+from doubles.folders import run_folder
 from synthgain.report.read import FALLEN_SAMPLES, KEPT_SAMPLES, calls, run_part
 
 

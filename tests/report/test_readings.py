@@ -6,14 +6,39 @@ import pytest
 
 from synthgain.report.readings import MEANINGS, meaning
 
-NAMED = """tokens_out rows_kept distinct_1 distinct_2 copy_rate dup_rate delta_I kept_share accuracy pass_at_k parsable forgetting
-proxy_gain target_fit surprise transfer_kl curation_nats curation_tv tv_lower vendi test_overlap nhsic i_prompt h_meaning grad_align""".split()
+NAMED = [
+    "tokens_out",
+    "rows_kept",
+    "distinct_1",
+    "distinct_2",
+    "copy_rate",
+    "dup_rate",
+    "delta_I",
+    "kept_share",
+    "accuracy",
+    "pass_at_k",
+    "parsable",
+    "forgetting",
+    "proxy_gain",
+    "target_fit",
+    "surprise",
+    "transfer_kl",
+    "curation_nats",
+    "curation_tv",
+    "tv_lower",
+    "vendi",
+    "test_overlap",
+    "nhsic",
+    "i_prompt",
+    "h_meaning",
+    "grad_align",
+]
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_figures_have_one_sentence(name: str) -> None:
     sentence = MEANINGS[name]
-    assert sentence[0].isupper() and sentence.endswith(".") and ". " not in sentence.replace("without limit. ", "")
+    assert sentence[0].isupper() and sentence.endswith(".") and ". " not in sentence
 
 
 def test_names_with_a_number_or_an_arm() -> None:

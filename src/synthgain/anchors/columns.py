@@ -126,7 +126,9 @@ def _string(value: object, name: str) -> str:
     if value is None:
         raise BadRow(f"the text (column {name!r}) is null")
     kind = "a list" if isinstance(value, list | tuple) else "an object" if isinstance(value, Mapping) else None
-    kind = kind or ("true or false" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else None)
+    kind = kind or (
+        "true or false" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else None
+    )
     raise BadRow(f"the text (column {name!r}) is {kind or type(value).__name__}, not a string")
 
 
@@ -165,9 +167,7 @@ def _turns(messages: object) -> list[tuple[str, str]]:
 # ---------------------------------------------------------------------------------------------- fields
 
 
-def _with_id(
-    fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]
-) -> dict[str, Any]:
+def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
     value = row.get(name)
     if value is None or value == "":
         raise BadRow(f"the id (column {name!r}) is empty")

@@ -8,8 +8,8 @@ import shlex
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from synthgain.types import SynthgainError
 
@@ -39,9 +39,9 @@ OFFICE = (
 )  # fmt: skip
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> BufferedReader | gzip.GzipFile:
     """The file's bytes, unpacked where its name ends in .gz."""
-    return gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb")  # type: ignore[return-value]
+    return gzip.GzipFile(path) if path.suffix.lower() == ".gz" else open(path, "rb")
 
 
 def lines(path: Path, where: str) -> Iterator[tuple[int, str, bool]]:
@@ -52,12 +52,11 @@ def lines(path: Path, where: str) -> Iterator[tuple[int, str, bool]]:
     number = offset = 0
     try:
         with opened(path) as file:
+            _refuse_binary(file.peek(HEAD)[:HEAD], path, where)
             while raw := file.readline():
                 number += 1
-                if number == 1:
-                    _refuse_binary(raw[:HEAD] + (file.read(0) or b""), path, where)
-                    if raw.startswith(BOM):
-                        raw, offset = raw[len(BOM) :], len(BOM)
+                if number == 1 and raw.startswith(BOM):
+                    raw, offset = raw[len(BOM) :], len(BOM)
                 text = _text(raw, path, where, number, offset, last=not raw.endswith(b"\n"))
                 offset += len(raw)
                 yield number, text, raw.endswith(b"\n")
@@ -70,18 +69,23 @@ def whole(path: Path, where: str) -> str:
     raw = b""
     try:
         with opened(path) as file:
+            _refuse_binary(file.peek(HEAD)[:HEAD], path, where)
             raw = file.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _broken_gzip(error, path, where, 0) from error
-    _refuse_binary(raw[:HEAD], path, where)
     skip = len(BOM) if raw.startswith(BOM) else 0
     return _text(raw[skip:] if skip else raw, path, where, 1, skip, last=True)
 
 
+def first_bytes(path: Path, n: int = HEAD) -> bytes:
+    """How the file begins on disk."""
+    with open(path, "rb") as file:
+        return file.read(n)
+
+
 def refuse_what_it_is(path: Path, where: str) -> None:
     """SynthgainError where the file's first bytes say that it is something else."""
-    with open(path, "rb") as file:
-        _refuse_binary(file.read(HEAD), path, where, nul=False)
+    _refuse_binary(first_bytes(path), path, where, nul=False)
 
 
 def shell(text: str, path: Path) -> str:
@@ -137,7 +141,12 @@ def _convert(command: str, path: Path) -> str:
 
 
 def _refuse_binary(head: bytes, path: Path, where: str, nul: bool = True) -> None:
-    for bom, name in ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
+    for bom, name in (
+        (b"\xff\xfe\0\0", "UTF-32"),
+        (b"\0\0\xfe\xff", "UTF-32"),
+        (b"\xff\xfe", "UTF-16"),
+        (b"\xfe\xff", "UTF-16"),
+    ):
         if head.startswith(bom):
             raise _utf16(name, name, path, where)
     for magic, name, after in MAGIC:
@@ -185,5 +194,7 @@ def _broken_gzip(error: Exception, path: Path, where: str, lines_read: int) -> S
     kind = "breaks off in the middle (truncated)" if isinstance(error, EOFError) else f"is damaged ({error})"
     good = f" after {lines_read:,} whole lines" if lines_read else ""
     return SynthgainError(
-        f"the gzip data {kind}{good}", where=where, next=shell("get the whole file again; gzip -t {file} tests it", path)
+        f"the gzip data {kind}{good}",
+        where=where,
+        next=shell("get the whole file again; gzip -t {file} tests it", path),
     )

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthgain.anchors.decode import lines, refuse_what_it_is, whole
+from synthgain.anchors.decode import first_bytes, lines, refuse_what_it_is, whole
 from synthgain.anchors.notes import Notes
 from synthgain.types import SynthgainError
 
@@ -84,7 +84,7 @@ def _bad_json(error: Exception, text: str, place: str, number: int, ended: bool)
             "this looks like one JSON document over many lines, not JSON Lines", where=place,
             next="rename it to .json, or write one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
         )  # fmt: skip
-    if not ended:
+    if not ended and isinstance(error, json.JSONDecodeError) and _at_end(error, text):
         return SynthgainError(
             f"the last line is cut off in the middle ({said})", where=place,
             next="get the whole file again, or remove the last line",
@@ -179,13 +179,19 @@ def _inside(top: object, where: str, notes: Notes) -> Rows:
         yield n, f"{where} ({lists[0]}, row {n})", row
 
 
+def _at_end(error: json.JSONDecodeError, text: str) -> bool:
+    return error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+
+
 def _cut(text: str, error: Exception, where: str) -> SynthgainError:
     if not isinstance(error, json.JSONDecodeError):
         return SynthgainError(f"not valid JSON: {error}", where=where, next="mend the file")
     place = f"{where}:{error.lineno}"
-    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+    if _at_end(error, text):
         return SynthgainError(
-            f"the file is cut off in the middle ({error.msg}, column {error.colno})", where=place, next="get the whole file again"
+            f"the file is cut off in the middle ({error.msg}, column {error.colno})",
+            where=place,
+            next="get the whole file again",
         )
     return SynthgainError(f"not valid JSON: {error.msg}, column {error.colno}", where=place, next="mend the file there")
 
@@ -236,7 +242,9 @@ def table(path: Path, where: str, notes: Notes, comma: str = ",") -> Rows:
     if header is None:
         raise _nothing(where)
     if not rows:
-        raise SynthgainError("there is a header line and no rows", where=where, next="the first line must name the columns")
+        raise SynthgainError(
+            "there is a header line and no rows", where=where, next="the first line must name the columns"
+        )
 
 
 def _header(row: list[str], place: str, notes: Notes) -> list[str]:
@@ -257,7 +265,10 @@ def _header(row: list[str], place: str, notes: Notes) -> list[str]:
 def _bad_csv(error: csv.Error, place: str) -> SynthgainError:
     said = str(error)
     if "unexpected end of data" in said:
-        said, after = "a quote is opened here and never closed", 'close it; a quote inside a value is written twice ("")'
+        said, after = (
+            "a quote is opened here and never closed",
+            'close it; a quote inside a value is written twice ("")',
+        )
     elif "new-line character seen" in said:
         said, after = "lines end in carriage returns only (old Macintosh)", "tr '\\r' '\\n' < FILE > FILE.new"
     else:
@@ -285,7 +296,7 @@ def arrow(path: Path, where: str, notes: Notes) -> Rows:
         raise _nothing(where)
     try:
         with pa.OSFile(str(path)) as file:
-            if path.open("rb").read(6) == b"ARROW1":
+            if first_bytes(path, 6) == b"ARROW1":
                 whole_file = pa.ipc.open_file(file)
                 batches = (whole_file.get_batch(i) for i in range(whole_file.num_record_batches))
             else:
@@ -301,7 +312,9 @@ def rows_of(batches: Iterator[pa.RecordBatch], where: str) -> Rows:
     for batch in batches:
         names = batch.schema.names
         if len(set(names)) < len(names):
-            raise SynthgainError("two columns have the same name", where=where, next="give each column a name of its own")
+            raise SynthgainError(
+                "two columns have the same name", where=where, next="give each column a name of its own"
+            )
         for at in range(0, len(batch), BATCH):
             for row in batch.slice(at, BATCH).to_pylist():
                 n += 1
@@ -313,7 +326,7 @@ def rows_of(batches: Iterator[pa.RecordBatch], where: str) -> Rows:
 def _broken(error: Exception, path: Path, where: str, kind: str) -> SynthgainError:
     if isinstance(error, PermissionError):
         raise error
-    if kind != "Parquet" or path.open("rb").read(4) != b"PAR1":
+    if kind != "Parquet" or first_bytes(path, 4) != b"PAR1":
         refuse_what_it_is(path, where)
     return SynthgainError(
         f"this is no whole {kind} file ({' '.join(str(error).split())[:200]})", where=where,

@@ -50,7 +50,11 @@ class Summary:
             lines.append(f"{self.duplicates:,} duplicate{'s' if self.duplicates != 1 else ''} dropped: {pairs}{more}")
         if self.skipped_total:
             named = (f"{s.path} ({s.why})" for s in self.skipped)
-            more = f" and {self.skipped_total - len(self.skipped):,} more" if self.skipped_total > len(self.skipped) else ""
+            more = (
+                f" and {self.skipped_total - len(self.skipped):,} more"
+                if self.skipped_total > len(self.skipped)
+                else ""
+            )
             lines.append(f"not read: {', '.join(named)}{more}")
         return "\n  ".join([*lines, *(f"note: {w}" for w in self.warnings)])
 
@@ -77,10 +81,13 @@ class Notes:
         self.text_fields: dict[str, int] = {}
         self._warned: dict[str, tuple[int, str]] = {}
 
-    def problem(self, error: SynthgainError) -> None:
-        """A row or file that cannot be used."""
+    def problem(self, error: SynthgainError, *, whole_file: bool = False) -> None:
+        """A row or file that cannot be used. A broken file is named first: bad rows in it may be its symptoms."""
         self.bad += 1
-        if len(self.problems) < SHOWN:
+        if whole_file:
+            self.problems.insert(0, error)
+            del self.problems[SHOWN:]
+        elif len(self.problems) < SHOWN:
             self.problems.append(error)
 
     def skip(self, path: str, why: str) -> None:

@@ -42,12 +42,11 @@ _TEX = (
 
 def final_answer(text: str) -> str | None:
     """The answer that the text states last, as written there; None where it states none."""
-    last = None
-    for mark in _MARK.finditer(text):
+    for mark in reversed(list(_MARK.finditer(text))):
         stated = _boxed(text, mark.end()) if mark.group().startswith("\\") else _rest(text, mark.end())
         if stated:
-            last = stated
-    return last
+            return stated
+    return None
 
 
 def _rest(text: str, start: int) -> str:

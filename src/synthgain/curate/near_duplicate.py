@@ -31,7 +31,7 @@ class NearDuplicate:
     Every row is compared with the earlier rows that stay, so a chain of small changes can go on: that is
     what keeps the result independent of anything but the order. Signatures come from rensa (R-MinHash), candidates
     from banding, and each candidate is decided by the estimate over all 128 numbers, which is the score.
-    Texts without words are never near-duplicates. Holds about 650 bytes a row.
+    Texts without words are never near-duplicates. Holds about 0.9 KB a row (measured at 200,000 rows of 60 words).
     """
 
     threshold: float = 0.7

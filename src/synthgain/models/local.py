@@ -338,6 +338,8 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
     p.verbosity = -1
     p.kv_unified = False  # a slot's numbers must not depend on what stands in the others
+    # flash attention sums long and short batches in different orders: a prefix read before would change answers
+    p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
     p.slot_save_path = str(folder) + os.sep
     p.slot_prompt_similarity = 0.0  # we choose the slot

@@ -31,9 +31,10 @@ from synthgain.models.pacing import Deadline, Gate, Window, backoff
 from synthgain.models.prices import Price, known_price
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
 
+BUSY = frozenset({429, 503, 529})  # waited for, however often: too many requests, loading, overloaded
 TRIES = 8  # of one call: 5xx, dropped connections, answers that are no JSON
 LATE = 3  # of one call: answers that did not come within the deadline
-PASSING = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})  # worth another try
+PASSING = frozenset({408, 409, 425})  # worth another try, as every 5xx is
 KEY = "check OPENAI_API_KEY, and that it belongs to the server at --base-url / OPENAI_BASE_URL"
 URL_OR_NAME = "check --base-url / OPENAI_BASE_URL (it usually ends in /v1) and the model's name"
 EXTRAS = ("top_k", "min_p", "repetition_penalty")  # not in OpenAI's own protocol
@@ -262,8 +263,8 @@ class _Trouble:
         said = self._clean(whole)
         if status == 200 and code.isdigit() and int(code) >= 400:
             status = int(code)  # gateways put the model's own error into an answer of theirs
-        if status == 429 and code != "insufficient_quota":
-            await self._wait(_seconds(headers), began, said)
+        if status in BUSY and code != "insufficient_quota":
+            await self._wait(_seconds(headers), began, f"{status} {said}")
         elif status in PASSING or status >= 500:
             gate.pushed_back(began, f"{status} {said}")
             gate.failed(began, f"{status} {said}", reached=True)
@@ -289,11 +290,11 @@ class _Trouble:
         now, self.waits = monotonic(), self.waits + 1
         self.busy_since = self.busy_since or now
         if asked is not None and asked > self.gate.patience:
-            self.gate.give_up(f"429 {said}: the server asks to wait {asked:.0f} s")
+            self.gate.give_up(f"{said}: the server asks to wait {asked:.0f} s")
         else:
-            self.gate.busy(began, asked, f"429 {said}")
+            self.gate.busy(began, asked, said)
         if now - self.busy_since > self.gate.patience and self.gate.generation == self.generation:
-            raise CallFailed(f"429 {said}, for {now - self.busy_since:.0f} s")
+            raise CallFailed(f"{said}, for {now - self.busy_since:.0f} s")
         await self._rest(0.5 if asked is None else 0.05, 30.0 if asked is None else 1.0, self.waits)
 
     async def _again(self, reason: str) -> None:

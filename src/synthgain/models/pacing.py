@@ -82,12 +82,13 @@ class Window:
             self._known = None
         elif full and size < self.most:
             self.size = min(self.most, 2 * size if self.doubling else size + self.step)
-        self._clear(now)
+        self._clear(now + self._seconds / self._answers)  # calls begun while the new size fills up see a shorter queue
 
     def _rising(self, size: int, latency: float) -> bool:
         """Whether more calls in flight have brought latency instead of rate."""
         if self._known is None:
-            self._known = (size, latency)
+            if self.since > -math.inf:  # the very first calls met an empty server
+                self._known = (size, latency)
             return False
         least, before = self._known
         grown = size / least
@@ -96,7 +97,8 @@ class Window:
         if grown >= GROWN:
             if math.log(latency / before) > KNEE * math.log(grown):
                 return True
-            self._known = (size, latency)
+            if grown >= 2.0:  # not sooner: small rises, each within the noise, add up
+                self._known = (size, latency)
         elif grown >= 1 and latency > SURGE * before:
             return True
         return False
@@ -213,7 +215,7 @@ class Gate:
             self._admit()
 
     def busy(self, began: float, retry_after: float | None, reason: str) -> None:
-        """429: too many. The others are let through at half the rate, and nobody before `retry_after` seconds."""
+        """429 or 503: too many. The others are let through at half the rate, and nobody before `retry_after` seconds."""
         self._silent = None
         self._failures = 0
         if retry_after:

@@ -118,16 +118,13 @@ def sentences(paragraph: str) -> list[str]:
 
 def _too_long(sentence: str, limit: int, gap: str) -> Iterator[tuple[str, str]]:
     run: list[str] = []
-    size = 0.0
     for word in sentence.split():
-        long = [word[i : i + limit] for i in range(0, len(word), limit)] if tokens(word) > limit else [word]
-        for part in long:
-            more = max(4 / 3, (len(part.encode("utf-8", "replace")) + 1) / 4.5)
-            if run and size + more > limit:
+        parts = [word[i : i + limit] for i in range(0, len(word), limit)] if tokens(word) > limit else [word]
+        for part in parts:
+            if run and tokens(" ".join([*run, part])) > limit:
                 yield gap, " ".join(run)
-                gap, run, size = " ", [], 0.0
+                gap, run = " ", []
             run.append(part)
-            size += more
     if run:
         yield gap, " ".join(run)
 

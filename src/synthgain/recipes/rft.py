@@ -139,7 +139,8 @@ class RFT:
 
         def row(answer: str, human: bool) -> Row:
             path = equations(answer)
-            if same_answer(answer, gold) and final_answer(answer) is not None and not human:
+            stated = None if human else final_answer(answer)
+            if stated is not None and same_answer(stated, gold):
                 paths.add(tuple(path))
             named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
             fields = {"answer": gold, "equations": path, "paths": len(paths), "human": human, **named}

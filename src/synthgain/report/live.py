@@ -25,7 +25,9 @@ from rich.table import Table
 from rich.text import Text
 
 from synthgain.report.markup import visible
-from synthgain.report.numbers import count, duration, money, share
+from synthgain.report.numbers import count, money, share
+from synthgain.report.numbers import duration as spoken_duration
+from synthgain.types import SynthgainError
 
 Mode = Literal["auto", "terminal", "notebook", "log"]
 EVERY = {"terminal": 0.25, "notebook": 1.0, "log": 10.0}  # seconds between two drawings
@@ -80,7 +82,7 @@ class Sight:
         parts = [
             f"{self.label}:{percent} {self.of}",
             self.rows,
-            self.fell,
+            self.fell and f"fell: {self.fell}",
             self.calls,
             self.tokens,
             self.money,
@@ -140,6 +142,7 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
     present = pace.tokens()
     speed = f"{count(present)}/s now, {count(mean)}/s mean" if present is not None else f"{count(mean)}/s"
     fallen = sorted(list(tally.dropped_by.items()), key=lambda cn: (-cn[1], cn[0]))
+    cached = f" ({share(tally.tokens_cached, read)} cached)" if read else ""
     waiting = now - pace.last_answer if pace.seen else 0.0
     quiet = f"no answer for {duration(waiting)}" if tally.in_flight and waiting >= QUIET else ""
     return Sight(
@@ -148,9 +151,9 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
         of=f"{count(work)} of {count(total)} {unit}" if total is not None else f"{count(work)} {unit}",
         rows=f"{count(tally.rows)} rows, {count(tally.kept)} kept ({share(tally.kept, tally.rows)})",
         fell=", ".join(f"{plain(name)} {share(n, tally.rows)}" for name, n in fallen[:6]) + (f", {len(fallen) - 6} more" if len(fallen) > 6 else ""),
-        calls=f"{count(tally.calls_bought)} bought, {count(tally.calls_reused)} reused, {tally.in_flight} in flight of {tally.width}"
+        calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, {tally.in_flight} in flight of {tally.width}"
         + (f", {count(tally.broken)} broken" if tally.broken else ""),
-        tokens=f"{count(read)} in ({share(tally.tokens_cached, read)} cached), {count(tally.tokens_out)} out, {speed}",
+        tokens=f"{count(read)} tokens in{cached}, {count(tally.tokens_out)} out, {speed}",
         money="price not known" if tally.cost is None else money(tally.cost),
         elapsed=f"{duration(elapsed)} so far",
         eta=_eta(work, total, elapsed, pace),
@@ -163,6 +166,11 @@ def _eta(work: float, total: int | None, elapsed: float, pace: Pace) -> str:
         return ""
     rate = pace.work() or (work / elapsed if elapsed > 0 else 0.0)
     return f"about {duration((total - work) / rate)} left" if rate > 0 and work > 0 else "time left not known yet"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, with plain spaces: logs may be ASCII."""
+    return spoken_duration(seconds).replace("\u00a0", " ")
 
 
 def plain(text: str, limit: int = 120) -> str:
@@ -239,9 +247,16 @@ class Live:
         return lambda seen: rich.update(panel(seen), refresh=True), rich.stop
 
     def _notebook(self) -> tuple[Callable[[Sight], None], Callable[[], None]]:
-        from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
-
+        nowhere = SynthgainError(
+            "this is no notebook, so the panel cannot be shown in one", next='use Live(mode="auto")'
+        )
+        try:
+            from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise nowhere from error
         handle = display(HTML(""), display_id=True)
+        if handle is None:  # IPython is there, but no kernel
+            raise nowhere
         return lambda seen: handle.update(HTML(markup(seen))), lambda: None
 
     def _log(self) -> tuple[Callable[[Sight], None], Callable[[], None]]:

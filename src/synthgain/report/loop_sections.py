@@ -104,7 +104,7 @@ def _value(r: Reading | None, default: float) -> float:
 
 def _level(read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:
     levels = sorted({rs[by].level for _, rs in read if by in rs})
-    return f"Intervals at {', '.join(f'{level:.0%}' for level in levels)}. " if levels else ""
+    return f"Intervals at {', '.join(f'{100 * level:g} %' for level in levels)}. " if levels else ""
 
 
 def _said(loop: LoopPart, read: Sequence[tuple[Json, Mapping[str, Reading]]], by: str) -> str:

@@ -11,6 +11,11 @@ def count(value: object) -> str:
     return "–" if known is None else _minus(f"{known:,.0f}")
 
 
+def counted(value: object, one: str, many: str = "") -> str:
+    """A whole number with its noun."""
+    return f"{count(value)} {one if number(value) == 1 else many or one + 's'}"
+
+
 def number(value: object) -> float | None:
     """The value where it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -12,7 +12,7 @@ from string import Template
 from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
-from synthgain.report.numbers import count, duration, interval, money, number, share
+from synthgain.report.numbers import count, counted, duration, interval, money, number, share
 from synthgain.report.read import Json, LoopPart, RunPart, listed, loop_part, mapping, run_part
 from synthgain.report.run_sections import run_sections
 from synthgain.store import atomic_write
@@ -72,7 +72,7 @@ def _run_page(run: RunPart) -> str:
 def _name(run: RunPart) -> str:
     recipe = snippet(str(mapping(run.record.get("recipe")).get("name") or "a run without a name"), 40)
     return (
-        f"{recipe}: {count(run.kept)} rows from {count(run.anchor_count)} anchors"
+        f"{recipe}: {counted(run.kept, 'row')} from {counted(run.anchor_count, 'anchor')}"
         if run.rows and run.anchor_count
         else recipe
     )
@@ -85,9 +85,11 @@ def _run_lead(run: RunPart) -> str:
     kept = run.kept if run.rows else number(counts.get("kept"))
     if not rows or kept is None:
         return "There are no rows in this folder yet."
-    first = f"From {count(counts.get('anchors') or run.anchor_count)} pieces of real text, {models or 'a model'} wrote {count(rows)} candidate rows"
+    first = f"From {counted(counts.get('anchors') or run.anchor_count, 'piece')} of real text, {models or 'a model'} wrote {counted(rows, 'candidate row')}"
     took = number(record.get("seconds"))
-    return f"{first}{f' in {duration(took)}' if took else ''}. The checks let {count(kept)} of them pass ({share(kept, rows)})."
+    return f"{first}{f' in {duration(took)}' if took else ''}. The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(
+        " %", "\u00a0%"
+    )
 
 
 def _warning(run: RunPart) -> Safe | None:

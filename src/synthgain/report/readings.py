@@ -12,10 +12,10 @@ MEANINGS: dict[str, str] = {
     "kept_share": "Share of the candidates that every check let pass; low means strict checks or a weak writer, not bad data.",
     "distinct_1": "Share of different words among all words; it falls as a set grows, so compare at equal size only.",
     "distinct_2": "Share of different word pairs among all word pairs; it falls as a set grows, so compare at equal size only.",
-    "copy_rate": "Share of the written 8-grams that stand in the row's own anchor or prompt: high means copying.",
+    "copy_rate": "Share of the written 8-grams that stand in the row's own anchor: high means copying.",
     "dup_rate": "Share of rows that are near-duplicates of another row: repetition that a student pays for and learns little from.",
     "logprob_per_token": "Mean log-probability that the writer gave to a token it wrote, under the law it was drawn from.",
-    "delta_I": "Randomness of the generator: how unsure it was of its own words. It is randomness, not usefulness: it grows with temperature without limit.",
+    "delta_I": "Randomness of the generator: how unsure it was of its own words; this is randomness, not usefulness, and it grows with temperature without limit.",
     # ------------------------------------------------------------------------ the meter, before training
     "proxy_gain": "How much better a small n-gram model predicts held-out real text when the synthetic rows are added to the anchors: a cheap stand-in for a student's gain.",
     "target_fit": "How well the synthetic rows alone predict held-out real text, against the anchors alone.",

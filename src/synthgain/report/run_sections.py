@@ -9,7 +9,7 @@ import numpy as np
 
 from synthgain.report.figures import Scale, histograms, scatter, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.numbers import count, interval, share
+from synthgain.report.numbers import count, counted, interval, share
 from synthgain.report.plane import HOW, plane
 from synthgain.report.read import RunPart, Text, listed, mapping
 from synthgain.report.readings import meaning
@@ -34,7 +34,7 @@ def section(slug: str, title: str, *body: object) -> Safe:
     return el("section", el("h2", title), *body, id=slug)
 
 
-def absent(why: str, then: str = "") -> Safe:
+def absent(why: str, then: object = "") -> Safe:
     """What is said in place of a part that is not there."""
     return el("p", "Not shown: ", why, ". " if why else "", then, class_="absent")
 
@@ -56,7 +56,7 @@ def _funnel(run: RunPart) -> Safe:
         left -= by_check[check]
         steps.append(_bar(check, by_check[check], left, by_check[check], total, "fallen", _reasons(run, check)))
     steps.append(_bar("Kept", run.kept, 0, run.kept, total, "kept", None))
-    lead = f"{count(total)} candidates, of which {count(run.kept)} were kept ({share(run.kept, total)}). "
+    lead = f"{counted(total, 'candidate')}, of which {count(run.kept)} were kept ({share(run.kept, total)}). "
     rest = (
         "No row is thrown away: the fallen stand in rows/ with their reasons."
         if by_check
@@ -114,7 +114,7 @@ def _broken_note(run: RunPart) -> Safe | None:
         return None
     return el(
         "p",
-        f"{count(broken)} drafts or calls broke before they gave a row (a server or the network); see broken/.",
+        f"{counted(broken, 'draft or call', 'drafts or calls')} broke before giving a row (a server or the network); see broken/.",
         class_="note",
     )
 
@@ -124,7 +124,7 @@ def _broken_note(run: RunPart) -> Safe | None:
 
 def _figures(run: RunPart) -> Safe:
     if not run.readings:
-        return absent(run.missing.get("readings", ""), "`synthgain measure RUN` computes them.")
+        return absent(run.missing.get("readings", ""), join(el("code", "synthgain measure RUN"), " computes them."))
     rows = [reading_row(r) for r in run.readings]
     head = el("tr", el("th", "figure"), el("th", "value and interval", class_="num"), el("th", "", class_="mark-cell"), el("th", "n", class_="num"),
               el("th", "what it means"))  # fmt: skip
@@ -139,7 +139,7 @@ def reading_row(r: Reading) -> Safe:
     """One reading: its value, its mark, and what it means."""
     known = r.value is not None
     value = interval(r.value, r.low, r.high) if r.value is not None else "none"
-    level = "" if math.isclose(r.level, 0.95) or r.low is None else f" at {r.level:.0%}"
+    level = "" if math.isclose(r.level, 0.95) or r.low is None else f" at {100 * r.level:g} %"
     kind = el("span", r.kind, class_="kind", title=r.estimator or None)
     sentence = meaning(r.name)
     note = el("span", r.note, class_="reading-note", dir="auto") if r.note else None
@@ -181,7 +181,7 @@ def _map(run: RunPart) -> Safe:
     ]  # fmt: skip
     said = f"Map of {count(len(run.anchors))} anchors and {count(len(run.texts))} rows by wording"
     picture = scatter(drawn.points[order], [classes[i] for i in order], [texts[i].body for i in order], said)
-    shares = f"The two axes carry {drawn.carried[0]:.0%} and {drawn.carried[1]:.0%} of the variance. "
+    shares = f"The two axes carry {100 * drawn.carried[0]:.0f} % and {100 * drawn.carried[1]:.0f} % of the variance. "
     drawn_of = f"Drawn: {count(len(run.anchors))} of {count(run.anchor_count)} anchors, {count(len(run.texts))} of {count(run.rows)} rows. "
     return join(
         el(

@@ -111,7 +111,13 @@ def _calls(run: RunPart, row: Json) -> Sequence[Safe]:
             _step(
                 "Calls",
                 "plain",
-                el("p", f"{len(ids) - CALLS} more calls; `synthgain trace` shows them all.", class_="cut"),
+                el(
+                    "p",
+                    f"{len(ids) - CALLS} more calls; ",
+                    el("code", "synthgain trace"),
+                    " shows them all.",
+                    class_="cut",
+                ),
             )
         )
     return steps

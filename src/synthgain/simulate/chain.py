@@ -89,7 +89,7 @@ class Joint:
             return np.ones(1)
         stacked = np.stack([self.columns[name] for name in names], axis=1)
         _, cell = np.unique(stacked, axis=0, return_inverse=True)
-        return np.bincount(cell.ravel(), weights=self.mass)
+        return np.bincount(cell.ravel(), weights=self.mass).astype(np.float64)
 
     def h(self, *names: str, given: Sequence[str] = ()) -> float:
         """Entropy H(names | given)."""
@@ -101,7 +101,7 @@ class Joint:
 
     def values(self, name: str, size: int) -> Array:
         """The law of one variable as probabilities of 0, 1, …, size − 1."""
-        return np.bincount(self.columns[name], weights=self.mass, minlength=size)
+        return np.bincount(self.columns[name], weights=self.mass, minlength=size).astype(np.float64)
 
 
 def _entropy(law: Array) -> float:

@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from synthgain.simulate.mixtures import Array, Mixtures, Rng, coefficients, monomials
 from synthgain.types import SynthgainError
+
+Truths = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Fit:
         still = self.lloyd_tolerance * points.var(axis=1).mean(axis=1)
         out = np.empty((points.shape[0], components, points.shape[1]))
         worlds = np.arange(points.shape[0])
-        before = np.zeros(out.shape, dtype=bool)
+        before: Truths = np.zeros(out.shape, dtype=bool)
         for step in range(self.lloyd_steps):
             member = nearest(points, centres)
             settled = (member == before).all(axis=(1, 2)) if step else np.zeros(len(worlds), dtype=bool)
@@ -62,16 +65,16 @@ class Fit:
                 if not len(worlds):
                     break
             centres, before = moved, member
-        return out / out.sum(axis=1, keepdims=True)
+        return np.asarray(out / out.sum(axis=1, keepdims=True))
 
     def climb(self, points: Array, member: Array) -> Mixtures:
         """EM from memberships (R, k, n) until each world's mean log-likelihood stands still."""
         features = monomials(points)
         weights, means, covariances = self.moments(features, member)
         kept = (weights.copy(), means.copy(), covariances.copy())
-        worlds = np.arange(points.shape[0])
+        worlds, live = np.arange(points.shape[0]), np.ones(points.shape[0], dtype=bool)
         before = np.full(len(worlds), -np.inf)
-        for _ in range(self.steps):
+        for step in range(self.steps):
             joint = coefficients(weights, means, covariances) @ features.swapaxes(1, 2)
             top = joint.max(axis=1, keepdims=True)
             joint -= top
@@ -80,21 +83,17 @@ class Fit:
             joint /= total
             level = (top + np.log(total)).mean(axis=(1, 2))
             weights, means, covariances = self.moments(features, joint)
-            done = np.abs(level - before) < self.tolerance
+            done = live & ((np.abs(level - before) < self.tolerance) | (step == self.steps - 1))
             for whole, part in zip(kept, (weights, means, covariances), strict=True):
                 whole[worlds[done]] = part[done]
-            go = ~done
-            if not go.any():
-                return Mixtures(*kept)
-            if go.sum() < 0.8 * len(go):  # leave the converged behind
-                worlds, features, level = worlds[go], features[go], level[go]
-                weights, means, covariances = weights[go], means[go], covariances[go]
-            else:
-                level = np.where(done, np.nan, level)  # a converged world stays as it was kept
+            live &= ~done
+            if not live.any():
+                break
+            if live.sum() < 0.8 * len(live):  # leave the converged behind
+                worlds, features, level = worlds[live], features[live], level[live]
+                weights, means, covariances = weights[live], means[live], covariances[live]
+                live = live[live]
             before = level
-        live = ~np.isnan(before)
-        for whole, part in zip(kept, (weights, means, covariances), strict=True):
-            whole[worlds[live]] = part[live]
         return Mixtures(*kept)
 
     def moments(self, features: Array, member: Array) -> tuple[Array, Array, Array]:
@@ -139,13 +138,13 @@ def seeds(rng: Rng, points: Array, components: int) -> Array:
     return centres
 
 
-def nearest(points: Array, centres: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def nearest(points: Array, centres: Array) -> Truths:
     """Which centre is nearest, as (R, k, n) truth values (more than one only at an exact tie)."""
     gap = (centres**2).sum(axis=2)[:, :, None] - 2 * centres @ points.swapaxes(1, 2)
     return np.asarray(gap == gap.min(axis=1, keepdims=True))
 
 
-def cluster_means(points: Array, member: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], centres: Array) -> Array:
+def cluster_means(points: Array, member: Truths, centres: Array) -> Array:
     """The clusters' means; an empty cluster moves to the point that is farthest from its own centre."""
     soft = member.astype(np.float64)
     size = soft.sum(axis=2)

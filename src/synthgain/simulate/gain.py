@@ -1,8 +1,8 @@
 """Does a larger information gain help? Worlds in which ΔI and the real benefit are both known.
 
-    location   Gaussian location, closed form: ΔI rises with the generator's noise while the benefit falls
-    language   toy languages: one property of the generator is turned up, students are trained on anchors and on
-               anchors with the synthetic documents, and the drop of held-out loss is the benefit
+location   Gaussian location, closed form: ΔI rises with the generator's noise while the benefit falls
+language   toy languages: one property of the generator is turned up, students are trained on anchors and on
+           anchors with the synthetic documents, and the drop of held-out loss is the benefit
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _lessons(asked: GainOptions, values: Sequence[float], index: int) -> list[li
     topics = world.topics(rng, asked.anchors)
     anchors = world.write(rng, topics, plain)
     dev, test = (world.write(rng, world.topics(rng, 400), plain) for _ in range(2))
-    draws = rng.spawn(1)[0].integers(2**63)
+    draws = int(rng.spawn(1)[0].integers(2**63))
     return [
         _figures(asked, world, np.random.default_rng([draws, i]), value, (anchors, topics, dev, test))
         for i, value in enumerate(values)
@@ -217,7 +217,9 @@ def _mean(name: str, values: Array, level: float, unit: str, estimator: str, not
     n = len(values)
     value = float(values.mean())
     if n < 4:
-        return Reading(name, value, None, None, level, unit, n, estimator, "estimate", f"{note}; too few worlds for an interval")
+        return Reading(
+            name, value, None, None, level, unit, n, estimator, "estimate", f"{note}; too few worlds for an interval"
+        )
     half = t_quantile((1 + level) / 2, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
     return Reading(name, value, value - half, value + half, level, unit, n, estimator, "estimate", note)
 
@@ -230,4 +232,4 @@ def t_quantile(p: float, freedom: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return z + sum(term / freedom ** (k + 1) for k, term in enumerate(series))
+    return z + math.fsum(term / freedom ** (k + 1) for k, term in enumerate(series))

@@ -1,12 +1,12 @@
 """The generative model M of the Gaussian worlds: what it knows, and how it speaks.
 
-    informed   the paper's M: K components as the anchors show them, the J unseen ones copied from the truth,
-               L off-task ones at random. `knows` is the share of the J that it knows; the others are random too.
-    blind      `informed` with knows = 0: a model that has no knowledge of the unseen part
-    anchors    the K components that the anchors show, nothing else: a model that only repeats
-    vae, flow, diffusion
-               small neural generators that saw `lessons` draws of the informed M (see `neural`): they know the
-               same law, but imperfectly, and what they get wrong is not a mixture's mistake
+informed   the paper's M: K components as the anchors show them, the J unseen ones copied from the truth,
+           L off-task ones at random. `knows` is the share of the J that it knows; the others are random too.
+blind      `informed` with knows = 0: a model that has no knowledge of the unseen part
+anchors    the K components that the anchors show, nothing else: a model that only repeats
+vae, flow, diffusion
+           small neural generators that saw `lessons` draws of the informed M (see `neural`): they know the
+           same law, but imperfectly, and what they get wrong is not a mixture's mistake
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from synthgain.types import SynthgainError
 
 GeneratorName = Literal["informed", "blind", "anchors", "vae", "flow", "diffusion"]
 GENERATORS: tuple[GeneratorName, ...] = get_args(GeneratorName)
+
+NEURAL = ("vae", "flow", "diffusion")
 
 CovarianceLaw = Literal["product", "sound"]
 SIDE = 10.0  # means are uniform on [0, SIDE]^d

@@ -167,7 +167,11 @@ class Student:
         p: Array = np.full(documents.size, 1.0 / self.words)
         for size, (grams, count, contexts, seen, kinds) in enumerate(self.tables):
             context, gram = _codes(documents, size, self.words)
-            c, total, different = _find(grams, count, gram), _find(contexts, seen, context), _find(contexts, kinds, context)
+            c, total, different = (
+                _find(grams, count, gram),
+                _find(contexts, seen, context),
+                _find(contexts, kinds, context),
+            )
             p = np.where(total > 0, (c + different * p) / np.maximum(total + different, 1), p)
         return p
 

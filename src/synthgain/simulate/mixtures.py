@@ -61,7 +61,7 @@ class Mixtures:
         noise = rng.standard_normal((which.size, self.dimension))
         roots = np.linalg.cholesky(self.covariances).reshape(-1, self.dimension, self.dimension)[which]
         points = self.means.reshape(-1, self.dimension)[which] + np.einsum("nij,nj->ni", roots, noise)
-        return points.reshape(self.worlds, n, self.dimension)
+        return np.asarray(points.reshape(self.worlds, n, self.dimension))
 
     def part(self, which: slice) -> Mixtures:
         """The mixtures of some of the components, evenly weighted."""
@@ -120,9 +120,7 @@ def even_counts(rng: Rng, weights: Array, n: int) -> npt.NDArray[np.int64]:
 def monomials(points: Array) -> Array:
     """The features (1, x_i, x_i x_j for i ≤ j) of points (R, n, d), as (R, n, 1 + d + d(d+1)/2)."""
     rows, columns = np.triu_indices(points.shape[-1])
-    return np.concatenate(
-        [np.ones((*points.shape[:-1], 1)), points, points[..., rows] * points[..., columns]], axis=-1
-    )
+    return np.concatenate([np.ones((*points.shape[:-1], 1)), points, points[..., rows] * points[..., columns]], axis=-1)
 
 
 def coefficients(weights: Array, means: Array, covariances: Array) -> Array:
@@ -140,7 +138,7 @@ def coefficients(weights: Array, means: Array, covariances: Array) -> Array:
 def inverse(covariances: Array) -> tuple[Array, Array]:
     """Inverses and log-determinants of symmetric positive-definite matrices (…, d, d)."""
     if covariances.shape[-1] != 2:
-        return np.linalg.inv(covariances), np.linalg.slogdet(covariances)[1]
+        return np.asarray(np.linalg.inv(covariances)), np.asarray(np.linalg.slogdet(covariances)[1])
     a, b, c = covariances[..., 0, 0], covariances[..., 0, 1], covariances[..., 1, 1]
     det = a * c - b * b
     out = np.empty_like(covariances)

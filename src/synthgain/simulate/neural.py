@@ -8,7 +8,8 @@ Needs torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,25 +43,41 @@ def school(name: str, lessons: Array, rng: Rng, steps: int) -> Schooled:
     torch = _torch()
     centre, spread = lessons.mean(axis=1, keepdims=True), lessons.std(axis=1, keepdims=True) + 1e-9
     data = ((lessons - centre) / spread).astype(np.float32)
-    worlds, n, d = data.shape
-    parts = {"vae": Vae, "flow": Flow, "diffusion": Diffusion}
-    network = parts[name](torch, Networks(torch, rng, worlds), d)
-    row = np.arange(worlds)[:, None]
+    worlds, _, d = data.shape
+    kinds: dict[str, type[Vae] | type[Flow] | type[Diffusion]] = {"vae": Vae, "flow": Flow, "diffusion": Diffusion}
+    with _one_thread(torch):
+        network = kinds[name](torch, Networks(torch, rng, worlds), d)
+        _train(torch, network, data, rng, steps)
+
+    def speak(rng: Rng, n: int) -> Array:
+        with torch.no_grad(), _one_thread(torch):
+            return np.asarray(network.sample(rng, n).numpy().astype(np.float64))
+
+    return Schooled(speak, centre, spread)
+
+
+def _train(torch: Any, network: Vae | Flow | Diffusion, data: Any, rng: Rng, steps: int) -> None:
+    row = np.arange(len(data))[:, None]
     optimiser = torch.optim.Adam(network.nets.parameters, lr=RATE)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        batch = torch.from_numpy(data[row, rng.integers(n, size=(worlds, BATCH))])
+        batch = torch.from_numpy(data[row, rng.integers(data.shape[1], size=(len(data), BATCH))])
         loss = network.loss(batch, rng)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         decay.step()
 
-    def speak(rng: Rng, n: int) -> Array:
-        with torch.no_grad():
-            return np.asarray(network.sample(rng, n).numpy().astype(np.float64))
 
-    return Schooled(speak, centre, spread)
+@contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    """These products are too small to share out; and one thread adds up in the same order on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _torch() -> Any:

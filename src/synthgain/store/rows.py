@@ -58,7 +58,7 @@ def table(rows: Sequence[Row]) -> pa.Table:
         "call_ids": [[call.id for call in row.calls] for row in rows],
         "fields": [_clean(json.dumps(dict(row.fields), ensure_ascii=False)) if row.fields else "{}" for row in rows],
         "verdicts": [verdicts_json(row.verdicts) if row.verdicts else "[]" for row in rows],
-        "logprob": [sum(k) if k and None not in k else None for k in known],  # type: ignore[arg-type]
+        "logprob": [sum(k) if k and None not in k else None for k in known],
         "tokens_out": [sum(call.tokens_out for call in row.calls) for row in rows],
         "law": [row.calls[-1].law if row.calls else "" for row in rows],
     }

@@ -120,6 +120,8 @@ def _parquet(file: Path) -> Iterator[Source]:
     except (pa.ArrowException, OSError) as error:
         raise SynthgainError(f"this is no readable Parquet file ({error})", where=str(file)) from error
     with parquet:
+        if parquet.metadata.num_rows == 0:
+            return
         columns = [name for name in ("messages", "text") if name in parquet.schema_arrow.names]
         if not columns:
             raise SynthgainError(

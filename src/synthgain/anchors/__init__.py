@@ -1,0 +1,254 @@
+"""S_anchor: files, folders, data sets, runs and Python sequences to anchors; bad input stops before a token is bought.
+
+What becomes an anchor
+- `.txt`, `.md`: the whole file, however long. `.jsonl`, `.ndjson`, `.json`, `.csv`, `.tsv`, `.parquet`, `.arrow`: each row.
+  Text formats may be gzipped (`.jsonl.gz`). A `.json` file is a list of objects, an object with one list of objects in
+  it, or one object. A folder is read with all below it, sorted by name; hidden files and unknown endings are passed
+  over and said. A folder that `datasets` saved is its rows; a run is its kept rows; `hf://owner/name[/config][:split]`
+  is streamed.
+- The text is the column `text_field`, else the first there is of text, content, question, instruction, prompt,
+  document, article, problem (summary.text_fields says which). A row that has `messages` instead gives the last user
+  turn, and keeps `messages` in its fields; with `text_field="messages"` the whole conversation is the text.
+- Every other column is a field. `id_field` names one that is repeated as fields["id"]. JSON holds what it holds: dates
+  and decimals become text, NaN becomes null, columns of bytes are left out and said.
+- Text is kept as it is: line ends, spaces and control characters too. Only a byte order mark goes, and half a
+  surrogate pair, which no UTF-8 can hold, becomes U+FFFD (and is said).
+- A text that is empty, white space, null, or no string is an error, numbers too: a number is seldom meant.
+- Anchors with the same identity (text, and the fields that `reads` names) are one: the first stays, the rest are counted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from synthgain.anchors.columns import BadRow, Columns, chosen, plain_fields
+from synthgain.anchors.decode import whole
+from synthgain.anchors.find import Found, files
+from synthgain.anchors.formats import READERS, Rows
+from synthgain.anchors.hub import SCHEME, hub_rows
+from synthgain.anchors.notes import Notes, Skipped, Summary
+from synthgain.anchors.spool import Anchors, Spool
+from synthgain.types import Anchor, SynthgainError
+
+__all__ = ["Anchors", "Skipped", "Summary", "load"]
+
+Source = str | Path | Iterable[str | Mapping[str, Any] | Anchor]
+
+
+def load(
+    source: Source,
+    *,
+    text_field: str | None = None,
+    id_field: str | None = None,
+    reads: Sequence[str] = (),
+    limit: int | None = None,
+    spool: Path | None = None,
+) -> Anchors:
+    """Read and check every anchor of a path, a `hf://` address, or a Python sequence of texts, dicts or Anchors.
+
+    `reads` are the fields that enter prompts. `limit` stops after so many anchors; what lies behind is not looked at.
+    Memory stays flat: the anchors lie in a temporary file in `spool` (default: the system's folder for these).
+    A `.json` file is held as text while it is read; one row is held at a time of the other row formats.
+
+    SynthgainError (code 2) names file and line of what is wrong: the first five places and how many there are;
+    code 3: the disk is full; code 4: the hub cannot be reached.
+    """
+    if limit is not None and limit < 1:
+        raise SynthgainError(f"limit is {limit}", next="give at least 1, or leave it out")
+    if isinstance(reads, str):
+        raise SynthgainError(f"reads is the string {reads!r}", next=f"give a tuple of names: ({reads!r},)")
+    notes = Notes()
+    label = str(source) if isinstance(source, str | Path) else "sequence"
+    if not isinstance(source, str | Path) and not reads:
+        source, reads = _own_reads(source)
+    taker = _Taker(notes, Spool(tuple(reads), limit, spool), text_field, id_field)
+    try:
+        taker.take(source)
+        notes.raise_problems(label)
+        taker.spool.finish()
+        summary = taker.summary(label)
+        if not summary.rows:
+            raise SynthgainError("there are no anchors", where=label, next="give at least one text")
+        return taker.spool.anchors(summary)
+    except BaseException:
+        taker.spool.close()
+        raise
+
+
+def _own_reads(source: Iterable[Any]) -> tuple[Iterable[Any], tuple[str, ...]]:
+    """The fields that Anchors in a sequence already say they are read by."""
+    if isinstance(source, Anchors):
+        return source, source.reads
+    if not isinstance(source, Sequence):
+        return source, ()
+    own = {item.reads for item in source if isinstance(item, Anchor)}
+    if len(own) > 1:
+        raise SynthgainError(
+            "these Anchors differ in the fields they read", where="sequence", next="say which: reads=(…)"
+        )
+    return source, own.pop() if own else ()
+
+
+class _Taker:
+    """Takes what readers give, row by row, into the spool."""
+
+    def __init__(self, notes: Notes, spool: Spool, text_field: str | None, id_field: str | None) -> None:
+        self.notes, self.spool, self.text_field, self.id_field = notes, spool, text_field, id_field
+
+    def take(self, source: Source) -> None:
+        if isinstance(source, str | Path):
+            self._path(str(source))
+        elif isinstance(source, Mapping | bytes | bytearray) or not isinstance(source, Iterable):
+            raise SynthgainError(
+                f"anchors cannot be a {type(source).__name__}", next="give a path, or a list of texts, dicts or Anchors"
+            )
+        else:
+            for n, item in enumerate(source, 1):
+                self._item(item, f"sequence#{n}")
+                if self.spool.full:
+                    break
+
+    def summary(self, label: str) -> Summary:
+        n, s = self.notes, self.spool
+        return Summary(
+            label, n.files, s.rows, n.bytes, s.duplicates, tuple(s.repeats()), dict(n.text_fields), tuple(n.skipped),
+            n.skipped_total, n.warnings,
+        )  # fmt: skip
+
+    # -------------------------------------------------------------------------------------- paths
+
+    def _path(self, named: str) -> None:
+        if not named.strip():
+            raise SynthgainError("the path is empty", next="give the path of a file or folder")
+        if named.startswith(SCHEME):
+            self._rows(hub_rows(named), "", named, json=False)
+            return
+        kinds: dict[str, str] = {}
+        for found in files(Path(named).expanduser(), self.notes):
+            kinds.setdefault("text" if found.kind == "text" else "rows", found.where)
+            try:
+                self._file(found)
+            except SynthgainError as error:
+                self.notes.problem(error, whole_file=True)
+            except OSError as error:
+                self.notes.problem(_unreadable(error, found))
+            if self.spool.full:
+                return
+        if len(kinds) == 2:
+            self.notes.warn(
+                f"whole files (such as {kinds['text']}) and rows (such as those of {kinds['rows']}) were read side by side"
+            )
+        if kinds and "rows" not in kinds and (self.text_field or self.id_field):
+            self.notes.warn("text_field and id_field say nothing of .txt and .md, which have no columns")
+
+    def _file(self, found: Found) -> None:
+        self.notes.files += 1
+        self.notes.bytes += found.path.stat().st_size
+        if found.kind == "text":
+            text = whole(found.path, found.where)
+            if not text or text.isspace():
+                raise SynthgainError(
+                    "the file is empty" if not text else "the file is white space only",
+                    where=found.where,
+                    next="fill it or remove it",
+                )
+            self._add(text, found.source, {}, found.where)
+            return
+        rows = READERS[found.kind](found.path, found.where, self.notes)
+        self._rows(rows, found.source, found.where, json=found.kind in ("jsonl", "json", "csv", "tsv"))
+
+    def _rows(self, rows: Rows, source: str, where: str, json: bool) -> None:
+        columns: Columns | None = None
+        for n, place, row in rows:
+            if columns is None:
+                columns = chosen(row, self.text_field, self.id_field, place)
+                name = "messages (last user turn)" if columns.last_turn else columns.text
+                self.notes.text_fields[name] = self.notes.text_fields.get(name, 0) + 1
+            self._row(row, columns, f"{source}#{n}" if source else place, place, json)
+            if self.spool.full:
+                return
+
+    def _row(self, row: Mapping[str, Any], columns: Columns, source: str, place: str, json: bool) -> None:
+        try:
+            text, fields = columns(row, lambda what: self.notes.warn(what, place), json)
+        except BadRow as bad:
+            self.notes.problem(
+                SynthgainError(
+                    str(bad), where=place, next="mend or remove these rows, or name another column with --text-field"
+                )
+            )
+            return
+        self._add(text, source, fields, place)
+
+    # -------------------------------------------------------------------------------------- sequences
+
+    def _item(self, item: Any, place: str) -> None:
+        if isinstance(item, Mapping):
+            try:
+                columns = chosen(item, self.text_field, self.id_field, place)
+            except SynthgainError as error:
+                self.notes.problem(error)
+            else:
+                self._row(item, columns, place, place, json=False)
+            return
+        if isinstance(item, Anchor):
+            text, source, fields = item.text, item.source or place, dict(item.fields)
+        elif isinstance(item, str):
+            text, source, fields = item, place, {}
+            if len(text) < 1000 and "\n" not in text and os.sep in text and os.path.exists(text):
+                self.notes.warn(
+                    "a text in the sequence is also the path of a file; to read files give one path, not a list", place
+                )
+        else:
+            self.notes.problem(
+                SynthgainError(
+                    f"a {type(item).__name__} is no anchor", where=place, next="give texts, dicts or Anchors"
+                )
+            )
+            return
+        try:
+            if not text.strip():
+                raise BadRow("the text is empty")
+            self._add(text, source, plain_fields(fields, lambda what: self.notes.warn(what, place)), place)
+        except BadRow as bad:
+            self.notes.problem(SynthgainError(str(bad), where=place, next="mend or remove it"))
+
+    # -------------------------------------------------------------------------------------- both
+
+    def _add(self, text: str, source: str, fields: dict[str, Any], place: str) -> None:
+        if not self.notes.bad:  # after the first problem rows are only checked
+            clean, fields = _encodable(text), {name: _clean(value) for name, value in fields.items()}
+            if clean is not text:
+                self.notes.warn("half a surrogate pair, which is no character, became U+FFFD", place)
+            self.spool.add(clean, source, fields)
+
+
+def _unreadable(error: OSError, found: Found) -> SynthgainError:
+    if isinstance(error, PermissionError):
+        return SynthgainError("permission denied", where=found.where, next=f"chmod u+r {found.where}")
+    return SynthgainError(f"cannot be read ({error.strerror or error})", where=found.where, next="copy the file again")
+
+
+def _encodable(text: str) -> str:
+    """The text itself where UTF-8 can hold it."""
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _clean(value: Any) -> Any:
+    """A JSON value whose strings UTF-8 can hold."""
+    if isinstance(value, str):
+        return _encodable(value)
+    if isinstance(value, list):
+        return [_clean(v) for v in value]
+    if isinstance(value, dict):
+        return {_encodable(k): _clean(v) for k, v in value.items()}
+    return value

@@ -1,0 +1,446 @@
+"""What is read, and what becomes of it."""
+
+import csv
+import datetime
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from synthgain.anchors import Anchors, load
+from synthgain.types import Anchor, SynthgainError
+
+
+def jsonl(file: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return file
+
+
+def texts(source: Any, **options: Any) -> list[str]:
+    return [a.text for a in load(source, **options)]
+
+
+# ---------------------------------------------------------------------------------------------- formats
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "A.TXT", "a.txt.gz"])
+def test_a_text_file_is_one_anchor_kept_as_it_is(tmp_path: Path, name: str) -> None:
+    text = "  one\r\ntwo\x07\ttab\n\nthree\u2028four é \U0001f600\n"
+    raw = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    (anchor,) = load(tmp_path / name)
+    assert (anchor.text, anchor.source, anchor.fields) == (text, name, {})
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json", "a.csv"])
+def test_a_byte_order_mark_is_taken_off(tmp_path: Path, name: str) -> None:
+    body = {"a.txt": "é", "a.jsonl": '{"text": "é"}', "a.json": '[{"text": "é"}]', "a.csv": "text\né\n"}[name]
+    (tmp_path / name).write_text(body, "utf-8-sig")
+    assert texts(tmp_path / name) == ["é"]
+
+
+def test_lines_have_the_numbers_of_the_file_and_blank_ones_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a"}\r\n\r\n  \n{"text": "b", "n": 1.5}')
+    assert [(a.text, a.source, a.fields) for a in load(tmp_path / "a.jsonl")] == [
+        ("a", "a.jsonl#1", {}),
+        ("b", "a.jsonl#4", {"n": 1.5}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [{"text": "a", "n": 1}, {"text": "b", "n": 2}],
+        {"data": [{"text": "a", "n": 1}, {"text": "b", "n": 2}]},
+        {"version": "1", "tags": ["x"], "rows": [{"text": "a", "n": 1}, {"text": "b", "n": 2}]},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_file_is_a_list_or_holds_one(tmp_path: Path, document: Any, indent: int | None) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(document, indent=indent) + "\n\n")
+    found = load(tmp_path / "a.json")
+    assert [(a.text, a.source, a.fields["n"]) for a in found] == [("a", "a.json#1", 1), ("b", "a.json#2", 2)]
+    assert bool(found.summary.warnings) == (isinstance(document, dict) and len(document) > 1)
+
+
+def test_a_json_file_of_one_object_is_one_row_and_of_many_is_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"text": "a", "entities": [{"name": "x"}]}')
+    (anchor,) = load(tmp_path / "a.json")
+    assert (anchor.text, anchor.fields) == ("a", {"entities": [{"name": "x"}]})
+    (tmp_path / "b.json").write_text('{"text": "a"}\n{"text": "b"}\n')
+    found = load(tmp_path / "b.json")
+    assert [a.text for a in found] == ["a", "b"] and "JSON Lines" in found.summary.warnings[0]
+
+
+def test_csv_quotes_and_line_breaks(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'id,text\r\n1,"two\r\nlines, ""quoted"""\r\n\r\n2,plain\r\n')
+    assert [(a.text, a.source, a.fields) for a in load(tmp_path / "a.csv")] == [
+        ('two\r\nlines, "quoted"', "a.csv#2", {"id": "1"}),
+        ("plain", "a.csv#5", {"id": "2"}),
+    ]
+
+
+def test_tabs_and_a_nameless_index_column(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("\ttext\n0\ta, b\n")
+    (anchor,) = load(tmp_path / "a.tsv")
+    assert (anchor.text, anchor.fields) == ("a, b", {"column_1": "0"})
+
+
+def test_a_long_csv_value_is_whole_and_the_limit_of_others_stays(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    (tmp_path / "a.csv").write_text("text\n" + "x" * 300_000 + "\n")
+    assert len(load(tmp_path / "a.csv")[0].text) == 300_000
+    assert csv.field_size_limit() == before
+
+
+def test_parquet_values_become_json(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": pa.array(["a", "b"]).dictionary_encode(),
+            "day": [datetime.date(2026, 1, 2), None],
+            "x": [float("nan"), 0.5],
+            "list": [["p"], []],
+            "picture": [{"bytes": b"\x00", "path": "p"}, None],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = load(tmp_path / "a.parquet")
+    assert [(a.source, a.fields) for a in found] == [
+        ("a.parquet#1", {"day": "2026-01-02", "x": None, "list": ["p"]}),
+        ("a.parquet#2", {"day": None, "x": 0.5, "list": [], "picture": None}),
+    ]
+    assert any("'picture'" in w for w in found.summary.warnings)
+
+
+plain_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1).filter(str.strip)
+ROWS = st.lists(st.fixed_dictionaries({"text": plain_text, "a b": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")), "é": plain_text}), min_size=1, max_size=8)  # fmt: skip
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS)
+def test_every_format_gives_the_same_anchors(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    jsonl(tmp_path / "a.jsonl", rows)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    (tmp_path / "a.json").write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    written = io.StringIO()
+    writer = csv.DictWriter(written, ["a b", "é", "text"], quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    (tmp_path / "a.csv").write_bytes(written.getvalue().encode())
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    expected: dict[str, tuple[str, dict[str, str]]] = {}
+    for row in rows:
+        anchor = Anchor(row["text"], "", {"a b": row["a b"], "é": row["é"]}, ("é",))
+        expected.setdefault(anchor.id, (anchor.text, dict(anchor.fields)))
+    for source in (*sorted(tmp_path.glob("a.*")), rows, load(rows, reads=("é",))):
+        found = load(source, reads=("é",))
+        assert {a.id: (a.text, dict(a.fields)) for a in found} == expected
+        assert [a.id for a in found] == list(expected)
+        assert found.summary.duplicates == (0 if isinstance(source, Anchors) else len(rows) - len(expected))
+
+
+# ---------------------------------------------------------------------------------------------- folders
+
+
+def test_a_folder_is_read_in_order_and_names_what_it_leaves(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "x.txt").write_text("hidden")
+    (tmp_path / "c.txt").write_text("three")
+    jsonl(tmp_path / "b" / "rows.jsonl", [{"content": "two"}])
+    (tmp_path / "a.md").write_text("one")
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7")
+    found = load(tmp_path)
+    assert [(a.text, a.source) for a in found] == [("one", "a.md"), ("two", "b/rows.jsonl#1"), ("three", "c.txt")]
+    assert {(s.path, s.why) for s in found.summary.skipped} == {(".git", "hidden"), ("paper.pdf", ".pdf is not read")}
+    assert found.summary.files == 3 and found.summary.text_fields == {"content": 1}
+    assert "side by side" in " ".join(found.summary.warnings)
+
+
+def test_links_that_go_round_or_nowhere_end(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.txt").write_text("a")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.txt")
+    found = load(tmp_path)
+    assert [a.source for a in found] == ["sub/a.txt"]
+    assert {s.path for s in found.summary.skipped} == {"sub/up", "gone.txt", "pipe.txt"}
+
+
+def test_what_datasets_saved_is_read_without_it(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    rows = {"question": ["a", "b", "c"], "n": [1, 2, 3]}
+    one = datasets.Dataset.from_dict(rows)
+    one.save_to_disk(tmp_path / "one", num_shards=2)
+    found = load(tmp_path / "one")
+    assert [(a.text, a.fields) for a in found] == [("a", {"n": 1}), ("b", {"n": 2}), ("c", {"n": 3})]
+    assert found.summary.files == 2
+    one.select([2, 0]).save_to_disk(tmp_path / "chosen")
+    assert texts(tmp_path / "chosen") == ["c", "a"]
+    datasets.DatasetDict({"train": one, "test": one}).save_to_disk(tmp_path / "two")
+    with pytest.raises(SynthgainError, match=r"train, test") as said:
+        load(tmp_path / "two")
+    assert said.value.next.endswith(str(tmp_path / "two" / "train"))
+    assert texts(tmp_path / "two" / "train") == ["a", "b", "c"]
+    datasets.DatasetDict({"train": one}).save_to_disk(tmp_path / "single")
+    assert texts(tmp_path / "single") == ["a", "b", "c"]
+
+
+def test_a_run_gives_its_kept_rows(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A."}]
+    for sub in ("data", "rows", "anchors"):
+        (tmp_path / sub).mkdir()
+    pq.write_table(pa.table({"id": ["1"], "text": ["kept"]}), tmp_path / "data" / "part-00000.parquet")
+    pq.write_table(pa.table({"id": ["2"], "text": ["fallen"]}), tmp_path / "rows" / "part-00000.parquet")
+    (tmp_path / "data" / "README.md").write_text("card")
+    (tmp_path / "run.json").write_text('{"status": "stopped"}')
+    found = load(tmp_path)
+    assert [(a.text, a.fields) for a in found] == [("kept", {"id": "1"})]
+    assert "stopped" in found.summary.warnings[0]
+    pq.write_table(pa.table({"id": ["1"], "messages": [chat]}), tmp_path / "data" / "part-00000.parquet")
+    (anchor,) = load(tmp_path)
+    assert (anchor.text, anchor.fields["messages"]) == ("Q?", chat)
+    assert texts(tmp_path, text_field="messages") == ["user: Q?\n\nassistant: A."]
+
+
+def test_the_hub_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real library and a real stream; only the address is turned to a file here."""
+    datasets = pytest.importorskip("datasets")
+    file = jsonl(tmp_path / "a.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": 2}])
+    real, asked = datasets.load_dataset, []
+
+    def local(*what: Any, **how: Any) -> Any:
+        asked.append((what, how))
+        return real(
+            "json", data_files=str(file), split=how["split"], streaming=how["streaming"], cache_dir=str(tmp_path / "c")
+        )
+
+    monkeypatch.setattr(datasets, "load_dataset", local)
+    found = load("hf://own/set/cfg:train")
+    assert [(a.text, a.source, a.fields) for a in found] == [
+        ("a", "hf://own/set/cfg:train#1", {"n": 1}),
+        ("b", "hf://own/set/cfg:train#2", {"n": 2}),
+    ]
+    assert asked == [(("own/set", "cfg"), {"split": "train", "streaming": True})]
+    assert texts("hf://own/set") == ["a", "b"]  # its only split
+    with pytest.raises(SynthgainError) as said:
+        load("hf://own/set:nosuch")
+    assert said.value.code == 2
+
+
+def test_a_hub_that_is_out_of_reach_is_code_4() -> None:
+    pytest.importorskip("datasets")
+    code = "from synthgain.anchors import load\ntry: load('hf://own/set')\nexcept Exception as e: print(type(e).__name__, e.code)"
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert out.stdout.split() == ["SynthgainError", "4"], out.stderr
+
+
+# ---------------------------------------------------------------------------------------------- columns
+
+
+def test_the_first_known_column_is_the_text_and_the_option_wins(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "a.jsonl", [{"problem": "p", "document": "d", "question": "q", "notes": "n"}])
+    assert texts(file) == ["q"] and load(file).summary.text_fields == {"question": 1}
+    assert texts(file, text_field="notes") == ["n"]
+    assert load(file, text_field="notes")[0].fields == {"problem": "p", "document": "d", "question": "q"}
+    assert texts(jsonl(tmp_path / "b.jsonl", [{"Text ": "t", "x": "y"}])) == ["t"]
+
+
+def test_the_id_column_is_a_field_of_its_own(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "a.jsonl", [{"text": "t", "key": 7, "id": "old"}])
+    found = load(file, id_field="key")
+    assert found[0].fields == {"key": 7, "id": 7} and "'id' is replaced" in found.summary.warnings[0]
+    with pytest.raises(SynthgainError, match="'keys'") as said:
+        load(file, id_field="keys")
+    assert "--id-field 'key'" in said.value.next
+
+
+def test_messages_give_the_last_user_turn(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": "x"}]
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": parts},
+    ]
+    file = jsonl(tmp_path / "a.jsonl", [{"messages": turns, "k": 1}])
+    (anchor,) = load(file)
+    assert anchor.text == "look" and anchor.fields == {"messages": turns, "k": 1}
+    (whole,) = load(file, text_field="messages")
+    assert whole.text == "user: a\n\nassistant: b\n\nuser: look" and whole.fields == {"k": 1}
+    for bad in ([], "x", [{"role": "assistant", "content": "b"}], [{"content": "b"}], [{"role": "user", "content": 3}]):
+        with pytest.raises(SynthgainError, match="messages"):
+            load([{"messages": bad}])
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a\\ud83d", "f": {"\\udc00": ["\\ud83d\\ude00"]}}\n')
+    found = load(tmp_path / "a.jsonl", reads=("f",))
+    assert (found[0].text, found[0].fields) == ("a\ufffd", {"f": {"\ufffd": ["\U0001f600"]}})
+    assert "U+FFFD" in found.summary.warnings[0]
+
+
+# ---------------------------------------------------------------------------------------------- sequences
+
+
+def test_python_sequences(tmp_path: Path) -> None:
+    given = ["one", {"question": "two", "day": datetime.date(2026, 1, 1)}, Anchor("three", "x#9", {"k": (1, 2)})]
+    found = load(given)
+    assert [(a.text, a.source, a.fields) for a in found] == [
+        ("one", "sequence#1", {}),
+        ("two", "sequence#2", {"day": "2026-01-01"}),
+        ("three", "x#9", {"k": [1, 2]}),
+    ]
+    assert texts(iter(["a", "b"])) == ["a", "b"]
+
+
+def test_anchors_keep_what_they_are_read_by() -> None:
+    one = Anchor("t", "s", {"answer": "4"}, ("answer",))
+    (again,) = load([one])
+    assert again == one and again.id == one.id
+    assert load(load([one]))[0].id == one.id
+    assert load([one], reads=("other",))[0].reads == ("other",)
+    with pytest.raises(SynthgainError, match="differ"):
+        load([one, Anchor("u")])
+
+
+@pytest.mark.parametrize("source", [{"text": "a"}, b"a", 3, None, [3], [None], [["a"]], ["a", " "], [], [{"text": object()}], [{"text": "a", "f": object()}]])  # fmt: skip
+def test_a_sequence_of_other_things_is_refused(source: Any) -> None:
+    with pytest.raises(SynthgainError) as said:
+        load(source)
+    assert said.value.code == 2 and said.value.next
+
+
+# ---------------------------------------------------------------------------------------------- anchors as a sequence
+
+
+def test_places_lengths_and_slices_over_many_batches() -> None:
+    rows = [{"text": f"text {i} " + "x" * (i % 700), "i": i} for i in range(5_000)]
+    found = load(rows)
+    assert len(found) == 5_000
+    assert [a.fields["i"] for a in found] == list(range(5_000)) == [a.fields["i"] for a in found]
+    for i in (0, 1, 1023, 1024, 4_999, -1, -5_000, 2_500):
+        assert found[i].text == rows[i]["text"]
+    assert [a.fields["i"] for a in found[4_998:1_000:-999]] == list(range(4_998, 1_000, -999))
+    for i in (5_000, -5_001):
+        with pytest.raises(IndexError):
+            found[i]
+
+
+def test_duplicates_are_dropped_counted_and_named(tmp_path: Path) -> None:
+    n = 3_000
+    jsonl(tmp_path / "a.jsonl", [{"text": f"t{i % n}", "k": i} for i in range(2 * n)])
+    (tmp_path / "b.txt").write_text("t7")
+    found = load(tmp_path)
+    assert [a.fields["k"] for a in found] == list(range(n))
+    assert found.summary.duplicates == n + 1 and found.summary.rows == 2 * n + 1
+    assert found.summary.repeats[0] == (f"a.jsonl#{n + 1}", "a.jsonl#1") and len(found.summary.repeats) == 5
+    assert len(load(tmp_path / "a.jsonl", reads=("k",))) == 2 * n  # k enters the prompt: not the same anchor
+    assert "3,001 duplicates dropped" in str(found.summary)
+
+
+def test_a_limit_counts_anchors_and_looks_no_further(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "a.jsonl", [{"text": t} for t in "aabbccdd"])
+    with open(file, "a") as out:
+        out.write("no json\n")
+    assert texts(file, limit=3) == ["a", "b", "c"]
+    with pytest.raises(SynthgainError, match="limit"):
+        load(file, limit=0)
+
+
+def test_the_spool_lies_where_the_caller_says(tmp_path: Path) -> None:
+    found = load([f"{i} " + "x" * 1_000_000 for i in range(20)], spool=tmp_path)
+    held = (
+        {os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")}
+        if os.path.isdir("/proc/self/fd")
+        else None
+    )
+    if held is not None:
+        assert any(name.startswith(str(tmp_path)) for name in held)
+    assert found[19].text.startswith("19 ") and not list(tmp_path.iterdir())  # it has no name that could stay behind
+
+
+# ---------------------------------------------------------------------------------------------- real data and size
+
+OBVIOUS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
+
+
+def test_every_real_set_with_an_obvious_text_column(real_data: Path) -> None:
+    read = 0
+    for file in sorted(real_data.rglob("*.jsonl.gz")):
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            first = json.loads(next(lines))
+            column = next((c for c in OBVIOUS if isinstance(first.get(c), str)), None)
+            if column is None or next(c for c in OBVIOUS if c in first) != column or file.stat().st_size > 300_000:
+                continue
+            rows = [first, *map(json.loads, lines)]
+        if any(not isinstance(r.get(column), str) or not r[column].strip() for r in rows):
+            with pytest.raises(SynthgainError, match=column):
+                load(file)
+            continue
+        found = load(file)
+        expected = list(dict.fromkeys(r[column] for r in rows))
+        assert [a.text for a in found] == expected, file.name
+        assert found.summary.rows == len(rows)
+        read += 1
+    assert read > 20
+
+
+MEASURE = """
+import resource, sys, time
+from pathlib import Path
+from synthgain.anchors import load
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+load(["a"])[0]
+before, began = peak(), time.process_time()
+found = load(sys.argv[1])
+n = sum(len(a.text) for a in found)
+print(len(found), n, (peak() - before) / 1e6, time.process_time() - began)
+"""
+
+
+def measured(file: Path) -> tuple[int, int, float]:
+    out = subprocess.run([sys.executable, "-c", MEASURE, str(file)], capture_output=True, text=True, timeout=300)
+    assert out.returncode == 0, out.stderr
+    n, characters, megabytes, _seconds = out.stdout.split()
+    return int(n), int(characters), float(megabytes)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_fifty_megabytes_in_one_piece(tmp_path: Path, name: str) -> None:
+    n = 50_000_000
+    with open(tmp_path / name, "w") as out:
+        out.write('{"text": "' if name == "a.jsonl" else "")
+        for _ in range(n // 100):
+            out.write(
+                "The quick brown fox jumps over the lazy dog and runs on to the end of its long line of text today. .."
+            )
+        out.write('"}\n' if name == "a.jsonl" else "")
+    count, characters, megabytes = measured(tmp_path / name)
+    assert (count, characters) == (1, n // 100 * 101)
+    assert megabytes < 7 * n / 1e6
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
+    peaks = []
+    for n in (5_000, 30_000):
+        with open(tmp_path / "a.jsonl", "w") as out:
+            for i in range(n):
+                out.write(json.dumps({"text": f"{i} " + "word " * 200, "answer": str(i)}) + "\n")
+        count, _, megabytes = measured(tmp_path / "a.jsonl")
+        assert count == n
+        peaks.append(megabytes)
+    assert peaks[1] < peaks[0] + 15  # 25,000 more rows are 26 MB of text

@@ -1,0 +1,238 @@
+"""The embedded model, with the real weights (fetched from the package index once)."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import math
+import os
+import signal
+import socket
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from synthgain.models.local import Local, request
+from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, system, user
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FACTS = " ".join(f"In year {900 + 7 * i} the town of Ansel{i} built mill number {i * 37 % 91}." for i in range(30))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def model() -> AsyncIterator[Local]:
+    local = Local("smollm2-135m", slots=4, threads=1, context=2048)
+    yield local
+    await local.aclose()
+
+
+def ask(text: str, **law: object) -> Prompt:
+    return Prompt((user(text),), sampling=Sampling(**({"max_tokens": 12} | law)))  # type: ignore[arg-type]
+
+
+def raw(text: str, **law: object) -> Prompt:
+    return Prompt((Message(role="raw", content=text),), sampling=Sampling(**({"max_tokens": 12} | law)))  # type: ignore[arg-type]
+
+
+async def test_an_answer_has_everything_that_a_call_needs(model: Local) -> None:
+    assert isinstance(model, Model) and model.uri == "local/smollm2-135m" and model.width == 4
+    call = await model(ask("Say hello."))
+    assert call.id == call.prompt.id(model.identity)
+    assert call.text and call.finish in ("stop", "length") and 0 < call.tokens_out <= 12
+    assert (
+        call.tokens_in > 10 and call.logprob is not None and call.logprob < 0 and call.cost == 0.0 and call.seconds > 0
+    )
+    info = await model.info()
+    assert (info.licence, info.context, info.logprobs, info.seeds, info.schema) == (
+        "Apache-2.0",
+        2048,
+        True,
+        True,
+        True,
+    )
+
+
+async def test_the_same_call_gives_the_same_answer_alone_and_in_a_crowd(model: Local) -> None:
+    prompts = [ask(f"Tell of the {colour} number {n}.") for n in range(2) for colour in ("red", "blue")]
+    alone = [await model(prompt) for prompt in prompts]
+    crowd = await asyncio.gather(*(model(prompt) for prompt in reversed(prompts)))
+    assert [(c.text, c.logprob) for c in alone] == [(c.text, c.logprob) for c in reversed(crowd)]
+    other = await model(replace(prompts[0], draw=1))
+    assert other.text != alone[0].text
+
+
+async def test_a_prefix_read_by_another_call_changes_no_answer(model: Local) -> None:
+    prompts = [
+        Prompt(
+            (system("You answer from the document."), user(f"{FACTS}\n\nWhat of Ansel{i}?")),
+            sampling=Sampling(max_tokens=8),
+        )
+        for i in range(8)
+    ]
+    shared = await asyncio.gather(*(model(prompt) for prompt in prompts))
+    again = [await model(prompt) for prompt in (prompts[5], prompts[2])]
+    assert [(c.text, c.logprob) for c in again] == [(shared[i].text, shared[i].logprob) for i in (5, 2)]
+    common = min(call.tokens_in for call in shared) - 20
+    assert sum(call.tokens_cached < common for call in shared) == 1  # one call read the document for all
+    assert all(call.tokens_cached < call.tokens_in for call in shared)
+
+
+async def test_log_probabilities_are_of_the_law_that_was_sampled(model: Local) -> None:
+    """The chance of one token at T, top-k and both, worked out by hand from the plain softmax."""
+    prompt = raw("The capital of France is", max_tokens=1)
+    runtime = model._started()
+    plain = request(prompt, 1) | {"n_probs": 60, "logprobs": 60, "id_slot": 0}
+    top = runtime._post(plain)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    chances = {token["bytes"] and bytes(token["bytes"]).decode("utf-8", "replace"): token["logprob"] for token in top}
+    for law in (
+        {"temperature": 0.5, "top_k": 8},
+        {"temperature": 1.7, "top_k": 20},
+        {"top_k": 5},
+        {"temperature": 0.8, "top_k": 40, "top_p": 0.7},
+    ):
+        kept = sorted(chances.values(), reverse=True)[: int(law["top_k"])]
+        warm = [value / law.get("temperature", 1.0) for value in kept]
+        mass = math.log(math.fsum(math.exp(value) for value in warm))
+        if "top_p" in law:
+            shares = [math.exp(value - mass) for value in warm]
+            wanted = next(n for n in range(1, len(shares) + 1) if math.fsum(shares[:n]) >= law["top_p"])
+            mass = math.log(math.fsum(math.exp(value) for value in warm[:wanted]))
+        for draw in range(3):
+            call = await model(replace(raw("The capital of France is", max_tokens=1, **law), draw=draw))
+            expected = chances[call.text] / law.get("temperature", 1.0) - mass
+            assert call.logprob == pytest.approx(expected, abs=2e-3), (law, call.text)
+
+
+async def test_plain_log_probabilities_add_up_over_tokens(model: Local) -> None:
+    call = await model(raw("Once upon a time", max_tokens=3))
+    steps, said = [], "Once upon a time"
+    body = request(call.prompt, int(call.id[:8], 16) & 0x7FFFFFFF) | {"id_slot": 0}
+    tokens = model._started()._post(body)["choices"][0]["logprobs"]["content"]
+    for token in tokens:
+        single = request(raw(said, max_tokens=1, temperature=1.0), 0) | {
+            "n_probs": 49152,
+            "logprobs": 49152,
+            "id_slot": 0,
+        }
+        top = model._started()._post(single)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        steps.append(next(entry["logprob"] for entry in top if entry["id"] == token["id"]))
+        said += bytes(token["bytes"]).decode()
+    assert call.logprob == pytest.approx(math.fsum(steps), abs=5e-3) and len(steps) == 3
+
+
+async def test_greedy_is_certain_and_repeats(model: Local) -> None:
+    one, other = [await model(replace(ask("Count to three.", temperature=0.0), draw=draw)) for draw in (0, 1)]
+    assert one.text == other.text and one.logprob == 0.0 and one.law == "greedy"
+
+
+async def test_stop_strings_end_an_answer(model: Local) -> None:
+    whole = await model(raw("One, two, three, four,", max_tokens=16, temperature=0.0))
+    cut = await model(raw("One, two, three, four,", max_tokens=16, temperature=0.0, stop=(" seven",)))
+    assert " seven" in whole.text and cut.text == whole.text.split(" seven")[0] and cut.finish == "stop"
+    assert (await model(ask("Tell a long story.", max_tokens=3))).finish == "length"
+
+
+async def test_a_schema_is_followed_and_its_law_is_not_claimed(model: Local) -> None:
+    colours = {"type": "array", "items": {"enum": ["red", "blue"]}, "minItems": 1, "maxItems": 3}
+    schema = {
+        "type": "object",
+        "properties": {"colours": colours},
+        "required": ["colours"],
+        "additionalProperties": False,
+    }
+    call = await model(Prompt((user("Name colours as JSON."),), schema=schema, sampling=Sampling(max_tokens=80)))
+    assert set(json.loads(call.text)["colours"]) <= {"red", "blue"}
+    assert call.logprob is None and "schema" in call.law
+
+
+async def test_raw_text_is_continued_without_a_template(model: Local) -> None:
+    call = await model(raw("The capital of France is", max_tokens=4, temperature=0.0))
+    assert "Paris" in call.text and call.tokens_in == 5
+    empty = await model(raw("", max_tokens=4))
+    assert empty.tokens_in == 1 and empty.tokens_out > 0
+    with pytest.raises(CallFailed, match="only one"):
+        await model(Prompt((user("a"), Message(role="raw", content="b"))))
+
+
+async def test_a_prompt_that_does_not_fit_fails_alone_and_says_the_sizes(model: Local) -> None:
+    with pytest.raises(CallFailed, match=r"30\d\d tokens, the context 2048"):
+        await model(raw("a b " * 1500))
+    assert (await model(ask("Are you still there?"))).text
+
+
+async def test_no_port_is_open_and_the_socket_is_ours_alone(model: Local) -> None:
+    runtime = model._started()
+    inodes = set()
+    for handle in Path("/proc/self/fd").iterdir():
+        try:
+            link = os.readlink(handle)
+        except OSError:
+            continue
+        if link.startswith("socket:["):
+            inodes.add(link[8:-1])
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        rows = [line.split() for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]]
+        assert not [row for row in rows if row[3] == "0A" and row[9] in inodes]
+    assert str(runtime.server.listening_address).startswith("unix:")
+    assert stat.S_IMODE(runtime.folder.stat().st_mode) == 0o700
+    address = str(next(path for path in runtime.folder.iterdir() if path.is_socket()))
+    for method, path in (("POST", "/v1/chat/completions"), ("GET", "/props"), ("GET", "/slots"), ("GET", "/v1/models")):
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(address)
+        connection.request(method, path, "{}" if method == "POST" else None, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 401
+        connection.close()
+
+
+async def test_ctrl_c_still_reaches_python(model: Local) -> None:
+    await model(ask("Start.", max_tokens=1))
+    caught = []
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, before)
+    second = Local(model.path, slots=1, threads=1, context=256)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, lambda: caught.append("int"))
+    try:
+        await second(ask("Go.", max_tokens=1))  # the runtime starts after the handler was set
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.1)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
+    assert caught == ["int"] and (await second(ask("Still here?", max_tokens=1))).tokens_out == 1
+    await second.aclose()
+
+
+async def test_models_of_the_same_weights_share_one_runtime(model: Local) -> None:
+    await model(ask("Start.", max_tokens=1))
+    other = Local("smollm2-135m", slots=4, threads=1, context=2048)
+    assert other.identity == model.identity
+    assert (await other(ask("Say hello."))).text == (await model(ask("Say hello."))).text
+    await other.aclose()
+    assert (await model(ask("And you?", max_tokens=2))).tokens_out == 2
+    with pytest.raises(SynthgainError, match="closed"):
+        await other(ask("Hello?"))
+
+
+async def test_closing_leaves_nothing_behind(model: Local) -> None:
+    alone = Local(model.path, slots=2, threads=1, context=512)
+    await alone(ask("Hello.", max_tokens=1))
+    folder = alone._started().folder
+    assert folder.is_dir()
+    await alone.aclose()
+    assert not folder.exists()
+
+
+async def test_a_file_that_is_no_model_is_an_error_for_people(tmp_path: Path) -> None:
+    path = tmp_path / "mine.gguf"
+    path.write_text("no weights")
+    broken = Local(path)
+    with pytest.raises(SynthgainError, match="not a GGUF"):
+        await broken(ask("Hello."))
+    await broken.aclose()

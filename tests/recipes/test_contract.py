@@ -1,0 +1,140 @@
+"""What every recipe promises, held on its own examples with the scripted model (HOUSE.md, "One recipe, in outline").
+
+The prompts are compared with tests/recipes/golden/NAME.json; after a change that is meant, run this file once with
+UPDATE_GOLDEN=1 and read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from synthgain import Run, Scripted, SynthgainError, generate
+from synthgain.recipes import load, names
+from synthgain.types import Call, Prompt, Recipe
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def answer(prompt: Prompt) -> str:
+    """A sensible answer to any recipe's prompt: JSON where a schema is given, else prose with a final answer."""
+    asked = prompt.messages[-1]["content"]
+    if prompt.schema is not None:
+        capitals = re.findall(r"\b[A-Z][a-z]+ [A-Z][a-z]+\b", asked)
+        return json.dumps(
+            {"title": "A title", "summary": "A summary of it.", "entities": list(dict.fromkeys(capitals))[:4]}
+        )
+    return f"Draw {prompt.draw} of {len(asked)} letters.\n5 * 6 = 30\nAnswer: 30"
+
+
+def small(name: str) -> Recipe:
+    """The shipped recipe, with fewer draws where its default is a hundred."""
+    recipe = load(name)
+    knobs = {f.name for f in fields(recipe.draft)}  # type: ignore[arg-type]
+    return replace(recipe, draft=replace(recipe.draft, k=4)) if "k" in knobs else recipe  # type: ignore[type-var]
+
+
+def made(recipe: Recipe, out: Path, reply: Callable[[Prompt], Any] = answer) -> tuple[Run, list[Prompt]]:
+    asked: list[Prompt] = []
+
+    def remembered(prompt: Prompt) -> Any:
+        asked.append(prompt)
+        return reply(prompt)
+
+    return generate(recipe, recipe.examples, model=Scripted(remembered), out=out), asked
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    return [row for file in sorted(run.rows.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.mark.parametrize("name", names())
+def test_it_runs_and_each_row_names_its_parents(name: str, tmp_path: Path) -> None:
+    recipe = small(name)
+    run, asked = made(recipe, tmp_path / "run")
+    made_rows = rows(run)
+    assert run.record["status"] == "complete" and run.record["counts"]["broken"] == 0
+    assert asked and made_rows and any(row["kept"] for row in made_rows)
+    assert {id for row in made_rows for id in row["anchor_ids"]} == {
+        replace(a, reads=recipe.reads).id for a in recipe.examples
+    }
+    assert all(
+        row["recipe"] == name and (row["call_ids"] or json.loads(row["fields"]).get("human")) for row in made_rows
+    )
+    assert all((row["messages"] is None) != (row["text"] is None) for row in made_rows)
+    assert all(row["check"] and row["reason"] for row in made_rows if not row["kept"])
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_second_run_pays_nothing_and_says_the_same(name: str, tmp_path: Path) -> None:
+    run, asked = made(small(name), tmp_path / "run")
+    first = rows(run)
+    again, paid = made(small(name), tmp_path / "run")
+    assert asked and not paid
+    assert again.record["counts"]["calls_bought"] == 0
+    assert rows(again) == first
+    elsewhere, _ = made(small(name), tmp_path / "other")
+    assert rows(elsewhere) == first
+
+
+@pytest.mark.parametrize("name", names())
+def test_kept_rows_come_back_from_disk(name: str, tmp_path: Path) -> None:
+    run, _ = made(small(name), tmp_path / "run")
+    kept = [row for row in rows(run) if row["kept"]]
+    data = [row for file in sorted(run.data.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+    assert [row["id"] for row in data] == [row["id"] for row in kept]
+    assert [row.get("text") or row.get("messages") for row in data] == [row["text"] or row["messages"] for row in kept]
+    for row, stored in zip(kept, data):
+        assert set(json.loads(row["fields"])) <= set(stored)
+
+
+@pytest.mark.parametrize("name", names())
+def test_prompts_equal_the_golden_copy(name: str, tmp_path: Path) -> None:
+    _, asked = made(small(name), tmp_path / "run")
+    said = sorted((json.loads(prompt.content) for prompt in asked), key=lambda p: json.dumps(p, ensure_ascii=False))
+    golden = GOLDEN / f"{name}.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    assert said == json.loads(golden.read_text("utf-8"))
+
+
+MALFORMED = {
+    "empty": "",
+    "spaces": " \n\t ",
+    "garbage": "\x00\x07 ]]} <|end|> {\"",
+    "lone surrogate": "\ud83d half of a sign",
+    "truncated JSON": '{"title": "t", "summary": "half a sen',
+    "wrong JSON": '{"entities": {"a": [1, null]}, "summary": 3}',
+    "deep JSON": "[" * 50_000,
+    "a megabyte": "Answer: word = 1 + " * 55_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", MALFORMED.values(), ids=list(MALFORMED))
+@pytest.mark.parametrize("name", names())
+def test_malformed_answers_end_as_verdicts(name: str, said: str, tmp_path: Path) -> None:
+    def cut_off(prompt: Prompt) -> Call:
+        return Call(id=prompt.id("scripted/python"), prompt=prompt, text=said, model="scripted/python", finish="length")
+
+    replies = {"whole": lambda prompt: said, "cut": cut_off}
+    if len(said) > 100_000:
+        del replies["whole"]  # a megabyte is cut off
+    for folder, reply in replies.items():
+        try:
+            run, _ = made(small(name), tmp_path / folder, reply)
+        except SynthgainError as error:
+            pytest.fail(f"the run stopped: {error}")
+        assert run.record["counts"]["broken"] == 0
+        drawn = [row for row in rows(run) if row["call_ids"]]
+        assert drawn and all(row["kept"] or (row["check"] and row["reason"]) for row in drawn)
+        if not said.strip():
+            assert not any(row["kept"] for row in drawn)
