@@ -12,16 +12,13 @@ Needs scikit-learn and scipy, which the package itself does not. Prints a Markdo
 from __future__ import annotations
 
 import argparse
-import os
 import time
 import warnings
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # before numpy is imported: one thread for both
 
 import numpy as np
 from scipy.stats import entropy, ks_2samp
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from synthgain.simulate.divergence import kl
 from synthgain.simulate.gmm import point
@@ -136,4 +133,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):  # one thread for both
+        main()

@@ -1,26 +1,66 @@
 """synthgain: make synthetic training data for language models, and know what it adds.
 
-    import synthgain as sg
-    run = sg.generate("entigraph", "docs/", model="openai/my-model", out="runs/first")
-    print(sg.measure(run))
+import synthgain as sg
+run = sg.generate("entigraph", "docs/", model="openai/my-model", out="runs/first")
+print(sg.measure(run))
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthgain.api import check, curate, demo, evaluate, export, generate, loop, measure, preview, push, report, trace, train
+    from synthgain.api import (
+        check,
+        curate,
+        demo,
+        evaluate,
+        export,
+        generate,
+        loop,
+        measure,
+        preview,
+        push,
+        report,
+        trace,
+        train,
+    )
     from synthgain.models import Reach, Scripted
     from synthgain.store import Run
     from synthgain.types import Anchor, Call, Prompt, Reading, Recipe, Row, Sampling, SynthgainError, Verdict
 
 _HOMES = {
-    "synthgain.api": ("check", "curate", "demo", "evaluate", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train"),
+    "synthgain.api": (
+        "check",
+        "curate",
+        "demo",
+        "evaluate",
+        "export",
+        "generate",
+        "loop",
+        "measure",
+        "preview",
+        "push",
+        "report",
+        "trace",
+        "train",
+    ),
     "synthgain.models": ("Reach", "Scripted"),
     "synthgain.store": ("Run",),
-    "synthgain.types": ("Anchor", "Call", "Prompt", "Reading", "Recipe", "Row", "Sampling", "SynthgainError", "Verdict"),
+    "synthgain.types": (
+        "Anchor",
+        "Call",
+        "Prompt",
+        "Reading",
+        "Recipe",
+        "Row",
+        "Sampling",
+        "SynthgainError",
+        "Verdict",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -28,6 +68,17 @@ __all__ = [
     "Anchor", "Call", "Prompt", "Reach", "Reading", "Recipe", "Row", "Run", "Sampling", "Scripted", "SynthgainError", "Verdict",
     "check", "curate", "demo", "evaluate", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train",
 ]  # fmt: skip
+
+
+class _Face(ModuleType):
+    """Some functions (`sg.measure`) have the name of the room that they come from; the function is what users get."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in _HOME):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
 
 
 def __getattr__(name: str) -> Any:

@@ -705,17 +705,14 @@ def main() -> None:
 def _exit_for(error: Exception) -> None:
     import traceback
 
-    import click
-
-    if isinstance(error, click.ClickException):
-        error.show()
+    show = getattr(error, "show", None)
+    if callable(show):  # bad usage, in the parser's own words
+        show()
         raise SystemExit(2) from None
-    if isinstance(error, click.exceptions.Exit):
+    if isinstance(error, typer.Exit):
         raise SystemExit(error.exit_code) from None
-    if isinstance(error, click.Abort):
+    if isinstance(error, typer.Abort):
         raise SystemExit(130) from None
     traceback.print_exception(error)
-    _say(
-        "synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”."
-    )
+    _say("synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”.")
     raise SystemExit(1) from None

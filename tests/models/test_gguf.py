@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doubles.tiny import tiny_model
 
+from doubles.tiny import tiny_model
 from synthgain.models.gguf import folder_of, requantise, to_gguf
 from synthgain.models.hf import HF, HFScorer
 from synthgain.models.local import Local
@@ -71,7 +71,7 @@ async def test_the_scorer_agrees_with_the_log_probability_of_the_runtime(base: P
 
 
 def test_a_student_of_another_shape_is_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(SynthgainError, match="shape|no weight"):
+    with pytest.raises(SynthgainError, match=r"shape|no weight"):
         to_gguf(tiny_model(tmp_path / "tiny"), tmp_path / "tiny.gguf", like=base)
     assert not (tmp_path / "tiny.gguf").exists()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from doubles.tiny import tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from doubles.tiny import tiny_model
 from synthgain.models.hf import HF, HFScorer, folder_identity, log_law
 from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, user
 

@@ -138,7 +138,7 @@ def test_a_whole_file_of_ones_own_is_taken(cache: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["smollm3", "there/is/none.gguf"])
 def test_names_that_stand_for_nothing(cache: Path, name: str) -> None:
-    with pytest.raises(SynthgainError, match="no embedded model|no such file"):
+    with pytest.raises(SynthgainError, match=r"no embedded model|no such file"):
         weights.find(name)
 
 

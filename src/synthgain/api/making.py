@@ -13,12 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from synthgain import curate as checks_room
-from synthgain import recipes as recipes_room
 from synthgain.anchors import load as load_anchors
 from synthgain.chain import Buyer, Outcome, Request, Tally, run_round
+from synthgain.curate import load as load_check
 from synthgain.engines import local
 from synthgain.models import Reach, open_model
+from synthgain.recipes import load as load_recipe
 from synthgain.store import Run
 from synthgain.store.run import writing
 from synthgain.types import Anchor, AnyCheck, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, SynthgainError, user
@@ -88,7 +88,7 @@ def planned(
     id_field: str | None = None,
 ) -> Plan:
     """Everything that can be wrong before a token is bought is found here."""
-    chosen = recipe if isinstance(recipe, Recipe) else recipes_room.load(str(recipe))
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
     chosen = turned(chosen, knobs or {})
     checks = _checks(chosen, with_, without)
     models = _by_role(chosen, model)
@@ -135,7 +135,7 @@ def _as_knob(name: str, text: str, default: object) -> object:
 
 def _checks(recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]) -> tuple[AnyCheck, ...]:
     """The recipe's checks, less `without`, then `with_`; one that is named again replaces its namesake."""
-    added = [checks_room.load(c) if isinstance(c, str) else c for c in with_]
+    added = [load_check(c) if isinstance(c, str) else c for c in with_]
     names = {c.name for c in recipe.checks}
     unknown = [name for name in without if name not in names and name != "all"]
     if unknown:
@@ -311,7 +311,7 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
     here = run if isinstance(run, Run) else Run.at(run)
     record = here.record
     recipe = turned(
-        recipes_room.load(str(record["recipe"].get("file") or record["recipe"]["name"])),
+        load_recipe(str(record["recipe"].get("file") or record["recipe"]["name"])),
         {**_recorded_knobs(record), **(knobs or {})},
     )
     models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
@@ -392,7 +392,7 @@ def preview(
     """
     run = generate(recipe, anchors, out=out, limit=limit, **options)
     counts, tokens = run.record["counts"], run.record["tokens"]
-    chosen = recipe if isinstance(recipe, Recipe) else recipes_room.load(str(recipe))
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
     named = {k: options.get(k) for k in ("text_field", "id_field")}
     total = sum(1 for _ in chosen.pick(load_anchors(anchors, reads=chosen.reads, **named)))
     share = total / counts["groups"] if counts["groups"] else 0.0

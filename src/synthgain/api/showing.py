@@ -101,13 +101,28 @@ def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, mo
     return result
 
 
-def _lessons(place: Path, model: str, pairs: int, seed: int, reach: Reach | None, say: Say, watch: Watch | None) -> Iterator[Lesson]:
+def _lessons(
+    place: Path, model: str, pairs: int, seed: int, reach: Reach | None, say: Say, watch: Watch | None
+) -> Iterator[Lesson]:
     """The arms in turn: the documents again and again; the documents with each recipe's rows."""
     documents = tuple(a.text for a in load_anchors(str(place / "documents.jsonl"), text_field="text"))
     yield Lesson("repeated", documents)
-    for recipe, knobs in (("rephrase", {"max_tokens": 256}), ("entigraph", {"pairs": pairs, "triples": 0, "max_tokens": 256})):
+    for recipe, knobs in (
+        ("rephrase", {"max_tokens": 256}),
+        ("entigraph", {"pairs": pairs, "triples": 0, "max_tokens": 256}),
+    ):
         say(f"{recipe} with {model}")
-        run = generate(recipe, str(place / "documents.jsonl"), out=place / "runs" / recipe, model=model, knobs=knobs, text_field="text", seed=seed, reach=reach, watch=watch)
+        run = generate(
+            recipe,
+            str(place / "documents.jsonl"),
+            out=place / "runs" / recipe,
+            model=model,
+            knobs=knobs,
+            text_field="text",
+            seed=seed,
+            reach=reach,
+            watch=watch,
+        )
         measure(run)
         rows = [text for shard in run.kept(["text"]) for text in shard.column("text").to_pylist()]
         yield Lesson(recipe, (*documents, *rows), run.path)
@@ -126,7 +141,16 @@ def coverage(lesson: Lesson, questions: Sequence[Mapping[str, Any]]) -> Reading:
     whole = "\n".join(texts).lower()
     found = sum(str(q["options"][q["gold"]]).lower() in whole for q in questions)
     low, high = wilson(found, len(questions))
-    return Reading("answer_coverage", found / len(questions), low, high, unit="prob", n=len(questions), estimator="right option found verbatim; Wilson", kind="exact")
+    return Reading(
+        "answer_coverage",
+        found / len(questions),
+        low,
+        high,
+        unit="prob",
+        n=len(questions),
+        estimator="right option found verbatim; Wilson",
+        kind="exact",
+    )
 
 
 def _written(place: Path, arms: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -141,12 +165,26 @@ def _written(place: Path, arms: Mapping[str, Any], model: str) -> dict[str, Any]
             }
         )  # fmt: skip
     others = [name for name in arms if name != "repeated" and "repeated" in arms]
-    differences = [{"a": name, "b": "repeated", **difference(arms[name][1], arms["repeated"][1]).json()} for name in others]
+    differences = [
+        {"a": name, "b": "repeated", **difference(arms[name][1], arms["repeated"][1]).json()} for name in others
+    ]
     result = {"arms": told, "differences": differences, "note": DOCUMENT_NOTE}
     atomic_write(place / "arms.json", json.dumps(result, indent=2) + "\n")
     rounds = [
         {"round": 0, "run": f"runs/{name}", "arms": "arms.json", "students": {n: f"students/{n}" for n, (s, _, _) in arms.items() if s}}
         for name in ("rephrase", "entigraph") if name in arms
     ]  # fmt: skip
-    atomic_write(place / "loop.json", json.dumps({"recipe": "rephrase, entigraph", "rounds": rounds[:1], "settings": {"model": model}, "note": DOCUMENT_NOTE}, indent=2) + "\n")
+    atomic_write(
+        place / "loop.json",
+        json.dumps(
+            {
+                "recipe": "rephrase, entigraph",
+                "rounds": rounds[:1],
+                "settings": {"model": model},
+                "note": DOCUMENT_NOTE,
+            },
+            indent=2,
+        )
+        + "\n",
+    )
     return result

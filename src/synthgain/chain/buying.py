@@ -174,6 +174,10 @@ class Buyer:
             self.narrow = False
             self.gate.widen(2 * self.width - 1)
         tally.width = model.width
+        if model.width > self.width:  # an adaptive model has found room
+            grown, self.width = model.width - self.width, model.width
+            if not self.narrow:
+                self.gate.widen(2 * grown)
         self.watch(tally)
         return call
 

@@ -7,7 +7,7 @@ shard of rows is written and let go. Only calls are remembered: to resume is to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -32,6 +32,7 @@ from synthgain.types import (
 
 PASS = 1_000_000  # draw indices of one pass over the groups; the next pass begins PASS higher
 SHARD = 4096  # rows written at once
+AHEAD = 2 * SHARD  # groups drafted beyond the first that is not done
 SOME, TOO_MANY = 20, 0.2  # drafts broken: more than this share of at least this many ends the run
 
 
@@ -87,6 +88,43 @@ def _groups(request: Request) -> Sequence[Group]:
 class _Drafted:
     rows: list[Row]
     whole: bool  # False: the run stopped before the draft ended
+
+
+class _Line:
+    """Groups in their order: handed out to workers, taken back as drafts, never further ahead than a shard."""
+
+    def __init__(self, begin: int, end: int) -> None:
+        self.upcoming = self.consumed = begin
+        self.end, self.done = end, dict[int, _Drafted]()
+        self.news, self.room = asyncio.Event(), asyncio.Event()
+
+    @property
+    def head(self) -> bool:
+        """The next draft in order is here."""
+        return self.consumed in self.done
+
+    async def next(self) -> int | None:
+        while self.upcoming < self.end and self.upcoming - self.consumed >= AHEAD:
+            self.room.clear()
+            await self.room.wait()
+        if self.upcoming >= self.end:
+            return None
+        self.upcoming += 1
+        return self.upcoming - 1
+
+    def put(self, index: int, drafted: _Drafted) -> None:
+        self.done[index] = drafted
+        if index == self.consumed:
+            self.news.set()
+
+    def ready(self) -> Iterator[_Drafted]:
+        while self.head:
+            self.consumed += 1
+            self.room.set()
+            yield self.done.pop(self.consumed - 1)
+
+    def rest(self) -> Iterator[_Drafted]:
+        return (self.done[index] for index in sorted(self.done))
 
 
 class Round:
@@ -148,53 +186,49 @@ class Round:
 
     async def _wave(self, begin: int, end: int, base: int, most: int | None = None) -> None:
         """Draft the groups [begin, end) and stage their rows in order."""
-        open_groups = max(1, min(2 * self.buyer.width, end - begin))
-        ahead = open_groups + SHARD
-        done: dict[int, _Drafted] = {}
-        news = asyncio.Event()
-        room = asyncio.Event()
-        upcoming = begin
-        consumed = begin
+        line = _Line(begin, end)
+        workers: set[asyncio.Task[None]] = set()
 
-        async def work() -> None:
-            nonlocal upcoming
-            while upcoming < end and self.buyer.stopped is None:
-                if upcoming - consumed >= ahead:
-                    room.clear()
-                    await room.wait()
-                    continue
-                index, upcoming = upcoming, upcoming + 1
-                done[index] = await self._draft(index, self.groups[index], base)
-                if index == consumed:
-                    news.set()
+        def ended(worker: asyncio.Task[None]) -> None:
+            workers.discard(worker)
+            line.news.set()
 
-        workers = [asyncio.create_task(work()) for _ in range(open_groups)]
-        finished = asyncio.gather(*workers, return_exceptions=True)
-        finished.add_done_callback(lambda _: news.set())
+        def crew() -> None:
+            """As many workers as are of use now: a model may grow wider while it answers."""
+            for _ in range(min(2 * self.buyer.width, end - begin) - len(workers)):
+                if line.upcoming >= end:
+                    return
+                worker = asyncio.create_task(self._work(line, base, crew))
+                workers.add(worker)
+                worker.add_done_callback(ended)
+
+        crew()
         shard: list[Row] = []
         try:
             while True:
-                while consumed in done:
-                    drafted = done.pop(consumed)
-                    consumed += 1
+                for drafted in line.ready():
                     shard += drafted.rows
                     self.tally.groups_done += drafted.whole
                     if len(shard) >= SHARD:
                         self._check_broken()
                         shard = await self._write(shard, most)
-                room.set()
-                if finished.done() and consumed not in done:
+                if not workers and not line.head:
                     break
-                news.clear()
-                if consumed not in done:
-                    await news.wait()
+                line.news.clear()
+                if workers and not line.head:
+                    await line.news.wait()
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            for index in sorted(done):  # what stopped drafts gave after a gap is kept too
-                shard += done[index].rows
+            for drafted in line.rest():  # what stopped drafts gave after a gap is kept too
+                shard += drafted.rows
             await self._write(shard, most)
+
+    async def _work(self, line: _Line, base: int, crew: Callable[[], None]) -> None:
+        while self.buyer.stopped is None and (index := await line.next()) is not None:
+            line.put(index, await self._draft(index, self.groups[index], base))
+            crew()
 
     async def _write(self, shard: list[Row], most: int | None) -> list[Row]:
         if most is not None:

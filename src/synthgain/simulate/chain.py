@@ -87,9 +87,11 @@ class Joint:
         """The probabilities of the variables' joint values, in order of the values."""
         if not names:
             return np.ones(1)
-        stacked = np.stack([self.columns[name] for name in names], axis=1)
-        _, cell = np.unique(stacked, axis=0, return_inverse=True)
-        return np.bincount(cell.ravel(), weights=self.mass).astype(np.float64)
+        cell = np.zeros(len(self.mass), dtype=np.int64)
+        for name in names:  # one number for each row of values, small again after each variable
+            values = self.columns[name]
+            _, cell = np.unique(cell * (int(values.max()) + 1) + values, return_inverse=True)
+        return np.bincount(cell, weights=self.mass).astype(np.float64)
 
     def h(self, *names: str, given: Sequence[str] = ()) -> float:
         """Entropy H(names | given)."""

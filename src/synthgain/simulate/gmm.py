@@ -22,7 +22,6 @@ from synthgain.simulate.generators import NEURAL, Generator, Making, chosen, tru
 from synthgain.simulate.mixtures import Array, Mixtures, Rng
 from synthgain.simulate.options import CLAIMED, PROTOCOLS, GmmOptions, along, checked, with_knobs
 from synthgain.simulate.trends import middle, trend
-from synthgain.types import SynthgainError
 
 BESIDE = 400  # draws for ΔI and D_TV, of which only medians over worlds are shown
 BLOCK = 400_000  # point-component pairs handled at once, so that arrays stay in the processor's cache
@@ -147,8 +146,8 @@ def _drawn(asked: GmmOptions, protocol: str, setting: tuple[int, int, int], size
     making = Making(chosen(asked.generator), asked.knows, law.covariances)
     generator = making(model, truth, anchors, off_task)
     made = generator.source.draw(data, asked.synthetic or law.synthetic)
-    if not law.fitted:
-        return Drawn(truth, generator, anchors, made, seen, _law(generator))
+    if not law.fitted and generator.law is not None:
+        return Drawn(truth, generator, anchors, made, seen, generator.law)
     whole = k + j + off_task
     first = Fit()(fit, anchors.reshape(size, -1, asked.dimension), whole if law.alike else k)
     return Drawn(truth, generator, anchors, made, first, Fit()(fit, made, whole))
@@ -186,12 +185,6 @@ def _anchors(rng: np.random.Generator, seen: Mixtures, each: int) -> Array:
     return np.asarray(seen.means[:, :, None] + noise @ np.linalg.cholesky(seen.covariances).swapaxes(-1, -2))
 
 
-def _law(generator: Generator) -> Mixtures:
-    if generator.law is None:
-        raise SynthgainError("protocol no-fit needs a generator with a density", next="take --generator informed")
-    return generator.law
-
-
 def _simulate(
     asked: GmmOptions, settings: Sequence[tuple[int, int, int]], progress: Done | None
 ) -> dict[tuple[str, tuple[int, int, int]], Worlds]:
@@ -215,7 +208,7 @@ def _simulate(
 def _size(asked: GmmOptions, protocol: str, setting: tuple[int, int, int]) -> int:
     """Worlds in a block: as many as keep the arrays small. It depends on the options only, never on the machine."""
     if asked.generator in NEURAL:
-        return 20
+        return 10
     longest = max(asked.synthetic or PROTOCOLS[protocol].synthetic, asked.anchors * setting[0])
     return max(1, min(50, BLOCK // (longest * sum(setting))))
 

@@ -102,7 +102,8 @@ def checked(asked: GmmOptions) -> GmmOptions:
             raise SynthgainError(
                 f"no {word} is called {odd[0]!r}" if odd else f"no {word} was given", next=f"take {', '.join(known)}"
             )
-    chosen(asked.generator)
+    if chosen(asked.generator) in NEURAL and any(not PROTOCOLS[name].fitted for name in asked.protocols):
+        raise SynthgainError("protocol no-fit needs a generator with a density", next="take --generator informed")
     whole = {"K": (asked.K,), "J": (asked.J,), "L": (asked.L,), "values": asked.values}
     for name, numbers in whole.items():
         if not numbers or any(type(n) is not int or n < 1 for n in numbers):

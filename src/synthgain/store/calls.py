@@ -22,7 +22,7 @@ import numpy as np
 from synthgain.types import Call, Prompt, SynthgainError, digest
 
 LONG = 512  # characters; a longer message content is stored once in `texts`
-PAUSE = 0.01  # seconds the writer gathers answers for one commit
+PAUSE = 0.002  # seconds the writer gathers answers for one commit
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS models (n INTEGER PRIMARY KEY, uri TEXT NOT NULL, identity TEXT NOT NULL, UNIQUE (uri, identity));
