@@ -54,8 +54,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 
 
 def _reach(base_url: str, served_as: str, price: str, concurrency: int | None) -> Reach:
+    from synthgain.api.making import sensible
     from synthgain.models import Reach
 
+    sensible(concurrency=concurrency)
     return Reach(base_url=base_url, served_as=served_as, price=price, concurrency=concurrency)
 
 
@@ -213,7 +215,7 @@ def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Opt
             recipe,
             anchors,
             out=folder,
-            limit=limit or 3,
+            limit=3 if limit is None else limit,
             model=_models(model),
             knobs=_knobs(set_),
             with_=with_ or (),
@@ -538,29 +540,14 @@ def loop(
     Example: synthgain loop rft problems.jsonl -o runs/loop --on test.jsonl --rounds 2 --set k=8
     """
     from synthgain import api
+    from synthgain.report.live import Live
     from synthgain.api.teaching import Examination
 
-    result = _watched(
-        lambda watch: api.loop(
-            recipe,
-            anchors,
-            out=out,
-            on=on,
-            rounds=rounds,
-            model=model,
-            train_from=train_from,
-            examination=Examination(draws=draws),
-            settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch},
-            knobs=_knobs(set_),
-            with_=with_ or (),
-            without=without or (),
-            limit=limit,
-            text_field=text_field,
-            seed=seed,
-            say=watch.say,
-            watch=watch,
-        )  # fmt: skip
-    )
+    result = api.loop(
+        recipe, anchors, out=out, on=on, rounds=rounds, model=model, train_from=train_from, examination=Examination(draws=draws),
+        settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch}, knobs=_knobs(set_), with_=with_ or (),
+        without=without or (), limit=limit, text_field=text_field, seed=seed, panel=Live,
+    )  # fmt: skip
     _print_json(result) if as_json else _print_arms(result, out)
 
 
@@ -569,6 +556,8 @@ def demo(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: runs/demo.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
     documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
+    model: Annotated[str, typer.Option("-m", "--model", help="The writer of the second demo.")] = "local/smollm2-135m",
+    base_url: BaseUrl = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -577,12 +566,13 @@ def demo(
     Example: synthgain demo -o runs/demo
     """
     from synthgain import api
+    from synthgain.report.live import Live
 
     folder = out or Path("runs") / ("demo-documents" if documents else "demo")
     if documents:
-        result = _watched(lambda watch: api.demo_documents(folder, seed=seed, say=watch.say, watch=watch))
+        result = api.demo_documents(folder, seed=seed, model=model, reach=_reach(base_url, "", "", None), panel=Live)
     else:
-        result = _watched(lambda watch: api.demo(folder, rounds=rounds, seed=seed, say=watch.say, watch=watch))
+        result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
     _print_json(result) if as_json else _print_arms(result, folder)
 
 
@@ -714,5 +704,7 @@ def _exit_for(error: Exception) -> None:
     if isinstance(error, typer.Abort):
         raise SystemExit(130) from None
     traceback.print_exception(error)
-    _say("synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”.")
+    _say(
+        "synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”."
+    )
     raise SystemExit(1) from None

@@ -27,7 +27,7 @@ def folder(base: Path) -> Path:
 
 
 def greedy(text: str) -> Prompt:
-    return Prompt((Message(role="raw", content=text),), sampling=Sampling(temperature=0.0, max_tokens=5))
+    return Prompt((Message(role="raw", content=text),), sampling=Sampling(temperature=0.0, max_tokens=3))
 
 
 def test_requantised_weights_are_the_same_to_eight_bits(base: Path) -> None:

@@ -18,36 +18,36 @@ def test_location_table():
     assert [s.knobs["value"] for s in found] == [0.25, 1, 4, 16, 64]
     assert curve(found, "gain") == pytest.approx([0.0726, 0.0678, 0.0535, 0.0290, 0.0103], abs=5e-5)
     assert curve(found, "naive_gain") == pytest.approx([0.0728, 0.0667, 0.0426, -0.054, -0.441], abs=1e-3)
-    assert curve(found, "delta_i") == pytest.approx([0.73, 1.42, 2.11, 2.81, 3.50], abs=5e-3)
+    assert curve(found, "delta_I") == pytest.approx([0.73, 1.42, 2.11, 2.81, 3.50], abs=5e-3)
 
 
 def test_temperature_gives_an_inverted_u_that_delta_i_does_not_see():
     """ESTIMATORS check 19: ΔI rises strictly; the proxy's and the real gain's peak lie at a temperature of about 1."""
     found = settings(dose="temperature", worlds=6)
     heat = [s.knobs["value"] for s in found]
-    dose, proxy, real = (curve(found, name) for name in ("delta_i", "proxy_gain", "gain"))
+    dose, proxy, real = (curve(found, name) for name in ("delta_I", "proxy_gain", "gain"))
     assert dose == sorted(dose)
     for benefit in (proxy, real):
         assert heat[benefit.index(max(benefit))] in (0.7, 1.0)
         assert benefit[0] < max(benefit) - 0.2 and benefit[-1] < max(benefit) - 0.2
-    assert curve(found, "transfer") == sorted(curve(found, "transfer"), reverse=True)
+    assert curve(found, "transfer_kl") == sorted(curve(found, "transfer_kl"), reverse=True)
 
 
 def test_hallucination_raises_delta_i_and_lowers_the_gain():
     found = settings(dose="hallucination", worlds=4)
-    assert curve(found, "delta_i") == sorted(curve(found, "delta_i"))
+    assert curve(found, "delta_I") == sorted(curve(found, "delta_I"))
     assert curve(found, "gain") == sorted(curve(found, "gain"), reverse=True)
 
 
 def test_copying_brings_delta_i_to_zero_and_the_gain_below_it():
     found = settings(dose="copying", values=(0.0, 1.0), worlds=4)
-    assert curve(found, "delta_i")[1] == pytest.approx(0.0, abs=1e-9)
+    assert curve(found, "delta_I")[1] == pytest.approx(0.0, abs=1e-9)
     assert curve(found, "gain")[1] < 0 < curve(found, "gain")[0]
 
 
 def test_off_task_documents_leave_delta_i_alone_and_take_the_gain():
     found = settings(dose="off_task", values=(0.0, 1.0), worlds=4)
-    dose, real = curve(found, "delta_i"), curve(found, "gain")
+    dose, real = curve(found, "delta_I"), curve(found, "gain")
     assert dose[1] == pytest.approx(dose[0], rel=0.1)
     assert real[1] < 0.3 * real[0]
 
@@ -56,7 +56,7 @@ def test_a_better_verifier_gives_more_gain_at_a_known_price():
     found = settings(dose="verifier", values=(0.5, 1.0), worlds=6)
     assert curve(found, "gain")[1] > curve(found, "gain")[0]
     assert curve(found, "acceptance") == [0.5, 0.5]
-    assert curve(found, "minus_ln_acceptance") == pytest.approx([math.log(2)] * 2)
+    assert curve(found, "curation_nats") == pytest.approx([math.log(2)] * 2)
 
 
 def test_more_documents_give_more():

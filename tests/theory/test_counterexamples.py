@@ -105,7 +105,7 @@ def test_m9_delta_i_is_no_lever_of_the_bound():
     # independent factors and an injective g: 0, whatever ΔI is
     for odds in (0.5, 0.7, 0.99):
         q = chain({"h": (0, 2), "model": (odds, 1 - odds)})["quantities"]
-        assert q["H(e_M)"] - q["delta_i"] == pytest.approx(0.0, abs=1e-12)
+        assert q["H(e_M)"] - q["delta_I"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_m10_the_last_line_of_23_drops_a_term_that_it_needs():
@@ -159,7 +159,7 @@ def test_m13_one_nat_of_delta_i_enters_the_right_side_as_minus_one():
     sides = []
     for n in (1, 2, 4):
         found = chain({"h": (0, 4), "g": tuple(range(n)), "model": (1 / n,) * n})
-        sides.append((found["quantities"]["delta_i"], row(found, "theorem 4.10")["right"]))
+        sides.append((found["quantities"]["delta_I"], row(found, "theorem 4.10")["right"]))
     (d0, r0), (d1, r1), (d2, r2) = sides
     assert d0 < d1 < d2
     assert (r1 - r0) / (d1 - d0) == pytest.approx(-1)

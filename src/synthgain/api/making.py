@@ -26,6 +26,7 @@ from synthgain.types import Anchor, AnyCheck, Call, CallFailed, Model, ModelInfo
 Watch = Callable[[Tally], None]
 Models = str | Model | Mapping[str, str | Model]
 DEFAULT_MODEL = "local/smollm2-135m"
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def generate(
     stops when that many rows are accepted. SynthgainError says why a run stopped short (its `code`
     is the exit code of CONTRACT); everything bought and drawn until then is in the folder.
     """
+    sensible(accept=accept, max_candidates=max_candidates, limit=limit, max_cost=max_cost, max_tokens=max_tokens)
+    _not_its_own(anchors, Path(out))
     plan = planned(recipe, anchors, model, knobs, with_, without, text_field, id_field)
     asked = dict(
         accept=accept, max_candidates=max_candidates, limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, round=round
@@ -95,6 +98,28 @@ def planned(
     found = load_anchors(anchors, text_field=text_field, id_field=id_field, reads=chosen.reads)
     own = isinstance(recipe, str | Path) and str(recipe).endswith(".py")
     return Plan(chosen, found, checks, models, str(Path(recipe).resolve()) if own else "")  # type: ignore[arg-type]
+
+
+def sensible(**asked: float | None) -> None:
+    """SynthgainError where a number of a request makes no sense: counts begin at 1, money at 0."""
+    for name, value in asked.items():
+        least = 0 if name == "max_cost" else 1
+        if value is not None and not value >= least:
+            raise SynthgainError(
+                f"{name} must be {least} or more, not {value}",
+                where=f"--{name.replace('_', '-')} {value}",
+                next="leave it out for no limit",
+            )
+
+
+def _not_its_own(anchors: object, out: Path) -> None:
+    """A run that read itself would be another run each time, and would replace what it reads."""
+    if isinstance(anchors, str | Path) and not str(anchors).startswith("hf://"):
+        here = Path(anchors).resolve()
+        if out.resolve() in (here, *here.parents):
+            raise SynthgainError(
+                "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
+            )
 
 
 def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
@@ -185,6 +210,12 @@ def _disk(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise SynthgainError(
+                f"this folder cannot be written ({error.strerror})",
+                where=str(error.filename or where),
+                next="give another folder with -o, or the right to write to this one",
+            ) from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise SynthgainError(
@@ -260,7 +291,7 @@ def _record(request: Request, plan: Plan, command: str) -> dict[str, Any]:
             "knobs": {k: v if isinstance(v, str | int | float | bool | None) else repr(v) for k, v in knobs.items()},
             "checks": [repr(c) for c in request.checks],
             **({"file": plan.file} if plan.file else {}),
-        },  # fmt: skip
+        },
         "models": {role: model.uri for role, model in request.models.items()},
         "identities": {role: model.identity for role, model in request.models.items()},
         "seed": request.seed,
@@ -286,7 +317,7 @@ def _came_of(outcome: Outcome, run: Run, seconds: float) -> dict[str, Any]:
             "kept": t.kept,
             "dropped": t.rows - t.kept,
             "broken": t.broken,
-        },  # fmt: skip
+        },
         "dropped_by": dict(sorted(t.dropped_by.items())),
         "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
         "cost_usd": t.cost,
@@ -308,6 +339,7 @@ def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str 
 def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), knobs: Mapping[str, Any] | None = None,
            accept: int | None = None, watch: Watch | None = None, command: str = "") -> Run:  # fmt: skip
     """Judge a run again with other checks, buying nothing: drafts are replayed over the calls already paid for."""
+    sensible(accept=accept)
     here = run if isinstance(run, Run) else Run.at(run)
     record = here.record
     recipe = turned(

@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ from synthgain.train.replay import write as write_replay
 from synthgain.types import Message, Prompt, Reading, Sampling, SynthgainError, assistant, digest, user
 
 Say = Callable[[str], None]
+Panel = Callable[[], AbstractContextManager[Watch]]  # a live panel for one stage
+
+
+def no_panel() -> AbstractContextManager[Watch]:
+    """Nothing is shown."""
+    return nullcontext(lambda tally: None)
 
 
 def to_stderr(text: str) -> None:
@@ -196,7 +203,10 @@ def _solved(
     uri: str, questions: Sequence[Any], how: Examination, answers: Path, reach: Reach, watch: Watch | None
 ) -> Solved:
     """Questions put to a model; its answers are remembered, so that a killed evaluation goes on."""
-    tally = Tally(label="evaluate", groups_total=len(questions) * how.draws)
+    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=len(questions) * how.draws)
+
+    def answered(done: int, _: int) -> None:
+        tally.groups_done = done
 
     async def work() -> Solved:
         model = open_model(uri, reach)
@@ -205,7 +215,7 @@ def _solved(
             desk = Desk(Buyer({"student": model, "writer": model}, memory, tally, watch or (lambda _: None)))
             return await solve(
                 desk, questions, same_answer, parsable=lambda text: final_answer(text) is not None,
-                draws=how.draws, sampling=how.sampling, few_shot=how.shots, 
+                draws=how.draws, sampling=how.sampling, few_shot=how.shots, watch=answered,
             )  # fmt: skip
         finally:
             memory.close()
@@ -230,7 +240,7 @@ def loop(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     say: Say = to_stderr,
-    watch: Watch | None = None,
+    panel: Panel = no_panel,
     note: str = "",
     **options: Any,
 ) -> dict[str, Any]:
@@ -244,11 +254,11 @@ def loop(
     questions = load_questions(Path(on))
     plain = replace(how, shots=())
     tuned = dict(settings or {})
-    panel = watch
 
     def make(number: int, writer: str, folder: Path) -> Path:
         say(f"Round {number}: {recipe} with {writer}")
-        run = generate(recipe, anchors, out=folder, model=writer, seed=seed, round=number, watch=panel, **options)
+        with panel() as watch:
+            run = generate(recipe, anchors, out=folder, model=writer, seed=seed, round=number, watch=watch, **options)
         c = run.record["counts"]
         fell = ", ".join(f"{n} {name}" for name, n in run.record["dropped_by"].items())
         say(
@@ -262,9 +272,10 @@ def loop(
         return train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=steps_said(say), **tuned)
 
     def examine(uri: str, few: bool, folder: Path) -> Solved:
-        return _solved(
-            uri, questions, how if few else plain, folder, reach_from_environment(options.get("reach")), panel
-        )
+        with panel() as watch:
+            return _solved(
+                uri, questions, how if few else plain, folder, reach_from_environment(options.get("reach")), watch
+            )
 
     verbs = Verbs(
         generate=make, arms=lambda run, folder: matched(Run(run), folder, seed), train=learn, usable=usable,

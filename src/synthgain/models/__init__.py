@@ -35,7 +35,8 @@ def open_model(uri: str, reach: Reach | None = None) -> Model:
     if kind == "local":
         from synthgain.models.local import Local
 
-        return Local(name, slots=reach.concurrency)
+        path, threads = _with_threads(name)
+        return Local(path, slots=reach.concurrency, threads=threads)
     if kind == "hf":
         from synthgain.models.hf import HF
 
@@ -56,3 +57,13 @@ def open_model(uri: str, reach: Reach | None = None) -> Model:
         f"there is no way {kind!r} to reach a model", where=uri,
         next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
     )  # fmt: skip
+
+
+def _with_threads(name: str) -> tuple[str, int | None]:
+    """ "NAME?threads=1" parted: the runtime's threads wait for each other, so on a crowded machine one is faster than all."""
+    path, question, said = name.rpartition("?threads=")
+    if not question:
+        return name, None
+    if not said.isdigit() or int(said) < 1:
+        raise SynthgainError(f"threads is a number of 1 or more, not {said!r}", where=f"local/{name}")
+    return path, int(said)

@@ -3,9 +3,12 @@
     local/smollm2-135m      SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
     local/PATH.gguf         a file of your own
 
-What is promised about seeds: the same prompt, settings, seed and weights give the same text on the same
-kind of processor with the same version of the runtime, alone or beside other calls, with or without a
-prefix that another call has read. Every call's seed is derived from its identity.
+What is promised about seeds: each call's seed is derived from its identity, so the same call is asked the
+same way every time. On one kind of processor and one version of the runtime the same call gives
+the same text and the same log-probability to the last bit, alone or beside others, with or without a prefix
+that another call has read: always with `threads=1`, and with more threads up to 512 tokens of prompt
+and answer. Beyond those, the runtime splits sums over threads by what else is in the batch, so that
+the last digits, and now and then a token, depend on the company. A call that is remembered is never asked again.
 
 A prompt whose one message has the role "raw" is completed without a chat template; an empty one
 begins with nothing but the token that begins a text. Penalties count the prompt's tokens too.
@@ -37,7 +40,8 @@ from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, heade
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, digest
 
 CONTEXT = 4096  # tokens of prompt and answer together, where the weights allow it
-SLOTS = 8  # on two cores more slots bring nothing (benchmarks/embedded.py)
+SLOTS = 8  # more bring little on two cores (benchmarks/embedded.py) and each costs memory for its context
+MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
 ORDER = ["penalties", "temperature", "top_k", "top_p", "min_p"]  # the order that transformers has
 
 
@@ -58,7 +62,7 @@ class Local:
         name: str = "",
     ) -> None:
         self._asked, self._name = str(name_or_path), name or str(name_or_path)
-        self._slots = slots or SLOTS
+        self._slots = min(slots or SLOTS, MOST)
         self._threads = threads or len(
             os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         )
@@ -338,8 +342,10 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
     p.verbosity = -1
     p.kv_unified = False  # a slot's numbers must not depend on what stands in the others
-    # flash attention sums long and short batches in different orders: a prefix read before would change answers
-    p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    # flash attention token for token: its kernel for 64 tokens and more sums in another order, so that how much of
+    # a prompt was read before would change answers; without it, what else is in the batch does
+    p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    p.n_batch = p.n_ubatch = min(max(32, slots), MOST)
     p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
     p.slot_save_path = str(folder) + os.sep
     p.slot_prompt_similarity = 0.0  # we choose the slot

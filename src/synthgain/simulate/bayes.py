@@ -36,7 +36,7 @@ class Location:
             raise SynthgainError("give at least one synthetic sample, and anchors of at least 0", where=str(self))
 
     @property
-    def delta_i(self) -> float:
+    def delta_I(self) -> float:
         """ΔI per sample."""
         return 0.5 * math.log(2 * math.pi * math.e * self.noise)
 

@@ -130,7 +130,7 @@ def _location(asked: GainOptions, noise: float) -> list[Reading]:
     wise, naive = task.sampled(np.random.default_rng([asked.seed, 2]), draws)
     note = "randomness of the generator, not usefulness"
     return [
-        _exact("delta_i", task.delta_i, "nats/sample", "closed form of H(M(p)|p)", note),
+        _exact("delta_I", task.delta_I, "nats/sample", "closed form of H(M(p)|p)", note),
         _exact("gain", task.gain, "nats/sample", "closed form of I(X;S_gen|S_anchor)", "Bayes learner"),
         _mean("gain_sampled", wise, asked.level, "nats/sample", "Monte Carlo over worlds", "Bayes learner"),
         _exact("naive_gain", task.naive_gain, "nats/sample", "closed form", "learner that takes synthetic for real"),
@@ -141,8 +141,13 @@ def _location(asked: GainOptions, noise: float) -> list[Reading]:
 # ------------------------------------------------------------------------------------------------ the language worlds
 
 FIGURES = (
-    ("delta_i", "nats/token", "E[-ln M(y|p)] under the sampling law", "randomness of the generator, not usefulness"),
-    ("transfer", "nats/token", "E[-ln anchor student(y)] - delta_i", "KL from the anchors' student to the generator"),
+    ("delta_I", "nats/token", "E[-ln M(y|p)] under the sampling law", "randomness of the generator, not usefulness"),
+    (
+        "transfer_kl",
+        "nats/token",
+        "E[-ln anchor student(y)] - delta_I",
+        "KL from the anchors' student to the generator",
+    ),
     ("proxy_gain", "nats/token", "bigram students, dev documents", "held-out proxy gain"),
     ("gain", "nats/token", "trigram students, test documents", "drop of held-out loss by adding S_gen to the anchors"),
 )
@@ -200,7 +205,7 @@ def _curation(asked: GainOptions, value: float) -> list[Reading]:
     note = "KL(kept ‖ written) where the check never errs, and more than it where it does"
     return [
         _exact("acceptance", kept, "prob", "closed form", ""),
-        _exact("minus_ln_acceptance", -math.log(kept), "nats/sample", "-ln a", note),
+        _exact("curation_nats", -math.log(kept), "nats/sample", "-ln a", note),
     ]
 
 

@@ -143,7 +143,7 @@ def _drawn(asked: GmmOptions, protocol: str, setting: tuple[int, int, int], size
     truth = truths(world, law.covariances, size, k + j, asked.dimension)
     seen = truth.part(slice(0, k))
     anchors = _anchors(world, seen, asked.anchors)
-    making = Making(chosen(asked.generator), asked.knows, law.covariances)
+    making = Making(chosen(asked.generator), asked.knows, law.covariances, asked.lessons, asked.steps)
     generator = making(model, truth, anchors, off_task)
     made = generator.source.draw(data, asked.synthetic or law.synthetic)
     if not law.fitted and generator.law is not None:
@@ -208,7 +208,7 @@ def _simulate(
 def _size(asked: GmmOptions, protocol: str, setting: tuple[int, int, int]) -> int:
     """Worlds in a block: as many as keep the arrays small. It depends on the options only, never on the machine."""
     if asked.generator in NEURAL:
-        return 10
+        return 20
     longest = max(asked.synthetic or PROTOCOLS[protocol].synthetic, asked.anchors * setting[0])
     return max(1, min(50, BLOCK // (longest * sum(setting))))
 
@@ -243,5 +243,5 @@ def _point(x: int, gaps: Array, level: float) -> dict[str, Any]:
 
 def _beside(worlds: Worlds) -> dict[str, Any]:
     if worlds.entropy is None or worlds.distance is None:
-        return {"delta_i": None, "d_tv": None, "note": "this generator has no density in closed form"}
-    return {"delta_i": float(np.median(worlds.entropy)), "d_tv": float(np.median(worlds.distance)), "note": ""}
+        return {"delta_I": None, "d_tv": None, "note": "this generator has no density in closed form"}
+    return {"delta_I": float(np.median(worlds.entropy)), "d_tv": float(np.median(worlds.distance)), "note": ""}

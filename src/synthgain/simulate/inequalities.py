@@ -65,7 +65,7 @@ def quantities(w: World, q: Joint) -> Quantities:
         "H(S_anchor|W)": left_over,
         "H(S_anchor|W')": left_over_control,
         "H(S_anchor|M(p))": q.h("S_anchor", given=["M"]),
-        "delta_i": q.h("M") - q.i("h", "M"),  # ΔI
+        "delta_I": q.h("M") - q.i("h", "M"),  # ΔI
         "b_syn": q.i("e_M", "W") + q.i("e_p", "W"),  # B_syn
         "lambda": q.h("e_p") / e_p_m if e_p_m > CLOSE else None,  # lemma E.1
         "delta_epsilon": noise_loss,  # δ_ε
@@ -128,12 +128,12 @@ def inequalities(w: World, q: Joint, found: Quantities) -> list[Inequality]:
             v["b_syn"] + q.i("e_p", "e_M", given=["W"]) - q.i("e_p", "e_M"),
             "M6: always, with the synergy of the factors",
         ),
-        _at_most("eq. 23: I(M(p);W) <= -dI + B_syn + H(e_M)", v["I(M(p);W)"], -v["delta_i"] + v["b_syn"] + v["H(e_M)"], "M10: drops (lambda - 1) I(e_p;M(p))"),
+        _at_most("eq. 23: I(M(p);W) <= -dI + B_syn + H(e_M)", v["I(M(p);W)"], -v["delta_I"] + v["b_syn"] + v["H(e_M)"], "M10: drops (lambda - 1) I(e_p;M(p))"),
         _at_most("eq. 24: H(M(p)) - H(e_p) <= H(e_M)", v["H(M(p))"] - v["H(e_p)"], v["H(e_M)"], "M5: true for discrete variables"),
         _at_most("lemma 4.5: I(S_gen;W) <= -dI + B_syn + H(e_M) + delta", v["I(S_gen;W)"], bound, "M8: false for a learner of the relation"),
         *(_losses(v, bound) if w.sizes[0] == 1 else []),
         _at_most("eq. 29: I(h(e_p);M(p)) <= I(S_anchor;M(p))", v["I(h(e_p);M(p))"], v["I(S_anchor;M(p))"], "M12: an equality in a Markov chain"),
-        _at_most("eq. 30: H(S_gen) - I(S_anchor;M(p)) <= dI", v["H(S_gen)"] - v["I(S_anchor;M(p))"], v["delta_i"], "M3"),
+        _at_most("eq. 30: H(S_gen) - I(S_anchor;M(p)) <= dI", v["H(S_gen)"] - v["I(S_anchor;M(p))"], v["delta_I"], "M3"),
         _at_most("theorem 4.10: GGMI <= dI - (alpha+1) H(S_anchor|W) + 2 dH + H(S_gen|W) + eps", v["ggmi"], theorem_4_10(v), "M13: the definition of GGMI rewritten"),
         _at_most("corrected 4.10: GGMI <= the same + max(0, H(S_gen) - H(M(p)))", v["ggmi"], theorem_4_10(v) + max(0.0, raised), "M13"),
         *_identities(q, v),
@@ -158,20 +158,20 @@ def _identities(q: Joint, v: dict[str, float]) -> list[Inequality]:
     rewritten = v["H(M(p))"] - v["H(S_gen)"] + v["I(S_anchor;M(p))"] - v["I(h(e_p);M(p))"]
     rest = q.i("e_M", "h") + q.h("e_M", given=["g", "h"])
     return [
-        _equal("identity: -dI + H(e_M) = I(e_M;h(e_p)) + H(e_M|g(e_M),h(e_p))", v["H(e_M)"] - v["delta_i"], rest, "M9: dI is no lever of lemma 4.5"),
+        _equal("identity: -dI + H(e_M) = I(e_M;h(e_p)) + H(e_M|g(e_M),h(e_p))", v["H(e_M)"] - v["delta_I"], rest, "M9: dI is no lever of lemma 4.5"),
         _equal("identity: slack of 4.10 = [H(M(p)) - H(S_gen)] + [I(S_anchor;M(p)) - I(h(e_p);M(p))]", slack, rewritten, "M13"),
     ]  # fmt: skip
 
 
 def lemma_4_5(v: dict[str, float]) -> float:
     """The right side of lemma 4.5."""
-    return -v["delta_i"] + v["b_syn"] + v["H(e_M)"] + v["delta_epsilon_p"]
+    return -v["delta_I"] + v["b_syn"] + v["H(e_M)"] + v["delta_epsilon_p"]
 
 
 def theorem_4_10(v: dict[str, float]) -> float:
     """The right side of theorem 4.10; (α + 1) H(S_anchor|W) is written out, so that α may be undefined."""
     left_over = v["H(S_anchor|W')"] + v["H(S_anchor|W)"]
-    return v["delta_i"] - left_over + 2 * v["delta_h"] + v["H(S_gen|W)"] + v["epsilon_w_p"]
+    return v["delta_I"] - left_over + 2 * v["delta_h"] + v["H(S_gen|W)"] + v["epsilon_w_p"]
 
 
 def conditions(q: Joint, found: Quantities) -> list[Condition]:

@@ -51,7 +51,8 @@ class GmmOptions:
 
     `anchors` are per component, `synthetic` None means the protocol's own number, `draws` are the points an exact
     divergence averages over, `resample` × `rounds` the points and rounds of the histogram estimator (the authors
-    use 100 rounds; more rounds only average out its own noise). `workers` never changes a figure.
+    use 100 rounds; more rounds only average out its own noise). `knows` is the share of the unseen part that M knows;
+    `lessons` and `steps` school a neural M. `workers` never changes a figure.
     """
 
     axes: tuple[str, ...] = AXES
@@ -63,6 +64,8 @@ class GmmOptions:
     divergences: tuple[str, ...] = DIVERGENCES
     generator: str = "informed"
     knows: float = 1.0
+    lessons: int = 2000
+    steps: int = 400
     dimension: int = 2
     anchors: int = 50
     synthetic: int | None = None
@@ -123,7 +126,7 @@ def _sizes(asked: GmmOptions) -> None:
             f"{asked.anchors} anchors a component give a singular covariance in {d} dimensions",
             next=f"give at least {d + 1} anchors a component",
         )
-    for name, least in (("worlds", 1), ("draws", 100), ("resample", 10), ("rounds", 1)):
+    for name, least in (("worlds", 1), ("draws", 100), ("resample", 10), ("rounds", 1), ("lessons", 10), ("steps", 1)):
         if type(getattr(asked, name)) is not int or getattr(asked, name) < least:
             raise SynthgainError(f"{name} must be a whole number of at least {least}, not {getattr(asked, name)}")
     if not 0 <= asked.knows <= 1 or not 0.5 <= asked.level < 1 or asked.seed < 0:
@@ -156,7 +159,7 @@ def _weights(asked: GmmOptions) -> None:
                 )
             points = 30 * (made + asked.anchors * k) + 6 * asked.draws
             binned = 3 * asked.rounds * asked.resample if "histogram" in asked.divergences else 0
-            schooling = 8e7 if asked.generator in NEURAL else 0.0
+            schooling = 2e5 * asked.steps if asked.generator in NEURAL else 0.0
             work += asked.worlds * (points * whole * asked.dimension**2 + binned + schooling)
             if work > MOST_WORK or (made + asked.anchors * k) * whole > 1e8:
                 raise SynthgainError(

@@ -14,11 +14,16 @@ def push(run: Run, repo: str, *, private: bool = True, endpoint: str | None = No
     """
     try:
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.utils import validate_repo_id
     except ImportError:
         raise SynthgainError("pushing needs huggingface_hub", next='pip install "synthgain[hub]"') from None
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise SynthgainError(f"{repo!r} is no repository", next="write OWNER/NAME")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise SynthgainError(f"{repo!r} is no name that a hub takes ({error})", next="write OWNER/NAME") from error
     status = run.record.get("status")
     if status != "complete":
         raise SynthgainError(
@@ -26,6 +31,9 @@ def push(run: Run, repo: str, *, private: bool = True, endpoint: str | None = No
             where=str(run.path),
             next="finish it, or copy RUN/data yourself if you mean to",
         )
+    broken = tuple(
+        kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError"
+    )  # its HTTP client's own errors
     api = HfApi(endpoint=endpoint)
     try:
         api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
@@ -42,9 +50,10 @@ def push(run: Run, repo: str, *, private: bool = True, endpoint: str | None = No
             code=4,
             next="check HF_TOKEN and that you may write to this repository",
         ) from error
-    except (OSError, ValueError) as error:
+    except (*broken, OSError, ValueError, RuntimeError) as error:
+        cause = error.__cause__ or error  # a failed upload arrives wrapped
         raise SynthgainError(
-            f"the hub cannot be reached ({type(error).__name__}: {error})",
+            f"the hub cannot be reached or did not take a file ({type(cause).__name__}: {cause})",
             where=repo,
             code=4,
             next="check the network and HF_ENDPOINT",
