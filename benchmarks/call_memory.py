@@ -1,6 +1,6 @@
 """The memory of calls at a million calls: writing, opening, looking up, peak memory.
 
-    python benchmarks/call_memory.py [--calls 1000000] [--json]
+python benchmarks/call_memory.py [--calls 1000000] [--json]
 """
 
 from __future__ import annotations
@@ -65,15 +65,30 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         seconds = asyncio.run(write(Path(name), asked.calls))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        done = subprocess.run([sys.executable, "-c", READ, name, str(asked.calls)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", READ, name, str(asked.calls)], capture_output=True, text=True, check=True
+        )
         opened, hits, misses, grown = (float(x) for x in done.stdout.split())
         size = sum(f.stat().st_size for f in Path(name).iterdir()) / 1e6
-    result = {"calls": asked.calls, "put_per_s": asked.calls / seconds, "writer_peak_mb": peak, "disk_mb": size, "open_s": opened, "hits_per_s": hits, "misses_per_s": misses, "reader_mb": grown}
+    result = {
+        "calls": asked.calls,
+        "put_per_s": asked.calls / seconds,
+        "writer_peak_mb": peak,
+        "disk_mb": size,
+        "open_s": opened,
+        "hits_per_s": hits,
+        "misses_per_s": misses,
+        "reader_mb": grown,
+    }
     if asked.json:
         print(json.dumps(result))
         return
-    print(f"{asked.calls:,} calls: {result['put_per_s']:,.0f} written a second, {size:,.0f} MB on disk, writer's peak {peak:.0f} MB")
-    print(f"opened in {opened:.2f} s; {hits:,.0f} look-ups a second that hit, {misses:,.0f} that miss; {grown:.0f} MB more than an empty process")
+    print(
+        f"{asked.calls:,} calls: {result['put_per_s']:,.0f} written a second, {size:,.0f} MB on disk, writer's peak {peak:.0f} MB"
+    )
+    print(
+        f"opened in {opened:.2f} s; {hits:,.0f} look-ups a second that hit, {misses:,.0f} that miss; {grown:.0f} MB more than an empty process"
+    )
 
 
 if __name__ == "__main__":

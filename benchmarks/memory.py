@@ -38,7 +38,12 @@ def peak(rows: int, checks: list[str]) -> tuple[float, float]:
             for i in range(rows):
                 file.write(json.dumps({"text": f"Say forty words about the number {i}."}) + "\n")
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", RUN, str(anchors), f"{folder}/run", *checks], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, str(anchors), f"{folder}/run", *checks],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return int(done.stdout.split()[-1]) / 1024, time.perf_counter() - began
 
 
@@ -51,7 +56,16 @@ def main() -> None:
     for rows in asked.rows:
         plain, seconds = peak(rows, [])
         near, longer = peak(rows, ["near-duplicate"])
-        results.append({"rows": rows, "plain_mb": plain, "near_mb": near, "bytes_a_row": (near - plain) * 2**20 / rows, "seconds": seconds, "near_seconds": longer})
+        results.append(
+            {
+                "rows": rows,
+                "plain_mb": plain,
+                "near_mb": near,
+                "bytes_a_row": (near - plain) * 2**20 / rows,
+                "seconds": seconds,
+                "near_seconds": longer,
+            }
+        )
     if asked.json:
         print(json.dumps({"runs": results}))
         return

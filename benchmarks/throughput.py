@@ -64,7 +64,13 @@ def ours(server: Server, anchors: Path, width: int) -> tuple[float, float]:
     """Seconds of the whole `generate`, and of this process's processor."""
     with tempfile.TemporaryDirectory() as folder:
         began, used = time.perf_counter(), time.process_time()
-        run = sg.generate(RECIPE, anchors, out=folder, model="openai/double", reach=sg.Reach(base_url=server.base_url, concurrency=width))
+        run = sg.generate(
+            RECIPE,
+            anchors,
+            out=folder,
+            model="openai/double",
+            reach=sg.Reach(base_url=server.base_url, concurrency=width),
+        )
         seconds, cpu = time.perf_counter() - began, time.process_time() - used
         counts = run.record["counts"]
         assert counts["calls_bought"] == counts["kept"], counts
@@ -79,7 +85,10 @@ def main() -> None:
     options.add_argument("--latency", type=float, default=0.05)
     options.add_argument("--json", action="store_true")
     asked = options.parse_args()
-    texts = [f"Question number {i}: what is {i} times {i % 97}, and why does it matter to a reader in a hurry?" for i in range(asked.calls)]
+    texts = [
+        f"Question number {i}: what is {i} times {i % 97}, and why does it matter to a reader in a hurry?"
+        for i in range(asked.calls)
+    ]
     results = []
     with served(latency=asked.latency) as server, tempfile.TemporaryDirectory() as folder:
         anchors = Path(folder) / "anchors.jsonl"
@@ -89,7 +98,15 @@ def main() -> None:
             for _ in range(asked.repeats):
                 b = asyncio.run(bare(f"{server.base_url}/chat/completions", bodies, width))
                 o, cpu = ours(server, anchors, width)
-                results.append({"in_flight": width, "bare_per_s": asked.calls / b, "ours_per_s": asked.calls / o, "ratio": b / o, "cpu_us": cpu / asked.calls * 1e6})
+                results.append(
+                    {
+                        "in_flight": width,
+                        "bare_per_s": asked.calls / b,
+                        "ours_per_s": asked.calls / o,
+                        "ratio": b / o,
+                        "cpu_us": cpu / asked.calls * 1e6,
+                    }
+                )
     if asked.json:
         print(json.dumps({"calls": asked.calls, "runs": results}))
         return

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from doubles.server import Server, served
 
-RECIPE = '''
+RECIPE = """
 from synthgain.types import Prompt, Recipe, Row, system, user
 
 async def draft(models, anchor):
@@ -24,7 +25,7 @@ async def draft(models, anchor):
     yield Row(messages=(user(anchor.text), {{"role": "assistant", "content": call.text}}), calls=(call,))
 
 RECIPE = Recipe("one-call", "1", draft)
-'''
+"""
 PROMPTS = 200
 
 
@@ -73,7 +74,9 @@ def asked(server: Server) -> int:
 
 def killed_after(folder: Path, server: Server, requests: int) -> int:
     """Start the run, SIGKILL its whole process group once the server has seen that many requests. How many it saw."""
-    process = subprocess.Popen(command(folder, server), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(folder, server), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while asked(server) < requests and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -141,7 +144,9 @@ def test_a_second_writer_is_refused_by_name(tmp_path: Path, server: Server) -> N
     anchors(tmp_path, PROMPTS)
     recipe(tmp_path)
     with served(latency=1.0) as slow:
-        process = subprocess.Popen(command(tmp_path, slow), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(tmp_path, slow), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while asked(slow) < 20:
             time.sleep(0.01)
         second = subprocess.run(command(tmp_path, server), capture_output=True, text=True, timeout=60)
@@ -153,7 +158,9 @@ def test_a_second_writer_is_refused_by_name(tmp_path: Path, server: Server) -> N
 def test_ctrl_c_ends_cleanly_with_the_command_that_resumes(tmp_path: Path, server: Server) -> None:
     anchors(tmp_path, PROMPTS)
     recipe(tmp_path)
-    process = subprocess.Popen(command(tmp_path, server), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(tmp_path, server), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while asked(server) < 60:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)

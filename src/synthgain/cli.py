@@ -679,6 +679,7 @@ def main() -> None:
 
     try:
         app(standalone_mode=False)
+        sys.stdout.flush()
     except SynthgainError as error:
         _say(f"synthgain: {error}")
         raise SystemExit(error.code) from None
@@ -686,10 +687,19 @@ def main() -> None:
         _say(f"synthgain: interrupted; everything bought is kept. To go on: {_command()}")
         raise SystemExit(130) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+        _unheard()
+    except SystemExit as end:  # the parser ends so where standard output was closed
+        if isinstance(end.__context__, BrokenPipeError):
+            _unheard()
+        raise
     except Exception as error:
         _exit_for(error)
+
+
+def _unheard() -> None:
+    """Whoever read standard output went away (`| head -1`): that is no fault."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(0) from None
 
 
 def _exit_for(error: Exception) -> None:

@@ -21,18 +21,28 @@ Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same 
 
 @app.command()
 def gmm(
-    axis: Annotated[list[str] | None, typer.Option("--axis", help="K, J or L, repeatable (default: all three).")] = None,
+    axis: Annotated[
+        list[str] | None, typer.Option("--axis", help="K, J or L, repeatable (default: all three).")
+    ] = None,
     values: Annotated[str, typer.Option("--values", help="Of the axis: 2..15 or 2,4,8.")] = "2..15",
     k: Annotated[int, typer.Option("--K", help="Components that anchors show.")] = 2,
     j: Annotated[int, typer.Option("--J", help="Components that M adds and the truth has.")] = 2,
     l: Annotated[int, typer.Option("--L", help="Components that M adds and the truth has not.")] = 2,  # noqa: E741
-    protocol: Annotated[list[str] | None, typer.Option("--protocol", help="authors, text, valid, text-valid, no-fit; repeatable.")] = None,
-    divergence: Annotated[list[str] | None, typer.Option("--divergence", help="histogram, reverse, forward; repeatable (default: all).")] = None,
-    generator: Annotated[str, typer.Option("--generator", help="informed, or another M (see docs/laboratory.md).")] = "informed",
+    protocol: Annotated[
+        list[str] | None, typer.Option("--protocol", help="authors, text, valid, text-valid, no-fit; repeatable.")
+    ] = None,
+    divergence: Annotated[
+        list[str] | None, typer.Option("--divergence", help="histogram, reverse, forward; repeatable (default: all).")
+    ] = None,
+    generator: Annotated[
+        str, typer.Option("--generator", help="informed, or another M (see docs/laboratory.md).")
+    ] = "informed",
     knows: Annotated[float, typer.Option("--knows", help="Share of the unseen part that M knows.")] = 1.0,
     dimension: Annotated[int, typer.Option("--dimension", "-d")] = 2,
     anchors: Annotated[int, typer.Option("--anchors", help="A component.")] = 50,
-    synthetic: Annotated[int | None, typer.Option("--synthetic", help="Synthetic points (default: the protocol's).")] = None,
+    synthetic: Annotated[
+        int | None, typer.Option("--synthetic", help="Synthetic points (default: the protocol's).")
+    ] = None,
     worlds: Annotated[int, typer.Option("--worlds", help="A point.")] = 300,
     seed: Seed = 0,
     out: Out = None,
@@ -85,8 +95,16 @@ def chain(
 
 @app.command()
 def gain(
-    world: Annotated[str, typer.Option("--world", help="location (closed form) or language (toy languages).")] = "language",
-    dose: Annotated[str, typer.Option("--dose", help="What is turned up: noise; temperature, hallucination, off_task, copying, verifier, documents.")] = "",
+    world: Annotated[
+        str, typer.Option("--world", help="location (closed form) or language (toy languages).")
+    ] = "language",
+    dose: Annotated[
+        str,
+        typer.Option(
+            "--dose",
+            help="What is turned up: noise; temperature, hallucination, off_task, copying, verifier, documents.",
+        ),
+    ] = "",
     values: Annotated[str, typer.Option("--values", help="Of the dose: 0.5,1,2 (default: the dose's own).")] = "",
     worlds: Annotated[int, typer.Option("--worlds")] = 12,
     documents: Annotated[int, typer.Option("--documents", help="Synthetic ones.")] = 400,
@@ -101,7 +119,15 @@ def gain(
     from synthgain.api import simulating as lab
 
     chosen = dose or ("noise" if world == "location" else "temperature")
-    found = lab.settings(world=world, dose=chosen, values=_decimals(values), worlds=worlds, documents=documents, seed=seed, progress=_progress())
+    found = lab.settings(
+        world=world,
+        dose=chosen,
+        values=_decimals(values),
+        worlds=worlds,
+        documents=documents,
+        seed=seed,
+        progress=_progress(),
+    )
 
     def told() -> None:
         for one in found:

@@ -2,7 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from synthgain.evaluate import Question, choose, wilson
+from synthgain.evaluate import Question, choose
+from synthgain.intervals import wilson
 from synthgain.types import Message, SynthgainError, user
 
 

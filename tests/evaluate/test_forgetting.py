@@ -2,7 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from synthgain.evaluate import forgetting, mean_t
+from synthgain.evaluate import forgetting
+from synthgain.intervals import mean_t
 from synthgain.types import Message, SynthgainError
 
 

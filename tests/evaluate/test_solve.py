@@ -2,8 +2,9 @@ import math
 
 import pytest
 
-from synthgain.evaluate import Question, solve, wilson
+from synthgain.evaluate import Question, solve
 from synthgain.evaluate.solve import passed
+from synthgain.intervals import wilson
 from synthgain.models.scripted import Scripted
 from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError, assistant, user
 

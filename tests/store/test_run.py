@@ -80,7 +80,10 @@ def test_a_folder_that_is_no_run_says_what_to_give(tmp_path: Path) -> None:
 
 def rows() -> list[Row]:
     chat = [Row(messages=(user(f"q{i}"), assistant(f"good {i}")), fields={"n": i}) for i in range(3)]
-    bad = [Row(messages=(user(f"q{i}"), assistant(f"bad {i}")), verdicts=(drop("wrong", check="final-answer"),)) for i in range(2)]
+    bad = [
+        Row(messages=(user(f"q{i}"), assistant(f"bad {i}")), verdicts=(drop("wrong", check="final-answer"),))
+        for i in range(2)
+    ]
     return chat + bad
 
 
@@ -116,7 +119,10 @@ def test_a_row_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     [
         ("openai", {"messages": [{"role": "user", "content": "q0"}, {"role": "assistant", "content": "good 0"}]}),
         ("alpaca", {"instruction": "q0", "input": "", "output": "good 0"}),
-        ("prompt-completion", {"prompt": [{"role": "user", "content": "q0"}], "completion": [{"role": "assistant", "content": "good 0"}]}),
+        (
+            "prompt-completion",
+            {"prompt": [{"role": "user", "content": "q0"}], "completion": [{"role": "assistant", "content": "good 0"}]},
+        ),
         (
             "preference",
             {

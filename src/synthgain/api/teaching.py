@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synthgain.anchors import load as load_anchors
 from synthgain.api.making import DEFAULT_MODEL, Watch, generate, reach_from_environment
 from synthgain.api.measuring import measure, report
-from synthgain.anchors import load as load_anchors
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
 from synthgain.engines import local
@@ -28,7 +27,7 @@ from synthgain.store.run import writing
 from synthgain.train import FineTune, read_student
 from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
-from synthgain.types import Message, Prompt, Reading, Sampling, SynthgainError, assistant, digest, user
+from synthgain.types import Message, Reading, Sampling, SynthgainError, digest
 
 Say = Callable[[str], None]
 Panel = Callable[[], AbstractContextManager[Watch]]  # a live panel for one stage
@@ -157,7 +156,7 @@ class Examination:
     """How verifiable questions are put: draws a question, the law, and worked examples before it."""
 
     draws: int = 4
-    sampling: Sampling = Sampling(temperature=0.7, max_tokens=48)
+    sampling: Sampling = field(default=Sampling(temperature=0.7, max_tokens=48))
     shots: tuple[Message, ...] = ()
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from synthgain.evaluate.intervals import wilson
 from synthgain.evaluate.questions import Question, Solved
+from synthgain.intervals import wilson
 from synthgain.types import Message, Reading, Scorer, SynthgainError
 
 SCORES: Mapping[str, Callable[[list[float], str], float]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from synthgain.evaluate.intervals import mean_t
+from synthgain.intervals import mean_t
 from synthgain.types import Reading, Scorer, SynthgainError
 
 WINDOW = 2000  # characters

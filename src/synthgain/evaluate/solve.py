@@ -7,8 +7,8 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from synthgain.evaluate.intervals import clustered
 from synthgain.evaluate.questions import Question, Solved
+from synthgain.intervals import clustered
 from synthgain.types import Call, CallFailed, Message, Prompt, Reading, Sampling, SynthgainError, user
 
 GREEDY = Sampling(temperature=0.0, max_tokens=256)

@@ -7,13 +7,13 @@ not grow with the run. Units and classes follow the meter's conventions: natural
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from synthgain.intervals import wilson
 from synthgain.types import Reading
 
 TOKENS = 20_000  # words that distinct-n is computed on: it falls with size, so the size is fixed
@@ -56,17 +56,6 @@ def nothing(name: str, why: str, **more: object) -> Reading:
 
 
 # ---------------------------------------------------------------------------------------------- intervals
-
-
-def wilson(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion k/n."""
-    from statistics import NormalDist
-
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    p = k / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def ratio_interval(

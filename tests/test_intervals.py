@@ -4,7 +4,8 @@ import random
 import numpy as np
 import pytest
 
-from synthgain.evaluate import Solved, clustered, difference, mean_t, t_quantile, wilson
+from synthgain.evaluate import Solved, difference
+from synthgain.intervals import clustered, mean_t, t_quantile, wilson
 
 
 @pytest.mark.parametrize(
