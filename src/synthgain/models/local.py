@@ -42,6 +42,7 @@ from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, Synth
 CONTEXT = 4096  # tokens of prompt and answer together, where the weights allow it
 SLOTS = 8  # more bring little on two cores (benchmarks/embedded.py) and each costs memory for its context
 MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
+SPINS = "1000"  # rounds that a thread of the runtime waits awake before it sleeps
 ORDER = ["penalties", "temperature", "top_k", "top_p", "min_p"]  # the order that transformers has
 
 
@@ -331,7 +332,8 @@ class _Socket(http.client.HTTPConnection):
 
 def _start(path: Path, slots: int, threads: int, context: int, folder: Path, secret: str) -> Any:
     try:
-        import xllamacpp
+        with _patient_threads():
+            import xllamacpp
     except ImportError as error:
         raise SynthgainError(
             "the embedded model needs xllamacpp", next='pip install "synthgain[local]"', code=4
@@ -360,6 +362,23 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
                 f"the embedded runtime cannot load the weights ({error})", where=str(path), code=4,
                 next="check that the file is a whole GGUF model that this version of llama.cpp knows, and that memory suffices",
             ) from error  # fmt: skip
+
+
+@contextlib.contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Lets the runtime's threads sleep while they wait for each other; OpenMP reads this once, as it is loaded.
+
+    By default they spin, and on a machine that others use too one thread that is not running stops all of
+    them: two busy neighbours on two cores made generation a hundred times slower (decisions/, embedded runtime).
+    """
+    mine = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
+    if mine:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        yield
+    finally:
+        if mine:
+            del os.environ["GOMP_SPINCOUNT"]
 
 
 def _private_folder() -> Path:
