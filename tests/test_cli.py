@@ -170,9 +170,9 @@ def test_progress_goes_to_standard_error(run: Cli) -> None:
         (("generate", "rephrase", "docs", "-o", "r", "-m", SCRIPT, "--max-tokens", "0"), "--max-tokens 0"),
         (("generate", "rephrase", "docs", "-o", "r", "-m", SCRIPT, "--concurrency", "0"), "--concurrency 0"),
         (("preview", "rephrase", "docs", "-m", SCRIPT, "--limit", "0"), "--limit 0"),
-        (("generate", "rephrase", "docs", "-o", "docs/a.md", "-m", SCRIPT), "docs/a.md"),
-        (("generate", "rephrase", "docs", "-o", "docs/a.md/r", "-m", SCRIPT), "cannot be written"),
-        (("generate", "rephrase", "docs", "-o", "docs", "-m", SCRIPT), "its own folder"),
+        (("generate", "rephrase", "docs/b.txt", "-o", "docs/a.md", "-m", SCRIPT), "cannot be written"),
+        (("generate", "rephrase", "docs", "-o", "docs/r", "-m", SCRIPT), "inside the anchors' folder"),
+        (("generate", "rephrase", "docs/b.txt", "-o", "docs/a.md/r", "-m", SCRIPT), "cannot be written"),
         (("curate", "docs"), "not a run"),
         (("measure", "docs"), "not a run"),
         (("trace", "docs", "0"), "not a run"),
@@ -449,6 +449,18 @@ def test_export_writes_text_and_refuses_what_does_not_fit(run: Cli) -> None:
         refused = run("export", "r", "--to", form, "-o", f"out/{form}.jsonl")
         assert refused.code == 2 and word in refused.err
         assert not Path(f"out/{form}.jsonl").exists()
+
+
+def test_places_that_cannot_be_written_are_said(run: Cli) -> None:
+    assert make(run).code == 0
+    for ask in (
+        ("report", "r", "-o", "docs"),
+        ("report", "r", "-o", "docs/a.md/x.html"),
+        ("export", "r", "--to", "text", "-o", "docs/a.md/x.jsonl"),
+    ):
+        said = run(*ask)
+        assert said.code == 2 and "docs" in said.err and "cannot be written" in said.err, said
+        assert "Traceback" not in said.err
 
 
 def test_report_of_hostile_text_has_no_script_of_theirs(run: Cli) -> None:

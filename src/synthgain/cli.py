@@ -540,8 +540,8 @@ def loop(
     Example: synthgain loop rft problems.jsonl -o runs/loop --on test.jsonl --rounds 2 --set k=8
     """
     from synthgain import api
-    from synthgain.report.live import Live
     from synthgain.api.teaching import Examination
+    from synthgain.report.live import Live
 
     result = api.loop(
         recipe, anchors, out=out, on=on, rounds=rounds, model=model, train_from=train_from, examination=Examination(draws=draws),

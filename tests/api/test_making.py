@@ -165,6 +165,13 @@ def test_a_budget_is_not_passed_by_answers_that_come_at_once(tmp_path: Path) -> 
     assert tokens["in"] + tokens["out"] <= 200
 
 
+def test_a_run_does_not_lie_among_its_anchors(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXTS[0], "utf-8")
+    with pytest.raises(SynthgainError, match="inside the anchors' folder"):
+        sg.generate("rephrase", tmp_path, model=WORDS, out=tmp_path / "runs" / "first")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_run_is_not_made_from_itself(tmp_path: Path) -> None:
     sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r")
     before = (tmp_path / "r" / "run.json").read_bytes()
@@ -172,6 +179,10 @@ def test_a_run_is_not_made_from_itself(tmp_path: Path) -> None:
         with pytest.raises(SynthgainError, match="its own folder"):
             sg.generate("rephrase", anchors, model=WORDS, out=tmp_path / "r")
     assert (tmp_path / "r" / "run.json").read_bytes() == before
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "a.txt").write_text(TEXTS[0], "utf-8")
+    around = sg.generate("rephrase", tmp_path / "project" / "a.txt", model=WORDS, out=tmp_path / "project")
+    assert around.record["counts"]["anchors"] == 1  # a run folder may hold other things
     made = sg.generate("rephrase", tmp_path / "r", model=WORDS, out=tmp_path / "next")
     assert made.record["counts"]["anchors"] == 12
 
@@ -199,7 +210,7 @@ def test_curate_changes_verdicts_and_data_and_never_text(tmp_path: Path) -> None
     kept = {r["id"] for r in rows(done) if r["kept"]}
     assert kept == {id for id, text in texts.items() if text <= last}
     assert len(kept) == 5
-    data = pq.read_table(done.data).to_pylist()
+    data = [r for file in sorted(done.data.glob("*.parquet")) for r in pq.read_table(file).to_pylist()]
     assert {r["id"]: r["text"] for r in data} == {id: texts[id] for id in kept}
     assert done.record["dropped_by"] == {"up-to": 7}
     assert len(rows(sg.curate(run, without=["all"]))) == 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from synthgain.api.making import on_disk
 from synthgain.store import Run
 from synthgain.store import export as exporting
 from synthgain.store import push as pushing
@@ -17,7 +18,8 @@ def export(run: str | Path | Run, *, to: str, out: str | Path | None = None) -> 
 
         return gguf_of(folder, None if out is None else Path(out)), 0, 0
     file = Path(out) if out is not None else folder / f"{to}.jsonl"
-    written, left = exporting.export(Run.at(folder), to, file)
+    with on_disk(file):
+        written, left = exporting.export(Run.at(folder), to, file)
     return file, written, left
 
 

@@ -26,7 +26,7 @@ from synthgain.types import Anchor, AnyCheck, Call, CallFailed, Model, ModelInfo
 Watch = Callable[[Tally], None]
 Models = str | Model | Mapping[str, str | Model]
 DEFAULT_MODEL = "local/smollm2-135m"
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,19 @@ def sensible(**asked: float | None) -> None:
 
 
 def _not_its_own(anchors: object, out: Path) -> None:
-    """A run that read itself would be another run each time, and would replace what it reads."""
-    if isinstance(anchors, str | Path) and not str(anchors).startswith("hf://"):
-        here = Path(anchors).resolve()
-        if out.resolve() in (here, *here.parents):
+    """A run that read itself would be another, larger run each time, and would replace what it reads."""
+    if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
+        here, run = Path(anchors).resolve(), out.resolve()
+        own = (run / name for name in ("anchors", "rows", "data", "calls"))
+        if (here == run and (run / "run.json").exists()) or any(part in (here, *here.parents) for part in own):
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
+            )
+        if here in run.parents:
+            raise SynthgainError(
+                "this folder lies inside the anchors' folder: its rows would be read as anchors the next time",
+                where=str(out),
+                next=f"give a folder outside of {anchors} with -o",
             )
 
 
@@ -206,15 +213,16 @@ def opened(models: Mapping[str, str | Model], reach: Reach) -> dict[str, Model]:
 
 
 @contextmanager
-def _disk(where: Path) -> Iterator[None]:
+def on_disk(where: Path) -> Iterator[None]:
+    """A full disk, or a place that cannot be written, is said in words (SynthgainError)."""
     try:
         yield
     except OSError as error:
         if error.errno in UNWRITABLE:
             raise SynthgainError(
-                f"this folder cannot be written ({error.strerror})",
+                f"this place cannot be written ({error.strerror})",
                 where=str(error.filename or where),
-                next="give another folder with -o, or the right to write to this one",
+                next="give another place with -o, or the right to write to this one",
             ) from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -228,7 +236,7 @@ def _carried_out(
     plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, watch: Watch | None, command: str, buy: bool = True
 ) -> Run:
     run = Run(out)
-    with _disk(out), writing(out):
+    with on_disk(out), writing(out):
         began = time.time()
         models = opened(plan.models, reach)
         request = Request(plan.recipe, plan.anchors, models, plan.checks, buy=buy, **asked)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synthgain.api.making import on_disk
 from synthgain.measure import first_figures
 from synthgain.measure.first import Sample, sample_positions
 from synthgain.store import Run
@@ -110,4 +111,5 @@ def report(run: str | Path | Run, *, out: str | Path | None = None) -> Path:
         raise SynthgainError(
             "this is neither a run nor a folder of rounds", where=str(folder), next="give the folder that -o named"
         )
-    return write(folder, None if out is None else Path(out))
+    with on_disk(folder if out is None else Path(out)):
+        return write(folder, None if out is None else Path(out))
