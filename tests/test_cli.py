@@ -192,7 +192,6 @@ def test_bad_usage_is_refused_in_words(run: Cli, arguments: tuple[str, ...], exp
     assert not Path("r", "run.json").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="curate/files.py compares a relative path with the error's absolute one")
 def test_a_mistake_in_a_recipe_is_reported_with_its_line(run: Cli) -> None:
     Path("mine.py").write_text("x = 1\nfrom synthgain.types import\n", "utf-8")
     said = run("generate", "./mine.py", "docs", "-o", "r", "-m", SCRIPT)

@@ -47,8 +47,7 @@ def test_each_round_is_written_by_the_last_best_student_and_trained_from_the_bas
     said: list[str] = []
     result = run_loop(Plan(2, "local/base"), verbs(log, said), tmp_path)
     assert log == [
-        "evaluate local/base", "evaluate local/base with shots",
-        "generate 0 with local/base", "train unfiltered on 7 from local/base", "train filtered on 7 from local/base",
+        "generate 0 with local/base", "evaluate local/base", "evaluate local/base with shots", "train unfiltered on 7 from local/base", "train filtered on 7 from local/base",
         "evaluate local/round-0/unfiltered", "evaluate local/round-0/filtered",
         "generate 1 with local/round-0/filtered", "train unfiltered on 7 from local/base", "train filtered on 7 from local/base",
         "evaluate local/round-1/unfiltered", "evaluate local/round-1/filtered",

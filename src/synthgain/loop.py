@@ -59,12 +59,7 @@ class Plan:
 
 def run_loop(plan: Plan, verbs: Verbs, out: Path) -> dict[str, Any]:
     """All rounds into `out`. Returns what `arms.json` of the last round holds."""
-    untrained = {
-        "base": verbs.evaluate(plan.model, False, out / "answers"),
-        "base-few-shot": verbs.evaluate(plan.model, True, out / "answers"),
-    }
-    verbs.say(line_of("base", untrained["base"]))
-    verbs.say(line_of("base-few-shot", untrained["base-few-shot"]))
+    untrained: dict[str, Scored] = {}
     writer = base = plan.model
     rounds: list[dict[str, Any]] = []
     last: dict[str, Any] = {}
@@ -72,6 +67,13 @@ def run_loop(plan: Plan, verbs: Verbs, out: Path) -> dict[str, Any]:
         here = out / f"round-{number}"
         run = verbs.generate(number, writer, here / "run")
         rows = verbs.arms(run, here / "arms")
+        if not untrained:
+            untrained = {
+                "base": verbs.evaluate(plan.model, False, out / "answers"),
+                "base-few-shot": verbs.evaluate(plan.model, True, out / "answers"),
+            }
+            for arm, solved in untrained.items():
+                verbs.say(line_of(arm, solved))
         students = {arm: verbs.train(rows[arm], here / "students" / arm, base) for arm in rows}
         uris = {arm: verbs.usable(student) for arm, student in students.items()}
         scored = {**untrained, **{arm: verbs.evaluate(uri, False, out / "answers") for arm, uri in uris.items()}}

@@ -44,13 +44,13 @@ killed, the same command goes on where it was."""
 
 
 def demo(
-    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 100, draws: int = 8, steps: int = 36,
+    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 60, draws: int = 4, steps: int = 20,
     say: Say = to_stderr, panel: Panel = no_panel,
 ) -> dict[str, Any]:  # fmt: skip
     """The main job on the embedded model and the problems we ship: a model that teaches itself.
 
     `problems` are answered `draws` times each; trained arms take `steps` optimiser steps of eight rows; `tests`
-    other problems are answered twice each by every arm.
+    other problems are answered once each by every arm.
     """
     from synthgain import examples
 
@@ -65,7 +65,7 @@ def demo(
     return loop(
         "rft", place / "problems.jsonl", out=place, on=place / "questions.jsonl", rounds=rounds, seed=seed,
         knobs={"k": draws, "shots": shots, "max_tokens": 48, "gold": False}, without=("equations", "distinct-equations"), text_field="question",
-        examination=Examination(draws=2, shots=turns), settings={"max_steps": steps, "learning_rate": 1e-4, "batch": 8, "length": 160},
+        examination=Examination(draws=1, shots=turns), settings={"max_steps": steps, "learning_rate": 1e-4, "batch": 8, "length": 160},
         say=say, panel=panel, note=NOTE,
     )  # fmt: skip
 

@@ -208,7 +208,7 @@ def _solved(
         tally.groups_done = done
 
     async def work() -> Solved:
-        model = open_model(uri, reach)
+        model = open_model(uri, replace(reach, logprobs=False))
         memory = CallMemory(answers)
         try:
             desk = Desk(Buyer({"student": model, "writer": model}, memory, tally, watch or (lambda _: None)))

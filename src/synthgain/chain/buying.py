@@ -143,24 +143,9 @@ class Buyer:
     async def _pay(self, model: Model, prompt: Prompt, id: str, rank: int, identity: str) -> Call:
         done: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
         self.flying[id] = done
-        tally = self.tally
         try:
-            await self.gate.enter(rank)
-            try:
-                if self.limited:
-                    self._within_budget()
-                if self.stopped is not None:
-                    raise Stopped
-                task = asyncio.current_task()
-                self.paying.add(task)
-                tally.in_flight += 1
-                call = await model(prompt)
-            finally:
-                self.gate.leave()
-            await self.memory.put(call, identity)
-            self._paid(task)
+            call = await self._through_the_gate(model, prompt, rank, identity)
         except BaseException as error:
-            self._paid(asyncio.current_task())
             if isinstance(error, SynthgainError):
                 self.fail(error)
             done.set_exception(error if not isinstance(error, asyncio.CancelledError) else Stopped())
@@ -169,22 +154,46 @@ class Buyer:
         finally:
             del self.flying[id]
         done.set_result(call)
-        tally.count(call, bought=True)
-        if self.narrow:
-            self.narrow = False
-            self.gate.widen(2 * self.width - 1)
-        tally.width = model.width
-        if model.width > self.width:  # an adaptive model has found room
-            grown, self.width = model.width - self.width, model.width
-            if not self.narrow:
-                self.gate.widen(2 * grown)
-        self.watch(tally)
+        self.watch(self.tally)
         return call
 
-    def _paid(self, task: object) -> None:
-        if task in self.paying:
-            self.paying.discard(task)
-            self.tally.in_flight -= 1
+    async def _through_the_gate(self, model: Model, prompt: Prompt, rank: int, identity: str) -> Call:
+        """One answer, on disk. The place is free again when the answer is here; under a budget, when it is counted."""
+        tally, task = self.tally, asyncio.current_task()
+        await self.gate.enter(rank)
+        inside = True
+        try:
+            if self.limited:
+                self._within_budget()
+            if self.stopped is not None:
+                raise Stopped
+            self.paying.add(task)
+            tally.in_flight += 1
+            call = await model(prompt)
+            if not self.limited:
+                inside = False
+                self.gate.leave()
+            await self.memory.put(call, identity)
+            tally.count(call, bought=True)
+            self._widen(model.width)
+            return call
+        finally:
+            if task in self.paying:
+                self.paying.discard(task)
+                tally.in_flight -= 1
+            if inside:
+                self.gate.leave()
+
+    def _widen(self, width: int) -> None:
+        """Let more calls in: after the first under a budget, and when an adaptive model has found room."""
+        self.tally.width = width
+        more = 2 * self.width - 1 if self.narrow else 0
+        self.narrow = False
+        if width > self.width:
+            more += 2 * (width - self.width)
+            self.width = width
+        if more:
+            self.gate.widen(more)
 
     def _within_budget(self) -> None:
         """Stop before the calls in flight (at the mean price so far) would pass the cap."""

@@ -264,7 +264,10 @@ class Round:
         verdicts = list(row.verdicts)
         if row.fallen is None:
             for check in self.row_checks:
-                verdict = check(row, group)
+                try:
+                    verdict = check(row, group)
+                except Exception as error:
+                    raise ValueError(f"the check {check.name} failed: {type(error).__name__}: {error}") from error
                 if not verdict.keeps or verdict.score is not None:
                     verdicts.append(replace(verdict, check=check.name))
                     if not verdict.keeps:
@@ -288,10 +291,25 @@ class Round:
         for check in self.set_checks:
             columns, positions = self.staged.alive(check.columns, fallen)
             if positions:
-                for position, verdict in zip(positions, check(columns), strict=True):
+                for position, verdict in zip(positions, self._verdicts_of(check, columns), strict=True):
                     if not verdict.keeps:
                         fallen[position] = replace(verdict, check=check.name)
         return fallen
+
+    def _verdicts_of(self, check: SetCheck, columns: Any) -> Sequence[Verdict]:
+        """A set check's verdicts; SynthgainError in its name where it fails. The rows' calls are kept."""
+        again = "mend the check, or leave it out with --without; `synthgain curate` judges again and buys nothing"
+        try:
+            verdicts = list(check(columns))
+        except Exception as error:
+            raise SynthgainError(
+                f"the check failed: {type(error).__name__}: {error}", where=check.name, next=again
+            ) from error
+        if len(verdicts) != len(columns):
+            raise SynthgainError(
+                f"the check gave {len(verdicts)} verdicts for {len(columns)} rows", where=check.name, next=again
+            )
+        return verdicts
 
     def _alive(self, fallen: Mapping[int, Verdict]) -> list[int]:
         """Positions of the rows that no check dropped."""

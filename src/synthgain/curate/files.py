@@ -64,7 +64,10 @@ def _message(error: Exception) -> str:
 
 def _line(error: Exception, file: Path) -> int:
     """The last line of this file that the error passed through."""
-    if isinstance(error, SyntaxError) and error.lineno and error.filename and Path(error.filename) == file:
+    file = file.resolve()
+    if isinstance(error, SyntaxError) and error.lineno and error.filename and Path(error.filename).resolve() == file:
         return error.lineno
-    frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    frames = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() == file
+    ]
     return (frames[-1] if frames else None) or 1

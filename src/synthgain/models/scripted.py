@@ -121,11 +121,15 @@ def open_scripted(name: str) -> Scripted:
     """The double that a URI names (without "scripted/")."""
     what, _, query = name.partition("?")
     options = dict(parse_qsl(query))
-    latency, width = float(options.pop("latency", 0)), int(options.pop("width", 64))
+    try:
+        latency, width, n = float(options.pop("latency", 0)), int(options.pop("width", 64)), int(options.pop("n", 40))
+    except ValueError as error:
+        raise SynthgainError(
+            str(error), where=f"scripted/{name}", next="latency is in seconds; n and width are whole numbers"
+        ) from None
     if what == "echo":
         return Scripted(echo, name=name, latency=latency, width=width, identity="scripted/echo")
     if what == "words":
-        n = int(options.get("n", 40))
         return Scripted(words(n), name=name, latency=latency, width=width, identity=f"scripted/words?n={n}")
     path = Path(what)
     if path.suffix == ".jsonl":
