@@ -19,7 +19,7 @@ MAY = {
     "curate": {"models"},
     "measure": {"models"},
     "api": ROOMS - {"cli"},
-    "cli": {"api"},
+    "cli": {"api"},  # and the thin skin: errors, the live panel, lists of what there is (below)
 }
 
 

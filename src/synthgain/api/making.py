@@ -129,13 +129,19 @@ def _not_its_own(anchors: object, out: Path) -> None:
             )
 
 
+def knobs_of(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's knobs and their values: the dataclass fields of its draft."""
+    draft: Any = recipe.draft
+    return {f.name: getattr(draft, f.name) for f in fields(draft)} if is_dataclass(draft) else {}
+
+
 def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
     """The recipe with these knobs set; values given as text are read by the knob's own type."""
     if not knobs:
         return recipe
-    if not is_dataclass(recipe.draft):
+    defaults = knobs_of(recipe)
+    if not defaults:
         raise SynthgainError(f"the recipe {recipe.name!r} has no knobs", next="leave --set out")
-    defaults = {f.name: getattr(recipe.draft, f.name) for f in fields(recipe.draft)}
     values: dict[str, Any] = {}
     for name, value in knobs.items():
         if name not in defaults:
@@ -144,7 +150,8 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
             )
         values[name] = _as_knob(name, value, defaults[name]) if isinstance(value, str) else value
     try:
-        return replace(recipe, draft=replace(recipe.draft, **values))  # type: ignore[type-var,arg-type]
+        draft: Any = recipe.draft
+        return replace(recipe, draft=replace(draft, **values))
     except (TypeError, ValueError) as error:
         raise SynthgainError(str(error), where=f"--set {values}") from error
 
@@ -286,8 +293,7 @@ def _carried_out(
 
 def _record(request: Request, plan: Plan, command: str) -> dict[str, Any]:
     """run.json as far as it is known before the first call."""
-    draft = request.recipe.draft
-    knobs = {f.name: getattr(draft, f.name) for f in fields(draft)} if is_dataclass(draft) else {}
+    knobs = knobs_of(request.recipe)
     asked = {name: getattr(request, name) for name in ("accept", "max_candidates", "limit", "max_cost", "max_tokens")}
     return {
         "synthgain": version("synthgain"),
@@ -460,9 +466,7 @@ def first_prompts(plan: Plan, limit: int = 3) -> list[tuple[Anchor, Prompt]]:
 
             async def each(self, prompts: Any) -> Any:
                 for prompt in prompts:
-                    seen.append(prompt)
-                    raise CallFailed("dry run")
-                    yield
+                    yield await self(prompt)
 
         try:
             async for _ in plan.recipe.draft(Reader(), *group):

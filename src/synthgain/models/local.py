@@ -351,7 +351,7 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
     # flash attention token for token: its kernel for 64 tokens and more sums in another order, so that how much of
     # a prompt was read before would change answers; without it, what else is in the batch does
     p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
-    p.n_batch = p.n_ubatch = min(max(32, slots), MOST)
+    p.n_batch = p.n_ubatch = MOST
     p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
     p.slot_save_path = str(folder) + os.sep
     p.slot_prompt_similarity = 0.0  # we choose the slot

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(
+laboratory = typer.Typer(
     no_args_is_help=True, help="The paper's laboratory: worlds in which everything the theory speaks of is known.", rich_markup_mode=None,
 )  # fmt: skip
 
@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same numbers.")]
 
 
-@app.command()
+@laboratory.command()
 def gmm(
     axis: Annotated[
         list[str] | None, typer.Option("--axis", help="K, J or L, repeatable (default: all three).")
@@ -62,7 +62,7 @@ def gmm(
     _given(result, out, as_json, lambda: print("\n".join(lab.sentences(result))))
 
 
-@app.command()
+@laboratory.command()
 def chain(
     world: Annotated[str, typer.Argument(help="A shipped world, `random`, or a JSON file with one.")] = "lossy-edit",
     seed: Seed = 0,
@@ -93,7 +93,7 @@ def chain(
     _given(result, out, as_json, told)
 
 
-@app.command()
+@laboratory.command()
 def gain(
     world: Annotated[
         str, typer.Option("--world", help="location (closed form) or language (toy languages).")

@@ -1,0 +1,82 @@
+"""The only reader of arguments: a thin skin over `synthgain.api`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from synthgain.cli import looking, making, teaching  # their commands register themselves
+from synthgain.cli.arguments import app, command_line
+from synthgain.cli.laboratory import laboratory
+from synthgain.cli.printing import say
+
+__all__ = ["app", "looking", "main", "making", "teaching"]
+
+app.add_typer(laboratory, name="simulate")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"synthgain {version('synthgain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script: every error a person can act on is said in words, with its exit code."""
+    from synthgain.types import SynthgainError
+
+    try:
+        app(standalone_mode=False)
+        sys.stdout.flush()
+    except SynthgainError as error:
+        say(f"synthgain: {error}")
+        raise SystemExit(error.code) from None
+    except KeyboardInterrupt:
+        say(f"synthgain: interrupted; everything bought is kept. To go on: {command_line()}")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        _unheard()
+    except SystemExit as end:  # the parser ends so where standard output was closed
+        if isinstance(end.__context__, BrokenPipeError):
+            _unheard()
+        raise
+    except Exception as error:
+        _exit_for(error)
+
+
+def _unheard() -> None:
+    """Whoever read standard output went away (`| head -1`): that is no fault."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(0) from None
+
+
+def _exit_for(error: Exception) -> None:
+    import traceback
+
+    show = getattr(error, "show", None)
+    if callable(show):  # bad usage, in the parser's own words
+        show()
+        raise SystemExit(2) from None
+    if isinstance(error, typer.Exit):
+        raise SystemExit(error.exit_code) from None
+    if isinstance(error, typer.Abort):
+        raise SystemExit(130) from None
+    traceback.print_exception(error)
+    say(
+        "synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”."
+    )
+    raise SystemExit(1) from None

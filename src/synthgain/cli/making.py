@@ -1,0 +1,201 @@
+"""Commands that make data and give it away: preview, generate, curate, export, push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synthgain.cli.arguments import (
+    Anchors,
+    BaseUrl,
+    Concurrency,
+    IdField,
+    Json,
+    Limit,
+    Models,
+    Out,
+    PriceOption,
+    Seed,
+    ServedAs,
+    Sets,
+    TextField,
+    Withouts,
+    Withs,
+    app,
+    command_line,
+    knobs,
+    models_by_role,
+    reach,
+    watched,
+)
+from synthgain.cli.printing import print_close, print_json, print_life
+
+
+@app.command()
+def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
+            limit: Limit = 3, model: Models = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
+            text_field: TextField = None, id_field: IdField = None, seed: Seed = 0, base_url: BaseUrl = "", served_as: ServedAs = "",
+            price: PriceOption = "", concurrency: Concurrency = None, as_json: Json = False) -> None:  # fmt: skip
+    """Real prompts, answers and verdicts for a few groups, and an estimate for all.
+
+    Example: synthgain preview rephrase docs/ --limit 2
+    """
+    from synthgain import api
+
+    folder = out or Path("runs") / f"preview-{Path(recipe).stem}"
+    seen = watched(
+        lambda watch: api.preview(
+            recipe,
+            anchors,
+            out=folder,
+            limit=3 if limit is None else limit,
+            model=models_by_role(model),
+            knobs=knobs(set_),
+            with_=with_ or (),
+            without=without or (),
+            text_field=text_field,
+            id_field=id_field,
+            seed=seed,
+            reach=reach(base_url, served_as, price, concurrency),
+            watch=watch,
+            command=command_line(),
+        )
+    )
+    ids = [id for shard in seen.run.shards(["id"]) for id in shard.column("id").to_pylist()]
+    shown = [api.trace(seen.run, id) for id in ids[:6]]
+    if as_json:
+        print_json(
+            {"groups": seen.groups, "groups_total": seen.groups_total, "estimate": dict(seen.estimate), "rows": shown}
+        )
+        return
+    for life in shown:
+        print_life(life)
+    print(f"{len(ids)} rows from {seen.groups} of {seen.groups_total} groups. All of them would take about:")
+    for key, value in seen.estimate.items():
+        print(f"  {key:>10}  {'not known' if value is None else f'{value:,.4g}' if value < 1000 else f'{value:,.0f}'}")
+    print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
+
+
+@app.command()
+def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
+             accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
+             max_candidates: Annotated[int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")] = None,
+             limit: Limit = None, text_field: TextField = None, id_field: IdField = None, seed: Seed = 0,
+             base_url: BaseUrl = "", served_as: ServedAs = "", price: PriceOption = "", concurrency: Concurrency = None,
+             max_cost: Annotated[float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")] = None,
+             max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")] = None,
+             engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
+             dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")] = False,
+             yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False, as_json: Json = False) -> None:  # fmt: skip
+    """Make a data set. The same command again resumes; with more anchors it buys only what is new.
+
+    Example: synthgain generate entigraph docs/ -o runs/first -m openai/my-model --base-url http://localhost:8000/v1
+    """
+    from synthgain import api
+    from synthgain.types import SynthgainError
+
+    if engine != "local":
+        raise SynthgainError(f"there is no engine {engine!r} yet", next="leave --engine out: this process drafts")
+    asked: dict[str, Any] = dict(
+        model=models_by_role(model),
+        knobs=knobs(set_),
+        with_=with_ or (),
+        without=without or (),
+        text_field=text_field,
+        id_field=id_field,
+    )
+    if dry_run:
+        _dry_run(recipe, anchors, asked, limit)
+        return
+    run = watched(
+        lambda watch: api.generate(
+            recipe,
+            anchors,
+            out=out,
+            accept=accept,
+            max_candidates=max_candidates,
+            limit=limit,
+            seed=seed,
+            max_cost=max_cost,
+            max_tokens=max_tokens,
+            reach=reach(base_url, served_as, price, concurrency),
+            watch=watch,
+            command=command_line(),
+            **asked,
+        )
+    )
+    print_close(run.record, run.path, as_json)
+
+
+def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:
+    from synthgain.api.making import first_prompts, planned
+
+    plan = planned(recipe, anchors, **asked)
+    groups = sum(1 for _ in plan.recipe.pick(plan.anchors))
+    print(f"{len(plan.anchors):,} anchors in {groups:,} groups; {plan.recipe.name} costs {plan.recipe.calls}.")
+    print(
+        f"roles: {', '.join(f'{role}={model}' for role, model in plan.models.items())}; checks: {', '.join(c.name for c in plan.checks) or 'none'}"
+    )
+    for anchor, prompt in first_prompts(plan, min(limit or 3, 3)):
+        print("=" * 100 + f"\nfirst prompt of {anchor.source}")
+        for message in prompt.messages:
+            print(f"--- {message['role']}\n{message['content'][:3000]}")
+    print("Nothing was bought.")
+
+
+@app.command()
+def curate(run: Path, with_: Withs = None, without: Withouts = None, set_: Sets = None,
+           accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None, as_json: Json = False) -> None:  # fmt: skip
+    """Judge a run again with other checks, buying nothing.
+
+    Example: synthgain curate runs/first --with near-duplicate --without truncated
+    """
+    from synthgain import api
+
+    done = watched(
+        lambda watch: api.curate(
+            run, with_=with_ or (), without=without or (), knobs=knobs(set_), accept=accept, watch=watch
+        )
+    )
+    print_close(done.record, done.path, as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run, or a student folder (--to gguf).")],
+    to: Annotated[
+        str, typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; gguf.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A .jsonl or .parquet file (.gguf for a student).")
+    ] = None,
+) -> None:
+    """Write kept rows as trainers read them, or a student as GGUF.
+
+    Example: synthgain export runs/first --to sharegpt -o first.jsonl
+    """
+    from synthgain import api
+
+    file, written, left = api.export(run, to=to, out=out)
+    print(
+        f"{file}"
+        + ("" if to == "gguf" else f": {written:,} rows")
+        + (f"; {left:,} kept rows have no fallen partner and were left out" if left else "")
+    )
+
+
+@app.command()
+def push(
+    run: Path,
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME")],
+    public: Annotated[bool, typer.Option("--public", help="Default: private.")] = False,
+) -> None:
+    """Upload the data set and its card to a hub (HF_TOKEN, HF_ENDPOINT).
+
+    Example: synthgain push runs/first me/first
+    """
+    from synthgain import api
+
+    print(api.push(run, repo, private=not public))

@@ -1,0 +1,112 @@
+"""What commands print for people. Text of anchors and models is printed as it is, never as markup."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthgain.types import Reading
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def print_json(data: object) -> None:
+    print(json.dumps(data, ensure_ascii=False, default=str))
+
+
+def print_table(readings: Sequence[Reading], title: str = "") -> None:
+    """Readings for people, on standard output."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in ("figure", "value", "interval", "unit", "n", "note"):
+        table.add_column(name, justify="right" if name in ("value", "n") else "left", overflow="fold")
+    for r in readings:
+        value = "-" if r.value is None else f"{r.value:.4g}"
+        interval = "" if r.low is None or r.high is None else f"[{r.low:.3g}, {r.high:.3g}]"
+        table.add_row(r.name, value, escape(interval), r.unit, f"{r.n:,}" if r.n else "", escape(r.note))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def print_life(life: dict[str, Any]) -> None:
+    """One row's life for people. Text is printed as it is, without markup; control characters are shown, not sent."""
+
+    def plain(text: str, most: int = 1500) -> str:
+        shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+        return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown):,} characters)"
+
+    row = life["row"]
+    print("=" * 100)
+    print(f"row {row['id']}  {row['outcome']}" + (f" by {row['check']}: {row['reason']}" if row["check"] else ""))
+    for anchor in life["anchors"]:
+        print(f"--- anchor {anchor['source']}\n{plain(anchor['text'], 400)}")
+    for call in life["calls"]:
+        for message in call["prompt"]["messages"]:
+            print(f"--- to {call['model']}, {message['role']}\n{plain(message['content'])}")
+        print(
+            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{plain(call['text'])}"
+        )
+    print("--- row\n" + plain(row["text"] or "\n".join(f"{m['role']}: {m['content']}" for m in row["messages"] or [])))
+
+
+def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json(record)
+        return
+    c, fell = record["counts"], ", ".join(f"{n:,} {name}" for name, n in record["dropped_by"].items())
+    cost = "no price known" if record["cost_usd"] is None else f"${record['cost_usd']:.4f}"
+    print(
+        f"{c['kept']:,} rows kept of {c['rows']:,}"
+        + (f" (dropped: {fell})" if fell else "")
+        + (f"; {c['broken']:,} broken" if c["broken"] else "")
+    )
+    print(
+        f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s"
+    )
+    print(f"data: {path / 'data'}")
+
+
+def print_arms(result: dict[str, Any], folder: Path) -> None:
+    from synthgain.types import Reading
+
+    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  accuracy")
+    for arm in result["arms"]:
+        found = [Reading.read(r) for r in arm["readings"] if r["name"] == "accuracy"]
+        print(
+            f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  {_interval(found[0]) if found else 'not measured'}"
+        )
+    for d in result.get("differences", []):
+        print(_sentence(d))
+    for line in filter(None, [result.get("note")]):
+        print(line)
+    print(f"report: {folder / 'report.html'}")
+
+
+def _interval(r: Reading) -> str:
+    if r.value is None:
+        return f"not measured: {r.note}"
+    return (
+        f"{r.value:.2f}"
+        + ("" if r.low is None or r.high is None else f" [{r.low:.2f}, {r.high:.2f}]")
+        + f"  (n = {r.n})"
+    )
+
+
+def _sentence(d: dict[str, Any]) -> str:
+    """ "A beats B by x [low, high]", or that they cannot be told apart."""
+    if d["value"] is None:
+        return f"{d['a']} against {d['b']}: not measured ({d['note']})"
+    by = f"{abs(d['value']):.2f} [{min(abs(d['low']), abs(d['high'])):.2f}, {max(abs(d['low']), abs(d['high'])):.2f}]"
+    if d["low"] > 0:
+        return f"{d['a']} beats {d['b']} by {by}."
+    if d["high"] < 0:
+        return f"{d['b']} beats {d['a']} by {by}."
+    return f"{d['a']} and {d['b']} cannot be told apart here: difference {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]."

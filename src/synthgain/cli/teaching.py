@@ -1,0 +1,188 @@
+"""Commands that train and compare: train, evaluate, loop, demo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthgain.cli.arguments import (
+    Anchors,
+    BaseUrl,
+    Json,
+    Limit,
+    Out,
+    Seed,
+    Sets,
+    TextField,
+    Withouts,
+    Withs,
+    app,
+    knobs,
+    reach,
+    watched,
+)
+from synthgain.cli.printing import print_arms, print_json, print_table, say
+
+Base = Annotated[str, typer.Option("--base", help="What the student starts from: local/… or hf/PATH.")]
+
+
+@app.command()
+def train(
+    source: Annotated[str, typer.Argument(help="A run (its kept rows), or anchors (plain text).")],
+    out: Out,
+    base: Base = "local/smollm2-135m",
+    method: Annotated[
+        str | None, typer.Option("--method", help="sft (chats, loss on answers) or cpt (text); the rows decide.")
+    ] = None,
+    adapter: Annotated[str, typer.Option("--adapter", help="full or lora (merged at the end).")] = "full",
+    epochs: Annotated[float, typer.Option("--epochs")] = 3,
+    max_steps: Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps, instead of epochs.")] = None,
+    tokens: Annotated[int | None, typer.Option("--tokens", help="Tokens read, instead of epochs.")] = None,
+    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    batch: Annotated[int, typer.Option("--batch", help="Examples an optimiser step.")] = 8,
+    length: Annotated[int, typer.Option("--length", help="Tokens of the longest example, or of a block.")] = 512,
+    replay: Annotated[
+        str | None, typer.Option("--replay", help="A file of general text, or `self`: text that the base samples.")
+    ] = None,
+    replay_share: Annotated[float, typer.Option("--replay-share", help="Share of places that replay takes.")] = 0.1,
+    text_field: TextField = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a student on a run's kept rows or on plain text.
+
+    Example: synthgain train runs/first -o students/first --method cpt --replay general.txt
+    """
+    from synthgain import api
+
+    student = api.train(
+        source, out=out, base=base, method=method, adapter=adapter, epochs=epochs, max_steps=max_steps, tokens=tokens, batch=batch,
+        learning_rate=learning_rate, length=length, replay=replay, replay_share=replay_share, text_field=text_field, seed=seed,
+        watch=_steps,
+    )  # fmt: skip
+    record = json.loads((student / "student.json").read_text("utf-8"))
+    if as_json:
+        print_json(record)
+        return
+    print(
+        f"{student}: {record['rows']} rows, {record['steps']} steps, {record['tokens_seen']:,} tokens, {record['seconds']:.0f} s"
+    )
+    print(f"use it: -m hf/{student}, or synthgain export {student} --to gguf")
+
+
+def _steps(step: int, steps: int, loss: float) -> None:
+    if step in (1, steps) or step % 10 == 0:
+        say(f"step {step}/{steps}, loss {loss:.3f}")
+
+
+@app.command()
+def evaluate(
+    student: Annotated[str, typer.Argument(help="A student folder, or any model's URI.")],
+    on: Annotated[Path, typer.Option("--on", help="Questions: JSONL with an answer, or with options and gold.")],
+    draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option("--max-tokens")] = 256,
+    general: Annotated[
+        Path | None, typer.Option("--general", help="General text: also measure what was forgotten.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option("--against", help="The model it is compared with for that.")
+    ] = "local/smollm2-135m",
+    answers: Annotated[
+        Path | None, typer.Option("--answers", help="Where answers are remembered (default: beside the student).")
+    ] = None,
+    base_url: BaseUrl = "",
+    as_json: Json = False,
+) -> None:
+    """Evaluate a student: questions checked by rule, or closed-book multiple choice.
+
+    Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
+    """
+    from synthgain import api
+    from synthgain.api.teaching import Examination
+    from synthgain.types import Sampling
+
+    how = Examination(draws=draws, sampling=Sampling(temperature=temperature, max_tokens=max_tokens))
+    readings = watched(
+        lambda watch: api.evaluate(
+            student,
+            on=on,
+            answers=answers,
+            examination=how,
+            general=general,
+            against=against,
+            reach=reach(base_url, "", "", None),
+            watch=watch,
+        )
+    )
+    if as_json:
+        print_json({"readings": [r.json() for r in readings]})
+    else:
+        print_table(readings)
+
+
+@app.command()
+def loop(
+    recipe: str,
+    anchors: Anchors,
+    out: Out,
+    on: Annotated[Path, typer.Option("--on", help="Questions that share nothing with the anchors.")],
+    rounds: Annotated[int, typer.Option("--rounds")] = 1,
+    model: Annotated[
+        str, typer.Option("-m", "--model", help="The first writer and the students' base.")
+    ] = "local/smollm2-135m",
+    train_from: Annotated[str, typer.Option("--train-from", help="base (as STaR, RFT, ReST-EM) or previous.")] = "base",
+    max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps of every arm.")] = 45,
+    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    batch: Annotated[int, typer.Option("--batch")] = 8,
+    draws: Annotated[int, typer.Option("--draws", help="Answers a question in evaluation.")] = 4,
+    limit: Limit = None,
+    set_: Sets = None,
+    with_: Withs = None,
+    without: Withouts = None,
+    text_field: TextField = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Rounds of generate, curate, train and evaluate, against matched arms.
+
+    Example: synthgain loop rft problems.jsonl -o runs/loop --on test.jsonl --rounds 2 --set k=8
+    """
+    from synthgain import api
+    from synthgain.api.teaching import Examination
+    from synthgain.report.live import Live
+
+    result = api.loop(
+        recipe, anchors, out=out, on=on, rounds=rounds, model=model, train_from=train_from, examination=Examination(draws=draws),
+        settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch}, knobs=knobs(set_), with_=with_ or (),
+        without=without or (), limit=limit, text_field=text_field, seed=seed, panel=Live,
+    )  # fmt: skip
+    print_json(result) if as_json else print_arms(result, out)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: runs/demo.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
+    documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
+    model: Annotated[str, typer.Option("-m", "--model", help="The writer of the second demo.")] = "local/smollm2-135m",
+    base_url: BaseUrl = "",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """The main job, for real: a small model writes, checks decide, students are trained and compared.
+
+    Example: synthgain demo -o runs/demo
+    """
+    from synthgain import api
+    from synthgain.report.live import Live
+
+    folder = out or Path("runs") / ("demo-documents" if documents else "demo")
+    if documents:
+        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url, "", "", None), panel=Live)
+    else:
+        result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
+    print_json(result) if as_json else print_arms(result, folder)
