@@ -44,7 +44,7 @@ killed, the same command goes on where it was."""
 
 
 def demo(
-    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 60, draws: int = 4, steps: int = 20,
+    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 48, draws: int = 3, steps: int = 12,
     say: Say = to_stderr, panel: Panel = no_panel,
 ) -> dict[str, Any]:  # fmt: skip
     """The main job on the embedded model and the problems we ship: a model that teaches itself.

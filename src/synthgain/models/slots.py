@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-STEP = 256  # characters: what restoring must save more than the slot has itself, to be worth it
-LONG = 512  # characters: an unread rest this long is read ahead and saved
+STEP = 64  # characters: what restoring must save more than the slot has itself, to be worth it
+LONG = 64  # characters: an unread rest this long is read ahead and saved
 
 
 @dataclass(frozen=True)
