@@ -23,9 +23,8 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from doubles.server import Server, served
-
 import synthgain as sg
+from doubles.server import Server, served
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, user
 
 

@@ -44,7 +44,7 @@ killed, the same command goes on where it was."""
 
 
 def demo(
-    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 48, draws: int = 3, steps: int = 12,
+    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 48, draws: int = 3, steps: int = 16,
     say: Say = to_stderr, panel: Panel = no_panel,
 ) -> dict[str, Any]:  # fmt: skip
     """The main job on the embedded model and the problems we ship: a model that teaches itself.
@@ -65,7 +65,7 @@ def demo(
     return loop(
         "rft", place / "problems.jsonl", out=place, on=place / "questions.jsonl", rounds=rounds, seed=seed,
         knobs={"k": draws, "shots": shots, "max_tokens": 48, "gold": False}, without=("equations", "distinct-equations"), text_field="question",
-        examination=Examination(draws=1, shots=turns), settings={"max_steps": steps, "learning_rate": 1e-4, "batch": 8, "length": 160},
+        examination=Examination(draws=1, shots=turns), settings={"max_steps": steps, "adapter": "lora", "learning_rate": 2e-3, "batch": 8, "length": 160},
         say=say, panel=panel, note=NOTE,
     )  # fmt: skip
 
