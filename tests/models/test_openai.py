@@ -363,12 +363,18 @@ async def test_no_server_ends_with_code_4_for_all_after_the_given_seconds() -> N
     assert re.search("OPENAI_BASE_URL", str(answers[0]))
 
 
+async def served_some(server: Server, least: int = 20) -> int:
+    """How many the server has served, once it is that many."""
+    while (served := int((await asyncio.to_thread(server.stats))["served"])) < least:
+        await asyncio.sleep(0.01)
+    return served
+
+
 async def test_a_server_killed_and_started_again_loses_no_call() -> None:
     with served(latency=0.05) as server:
         async with reached(server, concurrency=32, unreachable_after=20.0) as model:
             run = asyncio.create_task(ask(model, 600))
-            await asyncio.sleep(0.4)
-            served_before = (await asyncio.to_thread(server.stats))["served"]
+            served_before = await served_some(server)
             server.kill()
             await asyncio.sleep(1.0)
             assert not run.done()
@@ -381,8 +387,9 @@ async def test_a_server_killed_and_started_again_loses_no_call() -> None:
 async def test_a_server_that_does_not_come_back_ends_the_run_and_a_new_one_serves_the_same_model_again() -> None:
     with served(latency=0.02) as server:
         async with reached(server, concurrency=16, unreachable_after=1.0) as model:
-            run = asyncio.create_task(ask(model, 2000))
-            await asyncio.sleep(0.3)
+            run = asyncio.create_task(ask(model, 5000))
+            await served_some(server)
+            await asyncio.sleep(0.05)  # the first answers reach the model
             server.kill()
             answers = await asyncio.wait_for(run, 15)
             assert any(isinstance(a, Call) for a in answers)
