@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgain.types import Anchor, Message, Prompt, Reading, Row, Sampling, digest, drop, user
+from synthgain.types import Anchor, Message, Prompt, Reading, Row, Sampling, SynthgainError, digest, drop, user
 
 TEXT = st.text(max_size=50)
 MESSAGES = st.lists(
@@ -71,3 +72,19 @@ def test_plain_sampling_is_the_untruncated_law_at_temperature_one() -> None:
             Sampling(presence_penalty=1),
         )
     )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -0.1},
+        {"temperature": float("nan")},
+        {"top_p": 0.0},
+        {"top_k": -1},
+        {"max_tokens": 0},
+        {"min_p": 2.0},
+    ],
+)
+def test_a_law_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(SynthgainError, match=next(iter(wrong))):
+        Sampling(**wrong)  # type: ignore[arg-type]

@@ -142,6 +142,17 @@ class Sampling:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
 
+    def __post_init__(self) -> None:
+        for wrong, what in (
+            (not 0 <= self.temperature <= 100, f"temperature is 0 (greedy) or more, not {self.temperature}"),
+            (not 0 < self.top_p <= 1, f"top_p lies above 0 and up to 1, not {self.top_p}"),
+            (not 0 <= self.min_p <= 1, f"min_p lies in 0 to 1, not {self.min_p}"),
+            (self.top_k < 0, f"top_k is 0 (off) or more, not {self.top_k}"),
+            (self.max_tokens < 1, f"max_tokens is 1 or more, not {self.max_tokens}"),
+        ):
+            if wrong:
+                raise SynthgainError(what, where="sampling")
+
     @property
     def plain(self) -> bool:
         """True where the law is the plain softmax at T = 1, so that plain log-probabilities are exact."""

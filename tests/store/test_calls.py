@@ -97,8 +97,9 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
         memory.close()
 
 
-async def test_a_damaged_file_is_an_error_in_words(tmp_path: Path) -> None:
-    (tmp_path / "calls.sqlite").write_bytes(b"no database at all, but long enough to look at" * 100)
+@pytest.mark.parametrize("bytes", [b"x", b"no database at all, but long enough to look at" * 100])
+async def test_a_damaged_file_is_an_error_in_words(tmp_path: Path, bytes: bytes) -> None:
+    (tmp_path / "calls.sqlite").write_bytes(bytes)
     with pytest.raises(SynthgainError, match="memory of calls cannot be read") as error:
         CallMemory(tmp_path)
     assert str(tmp_path) in str(error.value)

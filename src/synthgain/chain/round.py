@@ -7,6 +7,7 @@ shard of rows is written and let go. Only calls are remembered: to resume is to 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -256,7 +257,8 @@ class Round:
             self.buyer.fail(error)
             return _Drafted(rows, whole=False)
         except Exception as error:  # a draft's own fault is data: it says where, and the others go on
-            self.buyer.lost(group, f"{type(error).__name__}: {error}")
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            self.buyer.lost(group, f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})")
         return _Drafted(rows, whole=True)
 
     def _verdicts(self, row: Row, group: Group) -> tuple[Verdict, ...]:
@@ -334,7 +336,7 @@ class Round:
         )
         if drawn >= least and broken and (broken >= drawn or (drawn >= SOME and broken > TOO_MANY * drawn)):
             reason = self.buyer.broken[-1]["reason"]
-            return f"{broken} of {drawn} drafts broke; the last said: {reason}", 5
+            return f"{broken} of {max(drawn, broken)} drafts or calls broke; the last said: {reason}", 5
         return None
 
     def _check_broken(self) -> None:

@@ -71,6 +71,8 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     print(
         f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s"
     )
+    if not c["rows"] and not c["broken"]:
+        print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")
 
 

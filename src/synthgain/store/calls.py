@@ -116,6 +116,8 @@ class CallMemory:
                 )
                 db.executescript(SCHEMA)
                 return db
+            if self.file.is_file() and self.file.stat().st_size > 0 and not self._is_sqlite():
+                raise sqlite3.DatabaseError("file is not a database")
             if self.readonly:
                 return sqlite3.connect(f"{self.file.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
             db = sqlite3.connect(self.file, check_same_thread=False, isolation_level=None)
@@ -126,6 +128,10 @@ class CallMemory:
             return db
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+    def _is_sqlite(self) -> bool:
+        with open(self.file or "", "rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
 
     def _explained(self, error: sqlite3.Error) -> SynthgainError:
         where = str(self.file)
