@@ -56,7 +56,8 @@ def bodies_of(server: Server, texts: list[str]) -> list[bytes]:
     from synthgain.models.openai import OpenAI
 
     model = OpenAI("double", base_url=server.base_url)
-    return [model.body(Prompt((user(text),), sampling=Sampling(max_tokens=64))) for text in texts]
+    prompts = [Prompt((user(text),), sampling=Sampling(max_tokens=64)) for text in texts]
+    return [bytes(model._body(p, p.id(model.identity), frozenset())) for p in prompts]
 
 
 def ours(server: Server, anchors: Path, width: int) -> tuple[float, float]:

@@ -44,6 +44,9 @@ def gmm(
         int | None, typer.Option("--synthetic", help="Synthetic points (default: the protocol's).")
     ] = None,
     worlds: Annotated[int, typer.Option("--worlds", help="A point.")] = 300,
+    scene: Annotated[
+        bool, typer.Option("--scene", help="One world drawn (the paper's Figure 2) instead of the figure.")
+    ] = False,
     seed: Seed = 0,
     out: Out = None,
     as_json: Json = False,
@@ -54,11 +57,16 @@ def gmm(
     """
     from synthgain.api import simulating as lab
 
-    result = lab.gmm(
+    asked: dict[str, Any] = dict(
         axes=tuple(axis or ("K", "J", "L")), values=_numbers(values), K=k, J=j, L=l, protocols=tuple(protocol or ("authors",)),
         divergences=tuple(divergence or ("histogram", "reverse", "forward")), generator=generator, knows=knows, dimension=dimension,
-        anchors=anchors, synthetic=synthetic, worlds=worlds, seed=seed, progress=_progress(),
+        anchors=anchors, synthetic=synthetic, worlds=worlds, seed=seed,
     )  # fmt: skip
+    if scene:
+        one = lab.scene(**asked)
+        _given(one, out, as_json, lambda: print("one world; draw it with -o FILE.png, or see its figures with --json"))
+        return
+    result = lab.gmm(**asked, progress=_progress())
     _given(result, out, as_json, lambda: print("\n".join(lab.sentences(result))))
 
 
