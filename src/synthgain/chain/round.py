@@ -32,8 +32,8 @@ from synthgain.types import (
 )
 
 PASS = 1_000_000  # draw indices of one pass over the groups; the next pass begins PASS higher
-SHARD = 4096  # rows written at once
-AHEAD = 2 * SHARD  # groups drafted beyond the first that is not done
+SHARD = 1024  # rows written at once
+AHEAD = 4 * SHARD  # groups drafted beyond the first that is not done
 SOME, TOO_MANY = 20, 0.2  # drafts broken: more than this share of at least this many ends the run
 
 
