@@ -183,6 +183,7 @@ async def test_a_server_that_answers_with_faults_is_not_silent() -> None:
         gate.failed(gate.clock(), "500", reached=True)
         await asyncio.sleep(0.03)
     await asyncio.wait_for(gate.turn(), 1)
+    assert gate.flying == 1
 
 
 async def test_the_deadline_is_told_apart_from_any_other_cancellation() -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from synthgain.intervals import t_quantile
 from synthgain.simulate.bayes import Location
 from synthgain.simulate.language import Language, Speech, generate, language, train
 from synthgain.simulate.mixtures import Array, Rng
@@ -225,16 +225,5 @@ def _mean(name: str, values: Array, level: float, unit: str, estimator: str, not
         return Reading(
             name, value, None, None, level, unit, n, estimator, "estimate", f"{note}; too few worlds for an interval"
         )
-    half = t_quantile((1 + level) / 2, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
+    half = t_quantile(level, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
     return Reading(name, value, value - half, value + half, level, unit, n, estimator, "estimate", note)
-
-
-def t_quantile(p: float, freedom: int) -> float:
-    """Student's t quantile by the Cornish–Fisher series; within 1 % from 3 degrees of freedom at the usual levels."""
-    z = NormalDist().inv_cdf(p)
-    series = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + math.fsum(term / freedom ** (k + 1) for k, term in enumerate(series))
