@@ -8,7 +8,7 @@ What becomes an anchor
   is streamed.
 - The text is the column `text_field`, else the first there is of text, content, question, instruction, prompt,
   document, article, problem (summary.text_fields says which). A row that has `messages` instead gives the last user
-  turn, and keeps `messages` in its fields; with `text_field="messages"` the whole conversation is the text.
+  turn, and keeps `messages` in its fields (`conversations` of {from, value} likewise); with `text_field="messages"` the whole conversation is the text.
 - Every other column is a field. `id_field` names one that is repeated as fields["id"]. JSON holds what it holds: dates
   and decimals become text, NaN becomes null, columns of bytes are left out and said.
 - Text is kept as it is: line ends, spaces and control characters too. Only a byte order mark goes, and half a
@@ -46,10 +46,12 @@ def load(
     reads: Sequence[str] = (),
     limit: int | None = None,
     spool: Path | None = None,
+    repeats: bool = False,
 ) -> Anchors:
     """Read and check every anchor of a path, a `hf://` address, or a Python sequence of texts, dicts or Anchors.
 
-    `reads` are the fields that enter prompts. `limit` stops after so many anchors; what lies behind is not looked at.
+    `reads` are the fields that enter prompts. `repeats` keeps texts that came before (to measure a data set, not to
+    write from it). `limit` stops after so many anchors; what lies behind is not looked at.
     Memory stays flat: the anchors lie in a temporary file in `spool` (default: the system's folder for these).
     A `.json` file is held as text while it is read; one row is held at a time of the other row formats.
 
@@ -64,7 +66,7 @@ def load(
     label = str(source) if isinstance(source, str | Path) else "sequence"
     if not isinstance(source, str | Path) and not reads:
         source, reads = _own_reads(source)
-    taker = _Taker(notes, Spool(tuple(reads), limit, spool), text_field, id_field)
+    taker = _Taker(notes, Spool(tuple(reads), limit, spool, repeats), text_field, id_field)
     try:
         taker.take(source)
         notes.raise_problems(label)

@@ -15,6 +15,8 @@ from synthgain.types import SynthgainError
 
 TEXT_FIELDS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
 MESSAGES = "messages"
+CHATS = (MESSAGES, "conversations")  # {role, content}; {from, value} as ShareGPT has it
+SPEAKERS = {"human": "user", "gpt": "assistant"}
 SHOWN_COLUMNS = 20
 
 
@@ -50,7 +52,7 @@ class Columns:
             text = last_user_turn(value)
         else:
             del fields[self.text]
-            text = conversation(value) if self.text == MESSAGES else _string(value, self.text)
+            text = conversation(value) if self.text in CHATS else _string(value, self.text)
         if not text.strip():
             raise BadRow(f"the text (column {self.text!r}) is empty")
         if not json:
@@ -72,8 +74,9 @@ def chosen(row: Mapping[str, Any], text_field: str | None, id_field: str | None,
     for known in TEXT_FIELDS:
         if known in row:
             return Columns(known, id_field)
-    if MESSAGES in row:
-        return Columns(MESSAGES, id_field, last_turn=True)
+    for known in CHATS:
+        if known in row:
+            return Columns(known, id_field, last_turn=True)
     for known in TEXT_FIELDS:
         alike = [name for name in names if name.strip().casefold() == known]
         if len(alike) == 1:
@@ -137,7 +140,7 @@ def _string(value: object, name: str) -> str:
 
 def last_user_turn(messages: object) -> str:
     """What the user said last."""
-    said = [text for role, text in _turns(messages) if role == "user"]
+    said = [text for role, text in turns_of(messages) if role == "user"]
     if not said:
         raise BadRow(f"{MESSAGES!r} has no user turn")
     return said[-1]
@@ -145,22 +148,24 @@ def last_user_turn(messages: object) -> str:
 
 def conversation(messages: object) -> str:
     """All turns, each as "role: content", a blank line between them."""
-    return "\n\n".join(f"{role}: {text}" for role, text in _turns(messages))
+    return "\n\n".join(f"{role}: {text}" for role, text in turns_of(messages))
 
 
-def _turns(messages: object) -> list[tuple[str, str]]:
+def turns_of(messages: object) -> list[tuple[str, str]]:
+    """(role, content) of each turn, in either way of writing them. BadRow where it is no conversation."""
     if not isinstance(messages, list | tuple) or not messages:
         raise BadRow(f"{MESSAGES!r} is no list of turns")
     turns = []
     for turn in messages:
-        if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
+        role = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
+        if not isinstance(role, str):
             raise BadRow(f"a turn of {MESSAGES!r} is not {{role, content}}")
-        content = turn.get("content")
+        content = turn.get("content", turn.get("value"))
         if isinstance(content, list | tuple):  # OpenAI's parts; what is no text (pictures) stays in the fields
             content = "".join(str(p.get("text") or "") for p in content if isinstance(p, Mapping))
         if content is not None and not isinstance(content, str):
             raise BadRow(f"the content of a turn of {MESSAGES!r} is not a string")
-        turns.append((turn["role"], content or ""))
+        turns.append((SPEAKERS.get(role, role), content or ""))
     return turns
 
 

@@ -77,10 +77,10 @@ class Anchors(Sequence[Anchor]):
 
 
 class Spool:
-    """Takes anchors one by one, drops those whose id it has seen, and gives them back as `Anchors`."""
+    """Takes anchors one by one, drops those whose id it has seen (unless `repeats`), and gives them back as `Anchors`."""
 
-    def __init__(self, reads: tuple[str, ...], limit: int | None, folder: Path | None) -> None:
-        self.reads, self.limit = reads, limit
+    def __init__(self, reads: tuple[str, ...], limit: int | None, folder: Path | None, repeats: bool = False) -> None:
+        self.reads, self.limit, self._all = reads, limit, repeats
         self.rows = self.duplicates = 0
         self._repeats: list[tuple[str, int]] = []  # a dropped one's source, and the place of what it repeats
         where = None if folder is None else str(folder)
@@ -132,7 +132,10 @@ class Spool:
 
     def _flush(self) -> None:
         fresh: list[tuple[str, str, str, str]] = []
-        places = self._seen.places([row[0] for row in self._waiting], self._kept)
+        places = [] if self._all else self._seen.places([row[0] for row in self._waiting], self._kept)
+        if self._all:
+            self.rows += len(self._waiting)
+            fresh = list(self._waiting)
         for place, row in zip(places, self._waiting):
             self.rows += 1
             if place == self._kept + len(fresh):

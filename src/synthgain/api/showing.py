@@ -192,15 +192,15 @@ def _written(place: Path, arms: Mapping[str, Any], model: str) -> dict[str, Any]
     result = {"arms": told, "differences": differences, "note": DOCUMENT_NOTE}
     atomic_write(place / "arms.json", json.dumps(result, indent=2) + "\n")
     rounds = [
-        {"round": 0, "run": f"runs/{name}", "arms": "arms.json", "students": {n: f"students/{n}" for n, (s, _, _) in arms.items() if s}}
-        for name in ("rephrase", "entigraph") if name in arms
+        {"round": i, "label": name, "run": f"runs/{name}", "arms": "arms.json", "students": {n: f"students/{n}" for n, (s, _, _) in arms.items() if s}}
+        for i, name in enumerate(n for n in ("rephrase", "entigraph") if n in arms)
     ]  # fmt: skip
     atomic_write(
         place / "loop.json",
         json.dumps(
             {
                 "recipe": "rephrase, entigraph",
-                "rounds": rounds[:1],
+                "rounds": rounds,
                 "settings": {"model": model},
                 "note": DOCUMENT_NOTE,
             },

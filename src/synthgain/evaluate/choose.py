@@ -33,7 +33,8 @@ def choose(
     scorer: Scorer, questions: Sequence[Question], *, context: Callable[[Question], str | Sequence[Message]] = closed_book,
     by: str = "byte", watch: Callable[[int, int], None] | None = None,
 ) -> Solved:  # fmt: skip
-    """Reading `accuracy` by the score `by` ("byte", "token" or "sum"), and one reading for each of the three.
+    """Reading `accuracy` by the score `by` ("byte", "token" or "sum"), and one reading for each of the three;
+    `accuracy/facts=2` and so on where questions say how many facts they need.
 
     An option follows a text context after one space; after messages it is the assistant's turn. Intervals are
     Wilson's, with the question as the unit. `right` and `said` are those of `accuracy`.
@@ -55,6 +56,7 @@ def choose(
         f"; questions on {documents} documents, taken as independent" if documents else ""
     )
     readings = [_reading("accuracy", questions, picks[by], f"highest log-likelihood ({by})", note)]
+    readings += _by_facts(questions, picks[by], f"highest log-likelihood ({by})", note)
     readings += [_reading(NAMES[k], questions, picks[k], f"highest log-likelihood ({k})", note) for k in SCORES]
     right = {q.id: [pick == q.gold] for q, pick in zip(questions, picks[by])}
     return Solved(tuple(readings), right, {q.id: [q.options[pick]] for q, pick in zip(questions, picks[by])})
@@ -87,6 +89,16 @@ def _best(question: Question, found: Sequence[list[float]], score: Callable[[lis
             )
         values.append(score(logprobs, option))
     return max(range(len(values)), key=lambda i: values[i])
+
+
+def _by_facts(questions: Sequence[Question], picks: Sequence[int], estimator: str, note: str) -> list[Reading]:
+    """One more reading for questions that need one fact, two facts, …, where questions say how many."""
+    numbers = sorted({q.facts for q in questions if q.facts is not None})
+    readings = []
+    for n in numbers if len(numbers) > 1 else ():
+        mine = [(q, pick) for q, pick in zip(questions, picks) if q.facts == n]
+        readings.append(_reading(f"accuracy/facts={n}", [q for q, _ in mine], [p for _, p in mine], estimator, note))
+    return readings
 
 
 def _reading(name: str, questions: Sequence[Question], picks: Sequence[int], estimator: str, note: str) -> Reading:

@@ -1,0 +1,151 @@
+"""Estimates while rows stream by: is the writer still saying new things?
+
+Sight, not measurement: windows of recent rows, in the order they arrive, without intervals. The figures of
+a finished run come from the meter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from synthgain.types import Row, SynthgainError
+
+PAIRS = 20_000  # word pairs that distinct-2 is computed on: it falls with size, so the size is fixed
+WINDOW = 1_000  # examined rows that a new one is compared with
+LEAST = 200  # examined rows before anything is called a collapse
+SHINGLE = 5  # words
+NEAR = 0.5  # share of a row's shingles that another prompt's row must share
+DENSE = 2_000  # rows that are all examined; of those that come later, fewer and fewer
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When diversity has collapsed: near-duplicates above, distinct word pairs below, kept share below.
+
+    The defaults only catch what no set recovers from: every second row says what another prompt's row said, or of
+    fifty word pairs one is new. Problem sets from templates have few distinct pairs by nature: set them for yours.
+    """
+
+    near_dup: float = 0.5
+    distinct_2: float = 0.02
+    kept: float = 0.0
+
+    @staticmethod
+    def read(text: str) -> Thresholds:
+        """ "near_dup=0.3,distinct_2=0.1" as thresholds."""
+        values: dict[str, float] = {}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            name, equals, value = part.partition("=")
+            name = name.strip().replace("-", "_")
+            try:
+                number = float(value)
+            except ValueError:
+                number = -1.0
+            if name not in ("near_dup", "distinct_2", "kept") or not equals or not 0 <= number <= 1:
+                raise SynthgainError(
+                    f"a threshold is near_dup, distinct_2 or kept with a share from 0 to 1, not {part!r}",
+                    where="--collapse", next="write for example --collapse near_dup=0.3,distinct_2=0.05",
+                )  # fmt: skip
+            values[name] = number
+        return Thresholds(**values)
+
+
+@dataclass
+class Running:
+    """Running ΔI (nats/token), near-duplicate share, distinct-2 and kept share of a run under way.
+
+    `add` takes each row as it comes. A near-duplicate shares `NEAR` of its word 5-grams with one of the last
+    `WINDOW` examined rows of another prompt: alike draws of one prompt are no collapse.
+    """
+
+    thresholds: Thresholds = Thresholds()
+    seen: int = 0
+    kept: int = 0
+    examined: int = 0
+    near: int = 0
+    _nats: float = 0.0
+    _tokens: int = 0
+    _pairs: Counter[int] = field(default_factory=Counter)
+    _recent: deque[int] = field(default_factory=deque)
+    _owners: dict[int, dict[str, int]] = field(default_factory=dict)
+    _rows: deque[tuple[str, tuple[int, ...]]] = field(default_factory=deque)
+    _flags: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def add(self, row: Row) -> None:
+        """Count one more row; each row in full while they are few, then one in two, three, …"""
+        self.seen += 1
+        self.kept += row.fallen is None
+        known = [call.logprob for call in row.calls]
+        if known and None not in known:
+            self._nats -= sum(known)  # type: ignore[arg-type]
+            self._tokens += sum(call.tokens_out for call in row.calls)
+        if self.seen % (1 + self.seen // DENSE) == 0:
+            self._examine(row)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What is known now, by name."""
+        found: dict[str, float] = {}
+        if self._tokens:
+            found["delta_I"] = self._nats / self._tokens
+        if self._flags:
+            found["near_dup"] = sum(self._flags) / len(self._flags)
+        if self._recent:
+            found["distinct_2"] = len(self._pairs) / len(self._recent)
+        if self.seen:
+            found["kept"] = self.kept / self.seen
+        return found
+
+    @property
+    def collapse(self) -> str:
+        """Which threshold is crossed, in words; "" while none is, and before enough rows were examined."""
+        if self.examined < LEAST:
+            return ""
+        now, limit = self.figures, self.thresholds
+        if now.get("near_dup", 0.0) > limit.near_dup:
+            return f"diversity collapsed: {now['near_dup']:.0%} of the last {len(self._flags):,} rows examined nearly repeat another prompt's row (limit {limit.near_dup:.0%})"
+        if len(self._recent) >= PAIRS and now["distinct_2"] < limit.distinct_2:
+            return f"diversity collapsed: {now['distinct_2']:.1%} of the last {PAIRS:,} word pairs are distinct (limit {limit.distinct_2:.1%})"
+        if now["kept"] < limit.kept:
+            return f"only {now['kept']:.1%} of the rows are kept (limit {limit.kept:.1%})"
+        return ""
+
+    def _examine(self, row: Row) -> None:
+        self.examined += 1
+        words = row.answer.lower().split()[:2_000]
+        for pair in pairwise(words):
+            key = hash(pair)
+            self._pairs[key] += 1
+            self._recent.append(key)
+        while len(self._recent) > PAIRS:
+            old = self._recent.popleft()
+            self._pairs[old] -= 1
+            if not self._pairs[old]:
+                del self._pairs[old]
+        self._compare("\0".join(row.anchors) or row.id, words)
+
+    def _compare(self, prompt: str, words: list[str]) -> None:
+        """Whether the row shares most of its shingles with recent rows of another prompt; then remember it."""
+        grams = (
+            {hash(tuple(words[i : i + SHINGLE])) for i in range(max(1, len(words) - SHINGLE + 1))} if words else set()
+        )
+        least = sorted(grams)[:64]  # the smallest hashes are an even sample of the shingles, the same in every row
+        shared = sum(any(other != prompt for other in self._owners.get(g, ())) for g in least)
+        again = bool(least) and shared >= NEAR * len(least)
+        self.near += again
+        self._flags.append(again)
+        self._rows.append((prompt, tuple(least)))
+        for gram in least:
+            owners = self._owners.setdefault(gram, {})
+            owners[prompt] = owners.get(prompt, 0) + 1
+        if len(self._rows) > WINDOW:
+            gone, grams_gone = self._rows.popleft()
+            for gram in grams_gone:
+                owners = self._owners[gram]
+                owners[gone] -= 1
+                if not owners[gone]:
+                    del owners[gone]
+                    if not owners:
+                        del self._owners[gram]

@@ -1,0 +1,92 @@
+"""Running estimates: what they say of streams whose answer is known."""
+
+import random
+
+import pytest
+
+from synthgain.measure.running import DENSE, LEAST, PAIRS, WINDOW, Running, Thresholds
+from synthgain.types import Call, Prompt, Row, SynthgainError, drop, user
+
+
+def row(text: str, prompt: str, logprob: float | None = None, tokens: int = 0, fell: bool = False) -> Row:
+    call = Call("c" + prompt + text, Prompt((user(prompt),)), text, "scripted/x", logprob=logprob, tokens_out=tokens)
+    return Row(text=text, calls=(call,), anchors=(prompt,), verdicts=(drop("bad", check="x"),) if fell else ())
+
+
+def words(draw: random.Random, n: int, size: int = 5_000) -> str:
+    return " ".join(f"w{draw.randrange(size)}" for _ in range(n))
+
+
+def test_different_rows_are_no_collapse() -> None:
+    draw, running = random.Random(0), Running()
+    for i in range(600):
+        running.add(row(words(draw, 30), f"p{i}", logprob=-60.0, tokens=30, fell=i % 4 == 0))
+    assert running.figures["near_dup"] == 0
+    assert running.figures["delta_I"] == pytest.approx(2.0)
+    assert running.figures["kept"] == pytest.approx(0.75)
+    assert running.figures["distinct_2"] > 0.9 and running.collapse == ""
+
+
+def test_the_same_answer_to_every_prompt_is_a_collapse() -> None:
+    draw, running = random.Random(0), Running()
+    same = words(draw, 30)
+    for i in range(LEAST - 1):
+        running.add(row(same, f"p{i}"))
+    assert running.collapse == ""  # too few to say
+    running.add(row(same, "last"))
+    assert "near" in running.collapse and running.figures["near_dup"] > 0.99
+
+
+def test_alike_draws_of_one_prompt_are_no_collapse() -> None:
+    draw, running = random.Random(1), Running()
+    for i in range(100):
+        answer = words(draw, 30)
+        for _ in range(4):
+            running.add(row(answer, f"p{i}"))
+    assert running.figures["near_dup"] == 0 and running.collapse == ""
+
+
+def test_a_collapse_that_ends_is_forgotten() -> None:
+    draw, running = random.Random(2), Running()
+    same = words(draw, 20)
+    for i in range(DENSE // 2):
+        running.add(row(same, f"a{i}"))
+    assert running.collapse
+    for i in range(4 * WINDOW * 2):
+        running.add(row(words(draw, 20), f"b{i}"))
+    assert not running.collapse
+
+
+def test_few_words_again_and_again_are_a_collapse_by_pairs() -> None:
+    draw, running = random.Random(3), Running(Thresholds(distinct_2=0.02, near_dup=1.0))
+    while len(running._recent) < PAIRS:
+        running.add(row(words(draw, 60, size=12), f"p{running.seen}"))
+    assert running.figures["distinct_2"] == pytest.approx(144 / PAIRS)
+    assert "distinct" in running.collapse
+
+
+def test_memory_is_bounded_by_the_windows() -> None:
+    draw, running = random.Random(4), Running()
+    for i in range(4_000):
+        running.add(row(words(draw, 40), f"p{i}"))
+    assert len(running._rows) == WINDOW and len(running._recent) == PAIRS
+    assert len(running._owners) <= 64 * WINDOW and len(running._pairs) <= PAIRS
+    assert running.examined < 3_500  # later rows are sampled
+
+
+def test_rows_without_words_log_probabilities_or_calls_are_taken() -> None:
+    running = Running()
+    for text in ("", "   ", "one", "\N{SNOWMAN} " * 3):
+        running.add(Row(text=text))
+    assert running.seen == 4 and "delta_I" not in running.figures and running.collapse == ""
+
+
+@pytest.mark.parametrize("text", ["near=1", "near_dup", "near_dup=2", "distinct_2=x", "near_dup=0.5 kept=0.1"])
+def test_bad_thresholds_are_refused_in_words(text: str) -> None:
+    with pytest.raises(SynthgainError, match="threshold"):
+        Thresholds.read(text)
+
+
+def test_thresholds_are_read() -> None:
+    assert Thresholds.read("near_dup=0.3, kept=0.1") == Thresholds(near_dup=0.3, kept=0.1)
+    assert Thresholds.read("") == Thresholds()
