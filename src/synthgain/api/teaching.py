@@ -144,8 +144,9 @@ def gguf_of(student: Path, out: Path | None = None) -> Path:
 
 
 def usable(student: Path) -> str:
-    """The URI that generates with a student: its GGUF in the embedded runtime."""
-    return f"local/{gguf_of(student)}"
+    """The URI that generates with a student: its GGUF in the embedded runtime; transformers where its base was no GGUF."""
+    record = read_student(student)
+    return f"hf/{student}" if record and str(record["base"]).startswith("hf/") else f"local/{gguf_of(student)}"
 
 
 # ---------------------------------------------------------------------------------------------- evaluate
