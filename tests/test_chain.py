@@ -98,6 +98,17 @@ def test_equal_prompts_are_bought_once(tmp_path: Path) -> None:
     assert model.asked == 1
 
 
+def test_who_shares_a_call_shares_its_failure(tmp_path: Path) -> None:
+    async def never(prompt: Prompt) -> str:
+        await asyncio.sleep(0.01)
+        raise CallFailed("the server refused it")
+
+    model = Scripted(never)
+    outcome, _ = drive(tmp_path, model, anchors=[Anchor("same", fields={"n": n}, reads=("n",)) for n in range(10)])
+    assert model.asked == 1 and outcome.tally.broken == 10
+    assert (tmp_path / "broken" / "broken.jsonl").read_text().count("the server refused it") == 10
+
+
 def test_a_failed_call_breaks_its_own_row_only(tmp_path: Path) -> None:
     def sometimes(prompt: Prompt) -> str:
         if "part 7" in prompt.content:

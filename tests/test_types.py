@@ -1,3 +1,7 @@
+import hashlib
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +23,43 @@ def test_a_prompt_comes_back_from_its_content(
     sampling = Sampling(temperature=temperature, max_tokens=most, stop=tuple(stop))
     prompt = Prompt(tuple(messages), sampling=sampling, schema={"type": "object"}, seed=seed, draw=draw)
     assert Prompt.read(prompt.content) == prompt
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+)
+ODD = st.text(st.characters(exclude_categories=()), max_size=20)  # control characters and half surrogate pairs too
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"role": TEXT, "content": ODD}), max_size=3),
+    st.sampled_from([0, 0.0, 1, 1.0, 0.7, 1e-9, 100]),
+    st.sampled_from([0.0, -0.0, 1, 1.5]),
+    st.none() | st.dictionaries(TEXT, JSON, max_size=3),
+)
+def test_content_and_ids_are_those_of_the_plain_encoder(
+    messages: list[Message], temperature: float, penalty: float, schema: dict[str, Any] | None
+) -> None:
+    """What was bought with an earlier version is found by these very texts: they may never change."""
+
+    def encoded(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def sha(*parts: str) -> str:
+        raws = [part.encode("utf-8", "surrogatepass") for part in parts]
+        return hashlib.sha256(b"".join(len(raw).to_bytes(8, "big") + raw for raw in raws)).hexdigest()
+
+    said = [[m["role"], m["content"]] for m in messages]
+    law = [temperature, 1.0, 0, 0.0, 512, ["x"], penalty, 0.0]
+    sampling = Sampling(temperature=temperature, stop=("x",), presence_penalty=penalty)
+    prompt = Prompt(tuple(messages), sampling=sampling, schema=schema, seed=3, draw=10**6)
+    tidy = None if schema is None else json.loads(json.dumps(schema, sort_keys=True))
+    assert prompt.content == encoded([said, law, tidy, 3, 10**6])
+    for identity in ("m", "n", "m"):
+        assert prompt.id(identity) == sha(identity, prompt.content)
+    row, anchor = Row(messages=tuple(messages)), Anchor("text", fields={"s": "é"}, reads=("s",))
+    assert row.id == sha(encoded(said))[:24] and anchor.id == sha("text", '{"s":"é"}')[:32]
 
 
 def test_identity_holds_everything_that_can_change_the_answer_and_nothing_else() -> None:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgain.api import (
         check,
+        compare,
         curate,
         demo,
         evaluate,
+        explain,
         export,
         generate,
         loop,
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "synthgain.api": (
         "check",
+        "compare",
         "curate",
         "demo",
         "evaluate",
+        "explain",
         "export",
         "generate",
         "loop",
@@ -66,7 +70,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Anchor", "Call", "Prompt", "Reach", "Reading", "Recipe", "Row", "Run", "Sampling", "Scripted", "SynthgainError", "Verdict",
-    "check", "curate", "demo", "evaluate", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train",
+    "check", "compare", "curate", "demo", "evaluate", "explain", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train",
 ]  # fmt: skip
 
 

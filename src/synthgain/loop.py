@@ -111,7 +111,7 @@ def _arms(
         student = json.loads((students[name] / "student.json").read_text("utf-8")) if name in students else {}
         arms.append(
             {
-                "name": name, "rows": rows[name].n if name in rows else 0, "tokens": student.get("tokens_seen", 0),
+                "name": name, "rows": student.get("rows", rows[name].n if name in rows else 0), "tokens": student.get("tokens_seen", 0),
                 "steps": student.get("steps", 0), "seeds": [student["seed"]] if student else [],
                 "readings": [r.json() for r in solved.readings],
             }

@@ -14,9 +14,9 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from json.encoder import encode_basestring
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, TypeVar, overload, runtime_checkable
 
 if TYPE_CHECKING:  # columns travel as Arrow tables; the nouns themselves need only the standard library
     import pyarrow as pa
@@ -70,6 +70,29 @@ def canonical(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain)
 
 
+_T = TypeVar("_T")
+
+
+class _once(Generic[_T]):
+    """A property that is computed once an object. `functools.cached_property` takes a lock for it on Python 3.11."""
+
+    def __init__(self, compute: Callable[[Any], _T]) -> None:
+        self.compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, thing: None, owner: type) -> _once[_T]: ...
+    @overload
+    def __get__(self, thing: object, owner: type) -> _T: ...
+    def __get__(self, thing: object | None, owner: type) -> _T | _once[_T]:
+        if thing is None:
+            return self
+        value = thing.__dict__[self.name] = self.compute(thing)  # found there from now on, without a call
+        return value
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
@@ -100,6 +123,12 @@ def assistant(content: str) -> Message:
     return {"role": "assistant", "content": content}
 
 
+def _said(messages: Iterable[Message]) -> str:
+    """`canonical` of [[role, content], …], written directly: every call and every row needs one."""
+    turns = [f"[{encode_basestring(m['role'])},{encode_basestring(m['content'])}]" for m in messages]
+    return f"[{','.join(turns)}]"
+
+
 # ---------------------------------------------------------------------------------------------- S_anchor
 
 
@@ -116,7 +145,7 @@ class Anchor:
     fields: Mapping[str, Any] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
 
-    @cached_property
+    @_once
     def id(self) -> str:
         """32 hexadecimal digits of content."""
         seen = {name: self.fields[name] for name in self.reads if name in self.fields}
@@ -143,15 +172,19 @@ class Sampling:
     frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        for wrong, what in (
-            (not 0 <= self.temperature <= 100, f"temperature is 0 (greedy) or more, not {self.temperature}"),
-            (not 0 < self.top_p <= 1, f"top_p lies above 0 and up to 1, not {self.top_p}"),
-            (not 0 <= self.min_p <= 1, f"min_p lies in 0 to 1, not {self.min_p}"),
-            (self.top_k < 0, f"top_k is 0 (off) or more, not {self.top_k}"),
-            (self.max_tokens < 1, f"max_tokens is 1 or more, not {self.max_tokens}"),
-        ):
-            if wrong:
-                raise SynthgainError(what, where="sampling")
+        if not 0 <= self.temperature <= 100:
+            self._refuse(f"temperature is 0 (greedy) or more, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            self._refuse(f"top_p lies above 0 and up to 1, not {self.top_p}")
+        if not 0 <= self.min_p <= 1:
+            self._refuse(f"min_p lies in 0 to 1, not {self.min_p}")
+        if self.top_k < 0:
+            self._refuse(f"top_k is 0 (off) or more, not {self.top_k}")
+        if self.max_tokens < 1:
+            self._refuse(f"max_tokens is 1 or more, not {self.max_tokens}")
+
+    def _refuse(self, what: str) -> None:
+        raise SynthgainError(what, where="sampling")
 
     @property
     def plain(self) -> bool:
@@ -182,20 +215,22 @@ class Prompt:
     seed: int = 0
     draw: int = 0
 
-    @cached_property
+    @_once
     def content(self) -> str:
         """Everything that can change the answer, as one JSON text (without the model)."""
         s = self.sampling
-        law = [
+        law = _encode([
             s.temperature, s.top_p, s.top_k, s.min_p, s.max_tokens, s.stop, s.presence_penalty, s.frequency_penalty,
-        ]  # fmt: skip
-        schema = None if self.schema is None else json.loads(canonical(self.schema))
-        said = [[m["role"], m["content"]] for m in self.messages]
-        return _encode([said, law, schema, self.seed, self.draw])
+        ])  # fmt: skip
+        schema = "null" if self.schema is None else canonical(self.schema)
+        return f"[{_said(self.messages)},{law},{schema},{self.seed},{self.draw}]"
 
     def id(self, identity: str) -> str:
         """The identity of the call that this prompt buys from the model with that identity (64 hex digits)."""
-        return digest(identity, self.content)
+        known: tuple[str, str] | None = self.__dict__.get("_id")  # the chain and the model both ask
+        if known is None or known[0] != identity:
+            known = self.__dict__["_id"] = identity, digest(identity, self.content)
+        return known[1]
 
     @staticmethod
     def read(content: str, to: str = "writer") -> Prompt:
@@ -286,10 +321,10 @@ class Row:
     recipe: str = ""
     round: int = 0
 
-    @cached_property
+    @_once
     def id(self) -> str:
         """24 hexadecimal digits of content and calls."""
-        said = self.text if self.messages is None else canonical([[m["role"], m["content"]] for m in self.messages])
+        said = self.text if self.messages is None else _said(self.messages)
         return digest(said or "", *(call.id for call in self.calls))[:24]
 
     @property

@@ -32,6 +32,17 @@ async def test_what_was_put_is_found_with_every_field(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 63, 64, 65, 200])
+async def test_answers_written_together_are_each_there_once(tmp_path: Path, n: int) -> None:
+    memory = CallMemory(tmp_path)
+    mine = [call(i, f"answer {i}") for i in range(n)]
+    await asyncio.gather(*(memory.put(c, "m") for c in [*mine, *mine]))
+    memory.close()
+    again = CallMemory(tmp_path, readonly=True)
+    assert sorted(c.text for c in again) == sorted(c.text for c in mine)
+    again.close()
+
+
 async def test_a_long_content_is_stored_once_and_comes_back(tmp_path: Path) -> None:
     document = "A long document. " * 4000
     memory = CallMemory(tmp_path)

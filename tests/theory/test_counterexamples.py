@@ -209,3 +209,29 @@ def test_lemma_4_5_holds_where_the_factors_meet_the_learner_without_synergy():
             met += 1
             assert row(found, "lemma 4.5")["holds"]
     assert met > 20
+
+
+def test_m16_outputs_of_one_prompt_are_not_independent():
+    """n answers to one prompt whose answers agree hold no more than one: the gap's spread does not fall as 1/√n."""
+    rng = np.random.default_rng(0)
+    prompts = rng.random((4000, 1)) < 0.5  # each prompt is answered right by all of its 100 draws, or by none
+    draws = np.repeat(prompts, 100, axis=1)
+    alone = rng.random((4000, 100)) < 0.5
+    assert draws.mean(axis=1).std() == pytest.approx(0.5, abs=0.02)
+    assert alone.mean(axis=1).std() == pytest.approx(0.05, abs=0.005)
+
+
+def test_m17_a_residual_layer_need_not_contract():
+    """x + f(x) with |f'| < 1 can be undone, so it keeps every bit (η = 1); a rectifier alone loses some."""
+    x = np.linspace(-3, 3, 401)
+
+    def entropy(values) -> float:
+        share = np.unique(values, return_counts=True)[1] / len(values)
+        return float(-(share * np.log(share)).sum())
+
+    deep = x
+    for _ in range(30):  # thirty layers
+        deep = deep + 0.5 * np.tanh(deep)
+        assert (np.diff(deep) > 0).all()
+    assert entropy(deep) == pytest.approx(entropy(x)) == pytest.approx(math.log(401))
+    assert entropy(np.maximum(x, 0)) < entropy(x) - 0.3

@@ -135,6 +135,19 @@ def test_blocks_hold_every_token_once_with_an_end_after_each_document(tokenizer)
     )  # a block of one token teaches nothing
 
 
+def test_a_block_names_the_rows_that_it_holds(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    rows = [Source(str(n), text=f"The river Tolmar flows past {n}. " * (n + 1)) for n in range(4)]
+    owners: list[int] = []  # the row of each token
+    for n, row in enumerate(rows):
+        owners += [n] * (len(tokenizer(row.text)["input_ids"]) + 1)
+    found = blocks(rows, tokenizer, 16)
+    assert [set(named) for named in found.rows_of] == [
+        set(owners[16 * i : 16 * i + len(e.ids)]) for i, e in enumerate(found.examples)
+    ]
+    several = chats([Source("x", messages=tuple(CHAT["messages"]))] * 3, tokenizer, 512)
+    assert several.rows_of == ((0,), (1,), (2,))
+
+
 def test_single_texts_are_ended_and_cut(tokenizer) -> None:  # type: ignore[no-untyped-def]
     found = texts([Source("a", text="Ada"), Source("b", text="apples " * 50)], tokenizer, 16)
     assert tokenizer.decode(found.examples[0].ids) == "Ada<|end|>"

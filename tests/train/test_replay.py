@@ -77,3 +77,14 @@ async def test_the_model_writes_replay_from_nothing(tmp_path: Path) -> None:
 async def test_a_model_that_says_nothing_is_an_error() -> None:
     with pytest.raises(SynthgainError):
         await sample(Scripted(lambda prompt: ""), 3)
+
+
+def test_the_first_pass_is_known_place_by_place() -> None:
+    plan = schedule(NEW, batch=4, epochs=2.5)
+    assert plan.first == (True,) * 10 + (False,) * 15
+    assert plan.learnt_by_step() == [(8, 8), (8, 8), (8, 4), (8, 0), (8, 0), (8, 0), (2, 0)]
+    mixed = schedule(NEW, OLD, batch=4, epochs=2, share=0.5, mode="add")
+    firsts = [e for e, new in zip(mixed.examples, mixed.first) if new]
+    assert Counter(firsts) == Counter(NEW)  # replay is no part of it
+    short = schedule(NEW, OLD, batch=4, max_steps=2, share=0.5)
+    assert all(e in NEW for e, new in zip(short.examples, short.first) if new) and len(short.first) == 8

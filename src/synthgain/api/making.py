@@ -17,6 +17,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.chain import Buyer, Outcome, Request, Tally, run_round
 from synthgain.curate import load as load_check
 from synthgain.engines import local
+from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach, open_model
 from synthgain.recipes import load as load_recipe
 from synthgain.store import Run
@@ -62,20 +63,24 @@ def generate(
     id_field: str | None = None,
     reach: Reach | None = None,
     round: int = 0,
+    collapse: Thresholds | str = "",
+    stop_on_collapse: bool = False,
     watch: Watch | None = None,
     command: str = "",
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
     `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
-    stops when that many rows are accepted. SynthgainError says why a run stopped short (its `code`
+    stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
+    called collapsed: a warning, or with `stop_on_collapse` the end of the run. SynthgainError says why a run stopped short (its `code`
     is the exit code of CONTRACT); everything bought and drawn until then is in the folder.
     """
     sensible(accept=accept, max_candidates=max_candidates, limit=limit, max_cost=max_cost, max_tokens=max_tokens)
     _not_its_own(anchors, Path(out))
     plan = planned(recipe, anchors, model, knobs, with_, without, text_field, id_field)
     asked = dict(
-        accept=accept, max_candidates=max_candidates, limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, round=round
+        accept=accept, max_candidates=max_candidates, limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, round=round,
+        pulse=Running(Thresholds.read(collapse) if isinstance(collapse, str) else collapse), stop_on_collapse=stop_on_collapse,
     )  # fmt: skip
     return _carried_out(plan, Path(out), asked, reach_from_environment(reach), watch, command)
 
@@ -334,6 +339,8 @@ def _came_of(outcome: Outcome, run: Run, seconds: float) -> dict[str, Any]:
         },
         "dropped_by": dict(sorted(t.dropped_by.items())),
         "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
+        "running": {name: round(value, 6) for name, value in t.figures.items()},
+        **({"warning": t.note} if t.note else {}),
         "cost_usd": t.cost,
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -439,8 +446,10 @@ def preview(
     run = generate(recipe, anchors, out=out, limit=limit, **options)
     counts, tokens = run.record["counts"], run.record["tokens"]
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    named = {k: options.get(k) for k in ("text_field", "id_field")}
-    total = sum(1 for _ in chosen.pick(load_anchors(anchors, reads=chosen.reads, **named)))
+    found = load_anchors(
+        anchors, reads=chosen.reads, text_field=options.get("text_field"), id_field=options.get("id_field")
+    )
+    total = sum(1 for _ in chosen.pick(found))
     share = total / counts["groups"] if counts["groups"] else 0.0
     calls = counts["calls_bought"] + counts["calls_reused"]
     cost, seconds = run.record["cost_usd"], run.record["seconds"]

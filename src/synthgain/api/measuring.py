@@ -1,115 +1,339 @@
-"""Reading what a run made: figures, one row's life, the page."""
+"""The meter for users: one data set, a trained student, several sets side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from synthgain.api.making import on_disk
-from synthgain.measure import first_figures
-from synthgain.measure.first import Sample, sample_positions
-from synthgain.store import Run
-from synthgain.types import Call, Reading, SynthgainError
+from synthgain.api.making import on_disk, reach_from_environment
+from synthgain.api.sources import data_of_files, data_of_run, real_texts
+from synthgain.measure import (
+    Data,
+    Eyes,
+    Rescoring,
+    Side,
+    after_training,
+    differences,
+    even_sample,
+    held_out_gains,
+    meter,
+    ranking,
+    sentences,
+)
+from synthgain.measure.after_training import StudentLosses
+from synthgain.measure.data import batched
+from synthgain.measure.gain import Losses
+from synthgain.models import Reach
+from synthgain.store import Run, atomic_write
+from synthgain.types import Reading, Sampling, Scorer, SynthgainError
 
-SAMPLE = 5_000  # kept rows, and anchors, that first figures are computed on
+if TYPE_CHECKING:
+    from synthgain.models.embedders import Embedder
+
+Say = Callable[[str], None]
+RESCORED = 256  # rows whose log-probabilities are made anew
+TEXTS = 200  # documents of a student's test and dev text
+CHARS = 2_000  # of each
 
 
-def measure(run: str | Path | Run, *, seed: int = 0) -> list[Reading]:
-    """The first figures of a finished run, with intervals; also written to RUN/readings.json."""
-    here = run if isinstance(run, Run) else Run.at(run)
-    counts = here.record.get("counts")
-    if counts is None:
-        raise SynthgainError(
-            f"this run is {here.record.get('status', 'not begun')}",
-            where=str(here.path),
-            next="finish it first: run its command again",
-        )
-    anchors = {a.id: a.text for a in here.anchors()}
-    sample = _sample(here, anchors, counts["kept"])
-    texts = list(anchors.values())
-    some = [texts[i] for i in sample_positions(len(texts), SAMPLE)]
-    readings = first_figures(sample, rows=counts["rows"], kept=counts["kept"], anchors=some, seed=seed)
-    here.write_readings(readings)
+def measure(
+    source: str | Path | Run,
+    *,
+    anchors: str | Path | None = None,
+    target: str | Path | None = None,
+    student: str = "",
+    writer: str = "",
+    rescore: str = "",
+    embedder: str = "words",
+    against: Sequence[str | Path] = (),
+    also: Sequence[str] = (),
+    text_field: str | None = None,
+    seed: int = 0,
+    reach: Reach | None = None,
+    say: Say | None = None,
+) -> list[Reading]:
+    """What a run, anybody's data set, or a trained student is worth, as readings with intervals.
+
+    A run (its readings also go to RUN/readings.json) brings its own anchors; a data set is measured against `anchors`.
+    `target` is held-out real text that nothing was made from; without it anchors are held out in turn.
+    `student` (hf/PATH or local/…) is the student before training, `writer` scores texts as the model that wrote.
+    `rescore` (hf/PATH or local/…) reads a sample of answers again where the server gave log-probabilities of
+    another law. `embedder` is a URI of `models.embedders`, "" for none. `also` asks for h_meaning, grad_align.
+
+    A student folder is measured after training: gain, generalisation gap, memo, ggmi, absorbed information, on `target` and
+    `against` students trained on the anchors alone (several of either: seeds).
+    """
+    folder = source.path if isinstance(source, Run) else Path(source)
+    if (folder / "student.json").is_file():
+        return measure_students([folder], against=against, target=target, anchors=anchors, seed=seed, say=say)
+    reach = reach_from_environment(reach)
+    data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed)
+    again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
+    law = _law_of(folder) if writer else None
+    readings = meter(data, _eyes(student, writer, embedder, reach, law), again=again, also=also, say=say)
+    if (folder / "run.json").is_file():
+        Run.at(folder).write_readings(readings)
     return readings
 
 
-def _sample(run: Run, anchors: Mapping[str, str], kept: int) -> Sample:
-    """Evenly spread kept rows, read shard by shard."""
-    wanted = sample_positions(kept, SAMPLE)
-    names = ("answer", "anchor_ids", "logprob", "tokens_out", "law")
-    parts: list[pa.Table] = []
-    start = 0
-    for shard in run.kept(names):
-        mine = [i for i in range(len(shard)) if start + i in wanted]
-        start += len(shard)
-        parts.append(shard.take(pa.array(mine, pa.int64())))
-    if not parts:
-        return Sample([], [], [], [], [], [])
-    rows = pa.concat_tables(parts)
-    ids = rows.column("anchor_ids").to_pylist()
-    return Sample(
-        texts=rows.column("answer").to_pylist(),
-        prompts=[" ".join(i) for i in ids],
-        sources=["\n".join(anchors.get(a, "") for a in i) for i in ids],
-        logprobs=rows.column("logprob").to_pylist(),
-        tokens=rows.column("tokens_out").to_pylist(),
-        laws=rows.column("law").to_pylist(),
-    )
+def data_of(
+    source: Path, *, anchors: str | Path | None = None, target: str | Path | None = None, text_field: str | None = None, seed: int = 0
+) -> Data:  # fmt: skip
+    """What the meter reads of a run or of anybody's data set."""
+    if (source / "loop.json").is_file():
+        raise SynthgainError(
+            "this is a folder of rounds", where=str(source), next=f"measure one run: {_first_run(source)}"
+        )
+    if (source / "run.json").is_file() and anchors is None:
+        return data_of_run(Run.at(source), target=target, seed=seed)
+    if not source.exists() and not str(source).startswith("hf:"):
+        raise SynthgainError(
+            "there is no such run, file or folder", where=str(source), next="give a run, or a data set with --anchors"
+        )
+    inner = source / "data" if (source / "run.json").is_file() else source
+    return data_of_files(inner, anchors, target=target, text_field=text_field, seed=seed)
 
 
-def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
-    """One row's whole life: anchors, prompts, answers, verdicts, cost."""
-    here = run if isinstance(run, Run) else Run.at(run)
-    found = here.row(row)
-    memory = here.memory(readonly=True)
+def _first_run(folder: Path) -> str:
+    rounds = json.loads((folder / "loop.json").read_text("utf-8")).get("rounds") or [{}]
+    return f"synthgain measure {folder / str(rounds[-1].get('run', 'round-0/run'))}"
+
+
+# ---------------------------------------------------------------------------------------------- who looks
+
+
+def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Eyes:
+    """`law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
+    from synthgain.models.rescoring import LawScorer
+
+    vectors, why = _embedder(embedder, reach)
+    folder = _folder(student) if student else None
+    return Eyes(
+        student=None if folder is None else LawScorer(folder, ends=True),
+        writer=LawScorer(_folder(writer), law or Sampling(), ends=True) if writer else None,
+        embedder=vectors, why_no_embedder=why, folder=folder,
+    )  # fmt: skip
+
+
+def _law_of(folder: Path) -> Sampling:
+    """What the rows of a run were sampled from: the settings of the first one's call; of no run, the plain law."""
+    if not (folder / "run.json").is_file():
+        return Sampling()
+    run = Run.at(folder)
+    ids = [
+        id
+        for shard in islice(run.kept(("call_ids",)), 1)
+        for mine in shard.column("call_ids").to_pylist()[:1]
+        for id in mine[-1:]
+    ]
+    memory = run.memory(readonly=True)
     try:
-        calls = memory.get_many(found["call_ids"])
+        return next((call.prompt.sampling for call in memory.get_many(ids).values()), Sampling())
     finally:
         memory.close()
-    anchors = [a for a in here.anchors() if a.id in set(found["anchor_ids"])]
-    costs = [c.cost for c in calls.values()]
-    return {
-        "row": found,
-        "anchors": [{"id": a.id, "source": a.source, "text": a.text, "fields": dict(a.fields)} for a in anchors],
-        "calls": [_told(calls[id]) for id in found["call_ids"] if id in calls],
-        "cost_usd": None if None in costs else sum(c for c in costs if c is not None),
-    }
 
 
-def _told(call: Call) -> dict[str, Any]:
-    names = (
-        "id",
-        "model",
-        "text",
-        "finish",
-        "tokens_in",
-        "tokens_out",
-        "tokens_cached",
-        "logprob",
-        "law",
-        "cost",
-        "seconds",
-    )
-    prompt = {
-        "messages": list(call.prompt.messages),
-        "sampling": str(call.prompt.sampling),
-        "draw": call.prompt.draw,
-        "seed": call.prompt.seed,
-    }
-    return {**{name: getattr(call, name) for name in names}, "prompt": prompt}
+def _embedder(uri: str, reach: Reach) -> tuple[Embedder | None, str]:
+    """The embedder, or why there is none: a missing library must not cost the figures that need none."""
+    from synthgain.models.embedders import open_embedder
+
+    if not uri:
+        return None, "no embedder was asked for"
+    try:
+        found = open_embedder(uri, reach)
+        found(["one text"])
+    except SynthgainError as error:
+        if uri != "words":
+            raise
+        return None, f"{error.what}: {error.next}"
+    return found, ""
 
 
-def report(run: str | Path | Run, *, out: str | Path | None = None) -> Path:
-    """Write the page of a run, or of a folder of rounds (a demo's or a loop's). Its path."""
-    from synthgain.report.page import write
+def _folder(uri: str) -> Path:
+    from synthgain.api.teaching import folder_of
 
-    folder = run.path if isinstance(run, Run) else Path(run)
-    if not (folder / "run.json").is_file() and not (folder / "loop.json").is_file():
+    return Path(uri) if Path(uri).is_dir() else folder_of(uri)
+
+
+def _scorer(folder: Path) -> Scorer:
+    from synthgain.models.hf import HFScorer
+
+    return HFScorer(folder)
+
+
+def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
+    """An even sample of the run's rows with their log-probabilities read again under the law of each call.
+
+    Rows of one call each: the sum over several calls is of several prompts.
+    """
+    from synthgain.models.rescoring import IMPOSSIBLE, LawScorer, by_law, rescored
+
+    names = ("anchor_ids", "prompt", "answer", "text", "call_ids")
+    table = even_sample(run.kept, names, data.n_rows, RESCORED, data.seed)
+    ids = [mine[-1] if len(mine) == 1 else "" for mine in table.column("call_ids").to_pylist()]
+    memory = run.memory(readonly=True)
+    try:
+        calls = memory.get_many([id for id in ids if id])
+    finally:
+        memory.close()
+    logprobs: list[float | None] = [None] * len(ids)
+    drawn = 0
+    tokens, laws = [0] * len(ids), ["the row has several calls"] * len(ids)
+    at = [i for i, id in enumerate(ids) if id in calls]
+    folder = _folder(uri)
+    if say is not None:
+        say(f"scoring {len(at)} answers again with {uri}")
+    for sampling, places in by_law([calls[ids[i]] for i in at]).items():
+        mine = [at[p] for p in places]
+        for i, found in zip(mine, rescored([calls[ids[i]] for i in mine], LawScorer(folder, sampling, ends=True))):
+            logprobs[i], tokens[i], laws[i] = found.logprob, found.tokens, found.law
+            drawn += found.as_drawn
+    told = pa.table(
+        {**{n: table.column(n) for n in names[:4]}, "logprob": pa.array(logprobs, pa.float64()), "tokens_out": pa.array(tokens, pa.int32()), "law": laws}
+    )  # fmt: skip
+    known = pc.is_valid(told.column("logprob"))
+    lost = Counter(law.partition(":")[0] for law, p in zip(laws, logprobs) if p is None)
+    impossible = lost[IMPOSSIBLE]
+    if impossible > 0.05 * len(ids):
         raise SynthgainError(
-            "this is neither a run nor a folder of rounds", where=str(folder), next="give the folder that -o named"
+            f"{impossible} of {len(ids)} answers cannot come from {uri} under the law that they were sampled from",
+            where=str(run.path), next="give the model that wrote them (and its own order of sampling settings)",
+        )  # fmt: skip
+    sample = told.filter(known) if pc.any(known).as_py() else told
+    gone = "".join(f"; {n} left out: {why}" for why, n in lost.most_common(2)) if len(sample) < len(told) else ""
+    note = f"log-probabilities of {len(sample):,} of {data.n_rows:,} rows scored again by {uri}, {drawn} in as many tokens as were drawn{gone}"
+    return Rescoring(replace(data, rows=batched(sample), n_rows=len(sample)), note)
+
+
+# ---------------------------------------------------------------------------------------------- after training
+
+
+def measure_students(
+    students: Sequence[str | Path], *, against: Sequence[str | Path] = (), target: str | Path | None = None,
+    anchors: str | Path | None = None, seed: int = 0, say: Say | None = None,
+) -> list[Reading]:  # fmt: skip
+    """The readings after training of `students` (one a seed), against students trained on the anchors alone.
+
+    `target` is held-out real text (200 documents of 2,000 characters are read); `anchors` is real text that the
+    students were not trained on, for `faithfulness`. Also written to readings.json in the first student's folder.
+    """
+    test = None if target is None else _some(target, seed)
+    dev = None if anchors is None else _some(anchors, seed)
+    mine = [_losses(Path(s), test, dev, say) for s in students]
+    theirs = [_losses(Path(s), test, None, say) for s in against]
+    readings = after_training(mine, theirs, seed=seed)
+    text = json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n"
+    atomic_write(Path(students[0]) / "readings.json", text)
+    return readings
+
+
+def _some(source: str | Path, seed: int) -> list[str]:
+    batches, n = real_texts(source)
+    return [t[:CHARS] for t in even_sample(batches, ("text",), n, TEXTS, seed).column("text").to_pylist()]
+
+
+def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None, say: Say | None) -> StudentLosses:
+    from synthgain.train import read_pairs, read_student
+
+    record = read_student(student)
+    if record is None:
+        raise SynthgainError(
+            "this is no student folder (no student.json)", where=str(student), next="give the folder that `synthgain train -o` wrote"
+        )  # fmt: skip
+    if say is not None:
+        say(f"scoring with {student}")
+    scorer = _scorer(student)
+    pairs = read_pairs(student)
+    base = _scorer(_folder(str(record["base"]))) if pairs is not None or dev else None
+    raw_test, raw_dev = ([("", text) for text in texts or ()] for texts in (test, dev))
+
+    def losses(by: Scorer | None, asked: Sequence[Any] | None) -> Losses | None:
+        return None if by is None or not asked else Losses.of(by.logprobs(list(asked)))
+
+    members, siblings = (pairs.members, pairs.siblings) if pairs is not None else (None, None)
+    return StudentLosses(
+        record=record, test=losses(scorer, raw_test), dev=losses(scorer, raw_dev), dev_before=losses(base, raw_dev), members=losses(scorer, members), siblings=losses(scorer, siblings),
+        members_before=losses(base, members), siblings_before=losses(base, siblings),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- side by side
+
+
+def compare(
+    runs: Sequence[str | Path], *, anchors: str | Path | None = None, target: str | Path | None = None, embedder: str = "words",
+    student: str = "", seed: int = 0, reach: Reach | None = None, say: Say | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
+
+    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise
+    their intervals are combined.
+    """
+    if len(runs) < 2:
+        raise SynthgainError(
+            "there is nothing to compare with", next="give two or more runs: synthgain compare RUN RUN"
         )
-    with on_disk(folder if out is None else Path(out)):
-        return write(folder, None if out is None else Path(out))
+    names = _names([Path(r) for r in runs])
+    eyes = _eyes(student, "", embedder, reach_from_environment(reach))
+    sides: list[Side] = []
+    told: list[dict[str, Any]] = []
+    for name, run in zip(names, map(Path, runs)):
+        if say is not None:
+            say(f"measuring {name}")
+        data = data_of(run, anchors=anchors, target=target, seed=seed)
+        record = Run.at(run).record if (run / "run.json").is_file() else {}
+        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), meter(data, eyes), held_out_gains(data))
+        sides.append(side)
+        told.append(
+            {
+                "name": name, "path": str(run), "recipe": (record.get("recipe") or {}).get("name"), "rows": side.rows, "tokens": side.tokens,
+                "cost_usd": side.cost_usd, "readings": [r.json() for r in side.readings],
+            }
+        )  # fmt: skip
+    found = {(a.name, b.name): differences(a, b, seed) for a, b in combinations(sides, 2)}
+    said = ranking(sides) if len(sides) > 2 else []
+    for a, b in combinations(sides, 2):
+        said += sentences(a, b, found[a.name, b.name])
+    return {"runs": told, "differences": [d.json() for pair in found.values() for d in pair], "sentences": said}
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Short names that tell the sets apart: the folder's, or its whole path where two are alike."""
+    short = [r.resolve().name for r in runs]
+    return [name if short.count(name) == 1 else str(r) for name, r in zip(short, runs)]
+
+
+def _tokens(data: Data) -> int:
+    """Words that a student would read: by one tokenizer for all sets, whoever wrote them."""
+    from synthgain.measure.words import WordCount
+
+    count = WordCount()
+    for table in data.rows(("text",)):
+        count.add(table.column("text").to_pylist())
+    return count.total
+
+
+# ---------------------------------------------------------------------------------------------- in words
+
+
+def explain(name: str) -> Any:
+    """What a figure is, or what became of a quantity that the paper names (`measure.explain.Explanation`)."""
+    from synthgain.measure.explain import explain as explained
+
+    return explained(name)
+
+
+def comparison_page(result: Mapping[str, Any], out: str | Path) -> Path:
+    """A self-contained page of what `compare` found."""
+    from synthgain.report.comparison import write_comparison
+
+    with on_disk(Path(out)):
+        return write_comparison(result, Path(out))

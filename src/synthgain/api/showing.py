@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.looking import report
 from synthgain.api.making import DEFAULT_MODEL, generate
-from synthgain.api.measuring import measure, report
+from synthgain.api.measuring import measure
 from synthgain.api.teaching import Examination, Panel, Say, folder_of, loop, no_panel, steps_said, to_stderr, train
 from synthgain.evaluate import choose, difference, load_questions
 from synthgain.intervals import wilson

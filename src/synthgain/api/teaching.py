@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.looking import report
 from synthgain.api.making import DEFAULT_MODEL, Watch, generate, reach_from_environment
-from synthgain.api.measuring import measure, report
+from synthgain.api.measuring import measure
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
 from synthgain.engines import local
@@ -61,7 +62,8 @@ def train(
 
     `base` is local/… or hf/PATH. `method` is "sft" (chats, loss on answers only) or "cpt" (text);
     without it the rows decide. `replay` is a file of general text, or "self": `replay_texts` texts that
-    the base writes from nothing. `settings` are the other fields of `train.FineTune`.
+    the base writes from nothing. `settings` are the other fields of `train.FineTune`; `hold_out` (0.1) is the share of rows
+    that is not learnt, prompt by prompt, for the measures after training.
     """
     place = Path(out)
     rows = _rows_of(source, place, text_field)
@@ -300,7 +302,7 @@ def matched(run: Run, folder: Path, seed: int) -> dict[str, Rows]:
     """Rows for the trained arms of one run, equally many: the kept ones, and as many drawn without the checks."""
     kept: list[dict[str, Any]] = []
     every: list[dict[str, Any]] = []
-    for shard in run.shards(["id", "kept", "messages", "text"]):
+    for shard in run.shards(["id", "kept", "messages", "text", "anchor_ids"]):
         for row in shard.to_pylist():
             content = row["text"] if row["messages"] is None else row["messages"][-1]["content"]
             if content.strip():
@@ -318,6 +320,7 @@ def matched(run: Run, folder: Path, seed: int) -> dict[str, Rows]:
     for name, rows in (("unfiltered", drawn), ("filtered", kept)):
         column = "messages" if rows[0]["messages"] is not None else "text"
         file = folder / f"{name}.parquet"
-        pq.write_table(pa.table({"id": [r["id"] for r in rows], column: [r[column] for r in rows]}), file)
+        columns = ("id", "anchor_ids", column)
+        pq.write_table(pa.table({name: [r[name] for r in rows] for name in columns}), file)
         found[name] = Rows(file, len(rows))
     return found

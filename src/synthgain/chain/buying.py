@@ -7,7 +7,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from synthgain.store import CallMemory
@@ -36,6 +36,7 @@ class Tally:
     target: int | None = None
     started: float = field(default_factory=time.monotonic)
     note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)  # running estimates
 
     def count(self, call: Call, *, bought: bool) -> None:
         if bought:
@@ -64,6 +65,7 @@ class _Gate:
         self.n = 0
 
     async def enter(self, rank: int) -> None:
+        """Wait for a place. On the hot path do it by hand: `if gate.free > 0 and not gate.waiting: gate.free -= 1`."""
         if self.free > 0 and not self.waiting:
             self.free -= 1
             return
@@ -103,7 +105,7 @@ class Buyer:
         self.limited = max_cost is not None or max_tokens is not None
         self.narrow = self.limited
         self.gate = _Gate(1 if self.limited else 2 * self.width)  # under a budget, the first answer tells the price
-        self.flying: dict[str, asyncio.Future[Call]] = {}
+        self.flying: dict[str, asyncio.Future[Call] | None] = {}  # by id; a future where somebody shares the call
         self.stopped: tuple[str, int] | None = None
         self.paying: set[object] = set()
         self.fatal: SynthgainError | None = None
@@ -121,46 +123,52 @@ class Buyer:
 
     async def buy(self, prompt: Prompt, rank: int, base: int) -> Call:
         if base or self.seed:
-            prompt = replace(prompt, seed=self.seed, draw=base + prompt.draw)
+            prompt = Prompt(
+                prompt.messages, prompt.to, prompt.sampling, prompt.schema, self.seed, base + prompt.draw
+            )  # fmt: skip
         model = self.models.get(prompt.to)
         if model is None:
             raise SynthgainError(
                 f"the recipe asks for a model in the role {prompt.to!r}", next=f"give one: -m {prompt.to}=URI"
             )
-        id = prompt.id(self.identities[prompt.to])
+        identity = self.identities[prompt.to]
+        id = prompt.id(identity)
         call = self.memory.find(id, prompt)
         if call is not None:
             self.tally.count(call, bought=False)
             self.watch(self.tally)
             return call
-        flying = self.flying.get(id)
-        if flying is not None:
-            return await asyncio.shield(flying)
+        if id in self.flying:
+            shared = self.flying[id]
+            if shared is None:
+                shared = self.flying[id] = asyncio.get_running_loop().create_future()
+            return await asyncio.shield(shared)
         if not self.may_buy:
             raise CallFailed("this call was never bought; `synthgain generate` buys it")
-        return await self._pay(model, prompt, id, rank, self.identities[prompt.to])
-
-    async def _pay(self, model: Model, prompt: Prompt, id: str, rank: int, identity: str) -> Call:
-        done: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
-        self.flying[id] = done
+        self.flying[id] = None
         try:
-            call = await self._through_the_gate(model, prompt, rank, identity)
+            call = await self._pay(model, prompt, rank, identity)
         except BaseException as error:
             if isinstance(error, SynthgainError):
                 self.fail(error)
-            done.set_exception(error if not isinstance(error, asyncio.CancelledError) else Stopped())
-            done.exception()  # those who share the call were told; it may be nobody
+            shared = self.flying.pop(id)
+            if shared is not None:
+                shared.set_exception(error if not isinstance(error, asyncio.CancelledError) else Stopped())
+                shared.exception()  # those who share the call were told; it may be nobody by now
             raise
-        finally:
-            del self.flying[id]
-        done.set_result(call)
+        shared = self.flying.pop(id)
+        if shared is not None:
+            shared.set_result(call)
         self.watch(self.tally)
         return call
 
-    async def _through_the_gate(self, model: Model, prompt: Prompt, rank: int, identity: str) -> Call:
+    async def _pay(self, model: Model, prompt: Prompt, rank: int, identity: str) -> Call:
         """One answer, on disk. The place is free again when the answer is here; under a budget, when it is counted."""
-        tally, task = self.tally, asyncio.current_task()
-        await self.gate.enter(rank)
+        tally, gate, task = self.tally, self.gate, asyncio.current_task()
+        if gate.free > 0 and not gate.waiting:
+            gate.free -= 1
+        else:
+            await gate.enter(rank)
         inside = True
         try:
             if self.limited:
@@ -172,17 +180,19 @@ class Buyer:
             call = await model(prompt)
             if not self.limited:
                 inside = False
-                self.gate.leave()
+                gate.widen(1)
             await self.memory.put(call, identity)
             tally.count(call, bought=True)
-            self._widen(model.width)
+            width = model.width
+            if width > self.width or self.narrow or width != tally.width:
+                self._widen(width)
             return call
         finally:
             if task in self.paying:
                 self.paying.discard(task)
                 tally.in_flight -= 1
             if inside:
-                self.gate.leave()
+                gate.leave()
 
     def _widen(self, width: int) -> None:
         """Let more calls in: after the first under a budget, and when an adaptive model has found room."""

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from synthgain.chain.buying import Buyer, Desk, Stopped, Tally
 from synthgain.store import CallMemory, Run, Staged
@@ -34,7 +34,20 @@ from synthgain.types import (
 PASS = 1_000_000  # draw indices of one pass over the groups; the next pass begins PASS higher
 SHARD = 1024  # rows written at once
 AHEAD = 4 * SHARD  # groups drafted beyond the first that is not done
+LOOK = 32  # rows between two looks at the running estimates
 SOME, TOO_MANY = 20, 0.2  # drafts broken: more than this share of at least this many ends the run
+
+
+class Pulse(Protocol):
+    """Running estimates of the rows as they come, in the order they come."""
+
+    def add(self, row: Row) -> None: ...
+    @property
+    def figures(self) -> Mapping[str, float]: ...
+    @property
+    def collapse(self) -> str:
+        """In words, which threshold is crossed; "" while none is."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,8 @@ class Request:
     max_tokens: int | None = None  # tokens in and out, likewise
     round: int = 0
     buy: bool = True  # False: only calls that are remembered (curate)
+    pulse: Pulse | None = None  # running estimates
+    stop_on_collapse: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +165,8 @@ class Round:
             self.buyer.fail(error)
             fallen = self._judge()
         self._count(fallen)
+        if self.request.pulse is not None:
+            self.tally.figures = self.request.pulse.figures
         self.tally.kept = self.staged.place(fallen, self.run.rows, self.run.data)
         self.run.write_broken(self.buyer.broken)
         if self.buyer.fatal is not None and self.buyer.fatal.code == 2:
@@ -234,7 +251,8 @@ class Round:
     async def _write(self, shard: list[Row], most: int | None) -> list[Row]:
         if most is not None:
             shard = shard[: max(0, most - self.staged.rows)]
-        await asyncio.to_thread(self.staged.write, shard)
+        if shard:
+            await asyncio.to_thread(self.staged.shard(shard))
         return []
 
     # ------------------------------------------------------------------------------------------ one draft
@@ -246,7 +264,8 @@ class Round:
         name, round = self.request.recipe.name, self.request.round
         try:
             async for row in self.request.recipe.draft(desk, *group):
-                row = replace(row, anchors=ids, recipe=name, round=round, verdicts=self._verdicts(row, group))
+                verdicts = self._verdicts(row, group) if self.row_checks else row.verdicts
+                row = Row(row.messages, row.text, row.calls, row.fields, verdicts, ids, name, round)
                 rows.append(row)
                 self._tick(row)
         except Stopped:
@@ -283,7 +302,18 @@ class Round:
             self.tally.kept += 1
         else:
             self.tally.dropped_by[fallen.check] = self.tally.dropped_by.get(fallen.check, 0) + 1
+        if self.request.pulse is not None:
+            self._feel(row, self.request.pulse)
         self.watch(self.tally)
+
+    def _feel(self, row: Row, pulse: Pulse) -> None:
+        """Running estimates; where diversity has collapsed, a warning, or the end of the run."""
+        pulse.add(row)
+        if self.tally.rows % LOOK == 0:
+            self.tally.figures, why = pulse.figures, pulse.collapse
+            self.tally.note = why
+            if why and self.request.stop_on_collapse:
+                self.buyer.stop(why, 3)
 
     # ------------------------------------------------------------------------------------------ curation of the set
 
@@ -319,11 +349,7 @@ class Round:
 
     def _count(self, fallen: Mapping[int, Verdict]) -> None:
         """Make the tally say what stands in the staged rows (a wave may have drawn more than was let in)."""
-        self.tally.rows, self.tally.dropped_by = self.staged.rows, {}
-        for shard in self.staged:
-            for check in shard.column("check").to_pylist():
-                if check:
-                    self.tally.dropped_by[check] = self.tally.dropped_by.get(check, 0) + 1
+        self.tally.rows, self.tally.dropped_by = self.staged.rows, dict(self.staged.dropped_by)
         for verdict in fallen.values():
             self.tally.dropped_by[verdict.check] = self.tally.dropped_by.get(verdict.check, 0) + 1
 

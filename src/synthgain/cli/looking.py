@@ -1,4 +1,4 @@
-"""Commands that look: recipes, check, measure, trace, report."""
+"""Commands that look: recipes, check, trace, report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Json, Seed, app, reach
-from synthgain.cli.printing import print_json, print_life, print_table
+from synthgain.cli.arguments import BaseUrl, Json, app, reach
+from synthgain.cli.printing import print_json, print_life
 
 
 @app.command()
@@ -77,21 +77,6 @@ def check(
     unknown = {None: "not known", True: "yes", False: "no"}
     for key, value in told.items():
         print(f"{key:>12}  {unknown.get(value, value) if value is None or isinstance(value, bool) else value}")
-
-
-@app.command()
-def measure(run: Path, seed: Seed = 0, as_json: Json = False) -> None:
-    """The first figures of a run, with intervals.
-
-    Example: synthgain measure runs/first --json
-    """
-    from synthgain import api
-
-    readings = api.measure(run, seed=seed)
-    if as_json:
-        print_json({"readings": [r.json() for r in readings]})
-    else:
-        print_table(readings)
 
 
 @app.command()

@@ -33,6 +33,15 @@ from synthgain.cli.arguments import (
 from synthgain.cli.printing import print_close, print_json, print_life
 
 
+def _asked(
+    model: Models, set_: Sets, with_: Withs, without: Withouts, text_field: TextField, id_field: IdField
+) -> dict[str, Any]:
+    """What `preview` and `generate` ask alike."""
+    return {
+        "model": models_by_role(model), "knobs": knobs(set_), "with_": with_ or (), "without": without or (), "text_field": text_field, "id_field": id_field,
+    }  # fmt: skip
+
+
 @app.command()
 def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
             limit: Limit = 3, model: Models = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
@@ -51,16 +60,11 @@ def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Opt
             anchors,
             out=folder,
             limit=3 if limit is None else limit,
-            model=models_by_role(model),
-            knobs=knobs(set_),
-            with_=with_ or (),
-            without=without or (),
-            text_field=text_field,
-            id_field=id_field,
             seed=seed,
             reach=reach(base_url, served_as, price, concurrency),
             watch=watch,
             command=command_line(),
+            **_asked(model, set_, with_, without, text_field, id_field),
         )
     )
     ids = [id for shard in seen.run.shards(["id"]) for id in shard.column("id").to_pylist()]
@@ -87,6 +91,8 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
              max_cost: Annotated[float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")] = None,
              max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")] = None,
              engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
+             collapse: Annotated[str, typer.Option("--collapse", help="Warn when diversity collapses: near_dup=0.5,distinct_2=0.02,kept=0 (defaults).")] = "",
+             stop_on_collapse: Annotated[bool, typer.Option("--stop-on-collapse", help="… and stop, everything kept (exit 3).")] = False,
              dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")] = False,
              yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False, as_json: Json = False) -> None:  # fmt: skip
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
@@ -98,14 +104,7 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
 
     if engine != "local":
         raise SynthgainError(f"there is no engine {engine!r} yet", next="leave --engine out: this process drafts")
-    asked: dict[str, Any] = dict(
-        model=models_by_role(model),
-        knobs=knobs(set_),
-        with_=with_ or (),
-        without=without or (),
-        text_field=text_field,
-        id_field=id_field,
-    )
+    asked = _asked(model, set_, with_, without, text_field, id_field)
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
@@ -120,6 +119,8 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
             seed=seed,
             max_cost=max_cost,
             max_tokens=max_tokens,
+            collapse=collapse,
+            stop_on_collapse=stop_on_collapse,
             reach=reach(base_url, served_as, price, concurrency),
             watch=watch,
             command=command_line(),

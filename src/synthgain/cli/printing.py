@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from synthgain.types import Reading
 
 
+SHOWN = 90  # characters of a reading's note; --json and the report have the whole
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -31,8 +34,10 @@ def print_table(readings: Sequence[Reading], title: str = "") -> None:
         table.add_column(name, justify="right" if name in ("value", "n") else "left", overflow="fold")
     for r in readings:
         value = "-" if r.value is None else f"{r.value:.4g}"
-        interval = "" if r.low is None or r.high is None else f"[{r.low:.3g}, {r.high:.3g}]"
-        table.add_row(r.name, value, escape(interval), r.unit, f"{r.n:,}" if r.n else "", escape(r.note))
+        interval = f"[{'' if r.low is None else format(r.low, '.3g')}, {'' if r.high is None else format(r.high, '.3g')}]"
+        interval = "" if r.low is None and r.high is None else interval
+        note = r.note if len(r.note) <= SHOWN else f"{r.note[:SHOWN].rstrip(' ;,')} …"
+        table.add_row(r.name, value, escape(interval), r.unit, f"{r.n:,}" if r.n else "", escape(note))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
@@ -71,6 +76,8 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     print(
         f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s"
     )
+    if record.get("warning"):
+        print(f"warning: {record['warning']}")
     if not c["rows"] and not c["broken"]:
         print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")

@@ -48,6 +48,9 @@ def train(
         str | None, typer.Option("--replay", help="A file of general text, or `self`: text that the base samples.")
     ] = None,
     replay_share: Annotated[float, typer.Option("--replay-share", help="Share of places that replay takes.")] = 0.1,
+    hold_out: Annotated[
+        float, typer.Option("--hold-out", help="Share of rows not learnt, by prompt, for the measures after training.")
+    ] = 0.1,
     text_field: TextField = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -61,7 +64,7 @@ def train(
     student = api.train(
         source, out=out, base=base, method=method, adapter=adapter, epochs=epochs, max_steps=max_steps, tokens=tokens, batch=batch,
         learning_rate=learning_rate, length=length, replay=replay, replay_share=replay_share, text_field=text_field, seed=seed,
-        watch=_steps,
+        hold_out=hold_out, watch=_steps,
     )  # fmt: skip
     record = json.loads((student / "student.json").read_text("utf-8"))
     if as_json:

@@ -19,7 +19,6 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from io import BytesIO
 from time import monotonic
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -29,6 +28,7 @@ from yarl import URL
 
 from synthgain.models.pacing import Deadline, Gate, Window, backoff
 from synthgain.models.prices import Price, known_price
+from synthgain.models.wire import Wire
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
 
 BUSY = frozenset({429, 503, 529})  # waited for, however often: too many requests, loading, overloaded
@@ -57,6 +57,8 @@ class OpenAI:
     ) -> None:  # fmt: skip
         self._url = _endpoint(base_url)
         server = str(self._url).removesuffix("/chat/completions")
+        if not api_key.isprintable():
+            raise SynthgainError("the key holds a line break or another character that no key has", next=KEY)
         self._name, self._key, self._deadline = name, api_key, deadline
         self._uri, self._identity = f"openai/{name}", canonical([served_as or server, name])
         self._price = price or known_price(name, self._url.host or "")
@@ -99,8 +101,7 @@ class OpenAI:
             failure: Exception | None = None
             flights[task] = began = monotonic()
             try:
-                response = await self._session.post(self._url, data=body, allow_redirects=False)
-                raw = await response.read()
+                status, headers, raw = await self._wire.post(body)
             except (aiohttp.ClientError, OSError) as error:
                 failure = error
             except asyncio.CancelledError:
@@ -111,7 +112,7 @@ class OpenAI:
                 flights.pop(task, None)
                 gate.leave()
             now = monotonic()
-            if failure is None and response.status == 200:
+            if failure is None and status == 200:
                 call = self._read(prompt, id, raw, now - began)
                 if call is not None:
                     gate.answered(began, now, call.tokens_out)
@@ -123,9 +124,9 @@ class OpenAI:
             if failure is not None:
                 await trouble.unanswered(failure, began)
             else:
-                without = await trouble.unserved(response.status, response.headers, raw, began, without)
+                without = await trouble.unserved(status, headers, raw, began, without)
 
-    def _body(self, prompt: Prompt, id: str, without: frozenset[str]) -> bytes | BytesIO:
+    def _body(self, prompt: Prompt, id: str, without: frozenset[str]) -> bytes:
         schema = "" if prompt.schema is None else canonical(prompt.schema)
         key = (prompt.sampling, schema, without)
         tail = self._tails.get(key)
@@ -134,8 +135,7 @@ class OpenAI:
                 self._tails.clear()
             tail = self._tails[key] = _tail(prompt.sampling, schema, without)
         seed = b"" if "seed" in without else b',"seed":%d' % (int(id[:8], 16) & 0x7FFFFFFF)
-        body = self._head + _encode(prompt.messages).encode() + seed + tail
-        return body if len(body) < 1 << 20 else BytesIO(body)  # a large one is written piece by piece
+        return self._head + _encode(prompt.messages).encode() + seed + tail
 
     def _read(self, prompt: Prompt, id: str, raw: bytes, seconds: float) -> Call | None:
         """The call that an answer holds; None where it holds none."""
@@ -170,19 +170,13 @@ class OpenAI:
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15.0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect),
-            proxy=_proxy(self._url),
-        )
+        self._wire = Wire(self._url, headers, connect=self._connect, proxy=_proxy(self._url))
 
     async def aclose(self) -> None:
         if self._loop is not None:
             self._loop = None
             self._watch.stop()
-            await self._session.close()
+            await self._wire.close()
 
     async def info(self) -> ModelInfo:
         """What the server says of the model: its list of models, and one call of at most 24 tokens."""
@@ -216,8 +210,8 @@ class OpenAI:
     async def _context(self) -> int | None:
         try:
             async with asyncio.timeout(self._connect):
-                async with self._session.get(self._url.parent.parent / "models") as response:
-                    listed = json.loads(await response.read())["data"] if response.status == 200 else []
+                status, _, raw = await self._wire.get(self._url.parent.parent / "models")
+                listed = json.loads(raw)["data"] if status == 200 else []
             entry = next(e for e in listed if e.get("id") == self._name or len(listed) == 1)
             meta = entry.get("meta") or {}
             found = entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx")
@@ -329,7 +323,7 @@ class _Trouble:
                 code=4,
             )
         if status < 400:
-            said = f"the server redirects to {headers.get('Location', 'another URL')}"
+            said = f"the server redirects to {headers.get('location', 'another URL')}"
         return SynthgainError(f"no model answers here ({status}): {said}", where=where, next=URL_OR_NAME, code=4)
 
     def _clean(self, said: str) -> str:
@@ -439,7 +433,7 @@ def _said(raw: bytes) -> tuple[str, str]:
 
 def _seconds(headers: Mapping[str, str]) -> float | None:
     """`Retry-After` in seconds, from now: a number or an HTTP date."""
-    value = headers.get("Retry-After", "")
+    value = headers.get("retry-after", "")
     try:
         seconds = float(value) if value.strip() else float(headers.get("retry-after-ms", "")) / 1000
     except ValueError:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from synthgain.report.markup import Safe, el, join, snippet
 from synthgain.report.numbers import count, figure, tick
+from synthgain.types import Reading
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,44 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 def whisker(
     scale: Scale, value: float | None, low: float | None, high: float | None, *, class_: str = "mark", zero: bool = True
 ) -> Safe:
-    """A dot with its interval on one line."""
+    """A dot with its interval on one line; an interval with one end only reaches to the dot."""
     marks: list[object] = [_line("0%", "100%", "50%", "50%", "base")]
     if zero and scale.low <= 0 <= scale.high:
         marks.append(_line(scale.at(0), scale.at(0), "15%", "85%", "zero"))
-    if low is not None and high is not None:
-        marks.append(_line(scale.at(low), scale.at(high), "50%", "50%", f"whisker {class_}"))
-        marks += [_line(scale.at(end), scale.at(end), "32%", "68%", f"cap {class_}") for end in (low, high)]
+    marks += _span(scale, value, low, high, 50, class_)
     if value is not None:
         marks.append(el("circle", cx=scale.at(value), cy="50%", r=5, class_=f"dot {class_}"))
+    return el("svg", marks, class_="whiskers", role="img", aria_label=_said(value, low, high))
+
+
+def paired(scale: Scale, rows: Reading, anchors: Reading) -> Safe:
+    """The rows' figure above the anchors': a dot and a diamond with their intervals, on one scale."""
+    marks: list[object] = [_line(scale.at(0), scale.at(0), "8%", "92%", "zero")] if scale.low <= 0 <= scale.high else []
+    marks += _span(scale, rows.value, rows.low, rows.high, 30, "kept") + _span(scale, anchors.value, anchors.low, anchors.high, 72, "anchors")  # fmt: skip
+    if rows.value is not None:
+        marks.append(el("circle", cx=scale.at(rows.value), cy="30%", r=5, class_="dot kept"))
+    if anchors.value is not None:
+        diamond = el("path", d="M-5 0L0 -5L5 0L0 5Z", class_="dot anchors")
+        marks.append(el("svg", diamond, x=scale.at(anchors.value), y="72%", width=1, height=1, overflow="visible", class_="diamond"))  # fmt: skip
+    said = f"rows {_said(rows.value, rows.low, rows.high)}; anchors {_said(anchors.value, anchors.low, anchors.high)}"
+    return el("svg", marks, class_="whiskers pair", role="img", aria_label=said)
+
+
+def _span(scale: Scale, value: float | None, low: float | None, high: float | None, y: int, class_: str) -> list[Safe]:
+    ends = [end for end in (low, high) if end is not None]
+    if not ends or (len(ends) == 1 and value is None):
+        return []
+    left, right = (low if low is not None else value), (high if high is not None else value)
+    assert left is not None and right is not None
+    caps = [_line(scale.at(end), scale.at(end), f"{y - 18}%", f"{y + 18}%", f"cap {class_}") for end in ends]
+    return [_line(scale.at(left), scale.at(right), f"{y}%", f"{y}%", f"whisker {class_}"), *caps]
+
+
+def _said(value: float | None, low: float | None, high: float | None) -> str:
     said = "no value" if value is None else figure(value)
     if low is not None and high is not None:
-        said += f", interval {figure(low)} to {figure(high)}"
-    return el("svg", marks, class_="whiskers", role="img", aria_label=said)
+        return f"{said}, interval {figure(low)} to {figure(high)}"
+    return said + (f", at least {figure(low)}" if low is not None else f", at most {figure(high)}" if high is not None else "")  # fmt: skip
 
 
 def axis(scale: Scale, about: int = 5) -> Safe:
@@ -71,9 +97,12 @@ def axis(scale: Scale, about: int = 5) -> Safe:
 
 
 def gridlines(scale: Scale, about: int = 5) -> Safe:
-    """Light upright lines where an axis has its numbers; lies behind a column of whiskers."""
-    return el("svg", [_line(scale.at(t), scale.at(t), "0", "100%", "grid") for t in ticks(scale.low, scale.high, about)],
-              class_="gridlines", aria_hidden="true")  # fmt: skip
+    """Light upright lines where an axis has its numbers, zero stronger; lies behind a column of whiskers."""
+    lines = [
+        _line(scale.at(t), scale.at(t), "0", "100%", "grid" if t else "grid zero")
+        for t in ticks(scale.low, scale.high, about)
+    ]
+    return el("svg", lines, class_="gridlines", aria_hidden="true")
 
 
 # ---------------------------------------------------------------------------------------------- histograms

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self, TextIO
@@ -33,6 +33,11 @@ Mode = Literal["auto", "terminal", "notebook", "log"]
 EVERY = {"terminal": 0.25, "notebook": 1.0, "log": 10.0}  # seconds between two drawings
 FASTEST = 0.125
 RECENT = 10.0  # seconds over which the present rate is taken
+RUNNING: dict[str, Callable[[float], str]] = {
+    "delta_I": lambda v: f"{v:.2f} nats/token random",
+    "near_dup": lambda v: f"{v:.1%} nearly repeat another prompt's row",
+    "distinct_2": lambda v: f"distinct-2 {v:.2f}",
+}
 QUIET = 15.0  # seconds without an answer before the panel says so
 
 
@@ -57,6 +62,7 @@ class Progress(Protocol):
     target: int | None
     started: float
     note: str
+    figures: Mapping[str, float]  # running estimates by name
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Sight:
     of: str
     rows: str
     fell: str
+    diversity: str
     calls: str
     tokens: str
     money: str
@@ -83,6 +90,7 @@ class Sight:
             f"{self.label}:{percent} {self.of}",
             self.rows,
             self.fell and f"fell: {self.fell}",
+            self.diversity,
             self.calls,
             self.tokens,
             self.money,
@@ -151,6 +159,7 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
         of=f"{count(work)} of {count(total)} {unit}" if total is not None else f"{count(work)} {unit}",
         rows=f"{count(tally.rows)} rows, {count(tally.kept)} kept ({share(tally.kept, tally.rows)})",
         fell=", ".join(f"{plain(name)} {share(n, tally.rows)}" for name, n in fallen[:6]) + (f", {len(fallen) - 6} more" if len(fallen) > 6 else ""),
+        diversity=", ".join(said(tally.figures[name]) for name, said in RUNNING.items() if name in tally.figures),
         calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, {tally.in_flight} in flight of {tally.width}"
         + (f", {count(tally.broken)} broken" if tally.broken else ""),
         tokens=f"{count(read)} tokens in{cached}, {count(tally.tokens_out)} out, {speed}",
@@ -287,6 +296,7 @@ def _rows(seen: Sight) -> list[tuple[str, str]]:
     given = [
         ("rows", seen.rows),
         ("fell", seen.fell),
+        ("diversity", seen.diversity),
         ("calls", seen.calls),
         ("tokens", seen.tokens),
         ("cost", f"{seen.money}, {seen.elapsed}"),

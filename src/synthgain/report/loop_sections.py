@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from synthgain.meanings import meaning
 from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.numbers import count, duration, figure, interval, number, share
 from synthgain.report.read import Json, LoopPart, RoundPart, listed, mapping, reading
-from synthgain.report.readings import meaning
 from synthgain.report.run_sections import absent, section
 from synthgain.types import Reading
 
@@ -197,30 +197,37 @@ def _training(loop: LoopPart) -> Safe:
     ]
     if not named:
         return join(gone) if gone else absent("no student was trained in this folder")
-    lines = [
-        Curve(label(name, n), points, colour[name], max(0.25, 0.62 ** (last - n)))
-        for name, n, student in named
-        if len(points := _curve(student)) > 1
-    ]
-    picture = (
-        curves(lines, "optimiser step", "training loss, nats per answer token")
-        if lines
-        else absent("no student wrote its curve")
+    picture = curves_of(
+        [(label(name, n), colour[name], student, max(0.25, 0.62 ** (last - n))) for name, n, student in named]
     )
-    head = el(
-        "tr",
-        el("th", "student"),
-        [el("th", h, class_="num") for h in ("rows", "tokens seen", "epochs", "steps", "learning rate", "time")],
-        el("th", "how"),
-    )
-    body = [_student(label(name, n), student) for name, n, student in named]
+    table = student_table([(label(name, n), student) for name, n, student in named])
     lead = "A falling loss says that the student fits the rows it was given, right or wrong; the arms above say whether it helps."
     return join(
         el("p", lead, class_="lede"),
         picture,
         gone,
-        el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"),
+        table,
     )
+
+
+def curves_of(named: Sequence[tuple[str, int, Json, float]]) -> Safe:
+    """Training curves: each student's name, its colour, its student.json, and how strongly it is drawn."""
+    lines = [
+        Curve(name, points, colour, strength)
+        for name, colour, student, strength in named
+        if len(points := _curve(student)) > 1
+    ]
+    if not lines:
+        return absent("no student wrote its curve")
+    return curves(lines, "optimiser step", "training loss, nats per answer token")
+
+
+def student_table(named: Sequence[tuple[str, Json]]) -> Safe:
+    """How each student was trained."""
+    columns = ("rows", "tokens seen", "epochs", "steps", "learning rate", "time")
+    head = el("tr", el("th", "student"), [el("th", h, class_="num") for h in columns], el("th", "how"))
+    body = [_student(name, student) for name, student in named]
+    return el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")
 
 
 def _curve(student: Json) -> list[tuple[float, float]]:

@@ -46,4 +46,4 @@ if (tabs.length) {
   addEventListener("hashchange", follow);
   follow();
 }
-addEventListener("beforeprint", () => all("details").forEach(d => { d.open = true; }));
+addEventListener("beforeprint", () => all(".deep").forEach(d => { d.open = true; }));  // samples print as they stand: open or closed

@@ -13,8 +13,9 @@ from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
 from synthgain.report.numbers import count, counted, duration, interval, money, number, share
-from synthgain.report.read import Json, LoopPart, RunPart, listed, loop_part, mapping, run_part
+from synthgain.report.read import Json, LoopPart, RunPart, json_at, listed, loop_part, mapping, run_part
 from synthgain.report.run_sections import run_sections
+from synthgain.report.student_sections import after_training, student_sections
 from synthgain.store import atomic_write
 from synthgain.types import Reading, SynthgainError
 
@@ -22,9 +23,9 @@ Part = tuple[str, str, Safe]  # anchor in the page, short title, section
 
 
 def write(folder: Path, out: Path | None = None) -> Path:
-    """Write the page about a run or loop folder to `out` (default: report.html in the folder) and give its path.
+    """Write the page about a run, loop or student folder to `out` (default: report.html in the folder) and give its path.
 
-    SynthgainError where the folder is neither; a part that is missing is said to be on the page.
+    SynthgainError where the folder is none of them; a part that is missing is said to be on the page.
     """
     folder = Path(folder)
     out = folder / "report.html" if out is None else Path(out)
@@ -32,9 +33,11 @@ def write(folder: Path, out: Path | None = None) -> Path:
         page = _loop_page(loop_part(folder))
     elif (folder / "run.json").is_file():
         page = _run_page(run_part(folder))
+    elif (folder / "student.json").is_file():
+        page = _student_page(folder)
     else:
         raise SynthgainError(
-            "there is nothing here to report on (no run.json, no loop.json)", where=str(folder),
+            "there is nothing here to report on (no run.json, no loop.json, no student.json)", where=str(folder),
             next="give the folder that `synthgain generate … -o RUN`, `synthgain loop` or `synthgain demo` wrote",
         )  # fmt: skip
     atomic_write(out, page)
@@ -167,6 +170,9 @@ def _facts(record: Json) -> Safe:
 def _loop_page(loop: LoopPart) -> str:
     last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
     shared = loop_sections(loop)
+    after = after_training(loop)
+    if after is not None:
+        shared.insert(1, after)
     tabs = [(r.number, run_sections(r.run, f"round-{r.number}-"), r.run) for r in loop.rounds if r.run is not None]
     name = _loop_name(loop)
     picture = None
@@ -276,6 +282,32 @@ def _round_tabs(tabs: Sequence[tuple[int, list[Part], RunPart]]) -> Safe | None:
         for n, parts, run in tabs
     ]  # fmt: skip
     return join(el("div", buttons, class_="filters tabs") if len(tabs) > 1 else None, panels)
+
+
+# ---------------------------------------------------------------------------------------------- a student
+
+
+def _student_page(folder: Path) -> str:
+    record, why = json_at(folder / "student.json")
+    parts = student_sections(folder, record)
+    name = snippet(f"A student of {str(record.get('base') or 'an unknown base').rstrip('/').rsplit('/', 1)[-1]}", 60)
+    facts = [
+        (key, str(record[key]))
+        for key in ("base", "method", "adapter", "rows", "tokens_seen", "epochs", "steps", "seed", "learning_rate")
+        if record.get(key) is not None
+    ]
+    grid = el(
+        "dl", [el("div", el("dt", key), el("dd", snippet(value, 160))) for key, value in facts], class_="facts-grid"
+    )
+    warning = el("p", why, ".", class_="warning") if why else None
+    header = el("header", el("p", "synthgain · report of a student", class_="brand"), el("h1", name), warning, grid)
+    body = join(
+        header,
+        _contents(parts),
+        el("main", [body for _, _, body in parts]),
+        _footer(str(record.get("synthgain") or "")),
+    )
+    return page(f"{visible(name)} · synthgain", body)
 
 
 # ---------------------------------------------------------------------------------------------- around

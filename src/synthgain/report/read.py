@@ -79,6 +79,7 @@ class RoundPart:
     arms: Sequence[Json]
     students: Mapping[str, Json]
     missing: Mapping[str, str]
+    after: Mapping[str, Sequence[Reading]] = field(default_factory=dict)  # by student: what was measured after training
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class LoopPart:
     arms: Sequence[Json]
     differences: Sequence[Json]  # paired, as arms.json has them: {"a", "b", and a reading of a - b}
     missing: Mapping[str, str]
+    readings: Sequence[Reading] = ()  # the folder's own
 
     @property
     def last_run(self) -> Json:
@@ -323,7 +325,10 @@ def loop_part(path: Path) -> LoopPart:
         arms, no_arms = list(rounds[-1].arms), ""
     differences = [mapping(d) for d in listed(json_at(path / "arms.json")[0].get("differences"))]
     missing = {"loop": why or ("" if rounds else "loop.json names no rounds"), "arms": no_arms}
-    return LoopPart(path, record, rounds, arms, differences, {name: why for name, why in missing.items() if why})
+    readings, _ = readings_at(path / "readings.json")
+    return LoopPart(
+        path, record, rounds, arms, differences, {name: why for name, why in missing.items() if why}, readings
+    )
 
 
 def arms_at(file: Path) -> tuple[list[Json], str]:
@@ -344,16 +349,19 @@ def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
     if where is not None:
         arms, missing["arms"] = arms_at(where)
     students: dict[str, Json] = {}
+    after: dict[str, Sequence[Reading]] = {}
     for name, relative in mapping(given.get("students")).items():
         where, why = _inside(path, relative, "student")
         if where is not None:
             students[str(name)], why = json_at(where / "student.json")
+            after[str(name)], _ = readings_at(where / "readings.json")
         if why:
             students.pop(str(name), None)
             missing[f"student {name}"] = why
     number_ = number(given.get("round"))
+    told = {name: readings for name, readings in after.items() if readings}
     return RoundPart(
-        place if number_ is None else int(number_), run, arms, students, {k: v for k, v in missing.items() if v}
+        place if number_ is None else int(number_), run, arms, students, {k: v for k, v in missing.items() if v}, told
     )
 
 

@@ -1,27 +1,25 @@
-"""The sections of a run: how candidates became rows, first figures, samples with their lineage, the map, lengths."""
+"""The sections of a run: how candidates became rows, the meter, samples with their lineage, the map, lengths."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from synthgain.report.figures import Scale, histograms, scatter, whisker
+from synthgain.report.figures import histograms, scatter
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.numbers import count, counted, interval, share
+from synthgain.report.meter import meter
+from synthgain.report.numbers import count, counted, share
 from synthgain.report.plane import HOW, plane
 from synthgain.report.read import RunPart, Text, listed, mapping
-from synthgain.report.readings import meaning
 from synthgain.report.samples import samples
-from synthgain.types import Reading
 
 
 def run_sections(run: RunPart, prefix: str = "") -> list[tuple[str, str, Safe]]:
     """(anchor in the page, short title, section) for each section of a run."""
     made = [
         ("funnel", "Funnel", "What fell, and why", _funnel(run)),
-        ("figures", "Figures", "First figures", _figures(run)),
+        ("meter", "Meter", "The meter", _meter(run)),
         ("samples", "Samples", "Samples with their lineage", samples(run)),
         ("map", "Map", "Where the rows lie", _map(run)),
         ("lengths", "Lengths", "How long they are", _lengths(run)),
@@ -119,48 +117,13 @@ def _broken_note(run: RunPart) -> Safe | None:
     )
 
 
-# ---------------------------------------------------------------------------------------------- figures
+# ---------------------------------------------------------------------------------------------- the meter
 
 
-def _figures(run: RunPart) -> Safe:
+def _meter(run: RunPart) -> Safe:
     if not run.readings:
         return absent(run.missing.get("readings", ""), join(el("code", "synthgain measure RUN"), " computes them."))
-    rows = [reading_row(r) for r in run.readings]
-    head = el("tr", el("th", "figure"), el("th", "value and interval", class_="num"), el("th", "", class_="mark-cell"), el("th", "n", class_="num"),
-              el("th", "what it means"))  # fmt: skip
-    foot = "Intervals are at 95 % unless said otherwise; n counts independent units (prompts or documents), never tokens. Each mark has its own scale; the upright line is zero."
-    return join(
-        el("div", el("table", el("thead", head), el("tbody", rows), class_="readings"), class_="scroll"),
-        el("p", foot, class_="note"),
-    )
-
-
-def reading_row(r: Reading) -> Safe:
-    """One reading: its value, its mark, and what it means."""
-    known = r.value is not None
-    value = interval(r.value, r.low, r.high) if r.value is not None else "none"
-    level = "" if math.isclose(r.level, 0.95) or r.low is None else f" at {100 * r.level:g} %"
-    kind = el("span", r.kind, class_="kind", title=r.estimator or None)
-    sentence = meaning(r.name)
-    note = el("span", r.note, class_="reading-note", dir="auto") if r.note else None
-    mark = whisker(_scale(r), r.value, r.low, r.high) if known and r.low is not None else ""
-    return el(
-        "tr",
-        el("th", el("code", r.name), kind, scope="row"),
-        el("td", el("span", value, class_="value" if known else "none"), el("small", r.unit, level), class_="num"),
-        el("td", mark, class_="mark-cell"),
-        el("td", count(r.n) if r.n else "", class_="num"),
-        el("td", sentence or ("" if r.note else "No description is known for this figure."), " " if sentence else "", note, class_="means"),
-    )  # fmt: skip
-
-
-def _scale(r: Reading) -> Scale:
-    ends = [v for v in (r.value, r.low, r.high) if v is not None]
-    if r.unit in ("prob", "share") and min(ends) >= 0 and max(ends) <= 1:
-        return Scale(0.0, 1.0)
-    low, high = min(0.0, *ends), max(0.0, *ends)
-    room = 0.12 * (high - low or 1.0)
-    return Scale(low - room * (low < 0), high + room * (high > 0))
+    return meter(run.readings)
 
 
 # ---------------------------------------------------------------------------------------------- the map and lengths

@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS calls (
   logprob REAL, law TEXT NOT NULL, cost REAL, seconds REAL NOT NULL, at REAL NOT NULL
 );
 """
-INSERT = "INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+TOGETHER = (64, 8, 1)  # rows of one INSERT: SQLite then works for longer without the interpreter's lock
+INSERT = {n: f"INSERT OR IGNORE INTO calls VALUES {','.join(['(?,?,?,?,?,?,?,?,?,?,?,?,?)'] * n)}" for n in TOGETHER}
 ANSWER = "text, finish, tokens_in, tokens_out, tokens_cached, logprob, law, cost, seconds"
 FIND = f"SELECT uri, {ANSWER} FROM calls JOIN models ON model = n WHERE key = ?"
 READ = f"SELECT uri, identity, prompt, {ANSWER} FROM calls JOIN models ON model = n"
@@ -259,7 +260,12 @@ class CallMemory:
         try:
             db.execute("BEGIN IMMEDIATE")
             try:
-                db.executemany(INSERT, [self._row(db, call, identity, now) for call, identity in waiting])
+                rows = [self._row(db, call, identity, now) for call, identity in waiting]
+                at = 0
+                for n in TOGETHER:
+                    while len(rows) - at >= n:
+                        db.execute(INSERT[n], [value for row in rows[at : at + n] for value in row])
+                        at += n
                 db.execute("COMMIT")
             except sqlite3.Error:
                 self._models.clear()

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +36,27 @@ def _clean(text: str | None) -> str | None:
     return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+def _messages(rows: Sequence[Row]) -> pa.Array:
+    """The column of chats, written flat: Arrow takes three times as long over lists of dicts."""
+    turns = [m for row in rows if row.messages is not None for m in row.messages]
+    ends = [0, *accumulate(len(row.messages or ()) for row in rows)]
+    said = pa.StructArray.from_arrays(
+        [
+            pa.array([m["role"] for m in turns], pa.string()),
+            pa.array([_clean(m["content"]) for m in turns], pa.string()),
+        ],
+        fields=list(MESSAGES.value_type),
+    )
+    empty = pa.array([row.messages is None for row in rows], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), said, type=MESSAGES, mask=empty)
+
+
 def table(rows: Sequence[Row]) -> pa.Table:
     """Rows as the Parquet columns of CONTRACT."""
-    fallen = [row.fallen for row in rows]
+    fallen = [row.fallen if row.verdicts else None for row in rows]
     known = [[call.logprob for call in row.calls] for row in rows]
     last = [row.verdicts[-1] if row.verdicts else None for row in rows]
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Any] = {
         "id": [row.id for row in rows],
         "kept": [f is None for f in fallen],
         "outcome": ["keep" if f is None else "drop" for f in fallen],
@@ -47,14 +65,9 @@ def table(rows: Sequence[Row]) -> pa.Table:
         "score": [(f or v).score if (f or v) else None for f, v in zip(fallen, last)],  # type: ignore[union-attr]
         "recipe": [row.recipe for row in rows],
         "round": [row.round for row in rows],
-        "messages": [
-            None
-            if row.messages is None
-            else [{"role": m["role"], "content": _clean(m["content"])} for m in row.messages]
-            for row in rows
-        ],
+        "messages": _messages(rows),
         "text": [_clean(row.text) for row in rows],
-        "anchor_ids": [list(row.anchors) for row in rows],
+        "anchor_ids": [row.anchors for row in rows],
         "call_ids": [[call.id for call in row.calls] for row in rows],
         "fields": [_clean(json.dumps(dict(row.fields), ensure_ascii=False)) if row.fields else "{}" for row in rows],
         "verdicts": [verdicts_json(row.verdicts) if row.verdicts else "[]" for row in rows],
@@ -111,22 +124,24 @@ class Staged:
         folder.mkdir(parents=True)
         self.shards: list[Path] = []
         self.rows = 0
+        self.dropped_by: Counter[str] = Counter()  # rows that row checks dropped, by check
         self.kinds: dict[str, set[str]] = {}  # field → kinds of its values, for the columns of `data`
 
     def write(self, rows: Sequence[Row]) -> None:
         """One more shard."""
-        if not rows:
-            return
+        self.shard(rows)()
+
+    def shard(self, rows: Sequence[Row]) -> Callable[[], None]:
+        """The same in two steps: rows to columns now; the function given back writes them, and may run in a thread."""
+        columns = table(rows)
         for row in rows:
             for name, value in row.fields.items():
                 self.kinds.setdefault(name, set()).add(_kind(value))
+        self.dropped_by.update(check for check in columns.column("check").to_pylist() if check)
         shard = self.folder / f"part-{len(self.shards):05d}.parquet"
-        pq.write_table(table(rows), shard, compression="zstd")
         self.shards.append(shard)
         self.rows += len(rows)
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        return (pq.read_table(shard) for shard in self.shards)
+        return lambda: pq.write_table(columns, shard, compression="zstd")
 
     def alive(self, names: Sequence[str], fallen: Mapping[int, Verdict]) -> tuple[pa.Table, list[int]]:
         """Columns of the rows still alive (memory-mapped) and their positions among all rows."""
@@ -136,7 +151,7 @@ class Staged:
         writer: pa.RecordBatchFileWriter | None = None
         start = 0
         for shard in self.shards:
-            read = pq.read_table(shard, columns=_needed(wanted))
+            read = _read(shard, _needed(wanted))
             kept = read.column("kept").to_pylist()
             mine = [i for i, k in enumerate(kept) if k and start + i not in fallen]
             positions += [start + i for i in mine]
@@ -154,11 +169,13 @@ class Staged:
         """Write the final `rows` and `data` folders beside the old ones, then swap. The kept rows' number."""
         new_rows, new_data = _fresh(rows), _fresh(data)
         fields = self._field_types()
+        fallen_at = sorted(fallen)
         start = kept = 0
-        for n, shard in enumerate(self):
-            judged = _judged(shard, {i - start: v for i, v in fallen.items() if start <= i < start + len(shard)})
-            start += len(shard)
-            pq.write_table(judged, new_rows / f"part-{n:05d}.parquet", compression="zstd")
+        for n, shard in enumerate(self.shards):
+            size = pq.read_metadata(shard).num_rows
+            mine = fallen_at[bisect_left(fallen_at, start) : bisect_left(fallen_at, start + size)]
+            judged = _judged(shard, {at - start: fallen[at] for at in mine}, new_rows / f"part-{n:05d}.parquet")
+            start += size
             alive = judged.filter(judged.column("kept"))
             if len(alive):
                 kept += len(alive)
@@ -190,6 +207,12 @@ class Staged:
         return found
 
 
+def _read(shard: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Columns of one file, in this thread: Arrow's own threads each keep memory of theirs."""
+    with pq.ParquetFile(shard) as file:
+        return file.read(None if columns is None else list(columns), use_threads=False)
+
+
 def _kind(value: object) -> str:
     if isinstance(value, bool | str | int | float):
         return type(value).__name__
@@ -212,10 +235,12 @@ def _fresh(folder: Path) -> Path:
     return new
 
 
-def _judged(shard: pa.Table, fallen: Mapping[int, Verdict]) -> pa.Table:
-    """The shard with set checks' verdicts entered."""
+def _judged(staged: Path, fallen: Mapping[int, Verdict], final: Path) -> pa.Table:
+    """Put a staged shard in its final place, with set checks' verdicts entered; what `_data` reads of it."""
     if not fallen:
-        return shard
+        staged.rename(final)
+        return _read(final, ["id", "kept", "messages", "text", "fields"])
+    shard = _read(staged)
     columns = {
         name: shard.column(name).to_pylist() for name in ("kept", "outcome", "check", "reason", "score", "verdicts")
     }
@@ -228,6 +253,7 @@ def _judged(shard: pa.Table, fallen: Mapping[int, Verdict]) -> pa.Table:
     for name, values in columns.items():
         at = shard.schema.get_field_index(name)
         shard = shard.set_column(at, ROWS.field(name), pa.array(values, ROWS.field(name).type))
+    pq.write_table(shard, final, compression="zstd")
     return shard
 
 
@@ -240,7 +266,7 @@ def _data(kept: pa.Table, fields: Mapping[str, pa.DataType | None]) -> pa.Table:
         out["messages"] = kept.column("messages")
     if texts:
         out["text"] = kept.column("text")
-    values = [json.loads(text) for text in kept.column("fields").to_pylist()]
+    values = [json.loads(text) for text in kept.column("fields").to_pylist()] if fields else []
     for name, kind in fields.items():
         column = [v.get(name, v.get(name.removesuffix("_"))) for v in values]
         if kind is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,15 @@ ROLES = ("system", "user", "assistant", "tool")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One row to learn from: a chat or a text, never both. `where` is "file:line" or "file#row"."""
+    """One row to learn from: a chat or a text, never both. `where` is "file:line" or "file#row".
+
+    `anchors` are the ids of the anchors it was made from (column `anchor_ids`), empty where not known.
+    """
 
     where: str
     messages: tuple[Message, ...] | None = None
     text: str | None = None
+    anchors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +49,26 @@ class Example:
     @property
     def learns(self) -> bool:
         """Whether any token carries loss: the first one never does, nothing stands before it."""
-        return any(label != IGNORED for label in self.labels[1:])
+        return self.learnt > 0
+
+    @property
+    def learnt(self) -> int:
+        """Tokens that carry loss."""
+        return sum(label != IGNORED for label in self.labels[1:])
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What rows became. `truncated` were cut to the length; `left_out` had no answer left after the cut."""
+    """What rows became. `truncated` were cut to the length; `left_out` had no answer left after the cut.
+
+    `rows_of` gives for each example the places of the rows that it holds (some, or a part of one).
+    """
 
     examples: tuple[Example, ...]
     rows: int
     truncated: int = 0
     left_out: int = 0
+    rows_of: tuple[tuple[int, ...], ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -122,8 +136,9 @@ def _parquet(file: Path) -> Iterator[Source]:
     with parquet:
         if parquet.metadata.num_rows == 0:
             return
-        columns = [name for name in ("messages", "text") if name in parquet.schema_arrow.names]
-        if not columns:
+        named = parquet.schema_arrow.names
+        columns = [name for name in ("messages", "text", "anchor_ids") if name in named]
+        if "messages" not in named and "text" not in named:
             raise SynthgainError(
                 "there is neither a column `messages` nor `text`",
                 where=str(file),
@@ -171,7 +186,9 @@ def _json(raw: bytes, where: str) -> Any:
 
 
 def _source(record: Any, where: str) -> Source:
-    messages, text = (record.get("messages"), record.get("text")) if isinstance(record, dict) else (None, None)
+    held = record if isinstance(record, dict) else {}
+    messages, text, ids = held.get("messages"), held.get("text"), held.get("anchor_ids")
+    anchors = tuple(ids) if isinstance(ids, list) and all(isinstance(i, str) for i in ids) else ()
     if messages is not None:
         well = isinstance(messages, list) and messages and all(
             isinstance(m, dict) and m.get("role") in ROLES and isinstance(m.get("content"), str) for m in messages
@@ -180,9 +197,10 @@ def _source(record: Any, where: str) -> Source:
             raise SynthgainError(
                 "`messages` is no list of {role, content}", where=where, next=f"roles are {', '.join(ROLES)}"
             )
-        return Source(where, messages=tuple({"role": m["role"], "content": m["content"]} for m in messages))
+        chat = tuple(Message(role=m["role"], content=m["content"]) for m in messages)
+        return Source(where, messages=chat, anchors=anchors)
     if isinstance(text, str) and text.strip():
-        return Source(where, text=text)
+        return Source(where, text=text, anchors=anchors)
     raise SynthgainError(
         "the row has neither `messages` nor a `text` with something in it", where=where, next="mend or remove it"
     )
@@ -199,15 +217,17 @@ def chats(rows: Sequence[Source], tokenizer: Any, length: int) -> Examples:
             where=str(tokenizer.name_or_path), next='train with method="cpt", or take an instruct model as base',
         )  # fmt: skip
     examples: list[Example] = []
+    rows_of: list[tuple[int, ...]] = []
     truncated = left_out = 0
-    for row in rows:
+    for n, row in enumerate(rows):
         for whole in _chat(row, tokenizer):
             cut = Example(whole.ids[:length], whole.labels[:length])
             truncated += len(whole.ids) > length
             left_out += not cut.learns
             if cut.learns:
                 examples.append(cut)
-    return Examples(tuple(examples), len(rows), truncated, left_out)
+                rows_of.append((n,))
+    return Examples(tuple(examples), len(rows), truncated, left_out, tuple(rows_of))
 
 
 def _chat(row: Source, tokenizer: Any) -> list[Example]:
@@ -217,13 +237,7 @@ def _chat(row: Source, tokenizer: Any) -> list[Example]:
             "supervised fine-tuning needs chats, and this row is a plain text",
             where=row.where, next='train with method="cpt" (--method cpt), which learns plain text',
         )  # fmt: skip
-    answers = [i for i, m in enumerate(row.messages) if m["role"] == "assistant" and i > 0]
-    if not answers:
-        raise SynthgainError(
-            "no assistant turn follows a turn of somebody else: nothing to learn",
-            where=row.where,
-            next="remove the row",
-        )
+    answers = answers_of(row)
     pieces: list[tuple[str, str]] = []  # (given, said)
     before = ""
     for i in answers:
@@ -234,14 +248,27 @@ def _chat(row: Source, tokenizer: Any) -> list[Example]:
                 where=row.where, next='train with method="cpt", or take another base',
             )  # fmt: skip
         if not given.startswith(before):
-            return [_spell(tokenizer, [_piece(tokenizer, row.messages, j)]) for j in answers]
+            return [_spell(tokenizer, [answer_of(tokenizer, row.messages, j)]) for j in answers]
         said = _trimmed(after[len(given) :], tokenizer.eos_token)
         pieces.append((given[len(before) :], said))
         before = given + said
     return [_spell(tokenizer, pieces)]
 
 
-def _piece(tokenizer: Any, messages: tuple[Message, ...], i: int) -> tuple[str, str]:
+def answers_of(row: Source) -> list[int]:
+    """The places of a chat's answers: assistant turns that something stands before. SynthgainError where there are none."""
+    answers = [i for i, m in enumerate(row.messages or ()) if m["role"] == "assistant" and i > 0]
+    if not answers:
+        raise SynthgainError(
+            "no assistant turn follows a turn of somebody else: nothing to learn",
+            where=row.where,
+            next="remove the row",
+        )
+    return answers
+
+
+def answer_of(tokenizer: Any, messages: tuple[Message, ...], i: int) -> tuple[str, str]:
+    """(what is given, what is said) of the answer at place `i`, as strings; the end-of-turn token belongs to what is said."""
     given, after = _render(tokenizer, messages[:i], True), _render(tokenizer, messages[: i + 1], False)
     return given, _trimmed(after[len(given) :], tokenizer.eos_token)
 
@@ -285,27 +312,36 @@ def blocks(rows: Sequence[Source], tokenizer: Any, length: int) -> Examples:
             next="take another base",
         )
     stream: list[int] = []
+    ends: list[int] = []  # where each row ends in the stream
     for row in rows:
-        ids = _text(row, tokenizer)
+        ids = _text_ids(row, tokenizer)
         stream += ids if ids and ids[-1] == end else [*ids, end]
-    cut = [tuple(stream[i : i + length]) for i in range(0, len(stream), length)]
-    return Examples(tuple(Example(ids, ids) for ids in cut if len(ids) > 1), len(rows))
+        ends.append(len(stream))
+    cut = {start: tuple(stream[start : start + length]) for start in range(0, len(stream), length)}
+    kept = {start: ids for start, ids in cut.items() if len(ids) > 1}
+    rows_of = (tuple(range(bisect_right(ends, i), bisect_right(ends, i + len(ids) - 1) + 1)) for i, ids in kept.items())
+    return Examples(tuple(Example(ids, ids) for ids in kept.values()), len(rows), rows_of=tuple(rows_of))
 
 
 def texts(rows: Sequence[Source], tokenizer: Any, length: int) -> Examples:
     """Each row by itself, ended with the end-of-sequence token and cut to `length`, with loss on every token."""
     end = tokenizer.eos_token_id
-    whole = [_text(row, tokenizer) for row in rows]
+    whole = [_text_ids(row, tokenizer) for row in rows]
     ended = [ids if ids and ids[-1] == end else [*ids, end] for ids in whole]
     cut = [tuple(ids[:length]) for ids in ended]
     left = tuple(Example(ids, ids) for ids in cut if len(ids) > 1)
     return Examples(left, len(rows), sum(len(ids) > length for ids in ended), len(cut) - len(left))
 
 
-def _text(row: Source, tokenizer: Any) -> list[int]:
+def text_of(row: Source, tokenizer: Any) -> str:
+    """A row as one text whose every token carries loss: a chat as the template writes it, or its turns in their order."""
     if row.messages is None:
-        return list(tokenizer(row.text)["input_ids"])
+        return row.text or ""
     if not getattr(tokenizer, "chat_template", None):
-        return list(tokenizer("\n\n".join(m["content"] for m in row.messages))["input_ids"])
-    said = _trimmed(_render(tokenizer, row.messages, False), tokenizer.eos_token)
-    return list(tokenizer(said, add_special_tokens=False)["input_ids"])
+        return "\n\n".join(m["content"] for m in row.messages)
+    return _trimmed(_render(tokenizer, row.messages, False), tokenizer.eos_token)
+
+
+def _text_ids(row: Source, tokenizer: Any) -> list[int]:
+    templated = row.messages is not None and bool(getattr(tokenizer, "chat_template", None))
+    return list(tokenizer(text_of(row, tokenizer), add_special_tokens=not templated)["input_ids"])

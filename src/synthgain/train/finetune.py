@@ -14,9 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from synthgain.train.data import Examples, Source, blocks, chats, data_digest, read_rows, texts
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthgain.train.data import Examples, Source, answers_of, blocks, chats, data_digest, read_rows, texts
 from synthgain.train.learn import Lora, Steps, Watch, bf16_helps, learn, libraries, load_tokenizer, quiet
 from synthgain.train.replay import Schedule, schedule
+from synthgain.train.siblings import FILE, Split, pairs, record_of, split
 from synthgain.train.student import check_model, check_place, fresh, place, read_student, weights_digest
 from synthgain.types import SynthgainError, canonical, digest
 
@@ -34,6 +38,9 @@ class FineTune:
     of a row ("substitute", as EntiGraph's code has it) or besides the rows ("add"). `precision` "auto" takes
     bfloat16 autocast where the machine has it in hardware. Same rows, settings, seed, machine and number of
     threads: same student.
+
+    `hold_out` is the share of the rows that is not learnt, prompt by prompt (`siblings.py`): the measures after
+    training need it. 0 switches it off; below 20 different prompts nothing is held out, and `student.json` says so.
 
     `base_uri` and `base_identity` name the base in the record; without them it is the folder and a hash of it.
     """
@@ -57,6 +64,7 @@ class FineTune:
     replay_share: float = 0.1
     replay_mode: Literal["substitute", "add"] = "substitute"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    hold_out: float = 0.1
     base_uri: str = ""
     base_identity: str = ""
     watch: Watch | None = field(default=None, repr=False, compare=False)
@@ -88,6 +96,7 @@ class FineTune:
             ),
             (self.length < 2, "length must be at least 2 tokens"),
             (not 0 <= self.warmup < 1, "warmup is a share of the steps, 0 to below 1"),
+            (not 0 <= self.hold_out <= 0.5, "hold_out is a share of the rows, 0 to 0.5"),
             (not 0 <= self.replay_share < 1, "replay_share is a probability, 0 to below 1"),
         ):
             if wrong:
@@ -96,13 +105,14 @@ class FineTune:
     def __call__(self, rows: Path, out: Path) -> Path:
         """The student trained on `rows` (a run, a folder, a .parquet or .jsonl file), at `out`."""
         sources, old, identity = self._read(rows, out)
-        asked = self._request(sources, old, identity)
+        parts = split(sources, self.hold_out, self.seed)
+        asked = self._request(sources, parts, old, identity)
         done = read_student(out)
         if done is not None and done.get("request") == asked:
             return out
         libraries()
         with quiet():
-            return self._train(sources, old, identity, asked, out)
+            return self._train(sources, parts, old, identity, asked, out)
 
     def _read(self, rows: Path, out: Path) -> tuple[list[Source], list[Source], str]:
         """Everything that can be wrong is looked at before anything is loaded."""
@@ -116,20 +126,28 @@ class FineTune:
                 "supervised fine-tuning needs chats, and this row is a plain text",
                 where=chat.where, next='train with method="cpt" (--method cpt), which learns plain text',
             )  # fmt: skip
+        if self.method == "sft":
+            for row in sources:
+                answers_of(row)
         return sources, read_rows(self.replay) if self.replay and self.replay_share else [], identity
 
-    def _request(self, sources: Sequence[Source], old: Sequence[Source], identity: str) -> str:
-        """The identity of what is asked: settings, rows, replay and base by content, not by path."""
+    def _request(self, sources: Sequence[Source], parts: Split, old: Sequence[Source], identity: str) -> str:
+        """The identity of what is asked: settings, rows learnt and held out, replay and base, by content, not by path."""
         elsewhere = ("base", "base_uri", "base_identity", "replay", "watch", "lora")
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in elsewhere} | {
             "lora": asdict(self.lora)
         }
-        return digest(canonical(settings), identity, data_digest(sources), data_digest(old))[:32]
+        learnt, held = ((sources[i] for i in places) for places in (parts.learnt, parts.held))
+        return digest(canonical(settings), identity, data_digest(learnt), data_digest(held), data_digest(old))[:32]
 
-    def _train(self, sources: list[Source], old: list[Source], identity: str, asked: str, out: Path) -> Path:
+    def _train(
+        self, sources: list[Source], parts: Split, old: list[Source], identity: str, asked: str, out: Path
+    ) -> Path:
         began = time.perf_counter()
         tokenizer = load_tokenizer(self.base)
-        new, replayed, plan = self._plan(sources, old, tokenizer)
+        learnt = [sources[i] for i in parts.learnt]
+        new, replayed, plan = self._plan(learnt, old, tokenizer)
+        kin = self._siblings(learnt, [sources[i] for i in parts.held], new, plan, tokenizer)
         bf16 = bf16_helps() if self.precision == "auto" else self.precision == "bf16"
         steps = Steps(
             self.learning_rate, self.decay, self.warmup, self.weight_decay, self.micro_batch or self.batch, bf16, self.seed,
@@ -138,6 +156,8 @@ class FineTune:
         into = fresh(out)
         try:
             curve = learn(self.base, tokenizer, plan, steps, into)
+            if len(kin):
+                pq.write_table(kin, into / FILE)
         except BaseException:
             shutil.rmtree(into, ignore_errors=True)
             raise
@@ -148,6 +168,7 @@ class FineTune:
             "epochs": round(plan.epochs, 4), "steps": plan.steps, "seed": self.seed, "learning_rate": self.learning_rate,
             "batch": self.batch, "length": self.length, "decay": self.decay, "warmup": self.warmup, "weight_decay": self.weight_decay,
             "precision": "bf16" if bf16 else "fp32", "lora": asdict(self.lora) if self.adapter == "lora" else None,
+            "hold_out": self.hold_out, "held_out": record_of(parts, sources, len(kin) // 2),
             "replay": self._replayed(replayed, plan), "data_digest": data_digest(sources), "request": asked,
             "seconds": round(time.perf_counter() - began, 3), "curve": curve,
         }  # fmt: skip
@@ -170,6 +191,16 @@ class FineTune:
             tokens=self.tokens, share=self.replay_share, mode=self.replay_mode, seed=self.seed,
         )  # fmt: skip
         return new, replayed, plan
+
+    def _siblings(
+        self, learnt: Sequence[Source], held: Sequence[Source], new: Examples, plan: Schedule, tokenizer: Any
+    ) -> pa.Table:
+        """Pairs of rows that the schedule reaches whole and rows that were held out."""
+        reached = {id(example) for example in plan.examples}
+        left = {row for example, rows in zip(new.examples, new.rows_of) if id(example) not in reached for row in rows}
+        begun = {row for rows in new.rows_of for row in rows}
+        members = [row for place, row in enumerate(learnt) if place in begun and place not in left] if held else []
+        return pairs(members, held, tokenizer=tokenizer, method=self.method, length=self.length, seed=self.seed)
 
     def _old(self, old: list[Source], tokenizer: Any) -> Examples:
         """Replay under "cpt" is blocks; under "sft", chats keep their answers' loss and texts are learnt whole."""

@@ -149,14 +149,13 @@ def _trainer(
     from transformers import PrinterCallback
     from trl import SFTConfig
 
-    every = -(-plan.steps // CURVE)
     args = SFTConfig(
         output_dir=str(folder), max_steps=plan.steps, per_device_train_batch_size=steps.micro_batch,
         gradient_accumulation_steps=plan.batch // steps.micro_batch, train_sampling_strategy="sequential",
         learning_rate=steps.learning_rate, lr_scheduler_type=steps.decay if steps.decay != "constant" else "constant_with_warmup",
         warmup_steps=int(plan.steps * steps.warmup), weight_decay=steps.weight_decay, bf16=steps.bf16, seed=steps.seed, data_seed=steps.seed,
         use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=torch.cuda.is_available(), gradient_checkpointing=False,
-        save_strategy="no", report_to="none", disable_tqdm=True, logging_steps=every, logging_nan_inf_filter=False,
+        save_strategy="no", report_to="none", disable_tqdm=True, logging_steps=1, logging_nan_inf_filter=False,
         dataset_kwargs={"skip_prepare_dataset": True}, max_length=None, packing=False,
     )  # fmt: skip
     distinct = {id(e): e for e in plan.examples}
@@ -182,10 +181,18 @@ def _trainer(
 
 
 def _watcher(plan: Schedule, watch: Watch | None) -> tuple[Any, list[dict[str, float]]]:
+    """The callback that draws the curve, and the curve: at most `CURVE` points and one.
+
+    A point stands for the steps since the one before: `loss` is their mean per token with loss, before each step's
+    update, `learnt` their tokens with loss, `first` those of the first pass. A point ends where the first pass does.
+    """
     from transformers import TrainerCallback
 
-    after = plan.tokens_by_step()
+    after, learnt = plan.tokens_by_step(), plan.learnt_by_step()
+    every = -(-plan.steps // CURVE)
+    last_new = max((step for step, (_, first) in enumerate(learnt, 1) if first), default=0)
     curve: list[dict[str, float]] = []
+    waiting: list[tuple[float, int, int]] = []  # (loss, tokens with loss, of the first pass) of steps without a point
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **more: Any) -> None:
@@ -196,11 +203,20 @@ def _watcher(plan: Schedule, watch: Watch | None) -> tuple[Any, list[dict[str, f
                 raise SynthgainError(
                     f"the loss is not a number at step {step} of {plan.steps}", next="take a lower learning rate"
                 )
+            waiting.append((loss, *learnt[step - 1]))
+            if step % every and step not in (last_new, plan.steps):
+                return
+            tokens = sum(n for _, n, _ in waiting)
+            mean = math.fsum(one * n for one, n, _ in waiting) / tokens
             curve.append(
-                {"step": step, "loss": loss, "tokens": after[step - 1], "lr": float(logs.get("learning_rate", 0.0))}
-            )
+                {
+                    "step": step, "loss": mean if len(waiting) > 1 else loss, "tokens": after[step - 1], "lr": float(logs.get("learning_rate", 0.0)),
+                    "learnt": tokens, "first": sum(n for _, _, n in waiting),
+                }
+            )  # fmt: skip
+            waiting.clear()
             if watch:
-                watch(step, plan.steps, loss)
+                watch(step, plan.steps, curve[-1]["loss"])
 
     return Watcher(), curve
 

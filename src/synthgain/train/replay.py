@@ -22,7 +22,10 @@ from synthgain.types import CallFailed, Message, Model, Models, Prompt, Sampling
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every example a student will see, in order: `batch` of them make one optimiser step."""
+    """Every example a student will see, in order: `batch` of them make one optimiser step.
+
+    `first` says of each place whether a row's example stands there for the first time: the first pass.
+    """
 
     examples: tuple[Example, ...]
     batch: int
@@ -31,6 +34,7 @@ class Schedule:
     substituted: int = 0  # places that replay took from rows
     added: int = 0
     replay_tokens: int = 0
+    first: tuple[bool, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -44,6 +48,13 @@ class Schedule:
             total += sum(len(e.ids) for e in self.examples[start : start + self.batch])
             after.append(total)
         return after
+
+    def learnt_by_step(self) -> list[tuple[int, int]]:
+        """(tokens with loss, those of them that belong to the first pass) of each step."""
+        counts = [e.learnt for e in self.examples]
+        firsts = [n if new else 0 for n, new in zip(counts, self.first)]
+        steps = range(0, len(counts), self.batch)
+        return [(sum(counts[i : i + self.batch]), sum(firsts[i : i + self.batch])) for i in steps]
 
 
 def schedule(
@@ -61,6 +72,7 @@ def schedule(
     most = None if max_steps is None else max_steps * batch
     passes = round(len(new) * epochs) if max_steps is None and tokens is None else None
     out: list[Example] = []
+    first: list[bool] = []
     order: list[int] = []
     drawn = substituted = added = read = replay_tokens = 0
     while (
@@ -75,11 +87,12 @@ def schedule(
             row = new[order.pop()]
             drawn += 1
         out.append(picked if takes else row)
+        first.append(not takes and drawn <= len(new))
         substituted += takes and mode == "substitute"
         added += takes and mode == "add"
         read += len(out[-1].ids)
     steps = -(-len(out) // batch)
-    return Schedule(tuple(out), batch, steps, drawn / len(new), substituted, added, replay_tokens)
+    return Schedule(tuple(out), batch, steps, drawn / len(new), substituted, added, replay_tokens, tuple(first))
 
 
 RAW: tuple[Message, ...] = (

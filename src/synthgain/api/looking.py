@@ -1,0 +1,67 @@
+"""Looking at what a run made: one row's life, the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from synthgain.api.making import on_disk
+from synthgain.store import Run
+from synthgain.types import Call, SynthgainError
+
+
+def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
+    """One row's whole life: anchors, prompts, answers, verdicts, cost."""
+    here = run if isinstance(run, Run) else Run.at(run)
+    found = here.row(row)
+    memory = here.memory(readonly=True)
+    try:
+        calls = memory.get_many(found["call_ids"])
+    finally:
+        memory.close()
+    anchors = [a for a in here.anchors() if a.id in set(found["anchor_ids"])]
+    costs = [c.cost for c in calls.values()]
+    return {
+        "row": found,
+        "anchors": [{"id": a.id, "source": a.source, "text": a.text, "fields": dict(a.fields)} for a in anchors],
+        "calls": [_told(calls[id]) for id in found["call_ids"] if id in calls],
+        "cost_usd": None if None in costs else sum(c for c in costs if c is not None),
+    }
+
+
+def _told(call: Call) -> dict[str, Any]:
+    names = (
+        "id",
+        "model",
+        "text",
+        "finish",
+        "tokens_in",
+        "tokens_out",
+        "tokens_cached",
+        "logprob",
+        "law",
+        "cost",
+        "seconds",
+    )
+    prompt = {
+        "messages": list(call.prompt.messages),
+        "sampling": str(call.prompt.sampling),
+        "draw": call.prompt.draw,
+        "seed": call.prompt.seed,
+    }
+    return {**{name: getattr(call, name) for name in names}, "prompt": prompt}
+
+
+def report(run: str | Path | Run, *, out: str | Path | None = None) -> Path:
+    """Write the page of a run, of a folder of rounds (a demo's or a loop's), or of a student. Its path."""
+    from synthgain.report.page import write
+
+    folder = run.path if isinstance(run, Run) else Path(run)
+    if not any((folder / name).is_file() for name in ("run.json", "loop.json", "student.json")):
+        raise SynthgainError(
+            "this is neither a run, a folder of rounds nor a student",
+            where=str(folder),
+            next="give the folder that -o named",
+        )
+    with on_disk(folder if out is None else Path(out)):
+        return write(folder, None if out is None else Path(out))

@@ -1,0 +1,151 @@
+"""The data meter: every default figure of one data set, before any training, in a fixed order.
+
+The headline comes first (`proxy_gain`, `target_fit`); everything behind it is diagnosis. There is no weighted
+composite score: none has been shown to predict a gain on a task that it was not fitted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from synthgain.intervals import wilson
+from synthgain.measure.copying import copy_rate, copy_rate_any, test_overlap
+from synthgain.measure.curation import curation
+from synthgain.measure.data import Data, nothing
+from synthgain.measure.dependence import nhsic
+from synthgain.measure.gradients import grad_align
+from synthgain.measure.prompt_information import i_prompt
+from synthgain.measure.proxy import proxy_gain
+from synthgain.measure.randomness import delta_i
+from synthgain.measure.semantic_entropy import h_meaning
+from synthgain.measure.student_eye import surprise
+from synthgain.measure.two_sample import tv_lower
+from synthgain.measure.variety import distinct_2, dup_rate, dup_rate_exact
+from synthgain.measure.vendi import vendi
+from synthgain.models.embedders import Embedder
+from synthgain.types import Reading, Scorer, SynthgainError
+
+ALSO = ("h_meaning", "grad_align")  # asked for by name: they cost generations or a student's gradients
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """The models that look at the data; None: the figures that need one are null, with the reason.
+
+    `student` and `writer` score given texts. `writer_wrote` says that `writer` is the model that wrote, under the rows'
+    law. `embedder` gives vectors. `folder` is the student's transformers folder, for gradients.
+    """
+
+    student: Scorer | None = None
+    writer: Scorer | None = None
+    embedder: Embedder | None = None
+    why_no_embedder: str = ""
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """Some of the rows with log-probabilities that were made after the fact, and what to say of them."""
+
+    data: Data
+    note: str
+
+
+def meter(
+    data: Data, eyes: Eyes | None = None, *, again: Rescoring | None = None, also: Sequence[str] = (), say: Callable[[str], None] | None = None
+) -> list[Reading]:  # fmt: skip
+    """The default readings of ESTIMATORS section 6, with those of `also`. A figure that cannot be computed is null and says why.
+
+    `again` are rows whose log-probabilities stand in for those of `data`.
+    """
+    eyes = eyes or Eyes()
+    unknown = [name for name in also if name not in ALSO]
+    if unknown:
+        raise SynthgainError(f"there is no further figure {unknown[0]!r}", next=f"choose from {', '.join(ALSO)}")
+    found: list[Reading] = []
+    for name, figure in _figures(data, eyes, again, also):
+        if say is not None:
+            say(name)
+        found += figure()
+    return found
+
+
+def _figures(
+    data: Data, eyes: Eyes, again: Rescoring | None, also: Sequence[str]
+) -> list[tuple[str, Callable[[], list[Reading]]]]:
+    scored, note = (data, "") if again is None else (again.data, again.note)
+    student, writer, embedder = eyes.student, eyes.writer, eyes.embedder
+    no_embedder = eyes.why_no_embedder or "no embedder was given"
+    chosen: list[tuple[str, Callable[[], list[Reading]]]] = [
+        ("proxy_gain", lambda: proxy_gain(data, scorer=student)),
+        ("delta_I", lambda: _noted(delta_i(scored), note)),
+        ("surprise", lambda: _none(("surprise", "transfer_kl"), "no student model was given: --student URI", "nats/token") if student is None else _noted(surprise(scored, scorer=student), note)),
+        ("curation_nats", lambda: curation(data)),
+        ("tv_lower", lambda: _none(("tv_lower",), no_embedder, "prob") if embedder is None else [tv_lower(data, embedder=embedder)]),
+        ("vendi", lambda: _none(("vendi", "vendi_anchors"), no_embedder, "count") if embedder is None else vendi(data, embedder=embedder)),
+        ("dup_rate", lambda: [*dup_rate(data), dup_rate_exact(data)]),
+        ("distinct_2", lambda: distinct_2(data)),
+        ("copy_rate", lambda: [copy_rate(data), copy_rate_any(data), test_overlap(data)]),
+        ("nhsic", lambda: _none(("nhsic", "nhsic_p"), no_embedder) if embedder is None else nhsic(data, embedder=embedder)),
+        ("i_prompt", lambda: _none(("i_prompt",), "nobody was given who can score texts as the writer: --writer URI", "nats/sample") if writer is None else i_prompt(data, scorer=writer)),
+        ("tokens_out", lambda: [tokens_out(data), kept_share(data)]),
+    ]  # fmt: skip
+    if "h_meaning" in also:
+        chosen.append(("h_meaning", lambda: _none(("h_meaning",), no_embedder, "nats/prompt") if embedder is None else [h_meaning(data, embedder=embedder)]))  # fmt: skip
+    if "grad_align" in also:
+        folder = eyes.folder
+        chosen.append(("grad_align", lambda: _none(("grad_align",), "no student folder was given: --student URI") if folder is None else grad_align(data, folder=folder)))  # fmt: skip
+    return chosen
+
+
+def _noted(readings: Sequence[Reading], note: str) -> list[Reading]:
+    return [replace(r, note="; ".join(filter(None, (note, r.note)))) for r in readings]
+
+
+def _none(names: Sequence[str], why: str, unit: str = "") -> list[Reading]:
+    return [nothing(name, why, unit=unit) for name in names]
+
+
+# ---------------------------------------------------------------------------------------------- plain counts
+
+
+def tokens_out(data: Data) -> Reading:
+    """Mean tokens that the models wrote for a kept row, by their own tokenizers."""
+    total = 0
+    for table in data.rows(("tokens_out",)):
+        total += sum(n or 0 for n in table.column("tokens_out").to_pylist())
+    if not total:
+        return nothing(
+            "tokens_out", "there are no kept rows" if not data.n_rows else "no token counts", unit="tokens/row"
+        )
+    return Reading(
+        "tokens_out",
+        total / data.n_rows,
+        unit="tokens/row",
+        n=data.n_rows,
+        estimator="mean over all kept rows",
+        kind="exact",
+    )
+
+
+def kept_share(data: Data) -> Reading:
+    """Share of the candidates that every check let pass."""
+    if not data.ledger or not data.ledger[0].seen:
+        return nothing(
+            "kept_share", "there is no ledger of checks" if not data.ledger else "there are no rows", unit="prob"
+        )
+    kept, seen = data.ledger[-1].kept, data.ledger[0].seen
+    low, high = wilson(kept, seen)
+    return Reading(
+        "kept_share",
+        kept / seen,
+        low,
+        high,
+        unit="prob",
+        n=seen,
+        estimator="Wilson",
+        kind="exact",
+        note="kept over all candidates",
+    )

@@ -1,0 +1,290 @@
+"""Log-probabilities of answers under the law that they were drawn from, where the server gave another law's or none.
+
+A server that truncates (top-k, top-p, min-p) or sharpens (T ≠ 1) often reports what its model says before that; such figures
+are of another law than the text. Here a transformers folder of the same weights reads the answers again, and the writer's
+sampling settings are applied to its logits.
+
+The order of the settings changes the law (top-p after a high temperature keeps more than before it), so it is part of it:
+
+    EMBEDDED      temperature, top-k, top-p, min-p     local/… (the order we ask the runtime for) and hf/…
+    VLLM          temperature, min-p, top-k, top-p     vLLM's sampler
+    LLAMA_SERVER  top-k, top-p, min-p, temperature     llama.cpp's server by default
+
+A server of OpenAI has temperature and top-p only, in this order: any of the first two. Each setting renormalises before the
+next. Penalties and schemas make a law that depends on more than the folder knows: they are refused.
+
+What cannot be had back: an answer is read as its text is tokenised, which is not always how it was drawn; reasoning that a server
+left out of the answer is missing; sums in another precision may put a token on the other side of a cut.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthgain.models.hf import _load, _Loaded, folder_identity
+from synthgain.models.local import law_of
+from synthgain.types import Call, CallFailed, Message, Sampling, SynthgainError, digest
+
+EMBEDDED = ("temperature", "top_k", "top_p", "min_p")
+VLLM = ("temperature", "min_p", "top_k", "top_p")
+LLAMA_SERVER = ("top_k", "top_p", "min_p", "temperature")
+IMPOSSIBLE = "the text cannot come from this law"
+ROWS = 128  # positions whose laws are made at once: sorting a vocabulary for each takes memory
+
+
+def laws(logits: Any, s: Sampling, order: Sequence[str] = EMBEDDED) -> Any:
+    """ln of the laws that next tokens are drawn from, row by row of `logits` (positions, vocabulary); -inf: never drawn."""
+    import torch
+
+    if s.temperature <= 0:
+        law = torch.full_like(logits, -math.inf)
+        return law.scatter_(1, logits.argmax(-1, keepdim=True), 0.0)
+    for name in order:
+        if name == "temperature":
+            logits = logits / s.temperature
+        elif name == "top_k" and s.top_k:
+            least = logits.topk(min(s.top_k, logits.shape[-1]), dim=-1).values[:, -1:]
+            logits = logits.masked_fill(logits < least, -math.inf)
+        elif name == "top_p" and s.top_p < 1:
+            chances, places = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
+            outside = chances.cumsum(-1) - chances >= s.top_p  # what stands before a token has the mass already
+            outside[:, 0] = False
+            logits = logits.masked_fill(torch.zeros_like(outside).scatter_(1, places, outside), -math.inf)
+        elif name == "min_p" and s.min_p > 0:
+            chances = logits.softmax(-1)
+            logits = logits.masked_fill(chances < s.min_p * chances.amax(-1, keepdim=True), -math.inf)
+    return logits.log_softmax(-1)
+
+
+def refused(s: Sampling, schema: object = None) -> str:
+    """Why answers of this law cannot be scored again; "" where they can."""
+    if schema is not None:
+        return "the answer follows a schema, whose law is not known here"
+    if s.presence_penalty or s.frequency_penalty:
+        return "penalties make a law of what stands before, counted differently by each server"
+    return ""
+
+
+@dataclass
+class LawScorer:
+    """ln p of given texts under a transformers folder and the sampling settings of the writer: a `Scorer`.
+
+    As `HFScorer`: the first of a pair is raw text (empty: the token that begins a text) or a chat; the second is tokenised on its
+    own. With `ends`, one more value follows each text's: that of an end of the answer (all tokens that end it together).
+    A token that the law never draws has -inf.
+    """
+
+    path: Path
+    sampling: Sampling = field(default_factory=Sampling)
+    order: tuple[str, ...] = EMBEDDED
+    ends: bool = False
+    device: str = "cpu"
+    batch_tokens: int = 2048
+    _loaded: _Loaded | None = field(init=False, default=None, repr=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.path = Path(self.path).expanduser()
+        why = refused(self.sampling)
+        if why:
+            raise SynthgainError(why, where=self.law, next="measure answers that were sampled without them")
+        if sorted(self.order) != sorted(EMBEDDED):
+            raise SynthgainError(f"the order names each of {', '.join(EMBEDDED)} once, not {', '.join(self.order)}")
+
+    @property
+    def law(self) -> str:
+        """The law's name, as `Call.law` has it."""
+        name = law_of(self.sampling)
+        return name if self.order == EMBEDDED else f"{name} (order: {', '.join(self.order)})"
+
+    @property
+    def identity(self) -> str:
+        """Content of the folder, and the law."""
+        s = self.sampling
+        knobs = [s.temperature, s.top_k, s.top_p, s.min_p, self.order, self.ends]
+        return digest(folder_identity(self.path), repr(knobs))
+
+    @property
+    def vocabulary(self) -> int:
+        """How many token ids there are."""
+        return int(self._ready().model.config.vocab_size)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids that `logprobs([("", text)])` scores, text by text; with `ends` the first token that ends an answer is the last."""
+        loaded = self._ready()
+        end = sorted(loaded.ends())[:1] if self.ends else []
+        return [[*loaded.text(text), *end] for text in texts]
+
+    def logprobs(self, pairs: Sequence[tuple[str | Sequence[Message], str]]) -> list[list[float]]:
+        """ln p(token | before), nats, for each token of the second text given the first, pair by pair."""
+        loaded = self._ready()
+        asked = [self._tokens(loaded, first, second) for first, second in pairs]
+        lengths = [len(before) + len(text) for before, text in asked]
+        found: list[list[float]] = [[] for _ in pairs]
+        batch: list[int] = []
+        for at in sorted(range(len(asked)), key=lambda at: lengths[at]):
+            if batch and lengths[at] * (len(batch) + 1) > self.batch_tokens:
+                self._score(loaded, asked, batch, found)
+                batch = []
+            batch.append(at)
+        if batch:
+            self._score(loaded, asked, batch, found)
+        return found
+
+    def _ready(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                folder_identity(self.path)
+                self._loaded = _load(self.path, self.device)
+                if self.ends and not self._loaded.ends():
+                    raise SynthgainError("the folder names no token that ends an answer", where=str(self.path))
+            return self._loaded
+
+    def _tokens(self, loaded: _Loaded, first: str | Sequence[Message], second: str) -> tuple[list[int], list[int]]:
+        try:
+            before = (loaded.text(first) or [loaded.first()]) if isinstance(first, str) else loaded.tokens(first)
+        except CallFailed as error:
+            raise SynthgainError(str(error), where=str(self.path)) from error
+        text = loaded.text(second)
+        room = getattr(loaded.model.config, "max_position_embeddings", None)
+        if room is not None and len(before) + len(text) > room:
+            raise SynthgainError(
+                f"a text of {len(before) + len(text)} tokens does not fit the context of {room}", where=str(self.path),
+                next="leave it out",
+            )  # fmt: skip
+        return before, text
+
+    def _score(
+        self,
+        loaded: _Loaded,
+        asked: Sequence[tuple[list[int], list[int]]],
+        batch: Sequence[int],
+        found: list[list[float]],
+    ) -> None:
+        """Padded on the right: what stands behind a token cannot change it."""
+        torch = loaded.torch
+        rows = [asked[at] for at in batch]
+        longest = max(len(before) + len(text) for before, text in rows)
+        ids = torch.full((len(rows), longest), loaded.first(), device=loaded.device)
+        for row, (before, text) in enumerate(rows):
+            ids[row, : len(before) + len(text)] = torch.tensor(before + text, device=loaded.device)
+        earliest = min(len(before) for before, _ in rows) - 1
+        with torch.inference_mode():
+            logits = loaded.model(input_ids=ids, logits_to_keep=longest - earliest).logits.float()
+            for at, row, (before, text) in zip(batch, logits, rows, strict=True):
+                start = len(before) - 1 - earliest
+                found[at] = self._values(loaded, row[start : start + len(text) + 1], text)
+
+    def _values(self, loaded: _Loaded, logits: Any, text: Sequence[int]) -> list[float]:
+        """`logits` has a row for each token of the text and one for what follows it."""
+        torch = loaded.torch
+        values: list[float] = []
+        for start in range(0, len(text), ROWS):
+            some = torch.tensor(text[start : start + ROWS], device=loaded.device, dtype=torch.long)[:, None]
+            values += laws(logits[start : start + len(some)], self.sampling, self.order).gather(1, some)[:, 0].tolist()
+        if self.ends:
+            last = laws(logits[len(text) : len(text) + 1], self.sampling, self.order)[0]
+            values.append(float(last[sorted(loaded.ends())].logsumexp(-1)))
+        return values
+
+
+# ---------------------------------------------------------------------------------------------- calls
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A call's log-probability read again. `logprob` (nats) is None with the reason in `law`; else `law` names what it is of.
+
+    `tokens` counts the values that `logprob` sums; `as_drawn` says whether that is how many tokens were drawn.
+    """
+
+    logprob: float | None
+    tokens: int
+    law: str
+    as_drawn: bool
+
+
+def rescored(calls: Sequence[Call], scorer: LawScorer) -> list[Rescored]:
+    """The log-probability of each call's answer under the law that the call itself asked for, in order.
+
+    The scorer's law must be that of every call, else SynthgainError: a figure under another law is a wrong number. The end of an
+    answer counts where it can be known: not for an answer that was cut off, and not where stop texts were given, since
+    the text does not say whether one of them or the model ended it. `law` says which, and is alike for calls of one law.
+    """
+    for call in calls:
+        if _truncation(call.prompt.sampling) != _truncation(scorer.sampling) and not refused(call.prompt.sampling):
+            raise SynthgainError(
+                f"sampled from {law_of(call.prompt.sampling)}, but scored under {scorer.law}", where=f"call {call.id[:12]}",
+                next="score each answer under its own law: LawScorer(path, call.prompt.sampling)",
+            )  # fmt: skip
+    found: list[list[float] | str] = [_unreadable(call) for call in calls]
+    _read([at for at, why in enumerate(found) if not why], calls, scorer, found)
+    return [
+        Rescored(None, 0, values, False) if isinstance(values, str) else _summed(call, values, scorer)
+        for call, values in zip(calls, found)
+    ]
+
+
+def by_law(calls: Sequence[Call]) -> dict[Sampling, list[int]]:
+    """Places of calls by the part of their settings that shapes the law: one `LawScorer` serves each group."""
+    groups: dict[Sampling, list[int]] = {}
+    for at, call in enumerate(calls):
+        groups.setdefault(_truncation(call.prompt.sampling), []).append(at)
+    return groups
+
+
+def _truncation(s: Sampling) -> Sampling:
+    """What shapes a token's law, without what ends the answer."""
+    return Sampling(
+        s.temperature,
+        s.top_p,
+        s.top_k,
+        s.min_p,
+        presence_penalty=s.presence_penalty,
+        frequency_penalty=s.frequency_penalty,
+    )
+
+
+def _unreadable(call: Call) -> str:
+    """Why the answer cannot be read again; "" where it can."""
+    if "\ufffd" in call.text:
+        return "the text holds a replaced character: it is not what was drawn"
+    return refused(call.prompt.sampling, call.prompt.schema)
+
+
+def _read(places: Sequence[int], calls: Sequence[Call], scorer: LawScorer, found: list[list[float] | str]) -> None:
+    """Puts values, or why the scorer refuses the call, into `found`. A refused call is looked for by halving."""
+    if not places:
+        return
+    pairs: list[tuple[str | Sequence[Message], str]] = []
+    for call in (calls[at] for at in places):
+        said = call.prompt.messages
+        raw = len(said) == 1 and said[0]["role"] == "raw"
+        pairs.append((said[0]["content"] if raw else said, call.text))
+    try:
+        for at, values in zip(places, scorer.logprobs(pairs), strict=True):
+            found[at] = values
+    except SynthgainError as error:
+        if len(places) == 1:
+            found[places[0]] = error.what
+            return
+        for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+            _read(half, calls, scorer, found)
+
+
+def _summed(call: Call, values: list[float], scorer: LawScorer) -> Rescored:
+    stops = bool(call.prompt.sampling.stop)
+    if scorer.ends and (stops or call.finish != "stop"):
+        values = values[:-1]
+    as_drawn = len(values) == call.tokens_out
+    if any(map(math.isnan, values)):
+        return Rescored(None, len(values), "the folder's figures are not numbers", as_drawn)
+    if -math.inf in values:
+        return Rescored(None, len(values), f"{IMPOSSIBLE}: {scorer.law}", as_drawn)
+    end = "without the end of the answer" if stops or not scorer.ends else "with the end of the answer"
+    return Rescored(min(math.fsum(values), 0.0), len(values), f"{scorer.law}, scored again {end}", as_drawn)

@@ -1,0 +1,294 @@
+"""The meter on a page: the headline first, then the figures that say why, each with its interval, its class and one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from synthgain.meanings import known, meaning
+from synthgain.report.figures import Scale, axis, gridlines, paired, whisker
+from synthgain.report.markup import Safe, el, join
+from synthgain.report.numbers import count, figure, interval, tick
+from synthgain.types import Reading
+
+HEADLINE = ("proxy_gain", "target_fit")
+ADDS = frozenset(
+    {"proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1", "gain"}
+)  # more is more added
+MINOR = {"proxy_gain": ("proxy_gain_1", "proxy_gain_mixture"), "target_fit": ("target_fit_1",)}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that answer one question together."""
+
+    slug: str
+    title: str
+    asks: str
+    names: tuple[str, ...]
+
+
+GROUPS = (
+    Group("headline", "What it adds", "does held-out real text become easier to predict", ("proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1")),
+    Group("after", "After training", "what a trained student gained, and what it learned by heart",
+          ("gain", "accuracy", "pass_at_k", "parsable", "answer_coverage", "held_out_loss", "generalisation_gap", "generalisation_gap_calibrated", "memo", "memo_binned", "ggmi", "absorbed", "absorbed_token", "faithfulness", "forgetting")),
+    Group("randomness", "Randomness, and the student’s view", "how unsure the writer was, and how unexpected its words are to the student", ("delta_I", "delta_I_sample", "h_meaning", "surprise", "surprise_byte", "transfer_kl", "transfer_kl_byte", "transfer_kl_sample", "grad_align", "logprob_per_token")),
+    Group("curation", "Curation", "what the checks did by choosing", ("kept_share", "curation_nats", "curation_tv")),
+    Group("distance", "Distance", "how far the rows are from real text", ("tv_lower",)),
+    Group("diversity", "Diversity", "how different the rows are from each other; real anchors beside them", ("vendi", "dup_rate", "dup_rate_exact", "distinct_2", "distinct_1")),
+    Group("copying", "Copying and leakage", "how much was copied from the anchors, or leaked from the test", ("copy_rate", "copy_rate_any", "test_overlap")),
+    Group("dependence", "Dependence", "whether the rows follow what they were made from", ("nhsic", "nhsic_p", "i_prompt", "i_prompt_low", "i_prompt_high")),
+    Group("size", "Size, and other figures", "", ("rows_kept", "tokens_out", "tokens_in")),
+)  # fmt: skip
+
+CLASSES = {
+    "exact": "counted or an identity",
+    "estimate": "aims at the quantity itself",
+    "lower bound": "the truth is at least this",
+    "upper bound": "the truth is at most this",
+    "proxy": "stands in for something else",
+    "test": "answers yes or no, its size means little",
+}
+
+
+def meter(readings: Sequence[Reading]) -> Safe:
+    """All readings of a run (or of one student)."""
+    by_name = {r.name: r for r in readings}
+    told = [r for r in readings if r.value is not None]
+    missing = [r for r in readings if r.value is None]
+    return join(headline(by_name), diagnosis(told), legend(told), not_measured(missing))
+
+
+# ---------------------------------------------------------------------------------------------- the headline
+
+
+def headline(by_name: Mapping[str, Reading]) -> Safe | None:
+    """proxy_gain and target_fit, drawn on one scale with their variants under them."""
+    main = [by_name[name] for name in HEADLINE if name in by_name]
+    if not main:
+        return el("p", "These readings have no headline: ", el("code", "proxy_gain"), " and ", el("code", "target_fit"), " are not among them.", class_="note")  # fmt: skip
+    drawn = [r for name in HEADLINE for r in (by_name.get(n) for n in (name, *MINOR[name])) if r is not None]
+    there = [r for r in drawn if r.value is not None]
+    if not there:
+        return el("p", "No headline: ", main[0].note or "the figure is missing", ".", class_="absent")
+    scale = around_zero(there)
+    rows = [_headline_row(r, scale, minor=r.name not in HEADLINE) for r in there]
+    foot = el("div", el("span", ""), el("span", axis(scale), _sides("the rows take away", "the rows add"), class_="plot-cell"), el("span", ""), class_="arm foot")  # fmt: skip
+    cards = el("div", [card(r) for r in main], class_="cards")
+    return join(cards, el("div", rows, foot, class_="arms headline"))
+
+
+def card(r: Reading) -> Safe:
+    """A headline reading in large, with what its interval bears out in words."""
+    if r.value is None:
+        why = el("p", "Not measured: ", r.note or "no reason given", ".", class_="says")
+        return el("div", el("p", el("code", r.name), class_="what"), why, class_="card mark")
+    value, _, ends = interval(r.value, r.low, r.high).partition(" ")
+    big = el("p", el("strong", value), el("span", ends), el("small", _size(r)), class_="big")
+    parts = (el("p", el("code", r.name), badge(r), class_="what"), big, el("p", verdict(r), class_="says"), el("p", meaning(r.name) or "", class_="means"))  # fmt: skip
+    said = [el("p", part, dir="auto") for part in (r.estimator, *r.note.split("; ")) if part]
+    how = el("details", el("summary", "How it was measured"), said, class_="how deep") if said else None
+    return el("div", parts, how, class_=f"card {side(r)}")
+
+
+def verdict(r: Reading) -> str:
+    """What a headline reading says, in words, and no more than its interval bears out."""
+    fit = r.name.startswith("target_fit")
+    if r.low is None or r.high is None:
+        return "Without an interval nobody can say more."
+    if r.low > 0:
+        return (
+            "Alone, the rows predict held-out real text better than the anchors do."
+            if fit
+            else "Held-out real text becomes easier to predict for a small model when the rows are added."
+        )
+    if r.high < 0:
+        return (
+            "Alone, the rows predict held-out real text worse than the anchors do."
+            if fit
+            else "Held-out real text becomes harder to predict for a small model when the rows are added."
+        )
+    whether = "whether the rows alone are better or worse than the anchors" if fit else "whether the rows add anything"
+    return f"The interval holds zero: {whether} cannot be told from these data."
+
+
+def _headline_row(r: Reading, scale: Scale, minor: bool) -> Safe:
+    assert r.value is not None
+    label = el("span", el("b", el("code", r.name)), class_="arm-name", title=meaning(r.name))
+    value = [el("b", interval(r.value, r.low, r.high)), el("small", _size(r))]
+    plot = whisker(scale, r.value, r.low, r.high, class_=side(r), zero=False)
+    return el("div", label, el("span", gridlines(scale), plot, class_="plot-cell"), el("span", value, class_="arm-value"), class_="arm minor" if minor else "arm")  # fmt: skip
+
+
+def side(r: Reading) -> str:
+    """The colour of a figure: of those that say what rows add, the side of zero that its interval lies on; else none."""
+    if r.name not in ADDS:
+        return "mark"
+    if r.low is not None and r.low > 0:
+        return "kept"
+    return "below" if r.high is not None and r.high < 0 else "mark"
+
+
+def _sides(left: str, right: str) -> Safe:
+    return el("span", el("span", f"← {left}"), el("span", f"{right} →"), class_="sides")
+
+
+def _size(r: Reading) -> str:
+    level = "" if math.isclose(r.level, 0.95) or r.low is None else f"at {100 * r.level:g} %"
+    return " · ".join(part for part in (r.unit, f"n = {count(r.n)}" if r.n else "", level) if part)
+
+
+# ---------------------------------------------------------------------------------------------- the diagnosis
+
+
+def diagnosis(told: Sequence[Reading]) -> Safe | None:
+    """Every other figure that has a value, in its group."""
+    by_name = {r.name: r for r in told}
+    groups = [(group, names) for group, names in grouped(by_name) if group.slug != "headline"]
+    if not groups:
+        return None
+    alone = len(groups) == 1  # one group needs no title
+    bodies = [_group(group, [by_name[n] for n in names], by_name, titled=not alone) for group, names in groups]
+    head = el("tr", el("th", "figure"), el("th", "value and interval", class_="num"), el("th", "", class_="mark-cell"), el("th", "n", class_="num"), el("th", "what it means"))  # fmt: skip
+    return el("div", el("table", el("thead", head), bodies, class_="readings"), class_="scroll")
+
+
+def grouped(names: Iterable[str]) -> list[tuple[Group, list[str]]]:
+    """Names by group, in the groups' order; what no group knows comes last. Anchors' figures go with the rows'."""
+    given = list(names)
+    left = [n for n in given if not (n.endswith("_anchors") and n.removesuffix("_anchors") in given)]
+    place = {name: (g, i) for g, group in enumerate(GROUPS) for i, name in enumerate(group.names)}
+    last = (len(GROUPS) - 1, 99)
+    order = {n: place.get(n) or place.get(known(n) or "", last) for n in left}
+    found = [
+        (group, sorted((n for n in left if order[n][0] == g), key=lambda n: order[n][1]))
+        for g, group in enumerate(GROUPS)
+    ]
+    return [(group, mine) for group, mine in found if mine]
+
+
+def _group(group: Group, mine: Sequence[Reading], by_name: Mapping[str, Reading], *, titled: bool) -> Safe:
+    scales = shared_scales([*mine, *(by_name[n] for r in mine if (n := f"{r.name}_anchors") in by_name)])
+    asks = el("span", group.asks, class_="asks") if group.asks else None
+    title = el("tr", el("th", group.title, " ", asks, colspan=5, scope="rowgroup"), class_="group")
+    rows = [reading_row(r, scales.get(scaled_with(r)), by_name.get(f"{r.name}_anchors")) for r in mine]
+    return el("tbody", title if titled else None, rows)
+
+
+def reading_row(r: Reading, scale: Scale | None, anchors: Reading | None = None) -> Safe:
+    """One reading: its value, its mark, its class and what it means; the anchors' figure beside it where there is one."""
+    value = [el("span", _value(r), class_="value"), el("small", _unit(r))]
+    if anchors is not None and anchors.value is not None:
+        value.append(el("small", f"anchors {_value(anchors)}", class_="beside"))
+    check = r.name.partition("/")[2]
+    name = [el("code", check if check else r.name), badge(r)] if check else [el("code", r.name), badge(r)]
+    sentence = "" if check else meaning(r.name)
+    note = el("span", r.note, class_="reading-note", dir="auto") if r.note else None
+    return el(
+        "tr",
+        el("th", name, scope="row", title=r.name if check else None),
+        el("td", value, class_="num"),
+        el("td", _mark(r, scale, anchors), class_="mark-cell"),
+        el("td", el("span", "n = ", class_="n-said"), count(r.n) if r.n else "", class_="num n" if r.n else "num n none"),
+        el("td", sentence or ("" if r.note or check else "No description is known for this figure."), " " if sentence else "", note, class_="means"),
+        class_="of-check" if check else None,
+    )  # fmt: skip
+
+
+def badge(r: Reading) -> Safe:
+    """The reading's class."""
+    said = CLASSES[r.kind] + (f"; {r.estimator}" if r.estimator else "")
+    return el("span", r.kind, class_=f"kind kind-{r.kind.replace(' ', '-')}", title=said)
+
+
+def _value(r: Reading) -> str:
+    assert r.value is not None
+    if r.name == "nhsic_p":
+        return tick(r.value)
+    if r.low is not None and r.high is None:
+        return f"{figure(r.value)} [≥ {figure(r.low)}]"
+    if r.high is not None and r.low is None:
+        return f"{figure(r.value)} [≤ {figure(r.high)}]"
+    return interval(r.value, r.low, r.high)
+
+
+def _unit(r: Reading) -> str:
+    level = "" if math.isclose(r.level, 0.95) or (r.low is None and r.high is None) else f" at {100 * r.level:g} %"
+    return f"{r.unit}{level}"
+
+
+def _mark(r: Reading, scale: Scale | None, anchors: Reading | None) -> Safe | str:
+    if scale is None or r.name == "nhsic_p":
+        return ""
+    if anchors is not None and anchors.value is not None:
+        return paired(scale, r, anchors)
+    if r.low is None and r.high is None and r.unit != "prob":
+        return ""
+    return whisker(scale, r.value, r.low, r.high, class_=side(r))
+
+
+def shared_scales(readings: Iterable[Reading]) -> dict[str, Scale]:
+    """One scale for the figures of one unit (`scaled_with`), so that marks under each other can be compared; shares go from 0 to 1."""
+    ends: dict[str, list[float]] = {}
+    for r in readings:
+        ends.setdefault(scaled_with(r), []).extend(v for v in (r.value, r.low, r.high) if v is not None)
+    return {key: _scale(key, values) for key, values in ends.items() if values}
+
+
+def scaled_with(r: Reading) -> str:
+    """What a figure shares its scale with: those of its unit, but for figures whose size would hide the others'."""
+    stem = r.name.removesuffix("_anchors")
+    return stem if stem in ("held_out_loss", "absorbed_token") else r.unit
+
+
+def _scale(unit: str, ends: Sequence[float]) -> Scale:
+    if unit in ("prob", "share") and min(ends) >= 0 and max(ends) <= 1:
+        return Scale(0.0, 1.0, margin=4)
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    room = 0.08 * (high - low or 1.0)
+    return Scale(low - room * (low < 0), high + room * (high > 0), margin=4)
+
+
+def around_zero(readings: Iterable[Reading]) -> Scale:
+    """A scale for figures whose sign matters: zero is always on it, with some room on both sides."""
+    ends = [v for r in readings for v in (r.value, r.low, r.high) if v is not None]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    room = 0.15 * (high - low or 1.0)
+    return Scale(low - room, high + room)
+
+
+# ---------------------------------------------------------------------------------------------- under the figures
+
+
+def legend(told: Sequence[Reading]) -> Safe:
+    """What the marks, n and the classes that occur mean."""
+    kinds = [kind for kind in CLASSES if any(r.kind == kind for r in told)]
+    words = [
+        el("li", el("span", kind, class_=f"kind kind-{kind.replace(' ', '-')}"), " ", CLASSES[kind]) for kind in kinds
+    ]
+    lead = "Intervals are at 95 % unless said otherwise; n counts independent units (prompts or documents), never tokens. Marks of one unit in one group share a scale; the upright line is zero."
+    beside = any(r.name.endswith("_anchors") for r in told)
+    diamonds = (
+        " Where there are two marks, the blue dot is the rows’ and the orange diamond the anchors’." if beside else ""
+    )
+    return join(el("p", lead, diamonds, class_="note"), el("ul", words, class_="classes") if words else None)
+
+
+def not_measured(missing: Sequence[Reading]) -> Safe | None:
+    """The figures without a value, with the reason."""
+    return quiet_list("Not measured, and why", {r.name: r.note or "no reason given" for r in missing})
+
+
+def quiet_list(title: str, reasons: Mapping[str, str]) -> Safe | None:
+    """Names with their reasons; those of one reason stand together."""
+    if not reasons:
+        return None
+    by_reason: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        by_reason.setdefault(why, []).append(name)
+    items = [
+        el("li", el("span", [(" " if i else "", el("code", name)) for i, name in enumerate(names)], class_="names"), " ", el("span", why, dir="auto"))
+        for why, names in by_reason.items()
+    ]  # fmt: skip
+    return el("div", el("h3", title), el("ul", items), class_="unmeasured")

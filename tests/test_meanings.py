@@ -1,0 +1,35 @@
+"""Every figure of the meter has a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from synthgain.meanings import MEANINGS, known, meaning
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_each_figure_has_one_sentence(name: str) -> None:
+    sentence = MEANINGS[name]
+    assert sentence[0].isupper() and sentence.endswith(".") and ". " not in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("proxy_gain", "proxy_gain"), ("proxy_gain_1", "proxy_gain_1"), ("proxy_gain_3", "proxy_gain"), ("pass_at_4", "pass_at_k"), ("accuracy/hard", "accuracy"),
+        ("curation_nats/final_answer", "curation_nats"), ("delta_I@noise=4", "delta_I"), ("vendi_anchors", "vendi"), ("distinct_2_anchors", "distinct_2"),
+        ("surprise_sample", "surprise"), ("never heard of", None), ("", None), ("_anchors", None), ("/", None),
+    ],
+)  # fmt: skip
+def test_names_with_a_number_a_check_or_an_arm(name: str, entry: str | None) -> None:
+    assert known(name) == entry
+
+
+def test_sentences_of_variants() -> None:
+    assert meaning("pass_at_4") == MEANINGS["pass_at_k"]
+    assert meaning("accuracy/hard") == MEANINGS["accuracy"]
+    assert (
+        meaning("distinct_2_anchors") == f"The same figure for the anchors, to compare with. {MEANINGS['distinct_2']}"
+    )
+    assert meaning("never heard of") is None
+    assert "randomness, not usefulness" in MEANINGS["delta_I"]
