@@ -257,7 +257,7 @@ def test_the_data_set_has_the_recipes_fields_as_columns(tmp_path: Path) -> None:
     from datasets import load_dataset
 
     data = load_dataset(str(tmp_path / "data"), split="train", cache_dir=str(tmp_path / "cache"))
-    assert data.column_names == ["id", "messages", "id_", "more", "n", "tags"] and len(data) == 30
+    assert data.column_names == ["id", "anchor_ids", "messages", "id_", "more", "n", "tags"] and len(data) == 30
     assert (
         data[3]["n"] == 3
         and data[3]["messages"][0] == {"role": "user", "content": "q"}

@@ -21,7 +21,7 @@ from synthgain import cli
 KEY = "sk-recognisable-4711"
 SCRIPT = "scripted/words?n=30"
 COMMANDS = (
-    "recipes", "check", "preview", "generate", "curate", "measure", "trace", "report",
+    "recipes", "check", "preview", "generate", "curate", "measure", "compare", "trace", "report",
     "train", "evaluate", "loop", "demo", "export", "push",
 )  # fmt: skip
 
@@ -174,7 +174,9 @@ def test_progress_goes_to_standard_error(run: Cli) -> None:
         (("generate", "rephrase", "docs", "-o", "docs/r", "-m", SCRIPT), "inside the anchors' folder"),
         (("generate", "rephrase", "docs/b.txt", "-o", "docs/a.md/r", "-m", SCRIPT), "cannot be written"),
         (("curate", "docs"), "not a run"),
-        (("measure", "docs"), "not a run"),
+        (("measure", "nowhere"), "no such run"),
+        (("compare", "docs"), "nothing to compare"),
+        (("measure", "--explain", "proxygian"), "proxy_gain"),
         (("trace", "docs", "0"), "not a run"),
         (("report", "docs"), "neither a run"),
         (("export", "docs", "--to", "text"), "not a run"),

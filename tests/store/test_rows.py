@@ -51,7 +51,7 @@ def plainly(row: Row) -> dict[str, object]:
     """One row as CONTRACT writes it, the slow way."""
     fell = [v for v in row.verdicts if v.outcome == "drop"]
     scored = fell[:1] or list(row.verdicts[-1:])
-    logprobs = [c.logprob for c in row.calls]
+    only = row.calls[0] if len(row.calls) == 1 else None
     return {
         "id": row.id, "kept": not fell, "outcome": "drop" if fell else "keep",
         "check": fell[0].check if fell else "", "reason": fell[0].reason if fell else "",
@@ -59,8 +59,8 @@ def plainly(row: Row) -> dict[str, object]:
         "messages": None if row.messages is None
         else [{"role": m["role"], "content": whole(m["content"])} for m in row.messages],
         "text": whole(row.text), "anchor_ids": list(row.anchors), "call_ids": [c.id for c in row.calls],
-        "logprob": None if not logprobs or None in logprobs else sum(x for x in logprobs if x is not None),
-        "tokens_out": sum(c.tokens_out for c in row.calls), "law": row.calls[-1].law if row.calls else "",
+        "logprob": only.logprob if only else None,
+        "tokens_out": sum(c.tokens_out for c in row.calls), "law": only.law if only else f"the row came from {len(row.calls)} calls" if row.calls else "no model wrote this row",
     }  # fmt: skip
 
 

@@ -327,7 +327,7 @@ def _came_of(outcome: Outcome, run: Run, seconds: float) -> dict[str, Any]:
         "status": "stopped" if outcome.code else "complete",
         **({"why": outcome.why} if outcome.why else {}),
         "counts": {
-            "anchors": sum(1 for _ in run.anchor_ids()),
+            "anchors": run.count_anchors(),
             "groups": t.groups_total,
             "groups_done": t.groups_done,
             "calls_bought": t.calls_bought,

@@ -54,7 +54,7 @@ def _messages(rows: Sequence[Row]) -> pa.Array:
 def table(rows: Sequence[Row]) -> pa.Table:
     """Rows as the Parquet columns of CONTRACT."""
     fallen = [row.fallen if row.verdicts else None for row in rows]
-    known = [[call.logprob for call in row.calls] for row in rows]
+    only = [row.calls[0] if len(row.calls) == 1 else None for row in rows]  # a row of several calls has no one law
     last = [row.verdicts[-1] if row.verdicts else None for row in rows]
     columns: dict[str, Any] = {
         "id": [row.id for row in rows],
@@ -71,11 +71,15 @@ def table(rows: Sequence[Row]) -> pa.Table:
         "call_ids": [[call.id for call in row.calls] for row in rows],
         "fields": [_clean(json.dumps(dict(row.fields), ensure_ascii=False)) if row.fields else "{}" for row in rows],
         "verdicts": [verdicts_json(row.verdicts) if row.verdicts else "[]" for row in rows],
-        "logprob": [sum(k) if k and None not in k else None for k in known],
+        "logprob": [call.logprob if call else None for call in only],
         "tokens_out": [sum(call.tokens_out for call in row.calls) for row in rows],
-        "law": [row.calls[-1].law if row.calls else "" for row in rows],
+        "law": [call.law if call else _no_law(row) for call, row in zip(only, rows)],
     }
     return pa.table(columns, schema=ROWS)
+
+
+def _no_law(row: Row) -> str:
+    return f"the row came from {len(row.calls)} calls" if row.calls else "no model wrote this row"
 
 
 def verdicts_json(verdicts: Sequence[Verdict]) -> str:
@@ -191,7 +195,7 @@ class Staged:
         return kept
 
     def _field_types(self) -> dict[str, pa.DataType | None]:
-        reserved = {"id", "messages", "text"}
+        reserved = {"id", "anchor_ids", "messages", "text"}
         plain = {
             "str": pa.string(),
             "int": pa.int64(),
@@ -239,7 +243,7 @@ def _judged(staged: Path, fallen: Mapping[int, Verdict], final: Path) -> pa.Tabl
     """Put a staged shard in its final place, with set checks' verdicts entered; what `_data` reads of it."""
     if not fallen:
         staged.rename(final)
-        return _read(final, ["id", "kept", "messages", "text", "fields"])
+        return _read(final, ["id", "kept", "anchor_ids", "messages", "text", "fields"])
     shard = _read(staged)
     columns = {
         name: shard.column(name).to_pylist() for name in ("kept", "outcome", "check", "reason", "score", "verdicts")
@@ -258,10 +262,10 @@ def _judged(staged: Path, fallen: Mapping[int, Verdict], final: Path) -> pa.Tabl
 
 
 def _data(kept: pa.Table, fields: Mapping[str, pa.DataType | None]) -> pa.Table:
-    """The data set's columns: id, messages or text, and the recipe's fields."""
+    """The data set's columns: id, the anchors it was made from, messages or text, and the recipe's fields."""
     texts = kept.column("text").null_count < len(kept)
     chats = kept.column("messages").null_count < len(kept) or not len(kept)
-    out: dict[str, Any] = {"id": kept.column("id")}
+    out: dict[str, Any] = {"id": kept.column("id"), "anchor_ids": kept.column("anchor_ids")}
     if chats:
         out["messages"] = kept.column("messages")
     if texts:

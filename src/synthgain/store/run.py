@@ -112,7 +112,7 @@ class Run:
 
     # ------------------------------------------------------------------------------------------ anchors
 
-    def write_anchors(self, anchors: Iterable[Anchor], shard: int = 20_000) -> None:
+    def write_anchors(self, anchors: Iterable[Anchor], shard: int = 4_096) -> None:
         """S_anchor as used, replacing what was there."""
         new = self.path / ".anchors.new"
         shutil.rmtree(new, ignore_errors=True)
@@ -146,9 +146,13 @@ class Run:
                 found.append(Anchor(row["text"], row["source"], json.loads(row["fields"]), tuple(reads)))
         return found
 
+    def count_anchors(self) -> int:
+        """How many anchors the run has, from the files' own counts."""
+        return sum(pq.read_metadata(part).num_rows for part in (self.path / "anchors").glob("*.parquet"))
+
     def anchor_ids(self) -> Iterator[str]:
         for part in sorted((self.path / "anchors").glob("*.parquet")):
-            yield from pq.read_table(part, columns=["id"]).column("id").to_pylist()
+            yield from pq.read_table(part, columns=["id"], use_threads=False).column("id").to_pylist()
 
     # ------------------------------------------------------------------------------------------ rows and broken drafts
 
