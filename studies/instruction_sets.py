@@ -10,7 +10,7 @@ number of rows (a fixed random sample), so that sizes do not decide. Koala's set
 without answers, so instructions alone are measured too, for all sets.
 
 The sets lie outside the project (see the licences beside them): the folder is SYNTHGAIN_DATA, or ../shared/data.
-Run it without arguments; it writes `instruction_sets.md` and `instruction_sets.json` beside itself. It says nothing about students: no
+Run it without arguments; it writes `instruction_sets_tables.md` and `instruction_sets.json` beside itself; `instruction_sets.md` reads them. It says nothing about students: no
 model is trained here.
 """
 
@@ -74,7 +74,8 @@ def written(folder: Path, name: str, rows: list[dict[str, str]], most: int | Non
 
 def measured(
     form: Callable[[dict[str, Any]], dict[str, str]], names: dict[str, str]
-) -> dict[str, list[dict[str, Any]]]:
+) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """The readings of each set, and what the comparison of Alpaca with its judged part says."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         anchors = written(folder, "anchors", [form(r) for r in [*lines("dolly_3k"), *seeds()]], None)
@@ -88,7 +89,8 @@ def measured(
                 sep="\n  ",
                 flush=True,
             )
-        return found
+        pair = [folder / f"{names[title]}.jsonl" for title in ("Alpaca", "Alpaca, judged")]
+        return found, sg.compare(pair, anchors=anchors)["sentences"]
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> str:
@@ -109,12 +111,15 @@ def said(r: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    whole = measured(chat, {k: v for k, v in SETS.items() if k != "Koala"})
-    prompts = measured(asked, SETS)
+    whole, said = measured(chat, {k: v for k, v in SETS.items() if k != "Koala"})
+    prompts, said_of_prompts = measured(asked, SETS)
     (HERE / "instruction_sets.json").write_text(json.dumps({"whole": whole, "instructions": prompts}, indent=1) + "\n")
     (HERE / "instruction_sets_tables.md").write_text(
         f"## Whole rows (instruction, input, answer), {ROWS:,} of each set\n\n{table(whole)}\n\n"
-        f"## Instructions alone (Koala: all 180)\n\n{table(prompts)}\n"
+        + "".join(f"- {line}\n" for line in said)
+        + "\n"
+        + f"## Instructions alone (Koala: all 180)\n\n{table(prompts)}\n\n"
+        + "".join(f"- {line}\n" for line in said_of_prompts)
     )
 
 

@@ -113,7 +113,7 @@ def _arms(
             {
                 "name": name, "rows": student.get("rows", rows[name].n if name in rows else 0), "tokens": student.get("tokens_seen", 0),
                 "steps": student.get("steps", 0), "seeds": [student["seed"]] if student else [],
-                "readings": [r.json() for r in solved.readings],
+                "readings": [*(r.json() for r in solved.readings), *_after(students.get(name))],
             }
         )  # fmt: skip
     others = [name for name in scored if name != best]
@@ -121,6 +121,13 @@ def _arms(
         "arms": arms,
         "differences": [{"a": best, "b": name, **difference(scored[best], scored[name]).json()} for name in others],
     }
+
+
+def _after(student: Path | None) -> list[dict[str, Any]]:
+    """The readings after training that lie beside a student."""
+    file = None if student is None else student / "readings.json"
+    found = json.loads(file.read_text("utf-8"))["readings"] if file is not None and file.is_file() else []
+    return [r for r in found if r["value"] is not None]
 
 
 def line_of(name: str, solved: Scored) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from synthgain.anchors import load as load_anchors
 from synthgain.api.looking import report
 from synthgain.api.making import DEFAULT_MODEL, Watch, generate, reach_from_environment
-from synthgain.api.measuring import measure
+from synthgain.api.measuring import measure, measure_students
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
 from synthgain.engines import local
@@ -271,7 +272,13 @@ def loop(
 
     def learn(rows: Rows, folder: Path, base: str) -> Path:
         say(f"  training {folder.name} on {rows.n} rows")
-        return train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=steps_said(say), **tuned)
+        student = train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=steps_said(say), **tuned)
+        measured = json.loads((student / "student.json").read_text("utf-8"))["held_out"]["pairs"] == 0 or _measured(
+            student
+        )
+        if not measured:
+            measure_students([student], seed=seed)
+        return student
 
     def examine(uri: str, few: bool, folder: Path) -> Solved:
         with panel() as watch:
@@ -288,6 +295,12 @@ def loop(
         result = run_loop(plan, verbs, place)
     report(place)
     return result
+
+
+def _measured(student: Path) -> bool:
+    """Whether a student's readings are newer than the student."""
+    file = student / "readings.json"
+    return file.is_file() and file.stat().st_mtime >= (student / "student.json").stat().st_mtime
 
 
 def steps_said(say: Say) -> Callable[[int, int, float], None]:
