@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROWS, WORDS, EACH = (1_000, 10_000, 100_000), 20_000, 10  # rows; kinds of words; rows an anchor
+COMMON = 0.95  # a writer's words: real ones are drawn from the WORDS most frequent, a writer's from the WORDS ** 0.95
 NEAR = 0.05  # share of rows that are an earlier row of the same anchor but for two words
 SINGLE = {
     f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "RAYON")
@@ -47,8 +48,8 @@ def make(folder: Path, rows: int, seed: int = 0) -> None:
     spelt = np.array([syllables[i // 100 % 100] + syllables[i % 100] + syllables[i // 10_000] for i in range(WORDS)])
     rare = rng.permutation(WORDS)
 
-    def draw(*shape: int) -> Any:
-        return rare[np.exp(rng.random(shape) * math.log(WORDS)).astype(int) - 1]
+    def draw(*shape: int, to: float = 1.0) -> Any:
+        return rare[np.exp(rng.random(shape) * math.log(WORDS) * to).astype(int) - 1]
 
     def say(words: Any, lengths: Any) -> list[str]:
         return [" ".join(line[:n]) for line, n in zip(spelt[words].tolist(), lengths.tolist())]
@@ -61,7 +62,7 @@ def make(folder: Path, rows: int, seed: int = 0) -> None:
     for start in range(0, rows, 20_000):
         owner = np.arange(start, min(start + 20_000, rows)) // EACH % len(anchors)
         n = len(owner)
-        words, lengths = draw(n, 70), rng.integers(50, 71, n)
+        words, lengths = draw(n, 70, to=COMMON), rng.integers(50, 71, n)
         own = rng.random(words.shape) < 0.3
         words[own] = anchors[owner[:, None], rng.integers(0, 60, words.shape)][own]
         again = np.flatnonzero((rng.random(n) < NEAR) & (np.arange(n) % EACH > 0))
@@ -165,7 +166,9 @@ def scale_table(found: dict[str, Any]) -> str:
     for name in runs[0]["figures"]:
         last = exponent(runs[-2:], name) if runs[-1]["figures"][name] > 0.05 else math.nan
         lines.append(
-            f"  {name:<20}" + "".join(f"{r['figures'][name]:>11.2f}" for r in runs) + f"{last:>10.2f}".replace("nan", "  -")
+            f"  {name:<20}"
+            + "".join(f"{r['figures'][name]:>11.2f}" for r in runs)
+            + f"{last:>10.2f}".replace("nan", "  -")
         )
     total = f"{'all':<22}" + "".join(f"{r['cpu_s']:>11.2f}" for r in runs)
     lines.append(total + f"{found['exponent_last']:>10.2f}   (fitted over all sizes: {found['exponent']:.2f})")
@@ -202,7 +205,7 @@ def classifier(texts: list[str], vectors: Any, side: Any, repeats: int) -> dict[
 
     from synthgain.measure.two_sample import hashed_words, held_out
 
-    fold = np.random.default_rng(0).integers(0, 5, len(texts))
+    fold = np.arange(len(texts)) % (len(texts) // 2) % 5  # a row and its own anchor are on one side of the line
     row: dict[str, Any] = {"what": "classifier, 5 folds", "library": "scikit-learn", "n": len(texts)}
     try:
         import scipy.sparse as sp
@@ -220,9 +223,7 @@ def classifier(texts: list[str], vectors: Any, side: Any, repeats: int) -> dict[
                 seen, unseen = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
                 often = np.flatnonzero(np.bincount(counts[seen].indices, minlength=counts.shape[1]) >= 2)
                 weigh = TfidfTransformer(sublinear_tf=True).fit(counts[seen][:, often])
-                x, y = (
-                    sp.hstack([vectors[i], weigh.transform(counts[i][:, often])]).tocsr() for i in (seen, unseen)
-                )
+                x, y = (sp.hstack([vectors[i], weigh.transform(counts[i][:, often])]).tocsr() for i in (seen, unseen))
                 model = LogisticRegression(class_weight="balanced", max_iter=200).fit(x, side[seen])
                 right[unseen] = model.predict(y) == side[unseen]
             return right
@@ -288,8 +289,10 @@ def hsic(anchors: Any, answers: Any, repeats: int) -> list[dict[str, Any]]:
     try:
         from hyppo.independence import Hsic
     except ImportError:
-        Hsic = None  # noqa: N806
-    sides: list[tuple[str, Callable[[Any, Any], Any] | None]] = [("numpy, full matrices", lambda x, y: plain_hsic(x, y, 199))]
+        Hsic = None
+    sides: list[tuple[str, Callable[[Any, Any], Any] | None]] = [
+        ("numpy, full matrices", lambda x, y: plain_hsic(x, y, 199))
+    ]
     if Hsic is None:
         sides.append((missing("hyppo"), None))
     else:
@@ -309,7 +312,7 @@ def hsic(anchors: Any, answers: Any, repeats: int) -> list[dict[str, Any]]:
             said = f"nHSIC {a.value:.5f} and {b[0]:.5f}; p {a.p:.3f} and {b[1]:.3f}"
             rows.append({"what": "HSIC, 199 permutations", "library": name, "n": n, "said": said} | times)
         if other is None:
-            rows.append({"what": "HSIC, 199 permutations", "library": name, "n": 0, "said": ""})
+            rows.append({"what": "HSIC, 199 permutations", "library": name, "n": 0, "said": "left out"})
     x, y = (np.concatenate([side[:2_000]] * 5) + np.random.default_rng(0).normal(0, 0.01, (10_000, side.shape[1])) for side in (anchors, answers))  # fmt: skip
     times, a, _ = turns(lambda: dependence(x, y, np.arange(len(x)), resamples=1), None, 1)
     said = f"nHSIC {a.value:.5f}; full matrices would take 0.8 GB each"
@@ -325,7 +328,7 @@ def duplicates(texts: list[str], repeats: int) -> list[dict[str, Any]]:
     try:
         from datasketch import MinHash, MinHashLSH
     except ImportError:
-        MinHash = MinHashLSH = None  # noqa: N806
+        MinHash = MinHashLSH = None
 
     def theirs(some: list[str]) -> int:
         index, sketches, again = MinHashLSH(threshold=0.7, num_perm=128), {}, 0
@@ -355,7 +358,7 @@ def duplicates(texts: list[str], repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def mauve(texts: list[str], vectors: Any, side: Any, real: Any) -> list[dict[str, Any]]:
+def mauve(texts: list[str], vectors: Any, side: Any) -> list[dict[str, Any]]:
     """A description of two samples beside tv_lower: synthetic against real, and real against real, where the one is 1 and the other 0."""
     import numpy as np
 
@@ -366,17 +369,16 @@ def mauve(texts: list[str], vectors: Any, side: Any, real: Any) -> list[dict[str
     except ImportError:
         compute_mauve = None
     rows = []
-    half = np.arange(len(real)) < len(real) // 2
     rng = np.random.default_rng(0)
-    for what, chosen, mark in (
-        ("rows against anchors", np.concatenate([np.flatnonzero(~side)[:250], np.flatnonzero(side)[:250]]), None),
-        ("rows against anchors", np.arange(len(texts)), None),
-        ("anchors against anchors", np.flatnonzero(~side)[:500], half),
-        ("anchors against anchors", np.flatnonzero(~side), half),
+    for what, chosen, two in (
+        ("rows against anchors", np.concatenate([np.flatnonzero(~side)[:250], np.flatnonzero(side)[:250]]), True),
+        ("rows against anchors", np.arange(len(texts)), True),
+        ("anchors against anchors", np.flatnonzero(~side)[:500], False),
+        ("anchors against anchors", np.flatnonzero(~side), False),
     ):
-        mine = side[chosen] if mark is None else rng.permutation(len(chosen)) < len(chosen) // 2
+        mine = side[chosen] if two else rng.permutation(len(chosen)) < len(chosen) // 2
         x, some = vectors[chosen], [texts[i] for i in chosen]
-        fold = rng.integers(0, 5, len(chosen))
+        fold = np.arange(len(chosen)) % (len(chosen) // 2) % 5
 
         def ours(x: Any = x, mine: Any = mine, fold: Any = fold, some: list[str] = some) -> Any:
             return gap(held_out(x, mine, fold, words=hashed_words(some)), mine, np.arange(len(mine)))
@@ -412,7 +414,7 @@ def libraries(folder: Path, repeats: int) -> list[dict[str, Any]]:
         *vendi(vectors[side], repeats),
         *hsic(vectors[~side], vectors[side], repeats),
         *duplicates(answers, repeats),
-        *mauve(both, vectors, side, vectors[~side]),
+        *mauve(both, vectors, side),
     ]
 
 

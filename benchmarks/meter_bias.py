@@ -34,7 +34,7 @@ from synthgain.measure.student_eye import surprise
 from synthgain.measure.two_sample import gap, held_out
 from synthgain.measure.variety import distinct_2, dup_rate
 from synthgain.measure.vendi import subsampled, vendi_score
-from synthgain.simulate.language import Language, Speech, generate, language
+from synthgain.simulate.language import Speech, language
 from synthgain.types import Message, Reading
 
 Rng = np.random.Generator
@@ -76,7 +76,7 @@ def line(
     }[kind]  # fmt: skip
     error = value - exact
     return Line(
-        name, float(exact.mean()), len(value), float(value.mean()), float(error.mean()), float(value.std(ddof=1)),
+        name, float(exact.mean()), len(value), float(value.mean()), float(error.mean()), float(value.std(ddof=1)) if len(value) > 1 else 0.0,
         None if kind == "none" else float(inside.mean()), kind,
     )  # fmt: skip
 
@@ -119,7 +119,9 @@ class Chains:
         """ln of each letter's probability; `law` is one table a row of `said`, or one for all."""
         tables = law if law.ndim == 3 else np.broadcast_to(law, (len(said), *law.shape))
         at = np.arange(len(said))[:, None]
-        return np.concatenate([np.full((len(said), 1), -math.log(self.V)), tables[at, said[:, :-1], said[:, 1:]]], axis=1)
+        return np.concatenate(
+            [np.full((len(said), 1), -math.log(self.V)), tables[at, said[:, :-1], said[:, 1:]]], axis=1
+        )
 
 
 def randomness(rng: Rng, repeats: int) -> Iterator[Line]:
@@ -202,15 +204,24 @@ class Eye:
         return self.toy.steps(law, said).tolist()
 
 
+def information(toy: Chains, rng: Rng, draws: int = 25_600) -> float:
+    """I(p; M(p)), every prompt alike likely: ln M(y|p) - ln of the mean over all prompts, on draws of every prompt."""
+    prompts, total = len(toy.log), 0.0
+    for owner in np.arange(draws).reshape(-1, prompts) % prompts:
+        said = toy.draw(owner, rng)
+        counts = np.zeros((prompts, toy.V**2))
+        np.add.at(counts, (np.arange(prompts)[:, None], said[:, :-1] * toy.V + said[:, 1:]), 1)
+        steps = counts @ toy.log.reshape(prompts, -1).T  # answer i under prompt j, without the first letter
+        top = steps.max(1)
+        total += float((steps.diagonal() - top - np.log(np.exp(steps - top[:, None]).mean(1))).sum())
+    return total / draws
+
+
 def told_of_prompt(rng: Rng, repeats: int) -> Iterator[Line]:
-    """256 prompts, one answer each; 64 of them against 31 others. The truth by 20,000 answers scored with all 256."""
+    """256 prompts, one answer each; 64 of them against 31 others. The truth by 25,600 answers scored with all 256."""
     for beta in (0.05, 0.1, 0.3):
-        toy, eye = Chains(256, beta), None
-        eye, owner = Eye(toy), np.arange(20_000) % 256
-        said = toy.draw(owner, np.random.default_rng(99))
-        flat = toy.log.reshape(256, -1)[:, said[:, :-1] * toy.V + said[:, 1:]].sum(-1, dtype=np.float64)
-        top = flat.max(0)
-        terms = flat[owner, np.arange(len(owner))] - top - np.log(np.exp(flat - top).mean(0))
+        toy = Chains(256, beta)
+        eye, exact = Eye(toy), information(toy, np.random.default_rng(99))
         ends: dict[str, list[Reading]] = {}
         for seed in range(repeats // 2):
             said = toy.draw(np.arange(256), rng)
@@ -221,7 +232,6 @@ def told_of_prompt(rng: Rng, repeats: int) -> Iterator[Line]:
             ]  # fmt: skip
             for r in i_prompt(Data.of(rows, seed=seed), scorer=eye):
                 ends.setdefault(r.name, []).append(r)
-        exact = float(terms.mean())
         yield line(f"i_prompt_low, chains apart by {beta}", exact, ends["i_prompt_low"], "lower")
         yield line("i_prompt_high, same", exact, ends["i_prompt_high"], "upper")
         yield line("i_prompt (outer limits), same", exact, ends["i_prompt"], "ends")
@@ -244,7 +254,12 @@ def apart(rng: Rng, repeats: int) -> Iterator[Line]:
 
     shift, each = np.full(10, 1.5 / math.sqrt(10)), np.arange(200)
     truth = 2 * NormalDist().cdf(0.75) - 1
-    yield line("tv_lower, one law, d=10, n=200", 0, [once(*rng.normal(size=(2, 200, 10)), each) for _ in range(repeats)], "lower")
+    yield line(
+        "tv_lower, one law, d=10, n=200",
+        0,
+        [once(*rng.normal(size=(2, 200, 10)), each) for _ in range(repeats)],
+        "lower",
+    )
     fives = []
     for _ in range(repeats):
         centre, rest = rng.normal(size=(40, 10)), rng.normal(size=(200, 10))
@@ -294,7 +309,7 @@ def effective(rng: Rng, repeats: int) -> Iterator[Line]:
     draws = rng.multinomial(200, np.full(10, 0.1), 20_000) / 200
     truth = float(np.exp(-(draws * np.log(np.where(draws > 0, draws, 1))).sum(1)).mean())
     even = vendi_score(eye[np.arange(200) % 10])
-    yield line("vendi of 10 clusters of 20 each, n=200", 10, [(even, None, None)] * 2, "none")
+    yield line("vendi of 10 clusters of 20 each, n=200", 10, [(even, None, None)], "none")
     found = [subsampled(eye[clusters(1_000, 1)], np.arange(1_000), 200, seed=s) for s in range(repeats)]
     yield line("vendi at n=200, 10 clusters by lot, 1,000 rows", truth, found)
     crowded = []
@@ -317,7 +332,9 @@ def varied(rng: Rng, repeats: int) -> Iterator[Line]:
         copies = np.flatnonzero((rng.random(300) < share) & (np.arange(300) >= 5))
         words[copies] = words[rng.integers(0, 5, len(copies))]
         words[copies, 59] = rng.integers(0, 5_000, len(copies))
-        told = [{"text": " ".join([many[i] for i in w]), "anchor_ids": [str(i // 5)]} for i, w in enumerate(words.tolist())]
+        told = [
+            {"text": " ".join([many[i] for i in w]), "anchor_ids": [str(i // 5)]} for i, w in enumerate(words.tolist())
+        ]
         near += dup_rate(Data.of(told, seed=seed))[:1]
     k, m = 3_600, 2_000
     yield line("distinct_2, 60 words alike, 2,000 bigrams", k * (1 - (1 - 1 / k) ** m) / m, bigrams)
@@ -334,37 +351,39 @@ def said(documents: np.ndarray) -> list[str]:
 def proxied(rng: Rng, repeats: int) -> Iterator[Line]:
     """A toy language. Held-out documents anew each time for fixed A and S; then A and S anew too, held out in turn."""
     world = language(rng, words=120, on_task=8, off_task=2)
-    chains = world.chains(Speech())
+    chains, cool = world.chains(Speech()), world.chains(Speech(temperature=0.8))
 
-    def real(n: int) -> np.ndarray:
-        return world.write(rng, world.topics(rng, n), chains)
+    def real(n: int) -> tuple[np.ndarray, list[str]]:
+        topics = world.topics(rng, n)
+        return topics, said(world.write(rng, topics, chains))
 
     def figure(rows: Any, anchors: list[str], target: list[str] | None, most: int = 1_000) -> dict[str, Reading]:
         return {r.name: r for r in proxy_gain(Data.of(rows, anchors, target=target), dev_limit=most)}
 
-    anchors = real(40)
-    rows = _made(world, rng, anchors, 300)
-    exact = figure([r["text"] for r in rows], said(anchors), said(real(10_000)), 10_000)
-    found = [figure([r["text"] for r in rows], said(anchors), said(real(100))) for _ in range(repeats)]
+    def made(topics: np.ndarray, n: int) -> list[dict[str, Any]]:
+        owner = np.arange(n) % len(topics)
+        return [
+            {"text": text, "anchor_ids": [str(o)]}
+            for text, o in zip(said(world.write(rng, topics[owner], cool)), owner)
+        ]
+
+    topics, anchors = real(40)
+    rows = made(topics, 300)
+    exact = figure([r["text"] for r in rows], anchors, real(10_000)[1], 10_000)
+    found = [figure([r["text"] for r in rows], anchors, real(100)[1]) for _ in range(repeats)]
     for name in ("proxy_gain", "target_fit"):
         yield line(f"{name}, target of 100 documents, A and S fixed", exact[name].value, [f[name] for f in found])
-    own, crossed = [], []
-    for _ in range(repeats // 4):
-        anchors = real(60)
-        rows = _made(world, rng, anchors, 300)
-        crossed.append(figure(rows, said(anchors), None)["proxy_gain"])
-        own.append(figure([r["text"] for r in rows], said(anchors), said(real(1_500)), 1_500)["proxy_gain"].value)
-    yield line("proxy_gain cross-fitted, against this A and S", own, crossed)
-    yield line("proxy_gain cross-fitted, against the mean", float(np.mean(own)), crossed)  # type: ignore[arg-type]
-
-
-def _made(world: Language, rng: Rng, anchors: np.ndarray, n: int) -> list[dict[str, Any]]:
-    """Rows of the writer at T = 0.8, five an anchor, on topics dealt at random to anchors: the world does not tell them."""
-    topics = world.topics(rng, len(anchors))
-    owner = np.arange(n) % len(anchors)
-    speech = Speech(temperature=0.8)
-    documents = np.concatenate([generate(world, rng, speech, anchors[[o]], topics[[o]], 1).documents for o in owner])
-    return [{"text": text, "anchor_ids": [str(o)]} for text, o in zip(said(documents), owner)]
+    own, nine, crossed = [], [], []
+    for _ in range(repeats // 2):
+        topics, anchors = real(60)
+        rows, target = made(topics, 300), real(1_500)[1]
+        crossed.append(figure(rows, anchors, None)["proxy_gain"])
+        own.append(figure([r["text"] for r in rows], anchors, target, 1_500)["proxy_gain"].value)
+        fewer = [r["text"] for r in rows if int(r["anchor_ids"][0]) < 54]
+        nine.append(figure(fewer, anchors[:54], target, 1_500)["proxy_gain"].value)
+    yield line("proxy_gain in 10 folds, against this A and S", own, crossed)
+    yield line("proxy_gain in 10 folds, against 9/10 of A and S", nine, crossed)
+    yield line("proxy_gain in 10 folds, against their mean", float(np.mean(nine)), crossed)
 
 
 def remembered(rng: Rng, repeats: int) -> Iterator[Line]:

@@ -115,3 +115,53 @@ def test_what_is_said() -> None:
     told = sentences(x, z, differences(x, z))[0]
     assert "cannot be told apart" in told and "about 1,15" in told  # 100 · (0.0707 / 0.02)² = 1,250
     assert [line.split(":")[0] for line in ranking([y, side("w", None), x, z])] == ["x", "z", "y", "w"]
+
+
+def sized(name: str, reading: Reading, rows: int = 100) -> Side:
+    return Side(name, rows, 1_000, None, [reading])
+
+
+def test_figures_of_unequal_size_are_not_compared() -> None:
+    """Vendi and distinct bigrams grow or fall with the size that they are taken at, duplicates with the rows."""
+    for name in ("vendi", "vendi_anchors", "distinct_2"):
+        x, y = (sized("x", Reading(name, v, v - 1, v + 1, estimator=f"at n={n}")) for v, n in ((40, 60), (100, 200)))
+        d = next(iter(differences(x, y)))
+        assert d.value is None and "size" in d.note and not any("differ (" in s for s in sentences(x, y, [d]))
+    same = [sized(n, Reading("vendi", v, v - 1, v + 1, estimator="at n=60")) for n, v in (("x", 40), ("y", 50))]
+    assert next(iter(differences(*same))).verdict == "b is higher"
+    many = [
+        sized(n, Reading("dup_rate", v, v - 0.01, v + 0.01), rows) for n, v, rows in (("x", 0.1, 100), ("y", 0.4, 900))
+    ]
+    assert next(iter(differences(*many))).value is None
+    full = [sized(s.name, s.readings[0], 20_000 * (i + 1)) for i, s in enumerate(many)]  # both read 10,000 rows
+    assert next(iter(differences(*full))).verdict == "b is higher"
+
+
+def test_the_size_of_a_tests_figure_is_not_compared() -> None:
+    x, y = (sized(n, Reading("nhsic", v, v - 0.01, v + 0.01, kind="test")) for n, v in (("x", 0.5), ("y", 0.1)))
+    assert next(iter(differences(x, y))).value is None
+
+
+def test_a_loss_is_not_shared_out_over_rows() -> None:
+    """A large set that takes away more would look better per row than a small one that takes away less."""
+    x, y = side("x", -0.5, 0.01, rows=100), side("y", -1.0, 0.01, rows=1_000)
+    found = {d.per: d for d in differences(x, y)}
+    assert found["set"].verdict == "a adds more" and found["row"].value is None and found["token"].value is None
+    said = sentences(x, y, list(found.values()))
+    assert "y adds more" not in " ".join(said) and "both take away" in said[0]
+    z = side("z", 0.1, 0.01, rows=1_000)
+    assert {d.per: d for d in differences(x, z)}["row"].verdict == "b adds more"
+
+
+def test_no_price_and_a_price_of_nothing_are_told_apart() -> None:
+    d = next(d for d in differences(side("x", cost=0.0), side("y", cost=None)) if d.per == "dollar")
+    assert d.value is None and "x cost nothing" in d.note and "price of y" in d.note
+
+
+def test_gains_on_different_text_say_so() -> None:
+    x, y = side("x", 0.3, 0.01), side("y", 0.1, 0.01)
+    assert "different held-out text" in sentences(x, y, differences(x, y))[0]
+    tokens = np.full(50, 10)
+    gains = [PerDocument(np.arange(50), np.full(50, v) * tokens, tokens) for v in (0.3, 0.1)]
+    x, y = side("x", 0.3, 0.01, gains=gains[0]), side("y", 0.1, 0.01, gains=gains[1])
+    assert "different held-out text" not in sentences(x, y, differences(x, y))[0]

@@ -333,3 +333,14 @@ def test_gains_document_by_document_add_up_and_pair() -> None:
         assert one[name].nats.sum() / one[name].tokens.sum() == pytest.approx(reading.value)
         assert (one[name].documents == two[name].documents).all() and (one[name].tokens == two[name].tokens).all()
     assert held_out_gains(Data.of([], anchors)) == {}
+
+
+def test_the_note_says_whether_rows_leave_with_their_anchors() -> None:
+    """Rows that name anchors which are not here leave no fold: nobody may be told that they do."""
+    real = [f"a real text of some words, the number {i} of them" for i in range(40)]
+    for name, words in (("{}", "leave S with it"), ("gone-{}", "not here")):
+        rows = [{"text": f"some new words {i} of mine", "anchor_ids": [name.format(i)]} for i in range(40)]
+        note = by_name(Data.of(rows, real))["proxy_gain"].note
+        assert words in note and ("may be too high" in note) == ("gone" in name)
+    rows = [{"text": f"some new words {i} of mine", "anchor_ids": [str(i)] if i < 30 else []} for i in range(40)]
+    assert "10 rows that name none that is here stay" in by_name(Data.of(rows, real))["proxy_gain"].note

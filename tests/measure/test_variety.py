@@ -161,3 +161,10 @@ def test_odd_rows() -> None:
     assert all(r.value is not None and np.isfinite(r.value) for r in found.values())
     equal = by_name(dup_rate(Data.of(["same text again"] * 50, texts(12, 50))))
     assert equal["dup_rate"].value == 49 / 50
+
+
+def test_one_row_does_not_cost_the_anchors_their_figure() -> None:
+    real = texts(0, 40)
+    for rows in ([], real[:1]):
+        found = by_name(dup_rate(Data.of(rows, [*real, real[0]])))
+        assert found["dup_rate"].value is None and found["dup_rate_anchors"].value == pytest.approx(1 / 41)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,19 +21,25 @@ from synthgain.types import Anchor, SynthgainError
 
 ASKED = ("instruction", "prompt", "question", "problem", "query")
 ANSWERED = ("output", "response", "completion", "answer", "solution", "chosen")
+MOST_TOKENS = 2**31 - 1  # of a row; a count beyond is no count
+NAMED = 4_096  # different anchors' ids of the rows by which the anchors' ids are known
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()), ("text", pa.string()), ("answer", pa.string()), ("prompt", pa.string()),
+        ("id", pa.string()), ("own_id", pa.string()), ("text", pa.string()), ("answer", pa.string()), ("prompt", pa.string()),
         ("anchor_ids", pa.list_(pa.string())), ("logprob", pa.float64()), ("tokens_out", pa.int32()), ("law", pa.string()),
     ]
 )  # fmt: skip
 
 
+_T = TypeVar("_T")
+
 # ---------------------------------------------------------------------------------------------- a run
 
 
-def data_of_run(run: Run, *, target: str | Path | None = None, seed: int = 0) -> Data:
-    """A finished run's kept rows beside its own anchors."""
+def data_of_run(
+    run: Run, *, anchors: str | Path | None = None, target: str | Path | None = None, seed: int = 0
+) -> Data:  # fmt: skip
+    """A finished run's kept rows beside its own anchors, or beside other real text (`anchors`)."""
     record = run.record
     counts = record.get("counts")
     if counts is None:
@@ -41,20 +48,50 @@ def data_of_run(run: Run, *, target: str | Path | None = None, seed: int = 0) ->
             where=str(run.path),
             next="finish it first: run its command again",
         )
-    if counts["rows"] and not any(run.rows.glob("*.parquet")):
+    _all_there(run.rows, "rows", counts["rows"])
+
+    def kept(names: Sequence[str]) -> Iterator[pa.Table]:
+        return _readable(run.rows, lambda: run.kept(names))
+
+    real, n_real = _anchors_of(run, counts["anchors"]) if anchors is None else real_texts(anchors)
+    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=ledger(record), seed=seed)
+    return data if target is None else data.with_target(*real_texts(target))
+
+
+def _anchors_of(run: Run, counted: int) -> tuple[Batches, int]:
+    folder = run.path / "anchors"
+    _all_there(folder, "anchors", counted)
+
+    def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
+        return _readable(
+            folder, lambda: (pq.read_table(part, columns=list(names)) for part in sorted(folder.glob("*.parquet")))
+        )
+
+    return anchors, counted
+
+
+def _all_there(folder: Path, what: str, counted: int) -> None:
+    """SynthgainError where the files hold more or fewer than run.json counts: every share would be of the wrong whole."""
+    there = sum(
+        _readable(folder, lambda: (pq.read_metadata(part).num_rows for part in sorted(folder.glob("*.parquet"))))
+    )
+    if there != counted:
+        held = f"{there:,}" if there else "none"
         raise SynthgainError(
-            f"run.json counts {counts['rows']:,} rows, and RUN/rows holds none", where=str(run.path),
+            f"run.json counts {counted:,} {what}, and RUN/{folder.name} holds {held}", where=str(folder.parent),
             next="run its command again: rows are made anew from the calls, which are not bought twice",
         )  # fmt: skip
 
-    def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
-        for part in sorted((run.path / "anchors").glob("*.parquet")):
-            yield pq.read_table(part, columns=list(names))
 
-    data = Data(
-        run.kept, counts["kept"], anchors, counts["anchors"], linked=True, ledger=ledger(record), seed=seed,
-    )  # fmt: skip
-    return data if target is None else data.with_target(*real_texts(target))
+def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+    """What `read` gives; SynthgainError where a file is damaged."""
+    try:
+        yield from read()
+    except (pa.ArrowException, OSError) as error:
+        raise SynthgainError(
+            f"a file is damaged ({str(error).splitlines()[0][:200]})", where=str(folder),
+            next="run the command of this run again: rows are made anew from the calls, which are not bought twice",
+        ) from error  # fmt: skip
 
 
 def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -83,11 +120,21 @@ def _slug(name: str) -> str:
 def data_of_files(
     source: str | Path, anchors: str | Path | None, *, target: str | Path | None = None, text_field: str | None = None, seed: int = 0
 ) -> Data:  # fmt: skip
-    """A data set that somebody else made. Columns `logprob`, `tokens_out`, `law` and `anchor_ids` are used where it has them."""
+    """A data set that somebody else made. Columns `logprob`, `tokens_out`, `law` and `anchor_ids` are used where it has them.
+
+    `anchor_ids` are content hashes as runs have them, or what the anchors' own column `id` says. RUN/data is read as its run, which knows
+    log-probabilities and which anchors its rows come from.
+    """
+    folder = Path(source)
+    if folder.name == "data" and (folder.parent / "run.json").is_file() and text_field is None:
+        return data_of_run(Run.at(folder.parent), anchors=anchors, target=target, seed=seed)
     rows = _Columns(source, text_field)
-    linked = rows.linked
-    real: tuple[Batches, int] = (_none, 0) if anchors is None else real_texts(anchors)
-    data = Data(rows.batches, rows.n, *real, linked=linked, seed=seed)
+    real: tuple[Batches, int] = (_none, 0)
+    if anchors is not None:
+        held = _Columns(anchors, None)
+        held.answer_to(rows.named)
+        real = held.batches, held.n
+    data = Data(rows.batches, rows.n, *real, linked=bool(rows.named), seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
 
@@ -109,48 +156,130 @@ class _Columns:
         asked = {name.partition(" ")[0] for name in loaded.summary.text_fields}
         self._folder = Path(tempfile.mkdtemp(prefix="synthgain-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self.n, self.linked = len(loaded), False
+        self.n, self.named, self._id = 0, set[str](), "id"
         waiting: list[dict[str, Any]] = []
         with pq.ParquetWriter(self._folder / "rows.parquet", SCHEMA, compression="zstd") as out:
             for anchor in loaded:
+                if asked and _is_card(anchor):
+                    continue
                 waiting.append(_row(anchor, asked))
-                self.linked = self.linked or bool(waiting[-1]["anchor_ids"])
+                self.n += 1
+                if len(self.named) < NAMED:
+                    self.named.update(waiting[-1]["anchor_ids"])
                 if len(waiting) == BATCH:
                     out.write_table(pa.Table.from_pylist(waiting, SCHEMA))
                     waiting.clear()
             out.write_table(pa.Table.from_pylist(waiting, SCHEMA))
 
+    def answer_to(self, named: set[str]) -> None:
+        """Go by the ids of the files' own column where these are the ones that rows name."""
+        hits = {"id": 0, "own_id": 0}
+        for table in self.batches(("id", "own_id")) if named else ():
+            for column in hits:
+                hits[column] += len(named.intersection(table.column(column).to_pylist()))
+        self._id = max(hits, key=lambda column: hits[column])
+
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        read = [self._id if name == "id" else name for name in names]
         file = pq.ParquetFile(self._folder / "rows.parquet")
         with file:
-            for batch in file.iter_batches(BATCH, columns=list(names)):
-                yield pa.Table.from_batches([batch]).select(list(names))
+            for batch in file.iter_batches(BATCH, columns=read):
+                yield pa.Table.from_batches([batch]).select(read).rename_columns(list(names))
+
+
+def _is_card(anchor: Anchor) -> bool:
+    """The README.md that lies beside a data set's files is no row of it."""
+    return not anchor.fields and anchor.source.rpartition("/")[2].lower() == "readme.md"
 
 
 def _row(anchor: Anchor, asked: set[str]) -> dict[str, Any]:
     """What a student would read of one row, what was asked, and what was answered."""
     fields = anchor.fields
-    prompt, answer, text = "", anchor.text, anchor.text
+    text, prompt, answer = _said(anchor, asked)
+    ids = fields.get("anchor_ids")
+    ids = [ids] if isinstance(ids, str) and ids else ids if isinstance(ids, list) else []
+    logprob, law = _logprob(fields)
+    tokens = _number(fields.get("tokens_out")) or 0.0
+    own = fields.get("id")
+    return {
+        "id": anchor.id, "own_id": anchor.id if own is None else str(own), "text": text, "answer": answer, "prompt": prompt,
+        "anchor_ids": [str(i) for i in ids if i is not None],
+        "logprob": logprob, "tokens_out": int(tokens) if tokens.is_integer() and 0 < tokens <= MOST_TOKENS else 0, "law": law,
+    }  # fmt: skip
+
+
+def _said(anchor: Anchor, asked: set[str]) -> tuple[str, str, str]:
+    """(what a student would read, what was asked, what was answered)."""
+    fields = anchor.fields
     chat = next((fields[name] for name in CHATS if fields.get(name)), None)
-    said = next((fields[name] for name in ANSWERED if isinstance(fields.get(name), str)), None)
     if chat is not None:
         try:
             turns = turns_of(chat)
         except BadRow as error:
             raise SynthgainError(str(error), where=anchor.source, next="mend or remove the row") from error
-        text = "\n\n".join(content for _, content in turns)
         prompt = next((c for role, c in reversed(turns) if role == "user"), "")
         answer = next((c for role, c in reversed(turns) if role == "assistant"), "")
-    elif said is not None and asked & set(ASKED):
-        more = fields.get("input")
-        prompt = f"{anchor.text}\n\n{more}" if isinstance(more, str) and more.strip() else anchor.text
-        answer, text = said, f"{prompt}\n\n{said}"
-    ids = fields.get("anchor_ids")
-    logprob, tokens = fields.get("logprob"), fields.get("tokens_out")
-    return {
-        "id": anchor.id, "text": text, "answer": answer, "prompt": prompt,
-        "anchor_ids": [str(i) for i in ids] if isinstance(ids, list) else [],
-        "logprob": float(logprob) if isinstance(logprob, int | float) else None,
-        "tokens_out": int(tokens) if isinstance(tokens, int) else 0,
-        "law": str(fields.get("law") or ("" if logprob is not None else "the data set has no column `logprob`")),
-    }  # fmt: skip
+        return "\n\n".join(content for _, content in turns), prompt, answer
+    more = fields.get("input")
+    more = f"\n\n{more}" if isinstance(more, str) and more.strip() else ""
+    if asked & set(ASKED):
+        said = _answer(anchor)
+        if said is None:
+            return anchor.text, "", anchor.text
+        prompt = anchor.text + more
+        return f"{prompt}\n\n{said}", prompt, said
+    prompt = next((fields[name] for name in ASKED if isinstance(fields.get(name), str)), "")
+    inside = next((fields[name] for name in ANSWERED if isinstance(fields.get(name), str)), "")
+    if prompt and inside and inside in anchor.text:  # the text is both, in somebody's template
+        return anchor.text, prompt + more, inside
+    return anchor.text, prompt, anchor.text.removeprefix(prompt).lstrip() or anchor.text
+
+
+def _answer(anchor: Anchor) -> str | None:
+    """The row's answer as text, None where it has no column for one."""
+    columns = [name for name in ANSWERED if name in anchor.fields]
+    name = next((name for name in columns if anchor.fields[name] is not None), None)
+    if name is None and columns:
+        raise SynthgainError(
+            f"the answer (column {columns[0]!r}) is null", where=anchor.source, next="mend or remove the row"
+        )
+    value = None if name is None else anchor.fields[name]
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+        return "\n".join(value)
+    if isinstance(value, list):
+        try:
+            return next((c for role, c in reversed(turns_of(value)) if role == "assistant"), "")
+        except BadRow:
+            pass
+    if isinstance(value, int | float):
+        return str(value)
+    raise SynthgainError(
+        f"the answer (column {name!r}) is no text", where=anchor.source, next="mend the row, or name a column with --text-field"
+    )  # fmt: skip
+
+
+def _number(value: object) -> float | None:
+    """A number of a column, also one that a CSV file holds; None where it is none, or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _logprob(fields: Mapping[str, Any]) -> tuple[float | None, str]:
+    """(the log-probability, the law it is of), or (None, why there is none)."""
+    law, value = str(fields.get("law") or ""), fields.get("logprob")
+    found = _number(value)
+    if found is not None:
+        return found, law
+    why = "the data set has no column `logprob`"
+    if value is not None:
+        why = f"no finite number in column `logprob` ({str(value)[:40]!r})"
+    elif "logprob" in fields:
+        why = "column `logprob` is null or not a finite number"
+    return None, f"{why} (law: {law})" if law else why

@@ -23,6 +23,9 @@ GAINS = (
     "target_fit",
     "target_fit_1",
 )  # higher adds more; of others only "higher" is said
+SIZED = ("vendi", "distinct_2")  # their size is a part of what they are: `estimator` names it
+GROWING = {"dup_rate": 10_000, "dup_rate_exact": None}  # they grow with the rows that are read, at most so many
+ALIKE = 0.1  # by which two sizes may differ
 HEADLINE = "proxy_gain"
 TOLD = "cannot be told apart"
 
@@ -94,14 +97,21 @@ def differences(a: Side, b: Side, seed: int = 0) -> list[Difference]:
 def _difference(mine: Reading, theirs: Reading, a: Side, b: Side, per: str, seed: int) -> Difference:
     unit = mine.unit if per == "set" else f"{mine.unit} per {per}"
     sizes = (1.0, 1.0) if per == "set" else (a.size(per), b.size(per))
-    missing = [side.name for side, size in zip((a, b), sizes) if size is None]
+    missing = [side for side, size in zip((a, b), sizes) if size is None]
     blank = Difference(mine.name, a.name, b.name, per, None, None, None, "not measured", unit)
     if missing:
         what = {"row": "rows", "token": "token counts", "dollar": "price"}[per]
-        return _noted(blank, f"no {what} of {', '.join(missing)}")
+        free = [side.name for side in missing if per == "dollar" and side.cost_usd == 0]
+        unknown = [side.name for side in missing if side.name not in free]
+        said = [f"no {what} of {', '.join(unknown)}"] if unknown else []
+        said += [f"{', '.join(free)} cost nothing"] if free else []
+        return _noted(blank, "; ".join(said))
     for side, reading in ((a, mine), (b, theirs)):
         if reading.value is None:
             return _noted(blank, f"{side.name}: {reading.note}")
+    why = _incomparable(mine, theirs, a, b, per)
+    if why:
+        return _noted(blank, why)
     by = (float(sizes[0] or 1), float(sizes[1] or 1))
     paired = _paired(mine.name, a, b, by, seed)
     if paired is not None:
@@ -121,7 +131,26 @@ def _difference(mine: Reading, theirs: Reading, a: Side, b: Side, per: str, seed
         )
     value, low, high = apart(mine, theirs, by)
     note = "" if low is not None else "one of the readings has no interval"
+    if mine.name in GAINS:
+        note = "; ".join(filter(None, (note, "measured apart, not on the same held-out text")))
     return Difference(mine.name, a.name, b.name, per, value, low, high, _verdict(mine.name, low, high), unit, 0, note)
+
+
+def _incomparable(mine: Reading, theirs: Reading, a: Side, b: Side, per: str) -> str:
+    """Why a difference of the two would mislead; "" where it would not."""
+    stem = mine.name.removesuffix("_anchors")
+    if "test" in (mine.kind, theirs.kind):
+        return "a test: its size depends on the number of prompts and on the bandwidth, and is not to be compared"
+    if stem in SIZED and mine.estimator != theirs.estimator:
+        return f"not at equal size ({a.name}: {mine.estimator}; {b.name}: {theirs.estimator})"
+    if mine.name in GROWING:
+        most = GROWING[mine.name]
+        small, large = sorted(side.rows if most is None else min(side.rows, most) for side in (a, b))
+        if large - small > ALIKE * large:
+            return f"grows with the number of rows, which differs: {small:,} and {large:,}"
+    if per != "set" and (mine.value or 0) < 0 and (theirs.value or 0) < 0:
+        return f"neither adds anything (both below 0), and a loss per {per} is smaller for the larger set"
+    return ""
 
 
 def apart(
@@ -196,7 +225,10 @@ def _sentence(a: Side, b: Side, d: Difference) -> str:
         return f"{a.name} and {b.name} cannot be told apart{per}: {d.name} differs by {d.value:+.3g} {span} {d.unit}.{_needed(a, b, d)}"
     first, second = (a, b) if d.low > 0 else (b, a)
     size = sorted((abs(d.low), abs(d.high)))
-    return f"{first.name} adds more than {second.name}{per}: {d.name} higher by {abs(d.value or 0):.3g} [{size[0]:.3g}, {size[1]:.3g}] {d.unit}."
+    best = first.reading(d.name)
+    loss = " Neither is above zero: both take away." if best is not None and (best.value or 0) < 0 else ""
+    other = "" if d.paired else " They were measured on different held-out text, and that alone may make a difference."
+    return f"{first.name} adds more than {second.name}{per}: {d.name} higher by {abs(d.value or 0):.3g} [{size[0]:.3g}, {size[1]:.3g}] {d.unit}.{loss}{other}"
 
 
 def _needed(a: Side, b: Side, d: Difference) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synthgain.intervals import wilson
 from synthgain.measure.copying import copy_rate, copy_rate_any, test_overlap
-from synthgain.measure.curation import curation
+from synthgain.measure.curation import SURPLUS, curation
 from synthgain.measure.data import Data, nothing
 from synthgain.measure.dependence import nhsic
 from synthgain.measure.gradients import grad_align
@@ -113,13 +113,17 @@ def _none(names: Sequence[str], why: str, unit: str = "") -> list[Reading]:
 
 def tokens_out(data: Data) -> Reading:
     """Mean tokens that the models wrote for a kept row, by their own tokenizers."""
-    total = 0
+    total, without = 0, 0
     for table in data.rows(("tokens_out",)):
-        total += sum(n or 0 for n in table.column("tokens_out").to_pylist())
+        counts = [max(n or 0, 0) for n in table.column("tokens_out").to_pylist()]
+        total += sum(counts)
+        without += counts.count(0)
     if not total:
         return nothing(
             "tokens_out", "there are no kept rows" if not data.n_rows else "no token counts", unit="tokens/row"
         )
+    if without:
+        return nothing("tokens_out", f"{without:,} of {data.n_rows:,} rows have no token count", unit="tokens/row")
     return Reading(
         "tokens_out",
         total / data.n_rows,
@@ -136,7 +140,9 @@ def kept_share(data: Data) -> Reading:
         return nothing(
             "kept_share", "there is no ledger of checks" if not data.ledger else "there are no rows", unit="prob"
         )
-    kept, seen = data.ledger[-1].kept, data.ledger[0].seen
+    seen = data.ledger[0].seen
+    kept = seen - sum(step.seen - step.kept for step in data.ledger if step.check != SURPLUS)
+    surplus = kept - data.ledger[-1].kept
     low, high = wilson(kept, seen)
     return Reading(
         "kept_share",
@@ -147,5 +153,6 @@ def kept_share(data: Data) -> Reading:
         n=seen,
         estimator="Wilson",
         kind="exact",
-        note="kept over all candidates",
+        note="kept over all candidates"
+        + (f"; {surplus:,} beyond the number asked for count as kept" if surplus else ""),
     )

@@ -87,6 +87,7 @@ class Counted:
     standing: Floats  # of each held-out document the share of its 8-word spans that stand in S; NaN: it has none
     words: int  # of the rows
     repeated: int  # rows that say what an anchor or an earlier row says
+    staying: int  # rows that name no anchor that is here, so that they leave no fold
 
 
 def count(data: Data, dev: Dev, coder: Coder) -> Counted:
@@ -103,7 +104,7 @@ def count(data: Data, dev: Dev, coder: Coder) -> Counted:
         _count(real, coder, _only(table.column("text").to_pylist(), dev.once[start:stop]), dev.left[start:stop])
         start = stop
     made, copied, standing = Counts(asked), Counts(asked), Standing(flat, document, dev, size)
-    earlier, words, repeated = Earlier(), 0, 0
+    earlier, words, repeated, staying = Earlier(), 0, 0, 0
     for table in data.rows(("text", "anchor_ids")):
         texts = table.column("text").to_pylist()
         numbers = np.array([content(text or "") for text in texts], np.int64)
@@ -113,7 +114,8 @@ def count(data: Data, dev: Dev, coder: Coder) -> Counted:
         if copy.any():
             words += _count(copied, coder, _only(texts, new & copy), left, standing)
         repeated += int((~new | copy).sum())
-    return Counted(asked, real, made, copied, standing.shares(), words, repeated)
+        staying += int((left == 0).sum())
+    return Counted(asked, real, made, copied, standing.shares(), words, repeated, staying)
 
 
 def _only(texts: list[str | None], these: Mask) -> list[str | None]:
@@ -164,7 +166,7 @@ def judged(data: Data, dev_limit: int, folds: int, overlap: float | None) -> Jud
     length = np.where(use, _by_document(document, np.ones(len(document)), n), 0.0)
     if (length > 0).sum() < 2:
         return "fewer than 2 held-out documents have words"
-    notes = [*_notes(data, dev), *guard]
+    notes = [*_notes(data, dev, counted.staying), *guard]
     if counted.repeated:
         notes.append(f"each text counts once: {counted.repeated:,} rows repeat an anchor or an earlier row")
     real, both = log_odds(counted.real), log_odds(counted.real, counted.made)
@@ -213,14 +215,15 @@ def _by_document(document: Ints, values: Floats, n: int) -> Floats:
     return np.asarray(np.bincount(document, weights=values, minlength=n), np.float64)
 
 
-def _notes(data: Data, dev: Dev) -> list[str]:
+def _notes(data: Data, dev: Dev, staying: int) -> list[str]:
+    """`staying`: rows that name none of the anchors that are here."""
     notes = list(dev.said)
-    if data.target is None and not data.linked:
-        notes.append(
-            "rows do not name their anchors, so what was made from a held-out anchor stays in S: the gain may be too high"
-        )
+    if data.target is None and staying == data.n_rows:
+        who = "rows name anchors that are not here" if data.linked else "rows do not name their anchors"
+        notes.append(f"{who}, so what was made from a held-out anchor stays in S: the gain may be too high")
     elif data.target is None:
-        notes.append("rows made from a held-out anchor leave S with it; rows that name none stay in every fold")
+        stay = f"; {staying:,} rows that name none that is here stay in every fold" if staying else ""
+        notes.append(f"rows made from a held-out anchor leave S with it{stay}")
     cut = sum(len(text) == DEV_CHARACTERS for text in dev.texts)
     if cut:
         notes.append(f"{cut:,} held-out documents read up to {DEV_CHARACTERS:,} characters")

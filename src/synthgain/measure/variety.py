@@ -128,12 +128,13 @@ def _bigrams(texts: Sequence[str], most: int) -> NDArray[np.uint64]:
 
 
 def dup_rate(data: Data, *, rows: int = ROWS, threshold: float = NEAR) -> list[Reading]:
-    """`dup_rate` of the rows (share with an earlier near-duplicate), and `dup_rate_anchors` on at most as many anchors.
+    """`dup_rate` of the rows (share with an earlier near-duplicate), and `dup_rate_anchors` on at most as many anchors (where there are two rows).
 
     Where there are fewer anchors than rows, the note of the anchors' figure gives the rows' at the anchors' size.
     """
     sides = [_rows(data, "text", rows)]
-    sides.append(_anchors(data, max(1, len(sides[0].texts))))
+    beside = len(sides[0].texts)
+    sides.append(_anchors(data, beside if beside > 1 else rows))
     readings, first_of_rows = [], np.zeros(0, np.int64)
     for side in sides:
         name = "dup_rate" + side.suffix

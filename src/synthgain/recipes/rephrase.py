@@ -70,7 +70,16 @@ def restated(chunk: str, style: str, draft: Rephrase) -> Prompt:
 
 def tokens(text: str) -> float:
     """An estimate of a text's tokens: the larger of words × 4/3 and UTF-8 bytes / 4.5 (scripts without spaces)."""
-    return max(len(text.split()) * 4 / 3, len(text.encode("utf-8", "replace")) / 4.5)
+    return _estimate(*_size(text))
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Words and bytes: both add up when texts are joined by white space (with its bytes)."""
+    return len(text.split()), len(text.encode("utf-8", "replace"))
+
+
+def _estimate(words: int, size: int) -> float:
+    return max(words * 4 / 3, size / 4.5)
 
 
 _SENTENCE_END = re.compile(r"""[.!?]+["'”’)\]]*\s+(?=["'“‘(\[]?[A-Z0-9À-ÞΑ-ΩА-Я])|[。！？]["'”’」』）]*""")
@@ -79,13 +88,17 @@ _ABBREVIATED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|No|Fig|vs|etc|e\.g|i\.e
 
 def chunks(text: str, limit: int) -> list[str]:
     """A text in pieces of at most `limit` (estimated) tokens, in order, nothing left out but white space between them."""
-    packed: list[str] = []
+    packed: list[list[str]] = []
+    words = size = 0  # of the last
     for gap, piece in _pieces(text, limit):
-        if packed and tokens(packed[-1] + gap + piece) <= limit:
-            packed[-1] += gap + piece
+        more_words, more_size = _size(piece)
+        if packed and _estimate(words + more_words, size + len(gap) + more_size) <= limit:
+            packed[-1] += (gap, piece)
+            words, size = words + more_words, size + len(gap) + more_size
         else:
-            packed.append(piece)
-    return packed
+            packed.append([piece])
+            words, size = more_words, more_size
+    return ["".join(parts) for parts in packed]
 
 
 def _pieces(text: str, limit: int) -> Iterator[tuple[str, str]]:
@@ -118,13 +131,17 @@ def sentences(paragraph: str) -> list[str]:
 
 def _too_long(sentence: str, limit: int, gap: str) -> Iterator[tuple[str, str]]:
     run: list[str] = []
+    size = 0  # bytes of the run, with a space after each word
     for word in sentence.split():
-        parts = [word[i : i + limit] for i in range(0, len(word), limit)] if tokens(word) > limit else [word]
+        long = len(word) > limit and tokens(word) > limit  # a character has at most 4 bytes, fewer than a token's 4.5
+        parts = [word[i : i + limit] for i in range(0, len(word), limit)] if long else [word]
         for part in parts:
-            if run and tokens(" ".join([*run, part])) > limit:
+            more = len(part.encode("utf-8", "replace"))
+            if run and _estimate(len(run) + 1, size + more) > limit:
                 yield gap, " ".join(run)
-                gap, run = " ", []
+                gap, run, size = " ", [], 0
             run.append(part)
+            size += more + 1
     if run:
         yield gap, " ".join(run)
 
