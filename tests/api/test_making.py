@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import synthgain as sg
-from synthgain.api.making import first_prompts, planned, turned
+from synthgain.api.making import planned, turned
+from synthgain.api.trying import first_prompts
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, drop, keep, user
 
 TEXTS = ["The pump of 1611 has 130 scoops.", "The mill of Orrin has two wheels.", "The carillon has nine bells."]

@@ -22,7 +22,7 @@ from synthgain.models import Reach, open_model
 from synthgain.recipes import load as load_recipe
 from synthgain.store import Run
 from synthgain.store.run import writing
-from synthgain.types import Anchor, AnyCheck, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, SynthgainError, user
+from synthgain.types import Anchor, AnyCheck, Model, Recipe, SynthgainError
 
 Watch = Callable[[Tally], None]
 Models = str | Model | Mapping[str, str | Model]
@@ -82,7 +82,7 @@ def generate(
         accept=accept, max_candidates=max_candidates, limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, round=round,
         pulse=Running(Thresholds.read(collapse) if isinstance(collapse, str) else collapse), stop_on_collapse=stop_on_collapse,
     )  # fmt: skip
-    return _carried_out(plan, Path(out), asked, reach_from_environment(reach), watch, command)
+    return carried_out(plan, Path(out), asked, reach_from_environment(reach), watch, command)
 
 
 def planned(
@@ -98,7 +98,7 @@ def planned(
     """Everything that can be wrong before a token is bought is found here."""
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
     chosen = turned(chosen, knobs or {})
-    checks = _checks(chosen, with_, without)
+    checks = checks_of(chosen, with_, without)
     models = _by_role(chosen, model)
     found = load_anchors(anchors, text_field=text_field, id_field=id_field, reads=chosen.reads)
     own = isinstance(recipe, str | Path) and str(recipe).endswith(".py")
@@ -177,7 +177,7 @@ def _as_knob(name: str, text: str, default: object) -> object:
         raise SynthgainError(f"knob {name} needs {kind}, not {text!r}", where=f"--set {name}={text}") from None
 
 
-def _checks(recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]) -> tuple[AnyCheck, ...]:
+def checks_of(recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]) -> tuple[AnyCheck, ...]:
     """The recipe's checks, less `without`, then `with_`; one that is named again replaces its namesake."""
     added = [load_check(c) if isinstance(c, str) else c for c in with_]
     names = {c.name for c in recipe.checks}
@@ -244,7 +244,7 @@ def on_disk(where: Path) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _carried_out(
+def carried_out(
     plan: Plan, out: Path, asked: Mapping[str, Any], reach: Reach, watch: Watch | None, command: str, buy: bool = True
 ) -> Run:
     run = Run(out)
@@ -352,144 +352,3 @@ def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str 
 
     text = card(dict(record), columns=run.data_columns(), rows_kept=record["counts"]["kept"], licences=dict(licences))
     (run.data / "README.md").write_text(text, "utf-8")
-
-
-# ---------------------------------------------------------------------------------------------- before and after
-
-
-def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), knobs: Mapping[str, Any] | None = None,
-           accept: int | None = None, watch: Watch | None = None, command: str = "") -> Run:  # fmt: skip
-    """Judge a run again with other checks, buying nothing: drafts are replayed over the calls already paid for."""
-    sensible(accept=accept)
-    here = run if isinstance(run, Run) else Run.at(run)
-    record = here.record
-    recipe = turned(
-        load_recipe(str(record["recipe"].get("file") or record["recipe"]["name"])),
-        {**_recorded_knobs(record), **(knobs or {})},
-    )
-    models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
-    plan = Plan(recipe, here.anchors(recipe.reads), _checks(recipe, with_, without), models)
-    asked = {
-        "seed": record["seed"],
-        "round": record.get("round", 0),
-        "limit": record["asked"].get("limit"),
-        "accept": accept or record["asked"].get("accept"),
-    }
-    return _carried_out(plan, here.path, asked, Reach(), watch, command or record.get("command", ""), buy=False)
-
-
-def _recorded_knobs(record: Mapping[str, Any]) -> dict[str, Any]:
-    import ast
-
-    read = {}
-    for name, value in record["recipe"]["knobs"].items():
-        try:
-            read[name] = ast.literal_eval(value) if isinstance(value, str) and value[:1] in "([{" else value
-        except (ValueError, SyntaxError):
-            read[name] = value
-    return read
-
-
-@dataclass(frozen=True)
-class _Remembered:
-    """A model known by name only: its answers are in the memory, and it gives no others."""
-
-    uri: str
-    identity: str
-    width: int = 64
-
-    async def __call__(self, prompt: Prompt) -> Call:
-        raise CallFailed("this call was never bought; `synthgain generate` buys it")
-
-    async def info(self) -> ModelInfo:
-        return ModelInfo(self.uri)
-
-    async def aclose(self) -> None:
-        return None
-
-
-def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
-    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached."""
-    model = open_model(uri, reach_from_environment(reach))
-
-    async def work() -> tuple[ModelInfo, Call]:
-        try:
-            call = await model(Prompt((user("Say hello."),), sampling=replace(Prompt(()).sampling, max_tokens=8)))
-            return await model.info(), call
-        except CallFailed as error:
-            raise SynthgainError(
-                str(error), where=uri, code=4, next="check the model's name and the server's log"
-            ) from error
-        finally:
-            await model.aclose()
-
-    return local.run(work())
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A few groups for real, and what all of them would take. `estimate` has calls, tokens_in, tokens_out, cost_usd, seconds."""
-
-    run: Run
-    groups: int
-    groups_total: int
-    estimate: Mapping[str, float | None]
-
-
-def preview(
-    recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, out: str | Path, limit: int = 3, **options: Any
-) -> Preview:
-    """Real prompts, answers and verdicts for the first groups, and an estimate for all.
-
-    The calls are kept in `out`: previewing again buys nothing, and `generate` into the same folder uses them.
-    """
-    run = generate(recipe, anchors, out=out, limit=limit, **options)
-    counts, tokens = run.record["counts"], run.record["tokens"]
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    found = load_anchors(
-        anchors, reads=chosen.reads, text_field=options.get("text_field"), id_field=options.get("id_field")
-    )
-    total = sum(1 for _ in chosen.pick(found))
-    share = total / counts["groups"] if counts["groups"] else 0.0
-    calls = counts["calls_bought"] + counts["calls_reused"]
-    cost, seconds = run.record["cost_usd"], run.record["seconds"]
-    fresh = counts["calls_reused"] == 0
-    estimate = {
-        "calls": calls * share, "tokens_in": tokens["in"] * share, "tokens_out": tokens["out"] * share,
-        "cost_usd": None if cost is None else cost * share, "seconds": seconds * share if fresh else None,
-    }  # fmt: skip
-    return Preview(run, counts["groups"], total, estimate)
-
-
-def first_prompts(plan: Plan, limit: int = 3) -> list[tuple[Anchor, Prompt]]:
-    """The first prompt of the first groups, buying nothing (`--dry-run`)."""
-    from itertools import islice
-
-    async def first(group: tuple[Anchor, ...]) -> Prompt | None:
-        seen: list[Prompt] = []
-
-        class Reader:
-            async def __call__(self, prompt: Prompt) -> Call:
-                seen.append(prompt)
-                raise CallFailed("dry run")
-
-            async def each(self, prompts: Any) -> Any:
-                for prompt in prompts:
-                    yield await self(prompt)
-
-        try:
-            async for _ in plan.recipe.draft(Reader(), *group):
-                pass
-        except CallFailed:
-            pass
-        return seen[0] if seen else None
-
-    async def work() -> list[tuple[Anchor, Prompt]]:
-        found = []
-        for group in islice(plan.recipe.pick(plan.anchors), limit):
-            prompt = await first(group)
-            if prompt is not None:
-                found.append((group[0], prompt))
-        return found
-
-    return local.run(work())

@@ -131,7 +131,8 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
 
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:
-    from synthgain.api.making import first_prompts, planned
+    from synthgain.api.making import planned
+    from synthgain.api.trying import first_prompts
 
     plan = planned(recipe, anchors, **asked)
     groups = sum(1 for _ in plan.recipe.pick(plan.anchors))
