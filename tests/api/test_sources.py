@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import synthgain as sg
-from synthgain.api.sources import data_of_files, data_of_run
+from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure.meter import tokens_out
 from synthgain.measure.randomness import delta_i
 from synthgain.store import Run
@@ -150,3 +150,10 @@ def test_a_run_that_is_not_whole_is_refused(run: Path, tmp_path: Path, hurt: Cal
     with pytest.raises(SynthgainError) as raised:
         data_of_run(Run.at(folder))
     assert raised.value.code == 2 and str(folder) in raised.value.where and "again" in raised.value.next
+
+
+def test_the_real_text_of_a_run_is_its_anchors_and_not_its_rows(run: Path) -> None:
+    batches, n = real_texts(run)
+    assert n == 12 and sorted(t for table in batches(("text",)) for t in table.column("text").to_pylist()) == sorted(
+        TEXTS
+    )

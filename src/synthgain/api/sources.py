@@ -6,7 +6,7 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,18 @@ def data_of_run(
     run: Run, *, anchors: str | Path | None = None, target: str | Path | None = None, seed: int = 0
 ) -> Data:  # fmt: skip
     """A finished run's kept rows beside its own anchors, or beside other real text (`anchors`)."""
+    record, counts = run.record, _counts(run)
+    _all_there(run.rows, "rows", counts["rows"])
+
+    def kept(names: Sequence[str]) -> Iterator[pa.Table]:
+        return _readable(run.rows, lambda: run.kept(names))
+
+    real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
+    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=ledger(record), seed=seed)
+    return data if target is None else data.with_target(*real_texts(target))
+
+
+def _counts(run: Run) -> dict[str, int]:
     record = run.record
     counts = record.get("counts")
     if counts is None:
@@ -48,18 +60,11 @@ def data_of_run(
             where=str(run.path),
             next="finish it first: run its command again",
         )
-    _all_there(run.rows, "rows", counts["rows"])
-
-    def kept(names: Sequence[str]) -> Iterator[pa.Table]:
-        return _readable(run.rows, lambda: run.kept(names))
-
-    real, n_real = _anchors_of(run, counts["anchors"]) if anchors is None else real_texts(anchors)
-    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=ledger(record), seed=seed)
-    return data if target is None else data.with_target(*real_texts(target))
+    return dict(counts)
 
 
-def _anchors_of(run: Run, counted: int) -> tuple[Batches, int]:
-    folder = run.path / "anchors"
+def _anchors_of(run: Run) -> tuple[Batches, int]:
+    folder, counted = run.path / "anchors", _counts(run)["anchors"]
     _all_there(folder, "anchors", counted)
 
     def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
@@ -131,16 +136,20 @@ def data_of_files(
     rows = _Columns(source, text_field)
     real: tuple[Batches, int] = (_none, 0)
     if anchors is not None:
-        held = _Columns(anchors, None)
-        held.answer_to(rows.named)
-        real = held.batches, held.n
+        real = real_texts(anchors, rows.named)
     data = Data(rows.batches, rows.n, *real, linked=bool(rows.named), seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
 
-def real_texts(source: str | Path) -> tuple[Batches, int]:
-    """Real text as batches of `id` and `text` (whole conversations where there are such), and how many."""
+def real_texts(source: str | Path, named: Set[str] = frozenset()) -> tuple[Batches, int]:
+    """Real text as batches of `id` and `text` (whole conversations where there are such), and how many.
+
+    Of a run it is the anchors that the run was made from: its rows are not real text. `named` are ids that rows give.
+    """
+    if (Path(source) / "run.json").is_file():
+        return _anchors_of(Run.at(source))
     held = _Columns(source, None)
+    held.answer_to(named)
     return held.batches, held.n
 
 
@@ -171,12 +180,12 @@ class _Columns:
                     waiting.clear()
             out.write_table(pa.Table.from_pylist(waiting, SCHEMA))
 
-    def answer_to(self, named: set[str]) -> None:
+    def answer_to(self, named: Set[str]) -> None:
         """Go by the ids of the files' own column where these are the ones that rows name."""
         hits = {"id": 0, "own_id": 0}
         for table in self.batches(("id", "own_id")) if named else ():
             for column in hits:
-                hits[column] += len(named.intersection(table.column(column).to_pylist()))
+                hits[column] += len(named & set(table.column(column).to_pylist()))
         self._id = max(hits, key=lambda column: hits[column])
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, Seed, TextField, app, reach
-from synthgain.cli.printing import print_json, print_table, say
+from synthgain.cli.printing import print_comparison, print_json, print_table, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
 Target = Annotated[str | None, typer.Option("--target", help="Held-out real text that nothing was made from.")]
@@ -107,7 +107,6 @@ def compare(
     if as_json:
         print_json(result)
         return
-    for line in result["sentences"]:
-        print(line)
+    print_comparison(result)
     if out is not None:
         print(f"page: {out}")

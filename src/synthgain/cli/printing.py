@@ -34,7 +34,9 @@ def print_table(readings: Sequence[Reading], title: str = "") -> None:
         table.add_column(name, justify="right" if name in ("value", "n") else "left", overflow="fold")
     for r in readings:
         value = "-" if r.value is None else f"{r.value:.4g}"
-        interval = f"[{'' if r.low is None else format(r.low, '.3g')}, {'' if r.high is None else format(r.high, '.3g')}]"
+        interval = (
+            f"[{'' if r.low is None else format(r.low, '.3g')}, {'' if r.high is None else format(r.high, '.3g')}]"
+        )
         interval = "" if r.low is None and r.high is None else interval
         note = r.note if len(r.note) <= SHOWN else f"{r.note[:SHOWN].rstrip(' ;,')} …"
         table.add_row(r.name, value, escape(interval), r.unit, f"{r.n:,}" if r.n else "", escape(note))
@@ -119,3 +121,34 @@ def _sentence(d: dict[str, Any]) -> str:
     if d["high"] < 0:
         return f"{d['b']} beats {d['a']} by {by}."
     return f"{d['a']} and {d['b']} cannot be told apart here: difference {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]."
+
+
+COMPARED = ("proxy_gain", "target_fit", "delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate")
+
+
+def print_comparison(result: dict[str, Any]) -> None:
+    """The sets side by side, then what is said of each pair."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("set", "rows", "words", "cost", *COMPARED):
+        table.add_column(name, justify="left" if name == "set" else "right", overflow="fold")
+    for run in result["runs"]:
+        found = {r["name"]: r for r in run["readings"]}
+        cost = "-" if run["cost_usd"] is None else f"${run['cost_usd']:.4g}"
+        cells = [_cell(found.get(name)) for name in COMPARED]
+        table.add_row(escape(run["name"]), f"{run['rows']:,}", f"{run['tokens']:,}", cost, *map(escape, cells))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print()
+    for line in result["sentences"]:
+        print(line)
+
+
+def _cell(reading: dict[str, Any] | None) -> str:
+    if reading is None or reading["value"] is None:
+        return "-"
+    low, high = reading["low"], reading["high"]
+    interval = "" if low is None or high is None else f" [{low:.2g}, {high:.2g}]"
+    return f"{reading['value']:.3g}{interval}"
