@@ -14,6 +14,7 @@ Libraries: the same data, turn about in one run, medians. They are no dependenci
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -119,12 +120,13 @@ def one(folder: Path) -> dict[str, Any]:
     data, embedder = opened(folder), open_embedder("words")
     embedder(["one text"])
     empty, began, cpu = peak(), time.perf_counter(), time.process_time()
-    marks: list[tuple[str, float]] = []
-    readings = meter(data, Eyes(embedder=embedder), say=lambda name: marks.append((name, time.process_time())))
-    ends = [at for _, at in marks[1:]] + [time.process_time()]
+    marks: list[tuple[str, float, float]] = []
+    readings = meter(data, Eyes(embedder=embedder), say=lambda name: marks.append((name, time.process_time(), peak())))
+    marks.append(("", time.process_time(), peak()))
     return {
         "rows": data.n_rows, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - began, "peak_mb": peak(), "empty_mb": empty,
-        "figures": {name: end - at for (name, at), end in zip(marks, ends)},
+        "figures": {name: after[1] - at for (name, at, _), after in itertools.pairwise(marks)},
+        "rose_mb": {name: round(after[2] - at) for (name, _, at), after in itertools.pairwise(marks)},
         "null": [r.name for r in readings if r.value is None],
         "values": {r.name: r.value for r in readings if r.value is not None},
     }  # fmt: skip
@@ -174,6 +176,8 @@ def scale_table(found: dict[str, Any]) -> str:
     lines.append(total + f"{found['exponent_last']:>10.2f}   (fitted over all sizes: {found['exponent']:.2f})")
     lines.append(f"{'peak MB':<22}" + "".join(f"{r['peak_mb']:>11.0f}" for r in runs))
     lines.append(f"{'  before the meter':<22}" + "".join(f"{r['empty_mb']:>11.0f}" for r in runs))
+    rose = ", ".join(f"{name} +{mb:,}" for name, mb in runs[-1]["rose_mb"].items() if mb)
+    lines.append(f"the peak rose during (MB, {runs[-1]['rows']:,} rows): {rose}")
     lines.append(f"exponents of figures: the last two sizes. Null: {', '.join(runs[-1]['null']) or 'none'}")
     return "\n".join(lines)
 
@@ -315,8 +319,8 @@ def hsic(anchors: Any, answers: Any, repeats: int) -> list[dict[str, Any]]:
             rows.append({"what": "HSIC, 199 permutations", "library": name, "n": 0, "said": "left out"})
     x, y = (np.concatenate([side[:2_000]] * 5) + np.random.default_rng(0).normal(0, 0.01, (10_000, side.shape[1])) for side in (anchors, answers))  # fmt: skip
     times, a, _ = turns(lambda: dependence(x, y, np.arange(len(x)), resamples=1), None, 1)
-    said = f"nHSIC {a.value:.5f}; full matrices would take 0.8 GB each"
-    return [*rows, {"what": "HSIC in blocks of 50", "library": "", "n": 10_000, "said": said} | times]
+    said = f"nHSIC {a.value:.5f}; a full matrix takes 0.8 GB"
+    return [*rows, {"what": "HSIC in blocks of 50", "library": "none", "n": 10_000, "said": said} | times]
 
 
 def duplicates(texts: list[str], repeats: int) -> list[dict[str, Any]]:

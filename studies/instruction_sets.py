@@ -10,7 +10,7 @@ number of rows (a fixed random sample), so that sizes do not decide. Koala's set
 without answers, so instructions alone are measured too, for all sets.
 
 The sets lie outside the project (see the licences beside them): the folder is SYNTHGAIN_DATA, or ../shared/data.
-Run it without arguments; it writes `instruction_sets_tables.md` and `instruction_sets.json` beside itself; `instruction_sets.md` reads them. It says nothing about students: no
+Run it without arguments; it writes `instruction_sets.json` beside itself and prints the tables of `instruction_sets.md`. It says nothing about students: no
 model is trained here.
 """
 
@@ -114,7 +114,7 @@ def main() -> None:
     whole, said = measured(chat, {k: v for k, v in SETS.items() if k != "Koala"})
     prompts, said_of_prompts = measured(asked, SETS)
     (HERE / "instruction_sets.json").write_text(json.dumps({"whole": whole, "instructions": prompts}, indent=1) + "\n")
-    (HERE / "instruction_sets_tables.md").write_text(
+    print(
         f"## Whole rows (instruction, input, answer), {ROWS:,} of each set\n\n{table(whole)}\n\n"
         + "".join(f"- {line}\n" for line in said)
         + "\n"

@@ -157,3 +157,9 @@ def test_the_real_text_of_a_run_is_its_anchors_and_not_its_rows(run: Path) -> No
     assert n == 12 and sorted(t for table in batches(("text",)) for t in table.column("text").to_pylist()) == sorted(
         TEXTS
     )
+
+
+def test_a_seed_below_zero_is_refused(run: Path, tmp_path: Path) -> None:
+    for source in (run, written(tmp_path / "a.jsonl", [{"text": text} for text in TEXTS])):
+        with pytest.raises(SynthgainError, match="seed"):
+            sg.measure(source, seed=-1, embedder="")

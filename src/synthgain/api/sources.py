@@ -40,6 +40,7 @@ def data_of_run(
     run: Run, *, anchors: str | Path | None = None, target: str | Path | None = None, seed: int = 0
 ) -> Data:  # fmt: skip
     """A finished run's kept rows beside its own anchors, or beside other real text (`anchors`)."""
+    _allowed(seed)
     record, counts = run.record, _counts(run)
     _all_there(run.rows, "rows", counts["rows"])
 
@@ -49,6 +50,11 @@ def data_of_run(
     real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
     data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=ledger(record), seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
+
+
+def _allowed(seed: int) -> None:
+    if seed < 0:
+        raise SynthgainError(f"the seed is {seed}", where="--seed", next="give 0 or more")
 
 
 def _counts(run: Run) -> dict[str, int]:
@@ -133,6 +139,7 @@ def data_of_files(
     folder = Path(source)
     if folder.name == "data" and (folder.parent / "run.json").is_file() and text_field is None:
         return data_of_run(Run.at(folder.parent), anchors=anchors, target=target, seed=seed)
+    _allowed(seed)
     rows = _Columns(source, text_field)
     real: tuple[Batches, int] = (_none, 0)
     if anchors is not None:

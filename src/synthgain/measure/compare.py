@@ -216,8 +216,23 @@ def sentences(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
     return said
 
 
+SCALES = {
+    "set": (1, ""),
+    "row": (1_000, " per 1,000 rows"),
+    "token": (1_000_000, " per million tokens"),
+    "dollar": (1, " per dollar"),
+}
+
+
 def _sentence(a: Side, b: Side, d: Difference) -> str:
-    per = "" if d.per == "set" else f" per {d.per}"
+    scale, per = SCALES[d.per]
+    d = replace(
+        d,
+        value=_times(d.value, scale),
+        low=_times(d.low, scale),
+        high=_times(d.high, scale),
+        unit=d.unit.partition(" per ")[0],
+    )
     if d.low is None or d.high is None:
         return f"{d.name}{per}: {a.name} − {b.name} is {d.value:+.4g}, without an interval ({d.note})."
     span = f"[{d.low:.3g}, {d.high:.3g}]"
@@ -229,6 +244,10 @@ def _sentence(a: Side, b: Side, d: Difference) -> str:
     loss = " Neither is above zero: both take away." if best is not None and (best.value or 0) < 0 else ""
     other = "" if d.paired else " They were measured on different held-out text, and that alone may make a difference."
     return f"{first.name} adds more than {second.name}{per}: {d.name} higher by {abs(d.value or 0):.3g} [{size[0]:.3g}, {size[1]:.3g}] {d.unit}.{loss}{other}"
+
+
+def _times(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale
 
 
 def _needed(a: Side, b: Side, d: Difference) -> str:

@@ -168,7 +168,12 @@ def _transfer(table: pa.Table, eye: Alignment, sizes: np.ndarray, note: str) -> 
     if writer > 0 and not writer / OTHER <= student <= writer * OTHER:
         why = f"the log-probabilities are of another text than the answers ({writer:,.0f} tokens, {student:,.0f} in the answers)"
         return [
-            nothing(name, f"{why}: several calls made one row, or one made several", unit=UNITS[name]) for name in names
+            nothing(
+                name,
+                f"{why}: several calls made one row, one made several, or a token of the one is many of the other",
+                unit=UNITS[name],
+            )
+            for name in names
         ]
     nats, tokens = eye.nats + logprobs_of(table), counts_of(table)
     kind = "lower bound" if eye.endless else "estimate"
