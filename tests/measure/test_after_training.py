@@ -129,3 +129,13 @@ def test_broken_losses_are_never_a_number() -> None:
         assert found["generalisation_gap_calibrated"].value is None
     few = told([student(1, 1.5, 0.3, pairs=1)])
     assert few["generalisation_gap"].low is None and few["memo_binned"].value is None and few["memo"].value is not None
+
+
+def test_a_student_given_twice_is_no_second_seed() -> None:
+    """Copies would make the interval narrow and pool the same pairs again."""
+    mine, theirs = [student(1, 1.5, 0.1), student(2, 1.5, 0.1)], [student(4, 1.6, 0.6), student(5, 1.6, 0.6)]
+    once, twice = told(mine, theirs), told([*mine, *mine], [*theirs, theirs[0]])
+    for name, reading in once.items():
+        other = twice[name]
+        assert (other.value, other.low, other.high, other.n) == (reading.value, reading.low, reading.high, reading.n)
+    assert "given twice" in twice["gain"].note and "given twice" not in once["gain"].note

@@ -51,6 +51,9 @@ def after_training(
     gain, held_out_loss (`_anchors`: of the students of anchors alone), generalisation_gap (`_calibrated`), memo
     (`_anchors`), memo_binned, ggmi, absorbed, absorbed_token, faithfulness. What cannot be computed is null with its reason.
     """
+    given = len(students) + len(against)
+    students, against = _different(students), _different(against)
+    twice = "a student that was given twice counts once" if len(students) + len(against) < given else ""
     tests = [s.test for s in students if s.test is not None]
     theirs = [s.test for s in against if s.test is not None]
     loss, loss_anchors = (
@@ -58,7 +61,7 @@ def after_training(
     )
     mine, anchors = _memo(students, "memo", level), _memo(against, "memo_anchors", level)
     return [
-        _noted(gain(theirs, tests, level=level), _unmatched([*students, *against])),
+        _noted(_noted(gain(theirs, tests, level=level), _unmatched([*students, *against])), twice),
         loss,
         loss_anchors,
         *_gaps(students, level),
@@ -69,6 +72,21 @@ def after_training(
         *_absorbed(students, level),
         _faithfulness(students, level),
     ]
+
+
+def _different(students: Sequence[StudentLosses]) -> list[StudentLosses]:
+    """Each student once: equal losses on everything are one training, and no second draw of how trainings differ."""
+    found: list[StudentLosses] = []
+    for s in students:
+        if not any(_same(s, other) for other in found):
+            found.append(s)
+    return found
+
+
+def _same(a: StudentLosses, b: StudentLosses) -> bool:
+    pairs = [(getattr(a, name), getattr(b, name)) for name in ("test", "dev", "members", "siblings")]
+    scored = [(x, y) for x, y in pairs if x is not None or y is not None]
+    return bool(scored) and all(x is not None and y is not None and np.array_equal(x.nats, y.nats) for x, y in scored)
 
 
 def _unmatched(students: Sequence[StudentLosses]) -> str:

@@ -239,7 +239,12 @@ def _reading(name: str, gain: Floats, length: Floats, model: str, notes: Sequenc
         said.append(f"only {documents} held-out documents: the interval is wide and yet too narrow")
     elif documents < ENOUGH:
         said.append(f"{documents} held-out documents; {ENOUGH} or more are recommended")
-    said.append("A and S are held fixed: the interval is that of the held-out documents")
+    folds = any(note.startswith("cross-fitted") for note in notes)
+    said.append(
+        "the interval is that of the held-out documents, around the mean over the folds' A and S, which are a little smaller than the whole"
+        if folds
+        else "A and S are held fixed: the interval is that of the held-out documents"
+    )
     return Reading(
         name, ratio.value, ratio.low, ratio.high, unit=UNIT, n=documents, estimator=f"{model}; {ratio.method}", note="; ".join(said)
     )  # fmt: skip
