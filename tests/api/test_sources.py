@@ -142,7 +142,16 @@ def _damaged(folder: Path) -> None:
     next((folder / "rows").glob("*.parquet")).write_bytes(b"PAR1 no more")
 
 
-@pytest.mark.parametrize("hurt", [_no_rows, _no_anchors, _fewer_rows, _damaged])
+def _no_counts(folder: Path) -> None:
+    (folder / "run.json").write_text('{"counts": {"rows": 3}}', "utf-8")
+
+
+def _no_recipe(folder: Path) -> None:
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    (folder / "run.json").write_text(json.dumps(record | {"recipe": None}), "utf-8")
+
+
+@pytest.mark.parametrize("hurt", [_no_rows, _no_anchors, _fewer_rows, _damaged, _no_counts, _no_recipe])
 def test_a_run_that_is_not_whole_is_refused(run: Path, tmp_path: Path, hurt: Callable[[Path], None]) -> None:
     folder = tmp_path / "hurt"
     shutil.copytree(run, folder)

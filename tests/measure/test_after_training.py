@@ -139,3 +139,12 @@ def test_a_student_given_twice_is_no_second_seed() -> None:
         other = twice[name]
         assert (other.value, other.low, other.high, other.n) == (reading.value, reading.low, reading.high, reading.n)
     assert "given twice" in twice["gain"].note and "given twice" not in once["gain"].note
+
+
+def test_held_out_rows_that_repeat_the_learnt_ones_show_nothing() -> None:
+    one = student(1, 1.5, 0.1)
+    copied = replace(one, siblings=one.members, siblings_before=one.members_before)
+    found = told([copied], [student(4, 1.6, 0.6)])
+    for name in ("memo", "memo_binned", "generalisation_gap", "generalisation_gap_calibrated", "ggmi", "absorbed"):
+        assert found[name].value is None and "says the same" in found[name].note
+    assert found["gain"].value is not None and found["memo_anchors"].value is not None

@@ -66,6 +66,13 @@ def _counts(run: Run) -> dict[str, int]:
             where=str(run.path),
             next="finish it first: run its command again",
         )
+    recipe = record.get("recipe")
+    whole = isinstance(counts, dict) and all(isinstance(counts.get(name), int) for name in ("rows", "kept", "anchors"))
+    if not whole or not isinstance(recipe, dict) or not isinstance(recipe.get("checks"), list):
+        raise SynthgainError(
+            "run.json is damaged (no counts of rows, kept and anchors, or no recipe)", where=str(run.run_json),
+            next="delete this one file and run the same command again: calls are kept apart and are not bought twice",
+        )  # fmt: skip
     return dict(counts)
 
 

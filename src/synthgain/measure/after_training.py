@@ -15,6 +15,8 @@ from synthgain.measure.gain import UNIT, Losses, faithfulness, gain, generalisat
 from synthgain.measure.memorisation import ggmi, memo, memo_binned
 from synthgain.types import Reading
 
+COPIED = "every held-out row says the same as the learnt row beside it: nothing can tell them apart"
+
 
 @dataclass(frozen=True)
 class StudentLosses:
@@ -39,7 +41,9 @@ class StudentLosses:
         """Why there is no (member, sibling) pair; "" where there are some."""
         if self.members is not None and self.siblings is not None:
             alike = len(self.members) == len(self.siblings)
-            return self.members.wrong or self.siblings.wrong or ("" if alike else "members and siblings are no pairs")
+            wrong = self.members.wrong or self.siblings.wrong or ("" if alike else "members and siblings are no pairs")
+            copied = np.array_equal(self.members.nats, self.siblings.nats) and len(self.members) > 0
+            return wrong or (COPIED if copied else "")
         return str((self.record.get("held_out") or {}).get("why") or "held-out siblings were not scored")
 
 
