@@ -16,7 +16,7 @@ from synthgain.models.hf import HFScorer
 from synthgain.train import FineTune, read_pairs, read_student
 from synthgain.train import learn as learning
 from synthgain.train.data import Source, read_rows
-from synthgain.train.siblings import LEAST, PAIRS, prompt_of, split
+from synthgain.train.siblings import LEAST, PAIRS, pairs, prompt_of, split
 from synthgain.types import SynthgainError, assistant, system, user
 
 
@@ -227,17 +227,33 @@ def test_texts_are_held_out_by_their_anchors(base: Path, tmp_path: Path) -> None
     assert few["rows"] == 32 and "8 different prompts" in few["held_out"]["why"]
 
 
+def test_a_row_that_was_learnt_under_another_prompt_is_no_sibling(base: Path, tmp_path: Path) -> None:
+    texts = [f"The mill of place {n} has {n * 7 % 40} wheels." for n in range(40)]
+    rows = [Source("x", text=text, anchors=(f"a{n}",)) for n, text in enumerate(texts)]
+    again = [Source("x", text=text, anchors=(f"b{n}",)) for n, text in enumerate(texts[:20])]
+    found = split([*rows, *again], 0.2, 0)
+    everything = [*rows, *again]
+    learnt, held = [everything[i] for i in found.learnt], [everything[i] for i in found.held]
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    table = pairs(learnt, held, tokenizer=tokenizer, method="cpt", length=64, seed=0)
+    by = {side: {r["text"] for r in table.to_pylist() if r["member"] is side} for side in (True, False)}
+    assert by[False] and not by[False] & {row.text for row in learnt}
+    assert {row.text for row in held} & {row.text for row in learnt}  # there was something to leave out
+
+
 def test_pairs_are_few_enough_to_be_scored(base: Path, tmp_path: Path) -> None:
     from synthgain.train.learn import load_tokenizer
-    from synthgain.train.siblings import pairs
 
     some = [chat(f"Q{n}", f"A{n}") for n in range(PAIRS + 60)]
     tokenizer = load_tokenizer(base)
-    found = pairs(some, some[::-1], tokenizer=tokenizer, method="sft", length=64, seed=0)
+    others = [chat(f"R{n}", f"A{n}") for n in range(PAIRS + 60)]
+    found = pairs(some, others, tokenizer=tokenizer, method="sft", length=64, seed=0)
     assert len(found) == 2 * PAIRS
     long = [*some[:3], chat("Q" * 400, "A")]
-    assert len(pairs(long, some, tokenizer=tokenizer, method="sft", length=64, seed=0)) == 6  # its answer is cut away
-    cut = pairs([chat("Q", "Ada has " * 60)], some, tokenizer=tokenizer, method="sft", length=64, seed=0).to_pylist()[0]
+    assert len(pairs(long, others, tokenizer=tokenizer, method="sft", length=64, seed=0)) == 6  # its answer is cut away
+    cut = pairs([chat("Q", "Ada has " * 60)], others, tokenizer=tokenizer, method="sft", length=64, seed=0).to_pylist()[0]
     assert len(tokenizer(cut["given"] + cut["said"], add_special_tokens=False)["input_ids"]) <= 64
     (tmp_path / "siblings.parquet").write_bytes(b"PAR1")
     with pytest.raises(SynthgainError):

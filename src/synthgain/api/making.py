@@ -286,7 +286,7 @@ def carried_out(
         _write_card(run, record, licences)
         run.write_record(record)
     if outcome.code:
-        resume = command or "the same call again"
+        resume = command.replace(" --stop-on-collapse", "") or "the same call again"
         raise SynthgainError(
             f"stopped: {outcome.why}",
             where=str(out),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -71,8 +72,14 @@ def measure(
     A student folder is measured after training: gain, generalisation gap, memo, ggmi, absorbed information, on `target` and
     `against` students trained on the anchors alone (several of either: seeds).
     """
-    folder = source.path if isinstance(source, Run) else Path(source)
-    if (folder / "student.json").is_file():
+    folder = _given(source)
+    of_student = (folder / "student.json").is_file()
+    _unused(
+        of_student,
+        {"--student": student, "--writer": writer, "--rescore": rescore, "--also": also},
+        {"--against": against},
+    )
+    if of_student:
         return measure_students([folder], against=against, target=target, anchors=anchors, seed=seed, say=say)
     reach = reach_from_environment(reach)
     data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed)
@@ -80,26 +87,52 @@ def measure(
     law = _law_of(folder) if writer else None
     readings = meter(data, _eyes(student, writer, embedder, reach, law), again=again, also=also, say=say)
     if (folder / "run.json").is_file():
-        Run.at(folder).write_readings(readings)
+        run = Run.at(folder)
+        run.write_readings(readings)
+        if say is not None and run.record.get("status") != "complete":
+            say(f"this run is {run.record.get('status')}: the figures are of what it has so far")
     return readings
+
+
+def _given(source: str | Path | Run) -> Path:
+    if isinstance(source, Run):
+        return source.path
+    if not isinstance(source, str | Path) or not str(source):
+        raise SynthgainError(
+            f"{source!r} is nothing that can be measured", next="give a run, a data set or a student folder"
+        )
+    return Path(source)
+
+
+def _unused(of_student: bool, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """An option that says nothing of what is measured is refused, not ignored."""
+    wrong = [name for name, value in (before if of_student else after).items() if value]
+    if wrong:
+        what = "a trained student" if of_student else "a run or a data set"
+        raise SynthgainError(
+            f"{wrong[0]} says nothing of {what}", where=wrong[0], next="leave it out (see `synthgain measure --help`)"
+        )
 
 
 def data_of(
     source: Path, *, anchors: str | Path | None = None, target: str | Path | None = None, text_field: str | None = None, seed: int = 0
 ) -> Data:  # fmt: skip
     """What the meter reads of a run or of anybody's data set."""
+    if (source / "student.json").is_file():
+        raise SynthgainError(
+            "this is a student folder, not a set of rows", where=str(source), next=f"synthgain measure {source}"
+        )
     if (source / "loop.json").is_file():
         raise SynthgainError(
             "this is a folder of rounds", where=str(source), next=f"measure one run: {_first_run(source)}"
         )
-    if (source / "run.json").is_file() and anchors is None:
-        return data_of_run(Run.at(source), target=target, seed=seed)
+    if (source / "run.json").is_file():
+        return data_of_run(Run.at(source), anchors=anchors, target=target, seed=seed)
     if not source.exists() and not str(source).startswith("hf:"):
         raise SynthgainError(
             "there is no such run, file or folder", where=str(source), next="give a run, or a data set with --anchors"
         )
-    inner = source / "data" if (source / "run.json").is_file() else source
-    return data_of_files(inner, anchors, target=target, text_field=text_field, seed=seed)
+    return data_of_files(source, anchors, target=target, text_field=text_field, seed=seed)
 
 
 def _first_run(folder: Path) -> str:
@@ -112,9 +145,12 @@ def _first_run(folder: Path) -> str:
 
 def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Eyes:
     """`law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
+    from synthgain.models.hf import folder_identity
     from synthgain.models.rescoring import LawScorer
 
     vectors, why = _embedder(embedder, reach)
+    for uri in filter(None, (student, writer)):
+        folder_identity(_folder(uri))  # is it there at all
     folder = _folder(student) if student else None
     return Eyes(
         student=None if folder is None else LawScorer(folder, ends=True),
@@ -200,15 +236,19 @@ def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
         {**{n: table.column(n) for n in names[:4]}, "logprob": pa.array(logprobs, pa.float64()), "tokens_out": pa.array(tokens, pa.int32()), "law": laws}
     )  # fmt: skip
     known = pc.is_valid(told.column("logprob"))
-    lost = Counter(law.partition(":")[0] for law, p in zip(laws, logprobs) if p is None)
-    impossible = lost[IMPOSSIBLE]
-    if impossible > 0.05 * len(ids):
-        raise SynthgainError(
-            f"{impossible} of {len(ids)} answers cannot come from {uri} under the law that they were sampled from",
-            where=str(run.path), next="give the model that wrote them (and its own order of sampling settings)",
-        )  # fmt: skip
-    sample = told.filter(known) if pc.any(known).as_py() else told
-    gone = "".join(f"; {n} left out: {why}" for why, n in lost.most_common(2)) if len(sample) < len(told) else ""
+    lost = Counter(re.sub(r"[0-9,]+", "N", law.partition(":")[0]) for law, p in zip(laws, logprobs) if p is None)
+    scored = sum(p is not None for p in logprobs)
+    for wrong, what in (
+        (lost[IMPOSSIBLE] > 0.05 * len(ids), f"{lost[IMPOSSIBLE]} of {len(ids)} answers cannot come from {uri} under the law that they were sampled from"),
+        (scored and not drawn, f"none of {scored} answers has as many tokens by {uri} as were drawn: it is not the model that wrote them"),
+        (len(ids) and not scored, f"none of {len(ids)} answers could be scored by {uri}: {lost.most_common(1)[0][0] if lost else ''}"),
+    ):  # fmt: skip
+        if wrong:
+            raise SynthgainError(
+                what, where=str(run.path), next="give --rescore the model that wrote them, or leave it out"
+            )
+    sample = told.filter(known)
+    gone = "".join(f"; {n} left out: {why}" for why, n in lost.most_common(2))
     note = f"log-probabilities of {len(sample):,} of {data.n_rows:,} rows scored again by {uri}, {drawn} in as many tokens as were drawn{gone}"
     return Rescoring(replace(data, rows=batched(sample), n_rows=len(sample)), note)
 
@@ -225,8 +265,9 @@ def measure_students(
     `target` is held-out real text (200 documents of 2,000 characters are read); `anchors` is real text that the
     students were not trained on, for `faithfulness`. Also written to readings.json in the first student's folder.
     """
-    test = None if target is None else _some(target, seed)
-    dev = None if anchors is None else _some(anchors, seed)
+    room = min(_checked(Path(s)) for s in (*students, *against))
+    test = None if target is None else _some(target, seed, room)
+    dev = None if anchors is None else _some(anchors, seed, room)
     mine = [_losses(Path(s), test, dev, say) for s in students]
     theirs = [_losses(Path(s), test, None, say) for s in against]
     readings = after_training(mine, theirs, seed=seed)
@@ -235,19 +276,27 @@ def measure_students(
     return readings
 
 
-def _some(source: str | Path, seed: int) -> list[str]:
+def _checked(student: Path) -> int:
+    """The characters of a text that surely fit the student's context; SynthgainError where it is no student."""
+    from synthgain.train import read_student
+
+    if read_student(student) is None:
+        raise SynthgainError(
+            "this is no student folder (no student.json)", where=str(student), next="give the folder that `synthgain train -o` wrote"
+        )  # fmt: skip
+    context = json.loads((student / "config.json").read_text("utf-8")).get("max_position_embeddings") or CHARS
+    return min(CHARS, int(context) - 8)
+
+
+def _some(source: str | Path, seed: int, chars: int) -> list[str]:
     batches, n = real_texts(source)
-    return [t[:CHARS] for t in even_sample(batches, ("text",), n, TEXTS, seed).column("text").to_pylist()]
+    return [t[:chars] for t in even_sample(batches, ("text",), n, TEXTS, seed).column("text").to_pylist()]
 
 
 def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None, say: Say | None) -> StudentLosses:
     from synthgain.train import read_pairs, read_student
 
-    record = read_student(student)
-    if record is None:
-        raise SynthgainError(
-            "this is no student folder (no student.json)", where=str(student), next="give the folder that `synthgain train -o` wrote"
-        )  # fmt: skip
+    record = read_student(student) or {}
     if say is not None:
         say(f"scoring with {student}")
     scorer = _scorer(student)

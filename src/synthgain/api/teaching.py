@@ -119,7 +119,7 @@ def folder_of(uri: str) -> Path:
         from synthgain.models import gguf, weights
 
         return gguf.folder_of(weights.find(name))
-    raise SynthgainError(f"{uri} cannot be trained here", next="give --base local/smollm2-135m or --base hf/PATH")
+    raise SynthgainError(f"{uri} names no weights that can be opened here", next="give local/smollm2-135m or hf/PATH")
 
 
 def _identity(uri: str) -> str:

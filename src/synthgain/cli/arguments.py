@@ -38,7 +38,7 @@ Withouts = Annotated[
 ]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
 IdField = Annotated[str | None, typer.Option("--id-field", help="The column that names a row.")]
-Seed = Annotated[int, typer.Option("--seed", help="Another seed buys other answers.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed buys other answers.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N groups of anchors.")]
 BaseUrl = Annotated[str, typer.Option("--base-url", help="The OpenAI-compatible server (else OPENAI_BASE_URL).")]
 ServedAs = Annotated[str, typer.Option("--served-as", help="A label that stands for the server's URL in identities.")]

@@ -150,5 +150,5 @@ def _cell(reading: dict[str, Any] | None) -> str:
     if reading is None or reading["value"] is None:
         return "-"
     low, high = reading["low"], reading["high"]
-    interval = "" if low is None or high is None else f" [{low:.2g}, {high:.2g}]"
+    interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
     return f"{reading['value']:.3g}{interval}"

@@ -89,7 +89,7 @@ def _load(folder: Path, device: str) -> _Loaded:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # damaged weights raise each library's own kind
         raise SynthgainError(
             f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
         ) from error

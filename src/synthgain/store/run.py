@@ -95,7 +95,7 @@ class Run:
             return dict(json.loads(self.run_json.read_text("utf-8")))
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise SynthgainError(
                 f"run.json is damaged ({error})", where=str(self.run_json),
                 next="delete this one file and run the same command again: calls are kept apart and are not bought twice",

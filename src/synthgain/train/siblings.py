@@ -103,7 +103,12 @@ def pairs(
     `members` are rows that were learnt whole (a row that the schedule never reached is none). Rows whose
     answer does not begin within `length` tokens are left out, as they are in training.
     """
-    chosen = [_chosen(rows, tokenizer, method, length, seed) for rows in (members, siblings)]
+    members = list(members)
+    learnt = {data_digest([row]) for row in members}
+    fresh = [
+        row for row in siblings if data_digest([row]) not in learnt
+    ]  # the same row, learnt under another prompt, is no sibling
+    chosen = [_chosen(rows, tokenizer, method, length, seed) for rows in (members, fresh)]
     n = min(map(len, chosen))
     records = []
     for pair in range(n):
