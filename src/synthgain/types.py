@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -392,6 +393,11 @@ class ModelInfo:
     seeds: bool | None = None
     schema: bool | None = None
     note: str = ""
+
+
+KEEPER: ContextVar[Callable[[Call], Awaitable[None]] | None] = ContextVar("KEEPER", default=None)
+"""Who writes an answer down, told to the model while a call is under way. A model whose answers cost money calls it before it
+frees the answer's place, so that a crash loses what was in flight and no more."""
 
 
 @runtime_checkable

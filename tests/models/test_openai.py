@@ -17,7 +17,7 @@ import pytest
 from doubles.server import Server, served
 from synthgain.models.openai import OpenAI
 from synthgain.models.prices import Price
-from synthgain.types import Call, CallFailed, Model, Prompt, Sampling, SynthgainError, user
+from synthgain.types import KEEPER, Call, CallFailed, Model, Prompt, Sampling, SynthgainError, user
 
 ASK = Prompt((user("What is two plus three?"),))
 
@@ -155,6 +155,26 @@ async def test_connections_are_kept_and_the_width_is_held(planned: Planned) -> N
             assert model.width == 8
         stats = server.stats()
     assert stats["most_in_flight"] == 8 and stats["connections"] == 8 and stats["served"] == 80
+
+
+async def test_no_more_is_asked_than_would_be_lost_with_what_is_in_flight(planned: Planned) -> None:
+    """A disk that stalls: answers that are not written down yet hold their places."""
+    kept, ahead = list[str](), list[int]()
+
+    with planned(latency=0.01) as server:
+
+        async def slowly(call: Call) -> None:
+            await asyncio.sleep(0.1)
+            ahead.append(int((await asyncio.to_thread(server.stats))["asked"]) - len(kept))
+            kept.append(call.id)
+
+        KEEPER.set(slowly)
+        try:
+            async with reached(server, concurrency=4) as model:
+                texts(await ask(model, 24))
+        finally:
+            KEEPER.set(None)
+    assert len(set(kept)) == 24 and max(ahead) <= 4
 
 
 async def test_adaptive_finds_the_width_of_the_server(planned: Planned) -> None:

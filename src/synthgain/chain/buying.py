@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthgain.store import CallMemory
-from synthgain.types import Call, CallFailed, Group, Model, Prompt, SynthgainError
+from synthgain.types import KEEPER, Call, CallFailed, Group, Model, Prompt, SynthgainError
 
 
 @dataclass
@@ -89,6 +89,19 @@ class _Gate:
             if not turn.done():
                 self.free -= 1
                 turn.set_result(None)
+
+
+class _Keeper:
+    """Writes one answer down; a model may ask for it before it frees the answer's place."""
+
+    __slots__ = ("identity", "kept", "memory")
+
+    def __init__(self, memory: CallMemory, identity: str) -> None:
+        self.memory, self.identity, self.kept = memory, identity, False
+
+    async def __call__(self, call: Call) -> None:
+        await self.memory.put(call, self.identity)
+        self.kept = True
 
 
 class Buyer:
@@ -177,11 +190,17 @@ class Buyer:
                 raise Stopped
             self.paying.add(task)
             tally.in_flight += 1
-            call = await model(prompt)
+            keeper = _Keeper(self.memory, identity)
+            token = KEEPER.set(keeper)
+            try:
+                call = await model(prompt)
+            finally:
+                KEEPER.reset(token)
             if not self.limited:
                 inside = False
                 gate.widen(1)
-            await self.memory.put(call, identity)
+            if not keeper.kept:
+                await keeper(call)
             tally.count(call, bought=True)
             width = model.width
             if width > self.width or self.narrow or width != tally.width:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from synthgain.intervals import wilson
 from synthgain.measure.copying import copy_rate, copy_rate_any, test_overlap
@@ -34,8 +35,8 @@ ALSO = ("h_meaning", "grad_align")  # asked for by name: they cost generations o
 class Eyes:
     """The models that look at the data; None: the figures that need one are null, with the reason.
 
-    `student` and `writer` score given texts. `writer_wrote` says that `writer` is the model that wrote, under the rows'
-    law. `embedder` gives vectors. `folder` is the student's transformers folder, for gradients.
+    `student` scores given texts before training; `writer` scores them as the model that wrote, under the rows' law.
+    `embedder` gives vectors. `folder` is the student's transformers folder, for gradients.
     """
 
     student: Scorer | None = None
@@ -72,40 +73,47 @@ def meter(
     return found
 
 
-def _figures(
-    data: Data, eyes: Eyes, again: Rescoring | None, also: Sequence[str]
-) -> list[tuple[str, Callable[[], list[Reading]]]]:
+Figure = Callable[[], list[Reading]]
+Eye = TypeVar("Eye")
+
+
+def _figures(data: Data, eyes: Eyes, again: Rescoring | None, also: Sequence[str]) -> list[tuple[str, Figure]]:
+    """The figures in their order, by the name under which they are said to be under way."""
     scored, note = (data, "") if again is None else (again.data, again.note)
-    student, writer, embedder = eyes.student, eyes.writer, eyes.embedder
-    no_embedder = eyes.why_no_embedder or "no embedder was given"
-    chosen: list[tuple[str, Callable[[], list[Reading]]]] = [
+    student, writer, vectors = eyes.student, eyes.writer, eyes.embedder
+    blind = eyes.why_no_embedder or "no embedder was given"
+    no_student, no_writer = (
+        "no student was given: --student URI",
+        "nobody was given who scores texts as the writer: --writer URI",
+    )
+    figures: list[tuple[str, Figure]] = [
         ("proxy_gain", lambda: proxy_gain(data, scorer=student)),
         ("delta_I", lambda: _noted(delta_i(scored), note)),
-        ("surprise", lambda: _none(("surprise", "transfer_kl"), "no student model was given: --student URI", "nats/token") if student is None else _noted(surprise(scored, scorer=student), note)),
+        ("surprise", _by(student, no_student, ("surprise", "transfer_kl"), "nats/token", lambda s: _noted(surprise(scored, scorer=s), note))),
         ("curation_nats", lambda: curation(data)),
-        ("tv_lower", lambda: _none(("tv_lower",), no_embedder, "prob") if embedder is None else [tv_lower(data, embedder=embedder)]),
-        ("vendi", lambda: _none(("vendi", "vendi_anchors"), no_embedder, "count") if embedder is None else vendi(data, embedder=embedder)),
+        ("tv_lower", _by(vectors, blind, ("tv_lower",), "prob", lambda e: [tv_lower(data, embedder=e)])),
+        ("vendi", _by(vectors, blind, ("vendi", "vendi_anchors"), "count", lambda e: vendi(data, embedder=e))),
         ("dup_rate", lambda: [*dup_rate(data), dup_rate_exact(data)]),
         ("distinct_2", lambda: distinct_2(data)),
         ("copy_rate", lambda: [copy_rate(data), copy_rate_any(data), test_overlap(data)]),
-        ("nhsic", lambda: _none(("nhsic", "nhsic_p"), no_embedder) if embedder is None else nhsic(data, embedder=embedder)),
-        ("i_prompt", lambda: _none(("i_prompt",), "nobody was given who can score texts as the writer: --writer URI", "nats/sample") if writer is None else i_prompt(data, scorer=writer)),
+        ("nhsic", _by(vectors, blind, ("nhsic", "nhsic_p"), "", lambda e: nhsic(data, embedder=e))),
+        ("i_prompt", _by(writer, no_writer, ("i_prompt",), "nats/sample", lambda w: i_prompt(data, scorer=w))),
         ("tokens_out", lambda: [tokens_out(data), kept_share(data)]),
     ]  # fmt: skip
-    if "h_meaning" in also:
-        chosen.append(("h_meaning", lambda: _none(("h_meaning",), no_embedder, "nats/prompt") if embedder is None else [h_meaning(data, embedder=embedder)]))  # fmt: skip
-    if "grad_align" in also:
-        folder = eyes.folder
-        chosen.append(("grad_align", lambda: _none(("grad_align",), "no student folder was given: --student URI") if folder is None else grad_align(data, folder=folder)))  # fmt: skip
-    return chosen
+    asked = {
+        "h_meaning": _by(vectors, blind, ("h_meaning",), "nats/prompt", lambda e: [h_meaning(data, embedder=e)]),
+        "grad_align": _by(eyes.folder, no_student, ("grad_align",), "", lambda folder: grad_align(data, folder=folder)),
+    }
+    return figures + [(name, asked[name]) for name in also]
+
+
+def _by(eye: Eye | None, why: str, names: Sequence[str], unit: str, figure: Callable[[Eye], list[Reading]]) -> Figure:
+    """The figure as that eye sees it; where there is none, nulls with the reason."""
+    return lambda: [nothing(name, why, unit=unit) for name in names] if eye is None else figure(eye)
 
 
 def _noted(readings: Sequence[Reading], note: str) -> list[Reading]:
     return [replace(r, note="; ".join(filter(None, (note, r.note)))) for r in readings]
-
-
-def _none(names: Sequence[str], why: str, unit: str = "") -> list[Reading]:
-    return [nothing(name, why, unit=unit) for name in names]
 
 
 # ---------------------------------------------------------------------------------------------- plain counts

@@ -29,7 +29,7 @@ from yarl import URL
 from synthgain.models.pacing import Deadline, Gate, Window, backoff
 from synthgain.models.prices import Price, known_price
 from synthgain.models.wire import Wire
-from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
+from synthgain.types import KEEPER, Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
 
 BUSY = frozenset({429, 503, 529})  # waited for, however often: too many requests, loading, overloaded
 TRIES = 8  # of one call: 5xx, dropped connections, answers that are no JSON
@@ -91,7 +91,7 @@ class OpenAI:
         id = prompt.id(self._identity)
         gate, window, trouble = self._gate, self._window, None
         flights, task = self._flights, asyncio.current_task()
-        without, generation = self._refused, gate.generation
+        without, generation, keep = self._refused, gate.generation, KEEPER.get()
         while True:
             body = self._body(prompt, id, without)
             if gate.clear and gate.flying < window.size:
@@ -99,26 +99,31 @@ class OpenAI:
             else:
                 await gate.turn()
             failure: Exception | None = None
+            call: Call | None = None
             flights[task] = began = monotonic()
             try:
-                status, headers, raw = await self._wire.post(body)
-            except (aiohttp.ClientError, OSError) as error:
-                failure = error
-            except asyncio.CancelledError:
-                if not self._watch.expired(task):
-                    raise
-                failure = TimeoutError()
+                try:
+                    status, headers, raw = await self._wire.post(body)
+                except (aiohttp.ClientError, OSError) as error:
+                    failure = error
+                except asyncio.CancelledError:
+                    if not self._watch.expired(task):
+                        raise
+                    failure = TimeoutError()
+                finally:
+                    flights.pop(task, None)
+                now = monotonic()
+                if failure is None and status == 200:
+                    call = self._read(prompt, id, raw, now - began)
+                    if call is not None and keep is not None:
+                        await keep(call)
             finally:
-                flights.pop(task, None)
                 gate.leave()
-            now = monotonic()
-            if failure is None and status == 200:
-                call = self._read(prompt, id, raw, now - began)
-                if call is not None:
-                    gate.answered(began, now, call.tokens_out)
-                    if without is not self._refused and without > self._refused:
-                        self._refused = without  # sent without it, the same request was served
-                    return call
+            if call is not None:
+                gate.answered(began, now, call.tokens_out)
+                if without is not self._refused and without > self._refused:
+                    self._refused = without  # sent without it, the same request was served
+                return call
             if trouble is None:
                 trouble = _Trouble(self, gate, id, generation)
             if failure is not None:
