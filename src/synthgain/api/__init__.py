@@ -2,7 +2,7 @@
 
 from synthgain.api.curating import curate
 from synthgain.api.giving import export, push
-from synthgain.api.looking import report, trace
+from synthgain.api.looking import record, report, trace
 from synthgain.api.making import generate
 from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
 from synthgain.api.showing import demo, demo_documents
@@ -26,6 +26,7 @@ __all__ = [
     "measure_students",
     "preview",
     "push",
+    "record",
     "report",
     "trace",
     "train",

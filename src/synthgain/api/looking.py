@@ -10,6 +10,11 @@ from synthgain.store import Run
 from synthgain.types import Call, SynthgainError
 
 
+def record(run: str | Path) -> dict[str, Any]:
+    """run.json as it stands: what was asked and what came of it."""
+    return Run.at(run).record
+
+
 def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     """One row's whole life: anchors, prompts, answers, verdicts, cost."""
     here = run if isinstance(run, Run) else Run.at(run)

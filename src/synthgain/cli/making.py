@@ -108,25 +108,30 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
-    run = watched(
-        lambda watch: api.generate(
-            recipe,
-            anchors,
-            out=out,
-            accept=accept,
-            max_candidates=max_candidates,
-            limit=limit,
-            seed=seed,
-            max_cost=max_cost,
-            max_tokens=max_tokens,
-            collapse=collapse,
-            stop_on_collapse=stop_on_collapse,
-            reach=reach(base_url, served_as, price, concurrency),
-            watch=watch,
-            command=command_line(),
-            **asked,
+    try:
+        run = watched(
+            lambda watch: api.generate(
+                recipe,
+                anchors,
+                out=out,
+                accept=accept,
+                max_candidates=max_candidates,
+                limit=limit,
+                seed=seed,
+                max_cost=max_cost,
+                max_tokens=max_tokens,
+                collapse=collapse,
+                stop_on_collapse=stop_on_collapse,
+                reach=reach(base_url, served_as, price, concurrency),
+                watch=watch,
+                command=command_line(),
+                **asked,
+            )
         )
-    )
+    except SynthgainError as error:
+        if as_json and error.code in (3, 5):  # stopped short, with everything kept: what there is
+            print_json(api.record(out))
+        raise
     print_close(run.record, run.path, as_json)
 
 
