@@ -234,7 +234,7 @@ def resumes(said: Said) -> None:
 
 def test_a_budget_stops_with_3_and_the_rest_comes_later(run: Cli) -> None:
     stopped = make(run, "--max-tokens", "200", model=f"{SCRIPT}&latency=0.02&width=1")
-    assert (stopped.code, stopped.out) == (3, "")
+    assert (stopped.code, stopped.json["status"]) == (3, "stopped")
     resumes(stopped)
     record = json.loads(Path("r/run.json").read_text("utf-8"))
     assert record["status"] == "stopped" and "budget" in record["why"]
@@ -247,7 +247,7 @@ def test_a_budget_stops_with_3_and_the_rest_comes_later(run: Cli) -> None:
 def test_short_of_accept_stops_with_3(run: Cli) -> None:
     no_check()
     said = make(run, "--accept", "5", "--without", "all", "--with", "./no.py")
-    assert (said.code, said.out) == (3, "")
+    assert (said.code, said.json["status"]) == (3, "stopped")
     resumes(said)
     record = json.loads(Path("r/run.json").read_text("utf-8"))
     assert record["counts"]["kept"] == 0 and record["counts"]["rows"] == 20  # four candidates for each
