@@ -27,7 +27,11 @@ def measure(
     target: Target = None,
     student: Student = "",
     writer: Annotated[
-        str, typer.Option("--writer", help="Scores texts as the writer (local/… or hf/PATH): i_prompt.")
+        str,
+        typer.Option(
+            "--writer",
+            help="Scores texts as the writer (local/… or hf/PATH): i_prompt; 2,000 scorings, minutes on a CPU.",
+        ),
     ] = "",
     rescore: Annotated[
         str,
