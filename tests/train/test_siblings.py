@@ -253,7 +253,9 @@ def test_pairs_are_few_enough_to_be_scored(base: Path, tmp_path: Path) -> None:
     assert len(found) == 2 * PAIRS
     long = [*some[:3], chat("Q" * 400, "A")]
     assert len(pairs(long, others, tokenizer=tokenizer, method="sft", length=64, seed=0)) == 6  # its answer is cut away
-    cut = pairs([chat("Q", "Ada has " * 60)], others, tokenizer=tokenizer, method="sft", length=64, seed=0).to_pylist()[0]
+    cut = pairs([chat("Q", "Ada has " * 60)], others, tokenizer=tokenizer, method="sft", length=64, seed=0).to_pylist()[
+        0
+    ]
     assert len(tokenizer(cut["given"] + cut["said"], add_special_tokens=False)["input_ids"]) <= 64
     (tmp_path / "siblings.parquet").write_bytes(b"PAR1")
     with pytest.raises(SynthgainError):
