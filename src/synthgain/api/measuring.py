@@ -32,8 +32,8 @@ from synthgain.measure import (
 from synthgain.measure.after_training import StudentLosses
 from synthgain.measure.data import batched
 from synthgain.measure.gain import Losses
-from synthgain.models import Reach
-from synthgain.store import Run, atomic_write
+from synthgain.models import Reach, open_scorer, weights_at
+from synthgain.store import Run, write_readings
 from synthgain.types import Reading, Sampling, Scorer, SynthgainError
 
 if TYPE_CHECKING:
@@ -149,13 +149,13 @@ def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling 
     from synthgain.models.rescoring import LawScorer
 
     vectors, why = _embedder(embedder, reach)
-    for uri in filter(None, (student, writer)):
-        folder_identity(_folder(uri))  # is it there at all
-    folder = _folder(student) if student else None
+    looking, wrote = (weights_at(uri) if uri else None for uri in (student, writer))
+    for folder in filter(None, (looking, wrote)):
+        folder_identity(folder)  # is it there at all
     return Eyes(
-        student=None if folder is None else LawScorer(folder, ends=True),
-        writer=LawScorer(_folder(writer), law or Sampling(), ends=True) if writer else None,
-        embedder=vectors, why_no_embedder=why, folder=folder,
+        student=None if looking is None else open_scorer(looking, ends=True),
+        writer=None if wrote is None else LawScorer(wrote, law or Sampling(), ends=True),
+        embedder=vectors, why_no_embedder=why, folder=looking,
     )  # fmt: skip
 
 
@@ -193,18 +193,6 @@ def _embedder(uri: str, reach: Reach) -> tuple[Embedder | None, str]:
     return found, ""
 
 
-def _folder(uri: str) -> Path:
-    from synthgain.api.teaching import folder_of
-
-    return Path(uri) if Path(uri).is_dir() else folder_of(uri)
-
-
-def _scorer(folder: Path) -> Scorer:
-    from synthgain.models.hf import HFScorer
-
-    return HFScorer(folder)
-
-
 def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
     """An even sample of the run's rows with their log-probabilities read again under the law of each call.
 
@@ -224,7 +212,7 @@ def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
     drawn = 0
     tokens, laws = [0] * len(ids), ["the row has several calls"] * len(ids)
     at = [i for i, id in enumerate(ids) if id in calls]
-    folder = _folder(uri)
+    folder = weights_at(uri)
     if say is not None:
         say(f"scoring {len(at)} answers again with {uri}")
     for sampling, places in by_law([calls[ids[i]] for i in at]).items():
@@ -271,19 +259,15 @@ def measure_students(
     mine = [_losses(Path(s), test, dev, say) for s in students]
     theirs = [_losses(Path(s), test, None, say) for s in against]
     readings = after_training(mine, theirs, seed=seed)
-    text = json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n"
-    atomic_write(Path(students[0]) / "readings.json", text)
+    write_readings(Path(students[0]), readings)
     return readings
 
 
 def _checked(student: Path) -> int:
     """The characters of a text that surely fit the student's context; SynthgainError where it is no student."""
-    from synthgain.train import read_student
+    from synthgain.train import student_record
 
-    if read_student(student) is None:
-        raise SynthgainError(
-            "this is no student folder (no student.json)", where=str(student), next="give the folder that `synthgain train -o` wrote"
-        )  # fmt: skip
+    student_record(student)
     context = json.loads((student / "config.json").read_text("utf-8")).get("max_position_embeddings") or CHARS
     return min(CHARS, int(context) - 8)
 
@@ -294,14 +278,14 @@ def _some(source: str | Path, seed: int, chars: int) -> list[str]:
 
 
 def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None, say: Say | None) -> StudentLosses:
-    from synthgain.train import read_pairs, read_student
+    from synthgain.train import read_pairs, student_record
 
-    record = read_student(student) or {}
+    record = student_record(student)
     if say is not None:
         say(f"scoring with {student}")
-    scorer = _scorer(student)
+    scorer = open_scorer(student)
     pairs = read_pairs(student)
-    base = _scorer(_folder(str(record["base"]))) if pairs is not None or dev else None
+    base = open_scorer(str(record["base"])) if pairs is not None or dev else None
     raw_test, raw_dev = ([("", text) for text in texts or ()] for texts in (test, dev))
 
     def losses(by: Scorer | None, asked: Sequence[Any] | None) -> Losses | None:

@@ -12,12 +12,11 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.looking import report
 from synthgain.api.making import DEFAULT_MODEL, generate
 from synthgain.api.measuring import measure
-from synthgain.api.teaching import Examination, Panel, Say, folder_of, loop, no_panel, steps_said, to_stderr, train
+from synthgain.api.teaching import Examination, Panel, Say, loop, no_panel, steps_said, to_stderr, train
 from synthgain.evaluate import choose, difference, load_questions
 from synthgain.intervals import wilson
 from synthgain.loop import line_of
-from synthgain.models import Reach
-from synthgain.models.hf import HFScorer
+from synthgain.models import Reach, open_scorer
 from synthgain.store import atomic_write
 from synthgain.store.run import writing
 from synthgain.types import Reading, assistant, user
@@ -104,7 +103,7 @@ def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, mo
         asked = examples.document_questions()
         atomic_write(place / "questions.jsonl", "".join(json.dumps(q, ensure_ascii=False) + "\n" for q in asked))
         questions = load_questions(place / "questions.jsonl")
-        base = choose(HFScorer(folder_of(DEFAULT_MODEL)), questions)
+        base = choose(open_scorer(DEFAULT_MODEL), questions)
         say(line_of("base", base))
         arms: dict[str, Any] = {"base": (None, base, None)}
         for lesson in _lessons(place, model, pairs, seed, reach, say, panel):
@@ -116,7 +115,7 @@ def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, mo
                 rows, out=place / "students" / lesson.name, method="cpt", tokens=tokens, batch=1, length=256, learning_rate=2e-4,
                 seed=seed, watch=steps_said(say),
             )  # fmt: skip
-            solved = choose(HFScorer(student), questions)
+            solved = choose(open_scorer(student), questions)
             say(line_of(lesson.name, solved))
             arms[lesson.name] = (student, solved, said)
             result = _written(place, arms, model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +22,10 @@ from synthgain.curate.answers import final_answer, same_answer
 from synthgain.engines import local
 from synthgain.evaluate import Solved, choose, difference, forgetting, load_questions, solve
 from synthgain.loop import Plan, Rows, Verbs, run_loop
-from synthgain.models import Reach, open_model
+from synthgain.models import Reach, folder_of, open_model, open_scorer
 from synthgain.store import CallMemory, Run, atomic_write
 from synthgain.store.run import writing
-from synthgain.train import FineTune, read_student
+from synthgain.train import FineTune, read_student, student_record
 from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
 from synthgain.types import Message, Reading, Sampling, SynthgainError, digest
@@ -110,18 +109,6 @@ def _method(rows: Path) -> str:
     )
 
 
-def folder_of(uri: str) -> Path:
-    """The transformers folder of local/… or hf/…; SynthgainError for a model that cannot be trained here."""
-    kind, _, name = uri.partition("/")
-    if kind == "hf":
-        return Path(name)
-    if kind == "local":
-        from synthgain.models import gguf, weights
-
-        return gguf.folder_of(weights.find(name))
-    raise SynthgainError(f"{uri} names no weights that can be opened here", next="give local/smollm2-135m or hf/PATH")
-
-
 def _identity(uri: str) -> str:
     return open_model(uri, Reach()).identity
 
@@ -130,13 +117,7 @@ def gguf_of(student: Path, out: Path | None = None) -> Path:
     """The student as a GGUF file (Q8_0), written once: by default inside its folder."""
     from synthgain.models import gguf, weights
 
-    record = read_student(student)
-    if record is None:
-        raise SynthgainError(
-            "this is no student folder (no student.json)",
-            where=str(student),
-            next="give the folder that `synthgain train -o` wrote",
-        )
+    record = student_record(student)
     file = out or student / "student.gguf"
     if not file.is_file():
         base = record["base"].partition("/")
@@ -183,7 +164,7 @@ def evaluate(
     """
     questions = load_questions(Path(on))
     if questions and questions[0].options:
-        solved = choose(_scorer(student), questions)
+        solved = choose(open_scorer(student), questions)
     else:
         uri = str(student) if "/" in str(student) and not Path(student).exists() else usable(Path(student))
         place = Path(answers) if answers else Path("runs") / "answers"
@@ -191,15 +172,8 @@ def evaluate(
     readings = list(solved.readings)
     if general is not None:
         texts = [a.text for a in load_anchors(str(general))]
-        readings.append(forgetting(_scorer(folder_of(against)), _scorer(student), texts))
+        readings.append(forgetting(open_scorer(against), open_scorer(student), texts))
     return readings
-
-
-def _scorer(student: str | Path) -> Any:
-    from synthgain.models.hf import HFScorer
-
-    uri = str(student)
-    return HFScorer(Path(uri) if Path(uri).exists() else folder_of(uri))
 
 
 def _solved(
@@ -262,21 +236,14 @@ def loop(
         say(f"Round {number}: {recipe} with {writer}")
         with panel() as watch:
             run = generate(recipe, anchors, out=folder, model=writer, seed=seed, round=number, watch=watch, **options)
-        c = run.record["counts"]
-        fell = ", ".join(f"{n} {name}" for name, n in run.record["dropped_by"].items())
-        say(
-            f"  {c['kept']} of {c['rows']} answers kept ({fell}); {run.record['tokens']['out']:,} tokens in {run.record['seconds']:.0f} s"
-        )
+        say(_came_of(run.record))
         measure(run)
         return folder
 
     def learn(rows: Rows, folder: Path, base: str) -> Path:
         say(f"  training {folder.name} on {rows.n} rows")
         student = train(rows.path, out=folder, base=base, method="sft", seed=seed, watch=steps_said(say), **tuned)
-        measured = json.loads((student / "student.json").read_text("utf-8"))["held_out"]["pairs"] == 0 or _measured(
-            student
-        )
-        if not measured:
+        if student_record(student)["held_out"]["pairs"] and not _measured(student):
             measure_students([student], seed=seed)
         return student
 
@@ -295,6 +262,11 @@ def loop(
         result = run_loop(plan, verbs, place)
     report(place)
     return result
+
+
+def _came_of(record: Mapping[str, Any]) -> str:
+    c, fell = record["counts"], ", ".join(f"{n} {name}" for name, n in record["dropped_by"].items())
+    return f"  {c['kept']} of {c['rows']} answers kept ({fell}); {record['tokens']['out']:,} tokens in {record['seconds']:.0f} s"
 
 
 def _measured(student: Path) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthgain.models.scripted import Scripted, open_scripted
-from synthgain.types import Model, SynthgainError
+from synthgain.types import Model, Scorer, SynthgainError
 
-__all__ = ["Reach", "Scripted", "open_model"]
+__all__ = ["Reach", "Scripted", "folder_of", "open_model", "open_scorer", "weights_at"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,30 @@ def open_model(uri: str, reach: Reach | None = None) -> Model:
         f"there is no way {kind!r} to reach a model", where=uri,
         next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
     )  # fmt: skip
+
+
+def folder_of(uri: str) -> Path:
+    """The transformers folder of local/… or hf/…; SynthgainError for a model whose weights are not here."""
+    kind, _, name = uri.partition("/")
+    if kind == "hf":
+        return Path(name)
+    if kind == "local":
+        from synthgain.models import gguf, weights
+
+        return gguf.folder_of(weights.find(name))
+    raise SynthgainError(f"{uri} names no weights that can be opened here", next="give local/smollm2-135m or hf/PATH")
+
+
+def weights_at(where: str | Path) -> Path:
+    """A folder as it is, else the transformers folder that a URI names."""
+    return Path(where) if Path(where).is_dir() else folder_of(str(where))
+
+
+def open_scorer(where: str | Path, *, ends: bool = False) -> Scorer:
+    """Who scores given texts with the weights of a folder or a URI. `ends`: the end of an answer too."""
+    from synthgain.models.hf import HFScorer
+
+    return HFScorer(weights_at(where), ends=ends)
 
 
 def _with_threads(name: str) -> tuple[str, int | None]:

@@ -20,21 +20,19 @@ left out of the answer is missing; sums in another precision may put a token on 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthgain.models.hf import _load, _Loaded, folder_identity
+from synthgain.models.hf import HFScorer
 from synthgain.models.local import law_of
-from synthgain.types import Call, CallFailed, Message, Sampling, SynthgainError, digest
+from synthgain.types import Call, Message, Sampling, SynthgainError, digest
 
 EMBEDDED = ("temperature", "top_k", "top_p", "min_p")
 VLLM = ("temperature", "min_p", "top_k", "top_p")
 LLAMA_SERVER = ("top_k", "top_p", "min_p", "temperature")
 IMPOSSIBLE = "the text cannot come from this law"
-ROWS = 128  # positions whose laws are made at once: sorting a vocabulary for each takes memory
 
 
 def laws(logits: Any, s: Sampling, order: Sequence[str] = EMBEDDED) -> Any:
@@ -74,9 +72,7 @@ def refused(s: Sampling, schema: object = None) -> str:
 class LawScorer:
     """ln p of given texts under a transformers folder and the sampling settings of the writer: a `Scorer`.
 
-    As `HFScorer`: the first of a pair is raw text (empty: the token that begins a text) or a chat; the second is tokenised on its
-    own. With `ends`, one more value follows each text's: that of an end of the answer (all tokens that end it together).
-    A token that the law never draws has -inf.
+    An `HFScorer` (which says what a pair is, and what `ends` adds) whose tokens' law is the writer's. A token that it never draws has -inf.
     """
 
     path: Path
@@ -85,16 +81,17 @@ class LawScorer:
     ends: bool = False
     device: str = "cpu"
     batch_tokens: int = 2048
-    _loaded: _Loaded | None = field(init=False, default=None, repr=False)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False)
+    _reader: HFScorer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.path = Path(self.path).expanduser()
         why = refused(self.sampling)
         if why:
             raise SynthgainError(why, where=self.law, next="measure answers that were sampled without them")
         if sorted(self.order) != sorted(EMBEDDED):
             raise SynthgainError(f"the order names each of {', '.join(EMBEDDED)} once, not {', '.join(self.order)}")
+        self._reader = HFScorer(
+            self.path, self.device, self.batch_tokens, self.ends, lambda logits: laws(logits, self.sampling, self.order)
+        )
 
     @property
     def law(self) -> str:
@@ -107,90 +104,11 @@ class LawScorer:
         """Content of the folder, and the law."""
         s = self.sampling
         knobs = [s.temperature, s.top_k, s.top_p, s.min_p, self.order, self.ends]
-        return digest(folder_identity(self.path), repr(knobs))
-
-    @property
-    def vocabulary(self) -> int:
-        """How many token ids there are."""
-        return int(self._ready().model.config.vocab_size)
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The token ids that `logprobs([("", text)])` scores, text by text; with `ends` the first token that ends an answer is the last."""
-        loaded = self._ready()
-        end = sorted(loaded.ends())[:1] if self.ends else []
-        return [[*loaded.text(text), *end] for text in texts]
+        return digest(self._reader.identity, repr(knobs))
 
     def logprobs(self, pairs: Sequence[tuple[str | Sequence[Message], str]]) -> list[list[float]]:
         """ln p(token | before), nats, for each token of the second text given the first, pair by pair."""
-        loaded = self._ready()
-        asked = [self._tokens(loaded, first, second) for first, second in pairs]
-        lengths = [len(before) + len(text) for before, text in asked]
-        found: list[list[float]] = [[] for _ in pairs]
-        batch: list[int] = []
-        for at in sorted(range(len(asked)), key=lambda at: lengths[at]):
-            if batch and lengths[at] * (len(batch) + 1) > self.batch_tokens:
-                self._score(loaded, asked, batch, found)
-                batch = []
-            batch.append(at)
-        if batch:
-            self._score(loaded, asked, batch, found)
-        return found
-
-    def _ready(self) -> _Loaded:
-        with self._lock:
-            if self._loaded is None:
-                folder_identity(self.path)
-                self._loaded = _load(self.path, self.device)
-                if self.ends and not self._loaded.ends():
-                    raise SynthgainError("the folder names no token that ends an answer", where=str(self.path))
-            return self._loaded
-
-    def _tokens(self, loaded: _Loaded, first: str | Sequence[Message], second: str) -> tuple[list[int], list[int]]:
-        try:
-            before = (loaded.text(first) or [loaded.first()]) if isinstance(first, str) else loaded.tokens(first)
-        except CallFailed as error:
-            raise SynthgainError(str(error), where=str(self.path)) from error
-        text = loaded.text(second)
-        room = getattr(loaded.model.config, "max_position_embeddings", None)
-        if room is not None and len(before) + len(text) > room:
-            raise SynthgainError(
-                f"a text of {len(before) + len(text)} tokens does not fit the context of {room}", where=str(self.path),
-                next="leave it out",
-            )  # fmt: skip
-        return before, text
-
-    def _score(
-        self,
-        loaded: _Loaded,
-        asked: Sequence[tuple[list[int], list[int]]],
-        batch: Sequence[int],
-        found: list[list[float]],
-    ) -> None:
-        """Padded on the right: what stands behind a token cannot change it."""
-        torch = loaded.torch
-        rows = [asked[at] for at in batch]
-        longest = max(len(before) + len(text) for before, text in rows)
-        ids = torch.full((len(rows), longest), loaded.first(), device=loaded.device)
-        for row, (before, text) in enumerate(rows):
-            ids[row, : len(before) + len(text)] = torch.tensor(before + text, device=loaded.device)
-        earliest = min(len(before) for before, _ in rows) - 1
-        with torch.inference_mode():
-            logits = loaded.model(input_ids=ids, logits_to_keep=longest - earliest).logits.float()
-            for at, row, (before, text) in zip(batch, logits, rows, strict=True):
-                start = len(before) - 1 - earliest
-                found[at] = self._values(loaded, row[start : start + len(text) + 1], text)
-
-    def _values(self, loaded: _Loaded, logits: Any, text: Sequence[int]) -> list[float]:
-        """`logits` has a row for each token of the text and one for what follows it."""
-        torch = loaded.torch
-        values: list[float] = []
-        for start in range(0, len(text), ROWS):
-            some = torch.tensor(text[start : start + ROWS], device=loaded.device, dtype=torch.long)[:, None]
-            values += laws(logits[start : start + len(some)], self.sampling, self.order).gather(1, some)[:, 0].tolist()
-        if self.ends:
-            last = laws(logits[len(text) : len(text) + 1], self.sampling, self.order)[0]
-            values.append(float(last[sorted(loaded.ends())].logsumexp(-1)))
-        return values
+        return self._reader.logprobs(pairs)
 
 
 # ---------------------------------------------------------------------------------------------- calls

@@ -2,6 +2,6 @@
 
 from synthgain.store.calls import CallMemory
 from synthgain.store.rows import Staged
-from synthgain.store.run import Run, atomic_write
+from synthgain.store.run import Run, atomic_write, write_readings
 
-__all__ = ["CallMemory", "Run", "Staged", "atomic_write"]
+__all__ = ["CallMemory", "Run", "Staged", "atomic_write", "write_readings"]

@@ -31,6 +31,11 @@ def atomic_write(file: Path, text: str) -> None:
     new.replace(file)
 
 
+def write_readings(folder: Path, readings: Sequence[Reading]) -> None:
+    """readings.json of a run or of a student."""
+    atomic_write(folder / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n")
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """The only writer of a folder; SynthgainError (code 2) names the process that already is."""
@@ -191,9 +196,7 @@ class Run:
     # ------------------------------------------------------------------------------------------ readings
 
     def write_readings(self, readings: Sequence[Reading]) -> None:
-        atomic_write(
-            self.path / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n"
-        )
+        write_readings(self.path, readings)
 
     def readings(self) -> list[Reading]:
         file = self.path / "readings.json"

@@ -5,7 +5,7 @@ from synthgain.train.finetune import FineTune
 from synthgain.train.learn import Lora
 from synthgain.train.replay import sample, write
 from synthgain.train.siblings import Pairs, read_pairs
-from synthgain.train.student import read_student, weights_digest
+from synthgain.train.student import read_student, student_record, weights_digest
 
 __all__ = [
     "FineTune",
@@ -16,6 +16,7 @@ __all__ = [
     "read_rows",
     "read_student",
     "sample",
+    "student_record",
     "weights_digest",
     "write",
 ]

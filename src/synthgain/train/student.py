@@ -38,6 +38,16 @@ def read_student(folder: Path) -> dict[str, Any] | None:
     return held
 
 
+def student_record(folder: Path) -> dict[str, Any]:
+    """student.json of a folder that must be a student's; SynthgainError where it is none."""
+    record = read_student(folder)
+    if record is None:
+        raise SynthgainError(
+            "this is no student folder (no student.json)", where=str(folder), next="give the folder that `synthgain train -o` wrote"
+        )  # fmt: skip
+    return record
+
+
 def check_place(out: Path) -> None:
     """SynthgainError where something stands at `out` that is not ours to replace."""
     if not out.exists() or (out / RECORD).is_file() or (out.is_dir() and not any(out.iterdir())):
