@@ -25,6 +25,7 @@ from synthgain.measure import (
     differences,
     even_sample,
     held_out_gains,
+    judged,
     meter,
     ranking,
     sentences,
@@ -323,7 +324,9 @@ def compare(
             say(f"measuring {name}")
         data = data_of(run, anchors=anchors, target=target, seed=seed)
         record = Run.at(run).record if (run / "run.json").is_file() else {}
-        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), meter(data, eyes), held_out_gains(data))
+        gains = judged(data)
+        readings = meter(data, eyes, gains=gains)
+        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, held_out_gains(data, gains))
         sides.append(side)
         told.append(
             {

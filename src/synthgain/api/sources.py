@@ -115,9 +115,8 @@ def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
 def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
     """What each check saw and let through, in the order the checks were asked; drafts' own refusals come first."""
     fallen = dict(record.get("dropped_by") or {})
-    order = [str(name).partition("(")[0] for name in record["recipe"]["checks"]]
-    asked = [name for name in fallen if _slug(name) in map(_slug, order)]
-    asked.sort(key=lambda name: [_slug(o) for o in order].index(_slug(name)))
+    checks = [_slug(str(check).partition("(")[0]) for check in record["recipe"]["checks"]]
+    asked = sorted((name for name in fallen if _slug(name) in checks), key=lambda name: checks.index(_slug(name)))
     last = [name for name in fallen if name == "accept"]
     first = [name for name in fallen if name not in asked and name not in last]
     steps, seen = [], int(record["counts"]["rows"])

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, Seed, TextField, app, reach
-from synthgain.cli.printing import print_comparison, print_json, print_table, say
+from synthgain.cli.printing import print_comparison, print_json, print_readings, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
 Target = Annotated[str | None, typer.Option("--target", help="Held-out real text that nothing was made from.")]
@@ -72,10 +72,7 @@ def measure(
         source, anchors=anchors, target=target, student=student, writer=writer, rescore=rescore, against=against or (),
         also=also or (), embedder=embedder, text_field=text_field, seed=seed, reach=reach(base_url, "", "", None), say=say,
     )  # fmt: skip
-    if as_json:
-        print_json({"readings": [r.json() for r in readings]})
-    else:
-        print_table(readings)
+    print_readings(readings, as_json)
 
 
 @app.command()

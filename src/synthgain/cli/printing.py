@@ -23,6 +23,10 @@ def print_json(data: object) -> None:
     print(json.dumps(data, ensure_ascii=False, default=str))
 
 
+def print_readings(readings: Sequence[Reading], as_json: bool) -> None:
+    print_json({"readings": [r.json() for r in readings]}) if as_json else print_table(readings)
+
+
 def print_table(readings: Sequence[Reading], title: str = "") -> None:
     """Readings for people, on standard output."""
     from rich.console import Console

@@ -24,7 +24,7 @@ from synthgain.cli.arguments import (
     reach,
     watched,
 )
-from synthgain.cli.printing import print_arms, print_json, print_table, say
+from synthgain.cli.printing import print_arms, print_json, print_readings, say
 
 Base = Annotated[str, typer.Option("--base", help="What the student starts from: local/… or hf/PATH.")]
 
@@ -121,10 +121,7 @@ def evaluate(
             watch=watch,
         )
     )
-    if as_json:
-        print_json({"readings": [r.json() for r in readings]})
-    else:
-        print_table(readings)
+    print_readings(readings, as_json)
 
 
 @app.command()

@@ -24,7 +24,6 @@ def curation(data: Data) -> list[Reading]:
     judging = [step for step in data.ledger if step.check != SURPLUS]
     surplus = sum(step.seen - step.kept for step in data.ledger if step.check == SURPLUS)
     note = f"{surplus:,} rows beyond the number asked for ({SURPLUS}) are left out of the ledger" if surplus else ""
-    note = "; ".join(said for said in (note, data.notes.get(NATS, "")) if said)
     if not data.ledger:
         return _none("", "no ledger: it is not known what the checks dropped")
     readings = _total(judging, data.ledger[0].seen, note)

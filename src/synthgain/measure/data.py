@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,6 @@ class Data:
     linked: bool = False
     ledger: tuple[Step, ...] = ()
     seed: int = 0
-    notes: Mapping[str, str] = field(default_factory=dict)  # reading → what a reader must know of its input
 
     @staticmethod
     def of(

@@ -18,7 +18,7 @@ from synthgain.measure.data import Data, nothing
 from synthgain.measure.dependence import nhsic
 from synthgain.measure.gradients import grad_align
 from synthgain.measure.prompt_information import i_prompt
-from synthgain.measure.proxy import proxy_gain
+from synthgain.measure.proxy import Judged, proxy_gain
 from synthgain.measure.randomness import delta_i
 from synthgain.measure.semantic_entropy import h_meaning
 from synthgain.measure.student_eye import surprise
@@ -55,18 +55,18 @@ class Rescoring:
 
 
 def meter(
-    data: Data, eyes: Eyes | None = None, *, again: Rescoring | None = None, also: Sequence[str] = (), say: Callable[[str], None] | None = None
+    data: Data, eyes: Eyes | None = None, *, again: Rescoring | None = None, gains: Judged | str | None = None, also: Sequence[str] = (), say: Callable[[str], None] | None = None
 ) -> list[Reading]:  # fmt: skip
     """The default readings of ESTIMATORS section 6, with those of `also`. A figure that cannot be computed is null and says why.
 
-    `again` are rows whose log-probabilities stand in for those of `data`.
+    `again` are rows whose log-probabilities stand in for those of `data`; `gains` are what `judged` gave of it, if known.
     """
     eyes = eyes or Eyes()
     unknown = [name for name in also if name not in ALSO]
     if unknown:
         raise SynthgainError(f"there is no further figure {unknown[0]!r}", next=f"choose from {', '.join(ALSO)}")
     found: list[Reading] = []
-    for name, figure in _figures(data, eyes, again, also):
+    for name, figure in _figures(data, eyes, again, gains, also):
         if say is not None:
             say(name)
         found += figure()
@@ -77,7 +77,9 @@ Figure = Callable[[], list[Reading]]
 Eye = TypeVar("Eye")
 
 
-def _figures(data: Data, eyes: Eyes, again: Rescoring | None, also: Sequence[str]) -> list[tuple[str, Figure]]:
+def _figures(
+    data: Data, eyes: Eyes, again: Rescoring | None, gains: Judged | str | None, also: Sequence[str]
+) -> list[tuple[str, Figure]]:
     """The figures in their order, by the name under which they are said to be under way."""
     scored, note = (data, "") if again is None else (again.data, again.note)
     student, writer, vectors = eyes.student, eyes.writer, eyes.embedder
@@ -87,7 +89,7 @@ def _figures(data: Data, eyes: Eyes, again: Rescoring | None, also: Sequence[str
         "nobody was given who scores texts as the writer: --writer URI",
     )
     figures: list[tuple[str, Figure]] = [
-        ("proxy_gain", lambda: proxy_gain(data, scorer=student)),
+        ("proxy_gain", lambda: proxy_gain(data, scorer=student, found=gains)),
         ("delta_I", lambda: _noted(delta_i(scored), note)),
         ("surprise", _by(student, no_student, ("surprise", "transfer_kl"), "nats/token", lambda s: _noted(surprise(scored, scorer=s), note))),
         ("curation_nats", lambda: curation(data)),

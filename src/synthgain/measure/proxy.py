@@ -151,7 +151,9 @@ class Judged:
     notes: list[str]
 
 
-def judged(data: Data, dev_limit: int, folds: int, overlap: float | None) -> Judged | str:
+def judged(
+    data: Data, dev_limit: int = DEV_DOCUMENTS, folds: int = 10, overlap: float | None = OVERLAP
+) -> Judged | str:
     """Every held-out document's gains, or why there are none."""
     dev = hold_out(data, dev_limit, max(2, min(folds, MOST_FOLDS)))
     if isinstance(dev, str):
@@ -180,30 +182,29 @@ def judged(data: Data, dev_limit: int, folds: int, overlap: float | None) -> Jud
 
 def proxy_gain(
     data: Data, *, scorer: Scorer | None = None, dev_limit: int = DEV_DOCUMENTS, folds: int = 10, overlap: float | None = OVERLAP,
+    found: Judged | str | None = None,
 ) -> list[Reading]:  # fmt: skip
     """`proxy_gain` (3-grams), `proxy_gain_1` (words alone), `target_fit`, `target_fit_1`; with a scorer also `proxy_gain_mixture`.
 
     `overlap` is the guard: held-out documents more than half of whose 8-word spans stand in S are left out, and where their share is
-    above `overlap` nothing is measured. None switches it off.
+    above `overlap` nothing is measured. None switches it off. `found` is what `judged` gave, where that is known already.
     """
-    found = judged(data, dev_limit, folds, overlap)
+    found = judged(data, dev_limit, folds, overlap) if found is None else found
     if isinstance(found, str):
         names = (*NAMES, "proxy_gain_mixture") if scorer is not None else NAMES
         return [nothing(name, found, unit=UNIT) for name in names]
     readings = []
     for name, gain in found.gains.items():
         model = f"interpolated Witten–Bell {ORDER[name]}-gram, V = {found.dev.vocabulary.size:,} ({NAME})"
-        readings.append(_reading(name, gain, found.length, model, found.notes, data.seed))
+        readings.append(_reading(name, gain, found.length, model, found.notes, data))
     if scorer is not None:
         readings.append(mixture(data, found.dev, scorer, found.use, found.notes))
     return readings
 
 
-def held_out_gains(
-    data: Data, *, dev_limit: int = DEV_DOCUMENTS, folds: int = 10, overlap: float | None = OVERLAP
-) -> dict[str, PerDocument]:
+def held_out_gains(data: Data, found: Judged | str | None = None) -> dict[str, PerDocument]:
     """The same figures document by document, so that two sets are paired on the same held-out text. Empty where nothing is measured."""
-    found = judged(data, dev_limit, folds, overlap)
+    found = judged(data) if found is None else found
     if isinstance(found, str):
         return {}
     said = found.length > 0
@@ -230,19 +231,18 @@ def _notes(data: Data, dev: Dev, staying: int) -> list[str]:
     return notes
 
 
-def _reading(name: str, gain: Floats, length: Floats, model: str, notes: Sequence[str], seed: int) -> Reading:
+def _reading(name: str, gain: Floats, length: Floats, model: str, notes: Sequence[str], data: Data) -> Reading:
     """Σ gain / Σ length over documents, with its interval."""
     documents = int((length > 0).sum())
-    ratio = ratio_interval(gain, length, seed=seed)
+    ratio = ratio_interval(gain, length, seed=data.seed)
     said = list(notes)
     if documents < FEW:
         said.append(f"only {documents} held-out documents: the interval is wide and yet too narrow")
     elif documents < ENOUGH:
         said.append(f"{documents} held-out documents; {ENOUGH} or more are recommended")
-    folds = any(note.startswith("cross-fitted") for note in notes)
     said.append(
         "the interval is that of the held-out documents, around the mean over the folds' A and S, which are a little smaller than the whole"
-        if folds
+        if data.target is None
         else "A and S are held fixed: the interval is that of the held-out documents"
     )
     return Reading(
@@ -280,4 +280,4 @@ def mixture(data: Data, dev: Dev, scorer: Scorer, use: Mask, notes: Sequence[str
     model = f"(1 − λ) π0 + λ q over π0's tokens, q a Witten–Bell 3-gram, λ cross-fitted; π0 {scorer.identity[:12]}"
     if any(len(text) == SCORED_CHARACTERS for text in texts):
         notes = [*notes, f"the student read documents up to {SCORED_CHARACTERS:,} characters"]
-    return _reading(name, _by_document(document, both - real, len(texts)), length, model, notes, data.seed)
+    return _reading(name, _by_document(document, both - real, len(texts)), length, model, notes, data)

@@ -42,9 +42,7 @@ def delta_i(data: Data) -> list[Reading]:
     if why:
         return [nothing("delta_I", why, unit="nats/token"), nothing("delta_I_sample", why, unit="nats/sample")]
     nats, tokens, rows = sums.columns()
-    note = "; ".join(
-        said for said in (f"law: {told.law}", _kept(data), CENSORED, data.notes.get("delta_I", "")) if said
-    )
+    note = "; ".join(said for said in (f"law: {told.law}", _kept(data), CENSORED) if said)
     value, low, high = alone(*mean_t((nats / rows).tolist()), told.law)
     per_sample = Reading(
         "delta_I_sample", value, low, high, unit="nats/sample", n=len(rows),

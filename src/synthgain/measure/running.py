@@ -64,7 +64,6 @@ class Running:
     seen: int = 0
     kept: int = 0
     examined: int = 0
-    near: int = 0
     _nats: float = 0.0
     _tokens: int = 0
     _pairs: Counter[int] = field(default_factory=Counter)
@@ -134,7 +133,6 @@ class Running:
         least = sorted(grams)[:64]  # the smallest hashes are an even sample of the shingles, the same in every row
         shared = sum(any(other != prompt for other in self._owners.get(g, ())) for g in least)
         again = bool(least) and shared >= NEAR * len(least)
-        self.near += again
         self._flags.append(again)
         self._rows.append((prompt, tuple(least)))
         for gram in least:
