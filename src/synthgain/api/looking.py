@@ -19,11 +19,7 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     """One row's whole life: anchors, prompts, answers, verdicts, cost."""
     here = run if isinstance(run, Run) else Run.at(run)
     found = here.row(row)
-    memory = here.memory(readonly=True)
-    try:
-        calls = memory.get_many(found["call_ids"])
-    finally:
-        memory.close()
+    calls = here.bought(found["call_ids"])
     anchors = [a for a in here.anchors() if a.id in set(found["anchor_ids"])]
     costs = [c.cost for c in calls.values()]
     return {

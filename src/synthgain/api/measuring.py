@@ -171,11 +171,7 @@ def _law_of(folder: Path) -> Sampling:
         for mine in shard.column("call_ids").to_pylist()[:1]
         for id in mine[-1:]
     ]
-    memory = run.memory(readonly=True)
-    try:
-        return next((call.prompt.sampling for call in memory.get_many(ids).values()), Sampling())
-    finally:
-        memory.close()
+    return next((call.prompt.sampling for call in run.bought(ids).values()), Sampling())
 
 
 def _embedder(uri: str, reach: Reach) -> tuple[Embedder | None, str]:
@@ -199,19 +195,13 @@ def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
 
     Rows of one call each: the sum over several calls is of several prompts.
     """
-    from synthgain.models.rescoring import IMPOSSIBLE, LawScorer, by_law, rescored
+    from synthgain.models.rescoring import IMPOSSIBLE, LawScorer, Rescored, by_law, rescored
 
     names = ("anchor_ids", "prompt", "answer", "text", "call_ids")
     table = even_sample(run.kept, names, data.n_rows, RESCORED, data.seed)
     ids = [mine[-1] if len(mine) == 1 else "" for mine in table.column("call_ids").to_pylist()]
-    memory = run.memory(readonly=True)
-    try:
-        calls = memory.get_many([id for id in ids if id])
-    finally:
-        memory.close()
-    logprobs: list[float | None] = [None] * len(ids)
-    drawn = 0
-    tokens, laws = [0] * len(ids), ["the row has several calls"] * len(ids)
+    calls = run.bought([id for id in ids if id])
+    again = [Rescored(None, 0, "the row has several calls", False)] * len(ids)
     at = [i for i, id in enumerate(ids) if id in calls]
     folder = weights_at(uri)
     if say is not None:
@@ -219,10 +209,13 @@ def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
     for sampling, places in by_law([calls[ids[i]] for i in at]).items():
         mine = [at[p] for p in places]
         for i, found in zip(mine, rescored([calls[ids[i]] for i in mine], LawScorer(folder, sampling, ends=True))):
-            logprobs[i], tokens[i], laws[i] = found.logprob, found.tokens, found.law
-            drawn += found.as_drawn
+            again[i] = found
+    drawn, laws, logprobs = sum(r.as_drawn for r in again), [r.law for r in again], [r.logprob for r in again]
     told = pa.table(
-        {**{n: table.column(n) for n in names[:4]}, "logprob": pa.array(logprobs, pa.float64()), "tokens_out": pa.array(tokens, pa.int32()), "law": laws}
+        {
+            **{n: table.column(n) for n in names[:4]}, "logprob": pa.array(logprobs, pa.float64()),
+            "tokens_out": pa.array([r.tokens for r in again], pa.int32()), "law": pa.array(laws, pa.string()),
+        }
     )  # fmt: skip
     known = pc.is_valid(told.column("logprob"))
     lost = Counter(re.sub(r"[0-9,]+", "N", law.partition(":")[0]) for law, p in zip(laws, logprobs) if p is None)

@@ -272,9 +272,9 @@ class ServerEmbedder:
 
     @cached_property
     def _url(self) -> URL:
-        from synthgain.models.openai import _endpoint
+        from synthgain.models.openai import endpoint
 
-        return _endpoint(self.base_url).parent.parent / "embeddings"
+        return endpoint(self.base_url).parent.parent / "embeddings"
 
     @cached_property
     def width(self) -> int:
@@ -287,7 +287,7 @@ class ServerEmbedder:
         """All texts, `flights` requests at once, each batch made when a connection is free for it."""
         import aiohttp
 
-        from synthgain.models.openai import _proxy
+        from synthgain.models.openai import proxy_of
 
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self.api_key:
@@ -295,7 +295,7 @@ class ServerEmbedder:
         batches = _batches(texts, self.chars, ASKED)
         found: list[tuple[list[int], Vectors]] = []
         async with aiohttp.ClientSession(
-            headers=headers, timeout=aiohttp.ClientTimeout(total=DEADLINE), proxy=_proxy(self._url)
+            headers=headers, timeout=aiohttp.ClientTimeout(total=DEADLINE), proxy=proxy_of(self._url)
         ) as session:
 
             async def line() -> None:

@@ -55,7 +55,7 @@ class OpenAI:
         self, name: str, *, base_url: str, api_key: str = "", served_as: str = "", price: Price | None = None,
         concurrency: int | None = None, deadline: float = 600.0, logprobs: bool = True, unreachable_after: float = 30.0,
     ) -> None:  # fmt: skip
-        self._url = _endpoint(base_url)
+        self._url = endpoint(base_url)
         server = str(self._url).removesuffix("/chat/completions")
         if not api_key.isprintable():
             raise SynthgainError("the key holds a line break or another character that no key has", next=KEY)
@@ -175,7 +175,7 @@ class OpenAI:
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        self._wire = Wire(self._url, headers, connect=self._connect, proxy=_proxy(self._url))
+        self._wire = Wire(self._url, headers, connect=self._connect, proxy=proxy_of(self._url))
 
     async def aclose(self) -> None:
         if self._loop is not None:
@@ -341,7 +341,7 @@ class _Trouble:
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def _endpoint(base_url: str) -> URL:
+def endpoint(base_url: str) -> URL:
     """The URL of chat completions under a base URL, scheme and host in lower case, no slash at the end."""
     wrong = SynthgainError(
         f"{base_url!r} is no base URL of a server",
@@ -366,7 +366,7 @@ def _endpoint(base_url: str) -> URL:
     )
 
 
-def _proxy(url: URL) -> URL | None:
+def proxy_of(url: URL) -> URL | None:
     """The proxy that the environment names for this host, never for this machine itself."""
     host = url.host or ""
     found = None if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host) else getproxies().get(url.scheme)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from synthgain.store.calls import CallMemory
 from synthgain.store.rows import ANCHORS, Staged, columns_of
-from synthgain.types import Anchor, Reading, SynthgainError
+from synthgain.types import Anchor, Call, Reading, SynthgainError
 
 
 def atomic_write(file: Path, text: str) -> None:
@@ -111,6 +111,14 @@ class Run:
 
     def memory(self, *, readonly: bool = False) -> CallMemory:
         return CallMemory(self.calls, readonly=readonly)
+
+    def bought(self, ids: Sequence[str]) -> dict[str, Call]:
+        """The calls with these ids, as far as they are remembered."""
+        memory = self.memory(readonly=True)
+        try:
+            return memory.get_many(ids)
+        finally:
+            memory.close()
 
     def stage(self) -> Staged:
         return Staged(self.path / ".staged")
