@@ -12,12 +12,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, TypeVar, overload, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NotRequired,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    overload,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:  # columns travel as Arrow tables; the nouns themselves need only the standard library
     import pyarrow as pa
@@ -29,18 +40,48 @@ if TYPE_CHECKING:  # columns travel as Arrow tables; the nouns themselves need o
 class SynthgainError(Exception):
     """Something that a person must act on: what happened, where, and what to do next.
 
-    `code` is the exit code of the command line (CONTRACT): 2 bad usage or input, 3 stopped at a
-    budget or a full disk, 4 a model cannot be reached, 5 too many broken drafts, 130 interrupted.
+    `code` is the exit code of the command line: 2 bad usage or input, 3 stopped at a budget or a full
+    disk, 4 a model cannot be reached, 5 too many broken drafts, 130 interrupted. Of the last four there are
+    kinds below, for programs; making a `SynthgainError` with such a code makes that kind.
     """
+
+    def __new__(cls, what: str = "", *, where: str = "", next: str = "", code: int = 2) -> SynthgainError:
+        return super().__new__(_KINDS.get(code, cls) if cls is SynthgainError else cls)
 
     def __init__(self, what: str, *, where: str = "", next: str = "", code: int = 2) -> None:
         super().__init__(what)
         self.what, self.where, self.next, self.code = what, where, next, code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _error, (self.what, self.where, self.next, self.code)
+
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         after = f"\n  next: {self.next}" if self.next else ""
         return f"{where}{self.what}{after}"
+
+
+class BudgetReached(SynthgainError):
+    """Stopped at a budget, at a limit of candidates, or at a full disk (code 3): everything bought is kept."""
+
+
+class Unreachable(SynthgainError):
+    """A model or server cannot be reached (code 4): everything bought is kept."""
+
+
+class TooManyBroken(SynthgainError):
+    """Too many drafts or calls failed (code 5): everything bought is kept."""
+
+
+class Interrupted(SynthgainError, KeyboardInterrupt):
+    """Stopped by a person (code 130): everything bought is kept. It is a KeyboardInterrupt too, as notebooks expect."""
+
+
+_KINDS: dict[int, type[SynthgainError]] = {3: BudgetReached, 4: Unreachable, 5: TooManyBroken, 130: Interrupted}
+
+
+def _error(what: str, where: str, next: str, code: int) -> SynthgainError:
+    return SynthgainError(what, where=where, next=next, code=code)
 
 
 class CallFailed(Exception):
@@ -63,7 +104,9 @@ def digest(*parts: str) -> str:
     return sha.hexdigest()
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+VERSION = (
+    1  # of the JSON that is hashed; a field that is added later changes no identity, because defaults are left out
+)
 
 
 def canonical(value: object) -> str:
@@ -103,10 +146,23 @@ def _plain(value: object) -> object:
 
 
 class Message(TypedDict):
-    """One turn of a chat: `role` is "system", "user" or "assistant"."""
+    """One turn of a chat. `role` is "system", "user", "assistant" or "tool" ("raw": text without a template).
+
+    The other keys stand only where they say something; any key that is not here is refused where a prompt or row is made.
+    """
 
     role: str
     content: str
+    tool_calls: NotRequired[
+        Sequence[Mapping[str, Any]]
+    ]  # of an assistant: [{"id", "type": "function", "function": {"name", "arguments"}}]
+    tool_call_id: NotRequired[str]  # of a tool's turn: which call it answers
+    name: NotRequired[str]
+    reasoning: NotRequired[str]  # what was thought before the content; no part of the answer
+    learn: NotRequired[bool]  # whether a student learns this turn; left out: assistant turns are learnt, others are not
+
+
+KEYS = frozenset(Message.__annotations__)
 
 
 def user(content: str) -> Message:
@@ -124,9 +180,41 @@ def assistant(content: str) -> Message:
     return {"role": "assistant", "content": content}
 
 
-def _said(messages: Iterable[Message]) -> str:
-    """`canonical` of [[role, content], …], written directly: every call and every row needs one."""
-    turns = [f"[{encode_basestring(m['role'])},{encode_basestring(m['content'])}]" for m in messages]
+def message(given: Mapping[str, Any]) -> Message:
+    """A turn from anybody's mapping: keys with null left out, null content as "". SynthgainError says what is wrong with it."""
+    turn = {name: value for name, value in given.items() if value is not None}
+    turn.setdefault("content", "")
+    _checked(turn)
+    return turn  # type: ignore[return-value]
+
+
+def _checked(turn: Mapping[str, Any]) -> None:
+    if len(turn) == 2 and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str):
+        return
+    unknown = sorted(map(str, turn.keys() - KEYS))
+    kinds = {"tool_calls": list | tuple, "learn": bool}
+    wrong = [
+        name
+        for name in ("role", "content", *KEYS)
+        if (name in turn or name in ("role", "content")) and not isinstance(turn.get(name), kinds.get(name, str))
+    ]
+    if unknown or wrong:
+        what = (
+            f"a message has the key {unknown[0]!r}"
+            if unknown
+            else f"a message's {wrong[0]!r} is {turn.get(wrong[0])!r}"
+        )
+        raise SynthgainError(what, where="message", next=f"its keys are role and content (texts), and where they say something {', '.join(sorted(KEYS - {'role', 'content'}))}")  # fmt: skip
+
+
+def _said(messages: Iterable[Message], leave: str = "") -> str:
+    """The canonical JSON of messages, without the key `leave`; plain turns are written directly: every call and every row needs one."""
+    turns = [
+        f'{{"content":{encode_basestring(m["content"])},"role":{encode_basestring(m["role"])}}}'
+        if len(m) == 2
+        else canonical({name: value for name, value in m.items() if name != leave})
+        for m in messages
+    ]
     return f"[{','.join(turns)}]"
 
 
@@ -137,23 +225,61 @@ def _said(messages: Iterable[Message]) -> str:
 class Anchor:
     """One piece of real text: an element of S_anchor.
 
-    `source` says where it was read ("file#row"); `fields` are the other columns of its row. Only
-    `text` and those fields that `reads` names (they enter a prompt) are its identity.
+    `source` says where it was read ("file#row"); `fields` are the other columns of its row. Only `text` and those
+    fields that `needs` names (a recipe's: see `Recipe.needs`) are its identity.
     """
 
     text: str
     source: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    reads: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @_once
     def id(self) -> str:
         """32 hexadecimal digits of content."""
-        seen = {name: self.fields[name] for name in self.reads if name in self.fields}
+        names = (name.removesuffix("?") for name in self.needs)
+        seen = {name: self.fields[name] for name in names if self.fields.get(name) is not None}
         return digest(self.text, canonical(seen) if seen else "")[:32]
 
 
 Group = tuple[Anchor, ...]  # anchors that one draft sees together
+
+
+class Embedder(Protocol):
+    """Texts to vectors. `identity` names the weights: vectors are remembered under it."""
+
+    @property
+    def identity(self) -> str: ...
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """One vector a text: a float array (texts × dimensions)."""
+        ...
+
+
+class Corpus(Protocol):
+    """S_anchor as a recipe's `pick` sees it: anchors in order, made when asked for, with what is computed once over all of them."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, at: int) -> Anchor: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Anchor]: ...
+    def __iter__(self) -> Iterator[Anchor]: ...
+    def vectors(self, embedder: Embedder | None = None) -> Any:
+        """A float32 array (anchors × dimensions) of unit length, computed once and memory-mapped from then on."""
+        ...
+
+    def neighbours(self, k: int, embedder: Embedder | None = None) -> Any:
+        """An int64 array (anchors × k): the places of the k other anchors nearest to each by cosine, nearest first; remembered."""
+        ...
+
+
+class Pool(Protocol):
+    """The rows accepted so far, as a recipe's `pick` sees them, in their order. It grows from wave to wave."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int) -> Anchor:
+        """An accepted row as an anchor: `text` is what a student would read of it, `fields` the row's, `source` "row ID"."""
+        ...
 
 
 # ---------------------------------------------------------------------------------------------- p and M(p)
@@ -187,6 +313,12 @@ class Sampling:
     def _refuse(self, what: str) -> None:
         raise SynthgainError(what, where="sampling")
 
+    @lru_cache(maxsize=1024)  # noqa: B019 (a law is a few numbers, and few laws are used)
+    def json(self) -> str:
+        """What differs from the defaults, as canonical JSON."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return canonical(told)
+
     @property
     def plain(self) -> bool:
         """True where the law is the plain softmax at T = 1, so that plain log-probabilities are exact."""
@@ -206,25 +338,42 @@ class Prompt:
 
     `to` names a role ("writer", "judge"), not a model, and is no part of the identity. `draw` is the
     index of this draw among equal prompts; `seed` is the request's. A recipe leaves `seed` alone:
-    the chain stamps it. `schema` is a JSON Schema that the answer must follow.
+    the chain stamps it. `schema` is a JSON Schema that the answer must follow; `tools` are the functions that the
+    model may call, as OpenAI's protocol has them ({"type": "function", "function": {"name", "description", "parameters"}}).
     """
 
     messages: tuple[Message, ...]
     to: str = "writer"
     sampling: Sampling = Sampling()
     schema: Mapping[str, Any] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
     seed: int = 0
     draw: int = 0
 
+    def __post_init__(self) -> None:
+        for turn in self.messages:
+            _checked(turn)
+
     @_once
     def content(self) -> str:
-        """Everything that can change the answer, as one JSON text (without the model)."""
-        s = self.sampling
-        law = _encode([
-            s.temperature, s.top_p, s.top_k, s.min_p, s.max_tokens, s.stop, s.presence_penalty, s.frequency_penalty,
-        ])  # fmt: skip
-        schema = "null" if self.schema is None else canonical(self.schema)
-        return f"[{_said(self.messages)},{law},{schema},{self.seed},{self.draw}]"
+        """Everything that can change the answer, as canonical JSON with defaults left out (without the model).
+
+        Where nothing is drawn (temperature 0) neither seed nor draw can. Which turns are learnt changes no answer either.
+        """
+        parts = []
+        drawn = self.sampling.temperature != 0
+        if self.draw and drawn:
+            parts.append(f'"draw":{self.draw}')
+        parts.append(f'"messages":{_said(self.messages, leave="learn")}')
+        if (law := self.sampling.json()) != "{}":
+            parts.append(f'"sampling":{law}')
+        if self.schema is not None:
+            parts.append(f'"schema":{canonical(self.schema)}')
+        if self.seed and drawn:
+            parts.append(f'"seed":{self.seed}')
+        if self.tools:
+            parts.append(f'"tools":{canonical(self.tools)}')
+        return f'{{{",".join(parts)},"v":{VERSION}}}'
 
     def id(self, identity: str) -> str:
         """The identity of the call that this prompt buys from the model with that identity (64 hex digits)."""
@@ -236,22 +385,22 @@ class Prompt:
     @staticmethod
     def read(content: str, to: str = "writer") -> Prompt:
         """The prompt whose `content` this is."""
-        said, law, schema, seed, draw = json.loads(content)
-        temperature, top_p, top_k, min_p, max_tokens, stop, presence, frequency = law
+        held = json.loads(content)
+        if held.get("v") != VERSION:
+            raise SynthgainError(f"a prompt of version {held.get('v')!r} cannot be read; this is version {VERSION}")
+        law = held.get("sampling", {})
+        law = law | {"stop": tuple(law["stop"])} if "stop" in law else law
         return Prompt(
-            messages=tuple({"role": role, "content": text} for role, text in said),
-            to=to,
-            sampling=Sampling(temperature, top_p, top_k, min_p, max_tokens, tuple(stop), presence, frequency),
-            schema=schema,
-            seed=seed,
-            draw=draw,
-        )
+            tuple(held["messages"]), to, Sampling(**law), held.get("schema"), tuple(held.get("tools", ())),
+            held.get("seed", 0), held.get("draw", 0),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One answer that was paid for: M(p).
 
+    `message` is the answer: an assistant's turn, with tool calls and reasoning where there are such; `text` is its content.
     `logprob` is the sum over the answer's tokens of ln M_T(token | before) in nats, under the law
     that the text was sampled from; None with the reason in `law` where the server gives none or
     gives another law's. `finish` is "stop" or "length" (cut off), or what else the server said.
@@ -260,7 +409,7 @@ class Call:
 
     id: str
     prompt: Prompt
-    text: str
+    message: Message
     model: str  # the model's URI as asked for: a name for people, not an identity
     finish: str = "stop"
     tokens_in: int = 0
@@ -270,6 +419,11 @@ class Call:
     law: str = ""
     cost: float | None = None
     seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """What was answered, as checks and parsers read it."""
+        return self.message["content"]
 
 
 # ---------------------------------------------------------------------------------------------- ε
@@ -309,24 +463,39 @@ def drop(reason: str, score: float | None = None, check: str = "") -> Verdict:
 class Row:
     """One candidate for the data set: a chat (`messages`) or a plain `text`, never both.
 
-    A draft gives messages or text, the calls it came from, and fields. An answer that cannot be
-    parsed is a row too, with a `drop` verdict. The chain stamps anchors, recipe, round and verdicts.
+    A draft gives messages or text, the calls it came from, and fields; `rejected` are the turns that could stand in place of
+    the last answer and are worse (a preference pair). An answer that cannot be parsed is a row too, with a `drop` verdict.
+    The chain stamps anchors, recipe, round and verdicts.
     """
 
     messages: tuple[Message, ...] | None = None
     text: str | None = None
     calls: tuple[Call, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    rejected: tuple[Message, ...] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()  # the functions that the chat could call, as `Prompt.tools`
     verdicts: tuple[Verdict, ...] = ()
     anchors: tuple[str, ...] = ()
     recipe: str = ""
     round: int = 0
 
+    def __post_init__(self) -> None:
+        for turn in (*(self.messages or ()), *(self.rejected or ())):
+            _checked(turn)
+
     @_once
     def id(self) -> str:
-        """24 hexadecimal digits of content and calls."""
-        said = self.text if self.messages is None else _said(self.messages)
-        return digest(said or "", *(call.id for call in self.calls))[:24]
+        """24 hexadecimal digits of content, anchors and calls."""
+        parts = [f'"anchors":{canonical(self.anchors)},"calls":{canonical([call.id for call in self.calls])}']
+        if self.messages is not None:
+            parts.append(f'"messages":{_said(self.messages)}')
+        if self.rejected is not None:
+            parts.append(f'"rejected":{_said(self.rejected)}')
+        if self.messages is None:
+            parts.append(f'"text":{encode_basestring(self.text or "")}')
+        if self.tools:
+            parts.append(f'"tools":{canonical(self.tools)}')
+        return digest(f'{{{",".join(parts)},"v":{VERSION}}}')[:24]
 
     @property
     def answer(self) -> str:
@@ -395,9 +564,16 @@ class ModelInfo:
     note: str = ""
 
 
-KEEPER: ContextVar[Callable[[Call], Awaitable[None]] | None] = ContextVar("KEEPER", default=None)
-"""Who writes an answer down, told to the model while a call is under way. A model whose answers cost money calls it before it
-frees the answer's place, so that a crash loses what was in flight and no more."""
+class Gate(Protocol):
+    """The one gate in front of a model's calls: a call holds a place from being sent until its answer is on disk."""
+
+    async def enter(self, rank: int) -> None:
+        """Wait for a place; of those who wait the lowest rank goes first. SynthgainError: waiting is hopeless."""
+        ...
+
+    def leave(self) -> None:
+        """Give the place back."""
+        ...
 
 
 @runtime_checkable
@@ -406,6 +582,9 @@ class Model(Protocol):
 
     `identity` is what enters the identity of every call: a content hash of the weights, or a
     server's URL and the model's name there. `width` is how many calls in flight are of use now.
+
+    A model that paces itself (a server that pushes back) has a `gate: Gate` besides. Whoever calls such a model holds a place of its
+    gate, and the model may give it back and take it again between two tries. In front of any other, the buyer keeps a gate of `width`.
     """
 
     @property
@@ -429,8 +608,19 @@ class Models(Protocol):
         """One answer from the role that the prompt names; CallFailed breaks this draft only."""
         ...
 
-    def each(self, prompts: Iterable[Prompt]) -> AsyncIterator[Call]:
-        """Answers in the prompts' order, bought side by side; a failed one is noted as broken and left out."""
+    @overload
+    def each(self, prompts: Iterable[Prompt]) -> AsyncIterator[Call]: ...
+    @overload
+    def each(self, prompts: Iterable[tuple[_T, Prompt]]) -> AsyncIterator[tuple[_T, Call]]: ...
+    def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
+        """Answers in the prompts' order, bought side by side; a failed one is noted as broken and left out.
+
+        `(about, prompt)` pairs give `(about, call)`: what is asked, with why.
+        """
+        ...
+
+    def side_by_side(self, conversations: Iterable[Awaitable[_T]]) -> AsyncIterator[_T]:
+        """What several conversations of one group come to, in their order, each failing alone (noted as broken and left out)."""
         ...
 
 
@@ -452,39 +642,57 @@ class Check(Protocol):
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict: ...
 
 
-@runtime_checkable
-class SetCheck(Protocol):
-    """A set check: it sees columns of all rows still alive and gives one verdict a row, in order.
+Judge = Callable[["pa.Table"], Sequence[Verdict]]  # columns of some rows, in their order → one verdict a row
 
-    The table has `id` and the `columns` asked for, out of: text (what a student would read), answer,
-    prompt (the last user turn), anchor_ids (list), fields (JSON), logprob, tokens_out.
+
+@runtime_checkable
+class Fold(Protocol):
+    """Rows in their order, each seen once: duplicates, novelty, caps. What was decided stays decided, so cost is linear in rows.
+
+    `begin` gives a judge with a memory of its own, for one run; it is called with the next rows that are still alive, shard by
+    shard (a shard ends where a draft ends). The table has the `columns` asked for, out of: id, text (what a student would read), answer,
+    prompt (the last user turn), anchor_ids (list), fields (JSON), logprob, tokens_out, vector (where `embedder` is set).
     """
 
     @property
     def name(self) -> str: ...
     @property
     def columns(self) -> tuple[str, ...]: ...
+    def begin(self) -> Judge: ...
+
+
+@runtime_checkable
+class Selection(Protocol):
+    """The whole set, once, at the end: all rows still alive as columns (see `Fold`), memory-mapped; one verdict a row, in order."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def selects(self) -> Literal[True]: ...
     def __call__(self, table: pa.Table) -> Sequence[Verdict]: ...
 
 
-AnyCheck = Check | SetCheck
+AnyCheck = Check | Fold | Selection
 Draft = Callable[..., AsyncIterator[Row]]  # (models, *anchors) → rows
-Pick = Callable[[Sequence[Anchor]], Iterable[Group]]
+Pick = Callable[[Corpus, Pool, int], Iterable[Group]]  # (corpus, pool, seed) → groups, advanced a wave at a time
 
 
-def singly(anchors: Sequence[Anchor]) -> Iterable[Group]:
+def singly(corpus: Corpus, pool: Pool, seed: int) -> Iterable[Group]:
     """Each anchor is a group of its own."""
-    return ((anchor,) for anchor in anchors)
+    return ((anchor,) for anchor in corpus)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """φ and the rest of one system: how anchors become prompts, rows, and what decides about them.
 
-    `draft` is an async generator function or a frozen dataclass with `__call__`; its dataclass
-    fields are the recipe's knobs. `reads` are the anchor fields that enter a prompt. `calls` says
-    in words what an anchor costs. `stage` is where in a model's life the data is for.
-    `sources` says for each knob where its default comes from.
+    `draft` is an async generator function or a frozen dataclass with `__call__`; `pick` likewise is a function or a frozen dataclass
+    (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before). Their dataclass fields
+    are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
+    identity. `calls` says in words what an anchor costs. `stage` is where in a model's life the data is for. `sources` says for each knob
+    where its default comes from.
     """
 
     name: str
@@ -494,11 +702,11 @@ class Recipe:
     checks: tuple[AnyCheck, ...] = ()
     examples: tuple[Anchor, ...] = ()
     pick: Pick = singly
+    needs: tuple[str, ...] = ()
     source: str = ""
     stage: str = ""
     anchors: str = ""
     calls: str = ""
-    reads: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
 
