@@ -87,8 +87,12 @@ def _error(what: str, where: str, next: str, code: int) -> SynthgainError:
 class CallFailed(Exception):
     """One call came to nothing, for good (the server refused it, or every retry failed).
 
-    It breaks the row that needed it and no other; the chain writes it to `broken/`.
+    It breaks the row that needed it and no other; the chain writes it to `broken/`, with the call's id.
     """
+
+    def __init__(self, what: str = "", *, call: str = "") -> None:
+        super().__init__(what)
+        self.call = call
 
 
 # ---------------------------------------------------------------------------------------------- content
@@ -191,20 +195,36 @@ def message(given: Mapping[str, Any]) -> Message:
 def _checked(turn: Mapping[str, Any]) -> None:
     if len(turn) == 2 and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str):
         return
-    unknown = sorted(map(str, turn.keys() - KEYS))
-    kinds = {"tool_calls": list | tuple, "learn": bool}
-    wrong = [
-        name
-        for name in ("role", "content", *KEYS)
-        if (name in turn or name in ("role", "content")) and not isinstance(turn.get(name), kinds.get(name, str))
+    wrong = [f"a message has the key {name!r}" for name in sorted(map(str, turn.keys() - KEYS))]
+    wrong += [f"a message has no {name!r}" for name in ("role", "content") if name not in turn]
+    wrong += [
+        f"a message's {name!r} is {turn[name]!r}"
+        for name in turn.keys() & _KINDS_OF_KEYS
+        if not _fits(name, turn[name])
     ]
-    if unknown or wrong:
-        what = (
-            f"a message has the key {unknown[0]!r}"
-            if unknown
-            else f"a message's {wrong[0]!r} is {turn.get(wrong[0])!r}"
-        )
-        raise SynthgainError(what, where="message", next=f"its keys are role and content (texts), and where they say something {', '.join(sorted(KEYS - {'role', 'content'}))}")  # fmt: skip
+    if wrong:
+        raise SynthgainError(
+            wrong[0], where="message",
+            next=f"its keys are role and content (texts), and where they say something {', '.join(sorted(KEYS - {'role', 'content'}))}; "
+            "a tool call is {id, type, function: {name, arguments}}",
+        )  # fmt: skip
+
+
+_KINDS_OF_KEYS: dict[str, Any] = {name: str for name in KEYS} | {"tool_calls": list | tuple, "learn": bool}
+
+
+def _fits(name: str, value: object) -> bool:
+    if not isinstance(value, _KINDS_OF_KEYS[name]):
+        return False
+    return name != "tool_calls" or all(
+        isinstance(call, Mapping)
+        and not call.keys() - {"id", "type", "function"}
+        and isinstance(function := call.get("function"), Mapping)
+        and not function.keys() - {"name", "arguments"}
+        and isinstance(function.get("name"), str)
+        and isinstance(function.get("arguments", ""), str | Mapping)
+        for call in value  # type: ignore[attr-defined]
+    )
 
 
 def _said(messages: Iterable[Message], leave: str = "") -> str:

@@ -3,48 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.api.making import Plan, Watch, carried_out, checks_of, sensible, turned
-from synthgain.models import Reach
-from synthgain.recipes import load as load_recipe
+from synthgain.api.asking import (
+    Asked,
+    check_given,
+    knobs_of,
+    opened_checks,
+    opened_recipe,
+    ordered,
+    sensible,
+    turned,
+)
+from synthgain.api.making import Watch, carried_out, writes_to
+from synthgain.chain import Part, Parts, Request
+from synthgain.models.embedders import open_embedder
 from synthgain.store import Run
-from synthgain.types import AnyCheck, Call, CallFailed, ModelInfo, Prompt
+from synthgain.types import AnyCheck, Call, CallFailed, ModelInfo, Prompt, Recipe, SynthgainError
 
 
 def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), knobs: Mapping[str, Any] | None = None,
-           accept: int | None = None, watch: Watch | None = None, command: str = "") -> Run:  # fmt: skip
-    """Judge a run again with other checks, buying nothing: drafts are replayed over the calls already paid for."""
+           accept: int | None = None, recipe: str | Path | Recipe | None = None, watch: Watch | None = None) -> Run:  # fmt: skip
+    """Judge a run again with other checks, buying nothing: its drafts are replayed over the calls already paid for.
+
+    Without options this changes nothing. `with_` adds checks to those the run has (one with the same name takes its place), `without`
+    takes some away; `accept` keeps the first that many. A recipe that came from a file or as an object has to be given again (`recipe`):
+    a run folder holds no code, and none is executed because of it.
+    """
     sensible(accept=accept)
     here = run if isinstance(run, Run) else Run.at(run)
-    record = here.record
-    recipe = turned(
-        load_recipe(str(record["recipe"].get("file") or record["recipe"]["name"])),
-        {**_recorded_knobs(record), **(knobs or {})},
-    )
-    models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
-    plan = Plan(recipe, here.anchors(recipe.reads), checks_of(recipe, with_, without), models)
-    asked = {
-        "seed": record["seed"],
-        "round": record.get("round", 0),
-        "limit": record["asked"].get("limit"),
-        "accept": accept or record["asked"].get("accept"),
-    }
-    return carried_out(plan, here.path, asked, Reach(), watch, command or record.get("command", ""), buy=False)
+    with writes_to(here.path):
+        record = here.record
+        request = Request.read(here.request)
+        chosen = opened_recipe(request.recipe, recipe)
+        _replayable(here, chosen)
+        chosen = turned(chosen, knobs or {})
+        checks, parts = _judged_anew(request, chosen, with_, without)
+        changed = request.changed(
+            recipe=replace(request.recipe, settings=knobs_of(chosen)), checks=parts, accept=accept or request.accept
+        )
+        embedder = open_embedder(request.embedder)
+        models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
+        opened = Parts(chosen, checks, models, embedder)
+        told = {"anchors": record.get("anchors", {})}
+        corpus = here.corpus(chosen.needs, embedder)
+        return carried_out(
+            Asked(changed, chosen, checks, models), opened, corpus, here, watch or (lambda _: None), told, before=record
+        )
 
 
-def _recorded_knobs(record: Mapping[str, Any]) -> dict[str, Any]:
-    import ast
+def _replayable(run: Run, recipe: Recipe) -> None:
+    if not any(run.anchors.glob("*.parquet")):
+        raise SynthgainError(
+            "this run has no anchors yet", where=str(run.path), next="finish it first: run its command again"
+        )
+    if getattr(recipe.pick, "pooled", False) and not any(run.groups.glob("*.parquet")):
+        raise SynthgainError(
+            "this run was killed before its groups were written down, and they depend on its rows", where=str(run.path),
+            next="finish it first: run its command again",
+        )  # fmt: skip
 
-    read = {}
-    for name, value in record["recipe"]["knobs"].items():
-        try:
-            read[name] = ast.literal_eval(value) if isinstance(value, str) and value[:1] in "([{" else value
-        except (ValueError, SyntaxError):
-            read[name] = value
-    return read
+
+def _judged_anew(
+    request: Request, recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]
+) -> tuple[tuple[AnyCheck, ...], tuple[Part, ...]]:
+    """The run's own checks, less `without`, then `with_`."""
+    names = [part.name for part in request.checks]
+    if unknown := [name for name in without if name not in (*names, "all")]:
+        raise SynthgainError(
+            f"this run has no check {unknown[0]!r}", where=f"--without {unknown[0]}",
+            next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
+        )  # fmt: skip
+    given = [check_given(check) for check in with_]
+    gone = {*(names if "all" in without else without), *(part.name for _, part in given if part.shipped)}
+    stay = opened_checks([part for part in request.checks if part.name not in gone], recipe, given)
+    again = {part.name for _, part in stay}
+    return ordered([*stay, *(pair for pair in given if pair[1].name not in again)])
 
 
 @dataclass(frozen=True)

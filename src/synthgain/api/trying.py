@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
-from synthgain.api.making import Plan, generate, reach_from_environment
+from synthgain.api.asking import Asked, asked
+from synthgain.api.making import generate
+from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
-from synthgain.models import Reach, open_model
+from synthgain.models import Reach, Scripted, open_model
 from synthgain.recipes import load as load_recipe
-from synthgain.store import Run
-from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, SynthgainError, user
+from synthgain.store import CallMemory, Run
+from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, singly, user
 
 
 def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
     """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached."""
-    model = open_model(uri, reach_from_environment(reach))
 
     async def work() -> tuple[ModelInfo, Call]:
+        model = open_model(uri, reach)
+        desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda _: None))
         try:
-            call = await model(Prompt((user("Say hello."),), sampling=replace(Prompt(()).sampling, max_tokens=8)))
+            call = await desk(Prompt((user("Say hello."),), sampling=Sampling(max_tokens=8)))
             return await model.info(), call
         except CallFailed as error:
             raise SynthgainError(
@@ -40,7 +44,7 @@ class Preview:
 
     run: Run
     groups: int
-    groups_total: int
+    groups_total: int | None
     estimate: Mapping[str, float | None]
 
 
@@ -52,52 +56,57 @@ def preview(
     The calls are kept in `out`: previewing again buys nothing, and `generate` into the same folder uses them.
     """
     run = generate(recipe, anchors, out=out, limit=limit, **options)
-    counts, tokens = run.record["counts"], run.record["tokens"]
+    record = run.record
+    counts, tokens = record["counts"], record["tokens"]
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    found = load_anchors(
-        anchors, reads=chosen.reads, text_field=options.get("text_field"), id_field=options.get("id_field")
+    total = (
+        counts["anchors"] if chosen.pick is singly else getattr(chosen.pick, "total", lambda corpus: None)(run.corpus())
     )
-    total = sum(1 for _ in chosen.pick(found))
-    share = total / counts["groups"] if counts["groups"] else 0.0
+    share = None if total is None or not counts["groups"] else total / counts["groups"]
     calls = counts["calls_bought"] + counts["calls_reused"]
-    cost, seconds = run.record["cost_usd"], run.record["seconds"]
     fresh = counts["calls_reused"] == 0
-    estimate = {
-        "calls": calls * share, "tokens_in": tokens["in"] * share, "tokens_out": tokens["out"] * share,
-        "cost_usd": None if cost is None else cost * share, "seconds": seconds * share if fresh else None,
+    measured = {
+        "calls": calls, "tokens_in": tokens["in"], "tokens_out": tokens["out"], "cost_usd": record["cost_usd"],
+        "seconds": record["seconds"] if fresh else None,
     }  # fmt: skip
+    estimate = {name: None if value is None or share is None else value * share for name, value in measured.items()}
     return Preview(run, counts["groups"], total, estimate)
 
 
-def first_prompts(plan: Plan, limit: int = 3) -> list[tuple[Anchor, Prompt]]:
-    """The first prompt of the first groups, buying nothing (`--dry-run`)."""
-    from itertools import islice
-
-    async def first(group: tuple[Anchor, ...]) -> Prompt | None:
-        seen: list[Prompt] = []
-
-        class Reader:
-            async def __call__(self, prompt: Prompt) -> Call:
-                seen.append(prompt)
-                raise CallFailed("dry run")
-
-            async def each(self, prompts: Any) -> Any:
-                for prompt in prompts:
-                    yield await self(prompt)
-
-        try:
-            async for _ in plan.recipe.draft(Reader(), *group):
-                pass
-        except CallFailed:
-            pass
-        return seen[0] if seen else None
+def first_prompts(
+    recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, limit: int = 3, text_field: str | None = None,
+    id_field: str | None = None, **options: Any,
+) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:  # fmt: skip
+    """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
+    ask = asked(recipe, **options)
+    corpus = load_anchors(anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs)
 
     async def work() -> list[tuple[Anchor, Prompt]]:
         found = []
-        for group in islice(plan.recipe.pick(plan.anchors), limit):
-            prompt = await first(group)
+        for group in islice(ask.recipe.pick(corpus, (), ask.request.seed), limit):
+            prompt = await _first(ask.recipe, group)
             if prompt is not None:
                 found.append((group[0], prompt))
         return found
 
-    return local.run(work())
+    return ask, len(corpus), local.run(work())
+
+
+async def _first(recipe: Recipe, group: tuple[Anchor, ...]) -> Prompt | None:
+    """The first prompt of a draft: every call fails, so it goes no further."""
+    seen: list[Prompt] = []
+
+    def refuse(prompt: Prompt) -> str:
+        seen.append(prompt)
+        raise CallFailed("dry run")
+
+    roles = {role: Scripted(refuse, width=1) for role in recipe.roles}
+    desk = Desk(Buyer(roles, CallMemory(None), Tally(), lambda _: None), group)
+    try:
+        async for _ in recipe.draft(desk, *group):
+            break
+    except CallFailed:
+        pass
+    finally:
+        await desk.close()
+    return seen[0] if seen else None

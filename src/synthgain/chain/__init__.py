@@ -1,6 +1,11 @@
-"""One round of the chain: `run_round`; and what buys its calls, for others that ask models (`Buyer`, `Desk`)."""
+"""One round of the chain: `run_round`; what is asked for (`Request`); and what buys calls, for others that ask models."""
 
 from synthgain.chain.buying import Buyer, Desk, Tally
-from synthgain.chain.round import PASS, Outcome, Request, run_round
+from synthgain.chain.groups import PASS, Numbered
+from synthgain.chain.request import Part, Reached, Request, settings_of, with_settings
+from synthgain.chain.round import Outcome, run_round
+from synthgain.chain.wave import Parts, Shard, draft
 
-__all__ = ["PASS", "Buyer", "Desk", "Outcome", "Request", "Tally", "run_round"]
+__all__ = [
+    "PASS", "Buyer", "Desk", "Numbered", "Outcome", "Part", "Parts", "Reached", "Request", "Shard", "Tally", "draft", "run_round", "settings_of", "with_settings",
+]  # fmt: skip

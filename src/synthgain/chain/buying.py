@@ -1,21 +1,31 @@
-"""Buying answers: by role, once each, within the budget, through the memory of calls."""
+"""Buying answers: by role, once each, within the budget, through the memory of calls.
+
+The buyer owns purchases. Each is a task; a draft only waits for it, through a shield, and may leave. What is being paid
+for is awaited, written down and served to whoever else waits; what nobody waits for and nobody pays yet is cancelled.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import traceback
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from synthgain.chain.budget import Budget, Spent
 from synthgain.store import CallMemory
-from synthgain.types import KEEPER, Call, CallFailed, Group, Model, Prompt, SynthgainError
+from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
+
+T = TypeVar("T")
+SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least this many broken ends the run
+REASONS = 50  # different reasons that are counted each by itself
 
 
 @dataclass
-class Tally:
+class Tally(Spent):
     """What a run has done so far: read by progress panels, budgets and run.json."""
 
     label: str = ""
@@ -23,14 +33,17 @@ class Tally:
     groups_done: int = 0
     rows: int = 0
     kept: int = 0
-    dropped_by: dict[str, int] = field(default_factory=dict)
+    dropped_by: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0  # rows that a draft gave again: same content, anchors and calls
+    beyond: int = 0  # rows drafted beyond the limit of candidates, not looked at
     broken: int = 0
+    broken_by: Counter[str] = field(default_factory=Counter)
+    not_bought: int = 0  # calls that a replay would have needed and that were never bought
     calls_bought: int = 0
     calls_reused: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
-    cost: float | None = 0.0
     in_flight: int = 0
     width: int = 0
     target: int | None = None
@@ -46,6 +59,7 @@ class Tally:
         self.tokens_in += call.tokens_in
         self.tokens_out += call.tokens_out
         self.tokens_cached += call.tokens_cached
+        self.tokens += call.tokens_in + call.tokens_out
         if call.cost is None:
             self.cost = None
         elif self.cost is not None:
@@ -56,18 +70,20 @@ class Stopped(Exception):
     """No more calls are bought; what is here is kept."""
 
 
-class _Gate:
-    """At most `open` calls at once; among those waiting, the earliest group goes first."""
+class NotBought(CallFailed):
+    """A replay asked for a call that was never bought."""
 
-    def __init__(self, open: int) -> None:
-        self.free = open
+
+class Places:
+    """The gate of a model that does not pace itself: as many calls as its `width`, the earliest group first."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.inside, self.n = model, 0, 0
         self.waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self.n = 0
 
     async def enter(self, rank: int) -> None:
-        """Wait for a place. On the hot path do it by hand: `if gate.free > 0 and not gate.waiting: gate.free -= 1`."""
-        if self.free > 0 and not self.waiting:
-            self.free -= 1
+        if self.inside < self.model.width and not self.waiting:
+            self.inside += 1
             return
         self.n += 1
         turn = asyncio.get_running_loop().create_future()
@@ -80,28 +96,28 @@ class _Gate:
             raise
 
     def leave(self) -> None:
-        self.widen(1)
-
-    def widen(self, more: int) -> None:
-        self.free += more
-        while self.waiting and self.free > 0:
+        self.inside -= 1
+        while self.waiting and self.inside < self.model.width:
             turn = heapq.heappop(self.waiting)[2]
             if not turn.done():
-                self.free -= 1
+                self.inside += 1
                 turn.set_result(None)
 
 
-class _Keeper:
-    """Writes one answer down; a model may ask for it before it frees the answer's place."""
+class Purchase:
+    """One call being bought. `waiting` counts who wants it; `paying` is true from being sent until it is on disk."""
 
-    __slots__ = ("identity", "kept", "memory")
+    __slots__ = ("paying", "rank", "task", "waiting")
 
-    def __init__(self, memory: CallMemory, identity: str) -> None:
-        self.memory, self.identity, self.kept = memory, identity, False
+    def __init__(self, rank: int, work: Callable[[Purchase], Coroutine[Any, Any, Call]]) -> None:
+        self.rank, self.waiting, self.paying = rank, 0, False
+        self.task = asyncio.create_task(work(self))
 
-    async def __call__(self, call: Call) -> None:
-        await self.memory.put(call, self.identity)
-        self.kept = True
+    def leave(self) -> None:
+        """One less who wants it."""
+        self.waiting -= 1
+        if not self.waiting and not self.paying and not self.task.done():
+            self.task.cancel()
 
 
 class Buyer:
@@ -112,17 +128,29 @@ class Buyer:
         seed: int = 0, max_cost: float | None = None, max_tokens: int | None = None, buy: bool = True,
     ) -> None:  # fmt: skip
         self.models, self.memory, self.tally, self.watch = models, memory, tally, watch
-        self.seed, self.max_cost, self.max_tokens, self.may_buy = seed, max_cost, max_tokens, buy
-        self.identities = {role: model.identity for role, model in self.models.items()}
-        self.width = max((model.width for model in self.models.values()), default=1)
-        self.limited = max_cost is not None or max_tokens is not None
-        self.narrow = self.limited
-        self.gate = _Gate(1 if self.limited else 2 * self.width)  # under a budget, the first answer tells the price
-        self.flying: dict[str, asyncio.Future[Call] | None] = {}  # by id; a future where somebody shares the call
+        self.seed, self.may_buy = seed, buy
+        self.identities = {role: model.identity for role, model in models.items()}
+        gates: dict[int, Gate] = {}
+        self.gates: dict[str, Gate] = {
+            role: gates.setdefault(id(model), getattr(model, "gate", None) or Places(model))
+            for role, model in models.items()
+        }
+        limited = buy and not (max_cost is None and max_tokens is None)
+        self.budget = Budget(max_cost, max_tokens, models, tally) if limited else None
+        self.flying: dict[str, Purchase] = {}  # by id
+        self.paying: set[Purchase] = set()
         self.stopped: tuple[str, int] | None = None
-        self.paying: set[object] = set()
         self.fatal: SynthgainError | None = None
-        self.broken: list[dict[str, Any]] = []
+        self.known_broken: Mapping[str, str] = {}  # in a replay: calls that failed then, with the reason
+        self.drafts_ended = self.drafts_broken = self.calls_broken = 0
+        self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
+
+    @property
+    def width(self) -> int:
+        """How many calls in flight are of use now, over all models."""
+        return max((model.width for model in self.models.values()), default=1)
+
+    # ------------------------------------------------------------------------------------------ ends
 
     def stop(self, why: str, code: int) -> None:
         """Buy no more. Calls in flight are awaited and kept."""
@@ -134,11 +162,23 @@ class Buyer:
         self.fatal = self.fatal or error
         self.stop(str(error), error.code)
 
-    async def buy(self, prompt: Prompt, rank: int, base: int) -> Call:
+    def cancel(self) -> None:
+        """Wait for nothing: what is in flight is lost to us, and may have been charged for."""
+        self.stop("interrupted", 130)
+        for purchase in self.flying.values():
+            purchase.task.cancel()
+
+    async def settled(self, before: int | None = None) -> None:
+        """Wait for what is being paid for by the groups with a rank below `before`; None: by all."""
+        while under_way := [p.task for p in self.paying if before is None or p.rank < before]:
+            await asyncio.wait(under_way)
+
+    # ------------------------------------------------------------------------------------------ buying
+
+    def order(self, prompt: Prompt, rank: int, base: int) -> Call | Purchase:
+        """The call where it is remembered, else the purchase under way or a new one. SynthgainError: there is no such role."""
         if base or self.seed:
-            prompt = Prompt(
-                prompt.messages, prompt.to, prompt.sampling, prompt.schema, self.seed, base + prompt.draw
-            )  # fmt: skip
+            prompt = Prompt(prompt.messages, prompt.to, prompt.sampling, prompt.schema, prompt.tools, self.seed, base + prompt.draw)  # fmt: skip
         model = self.models.get(prompt.to)
         if model is None:
             raise SynthgainError(
@@ -151,100 +191,158 @@ class Buyer:
             self.tally.count(call, bought=False)
             self.watch(self.tally)
             return call
-        if id in self.flying:
-            shared = self.flying[id]
-            if shared is None:
-                shared = self.flying[id] = asyncio.get_running_loop().create_future()
-            return await asyncio.shield(shared)
+        under_way = self.flying.get(id)
+        if under_way is not None and not under_way.task.cancelling():
+            return under_way
         if not self.may_buy:
-            raise CallFailed("this call was never bought; `synthgain generate` buys it")
-        self.flying[id] = None
-        try:
-            call = await self._pay(model, prompt, rank, identity)
-        except BaseException as error:
-            if isinstance(error, SynthgainError):
-                self.fail(error)
-            shared = self.flying.pop(id)
-            if shared is not None:
-                shared.set_exception(error if not isinstance(error, asyncio.CancelledError) else Stopped())
-                shared.exception()  # those who share the call were told; it may be nobody by now
-            raise
-        shared = self.flying.pop(id)
-        if shared is not None:
-            shared.set_result(call)
-        self.watch(self.tally)
-        return call
+            if id in self.known_broken:
+                raise CallFailed(self.known_broken[id], call=id)
+            self.tally.not_bought += 1
+            raise NotBought("this call was never bought; `synthgain generate` buys it")
+        if self.stopped is not None:
+            raise Stopped
+        purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))
+        purchase.task.add_done_callback(lambda task: self._ended(id, task))
+        return purchase
 
-    async def _pay(self, model: Model, prompt: Prompt, rank: int, identity: str) -> Call:
-        """One answer, on disk. The place is free again when the answer is here; under a budget, when it is counted."""
-        tally, gate, task = self.tally, self.gate, asyncio.current_task()
-        if gate.free > 0 and not gate.waiting:
-            gate.free -= 1
-        else:
-            await gate.enter(rank)
-        inside = True
+    def _ended(self, id: str, task: asyncio.Task[Call]) -> None:
+        """It flies no more. Those who waited are told of a failure; it may be nobody by now."""
+        if (purchase := self.flying.get(id)) is not None and purchase.task is task:
+            del self.flying[id]
+        if not task.cancelled():
+            task.exception()
+
+    async def receive(self, purchase: Purchase) -> Call:
+        """Wait for a purchase; who waits may be cancelled, the purchase goes on for the others."""
+        if purchase.task.done() and not purchase.task.cancelled():
+            return purchase.task.result()
         try:
-            if self.limited:
-                self._within_budget()
+            return await asyncio.shield(purchase.task)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if purchase.task.cancelled() and not (me is not None and me.cancelling()):
+                raise Stopped from None
+            raise
+
+    async def _pay(self, purchase: Purchase, model: Model, prompt: Prompt, id: str) -> Call:
+        """One answer, on disk. Its place at the model is free again when it is."""
+        gate = self.gates[prompt.to]
+        try:
+            await gate.enter(purchase.rank)
+            try:
+                return await self._sent(purchase, model, prompt, id)
+            finally:
+                gate.leave()
+        except CallFailed as error:
+            error.call = id
+            raise
+        except SynthgainError as error:
+            self.fail(error)
+            raise
+
+    async def _sent(self, purchase: Purchase, model: Model, prompt: Prompt, id: str) -> Call:
+        tally, budget, call = self.tally, self.budget, None
+        if budget is not None and self.stopped is None:
+            why = await budget.set_apart(id, prompt)
+            if why:
+                self.stop(why, 3)
+        try:
             if self.stopped is not None:
                 raise Stopped
-            self.paying.add(task)
+            purchase.paying = True
+            self.paying.add(purchase)
             tally.in_flight += 1
-            keeper = _Keeper(self.memory, identity)
-            token = KEEPER.set(keeper)
             try:
                 call = await model(prompt)
+                await self.memory.put(call, self.identities[prompt.to])
+                tally.count(call, bought=True)
             finally:
-                KEEPER.reset(token)
-            if not self.limited:
-                inside = False
-                gate.widen(1)
-            if not keeper.kept:
-                await keeper(call)
-            tally.count(call, bought=True)
-            width = model.width
-            if width > self.width or self.narrow or width != tally.width:
-                self._widen(width)
+                tally.in_flight -= 1
+                self.paying.discard(purchase)
+                purchase.paying = False
+                tally.width = model.width
+                self.watch(tally)
             return call
         finally:
-            if task in self.paying:
-                self.paying.discard(task)
-                tally.in_flight -= 1
-            if inside:
-                gate.leave()
+            if budget is not None:
+                budget.settle(id, prompt, call)
 
-    def _widen(self, width: int) -> None:
-        """Let more calls in: after the first under a budget, and when an adaptive model has found room."""
-        self.tally.width = width
-        more = 2 * self.width - 1 if self.narrow else 0
-        self.narrow = False
-        if width > self.width:
-            more += 2 * (width - self.width)
-            self.width = width
-        if more:
-            self.gate.widen(more)
+    # ------------------------------------------------------------------------------------------ what broke
 
-    def _within_budget(self) -> None:
-        """Stop before the calls in flight (at the mean price so far) would pass the cap."""
+    def lost(
+        self, group: Group, reason: str, prompt: Prompt | None = None, *, call: str = "", draft: bool = False
+    ) -> None:
+        """Note a failed call, or a failed draft."""
         tally = self.tally
-        calls = tally.calls_bought + tally.calls_reused
-        ahead = (tally.in_flight + 1) / calls if calls else 0.0
-        spent = tally.tokens_in + tally.tokens_out
-        if self.max_tokens is not None and spent * (1 + ahead) > self.max_tokens:
-            self.stop(f"the token budget of {self.max_tokens:,} is used up ({spent:,} tokens)", 3)
-        if self.max_cost is not None and tally.cost is not None and tally.cost * (1 + ahead) > self.max_cost:
-            self.stop(f"the budget of ${self.max_cost:g} is used up (${tally.cost:.4f})", 3)
-        if self.max_cost is not None and tally.cost is None:
-            raise SynthgainError(
-                "--max-cost needs a price, and none is known for this model",
-                next="give --price IN,OUT (USD per million tokens)",
-            )
+        tally.broken += 1
+        tally.broken_by[reason if reason in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
+        asked = {} if prompt is None else {"draw": prompt.draw, "prompt": list(prompt.messages[-1:])}
+        sources = [a.source for a in group if a.source]
+        named = {"call": call} if call else {}
+        self.on_broken({"anchor_ids": [a.id for a in group], "sources": sources, "reason": reason, **named, **asked})
+        if draft:
+            self.draft_ended(broken=True)
+        else:
+            self.calls_broken += 1
+            self._look_at_broken()
 
-    def lost(self, group: Group, reason: str, prompt: Prompt | None = None) -> None:
-        """Note a failed draft or call."""
-        self.tally.broken += 1
-        draw = {} if prompt is None else {"draw": prompt.draw, "prompt": list(prompt.messages[-1:])}
-        self.broken.append({"anchor_ids": [a.id for a in group], "reason": reason, **draw})
+    def draft_ended(self, *, broken: bool) -> None:
+        """Count a draft that came to its end."""
+        self.drafts_ended += 1
+        self.drafts_broken += broken
+        self._look_at_broken()
+
+    def _look_at_broken(self) -> None:
+        if self.may_buy and self.stopped is None and (why := self.too_many_broken()):
+            self.stop(why, 5)
+
+    def too_many_broken(self, *, at_the_end: bool = False) -> str:
+        """In words, where more than TOO_MANY of at least SOME drafts or calls came to nothing (at the end: also where all did)."""
+        tally = self.tally
+        calls = tally.calls_bought + tally.calls_reused + self.calls_broken
+        for broken, all, what in (
+            (self.drafts_broken, self.drafts_ended, "drafts"),
+            (self.calls_broken, calls, "calls"),
+        ):
+            if broken and ((all >= SOME and broken > TOO_MANY * all) or (at_the_end and broken == all)):
+                often, n = tally.broken_by.most_common(1)[0]
+                return f"{broken:,} of {all:,} {what} broke; {n:,} of them: {often}"
+        return ""
+
+
+class _Order:
+    """What a draft asked for: a remembered call, a purchase that it waits for, or why there is none."""
+
+    __slots__ = ("call", "failure", "purchase")
+
+    def __init__(self, buyer: Buyer, prompt: Prompt, rank: int, base: int) -> None:
+        self.call: Call | None = None
+        self.purchase: Purchase | None = None
+        self.failure: Exception | None = None
+        try:
+            got = buyer.order(prompt, rank, base)
+        except (CallFailed, Stopped, SynthgainError) as error:
+            self.failure = error
+            return
+        if isinstance(got, Purchase):
+            got.waiting += 1
+            self.purchase = got
+        else:
+            self.call = got
+
+    async def received(self, buyer: Buyer) -> Call:
+        if self.failure is not None:
+            raise self.failure
+        if self.call is not None:
+            return self.call
+        assert self.purchase is not None
+        return await buyer.receive(self.purchase)
+
+    def leave(self) -> None:
+        """Want it no more (any number of times)."""
+        purchase, self.purchase = self.purchase, None
+        if purchase is not None:
+            purchase.leave()
 
 
 class Desk:
@@ -252,30 +350,113 @@ class Desk:
 
     def __init__(self, buyer: Buyer, group: Group = (), rank: int = 0, base: int = 0) -> None:
         self.buyer, self.group, self.rank, self.base = buyer, group, rank, base
+        self.orders: set[_Order] = set()
+        self.conversations: set[asyncio.Future[Any]] = set()
 
     async def __call__(self, prompt: Prompt) -> Call:
-        return await self.buyer.buy(prompt, self.rank, self.base)
+        order = self._order(prompt)
+        try:
+            return await order.received(self.buyer)
+        finally:
+            self._leave(order)
 
-    async def each(self, prompts: Iterable[Prompt]) -> AsyncIterator[Call]:
-        """Answers in order, bought side by side, looking ahead no further than is of use."""
-        ahead: deque[tuple[Prompt, asyncio.Task[Call]]] = deque()
+    async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
+        """Answers in order, bought side by side, looking ahead no further than is of use; pairs where pairs were given.
+
+        Where the run stops, what was paid for is still given, and then `Stopped` is raised.
+        """
+        ahead: deque[tuple[Any, Prompt, _Order]] = deque()
         source = iter(prompts)
-        look = 2 * self.buyer.width
+        missing: Exception | None = None
         try:
             while True:
-                while len(ahead) < look and (prompt := next(source, None)) is not None:
-                    ahead.append((prompt, asyncio.create_task(self(prompt))))
+                while len(ahead) < 2 * self.buyer.width and (asked := next(source, None)) is not None:
+                    prompt = asked if isinstance(asked, Prompt) else asked[1]
+                    ahead.append((asked, prompt, self._order(prompt)))
                 if not ahead:
-                    return
-                prompt, task = ahead.popleft()
+                    break
+                asked, prompt, order = ahead.popleft()
                 try:
-                    call = await task
-                except CallFailed as error:
-                    self.buyer.lost(self.group, str(error), prompt)
+                    call = await order.received(self.buyer)
+                except Stopped as error:
+                    missing, source = error, iter(())
                     continue
-                yield call
-        finally:  # what is being paid for is awaited and kept; what is not yet bought is left
-            for _, task in ahead:
-                if task not in self.buyer.paying:
-                    task.cancel()
-            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
+                except NotBought as error:
+                    missing = error
+                    continue
+                except CallFailed as error:
+                    self.buyer.lost(self.group, str(error), prompt, call=error.call)
+                    continue
+                finally:
+                    self._leave(order)
+                yield call if asked is prompt else (asked[0], call)
+            if missing is not None:
+                raise missing
+        finally:
+            for _, _, order in ahead:
+                self._leave(order)
+
+    async def side_by_side(self, conversations: Iterable[Awaitable[T]]) -> AsyncIterator[T]:
+        """What several conversations come to, in their order; one that fails is noted as broken and left out."""
+        ahead: deque[asyncio.Future[T]] = deque()
+        source = iter(conversations)
+        missing: Exception | None = None
+        over = False
+        try:
+            while True:
+                while not over and len(ahead) < 2 * self.buyer.width and (talk := next(source, None)) is not None:
+                    ahead.append(asyncio.ensure_future(talk))
+                    self.conversations.add(ahead[-1])
+                if not ahead:
+                    break
+                task = ahead.popleft()
+                try:
+                    result = await task
+                except Stopped as error:
+                    missing, over = error, True
+                    continue
+                except NotBought as error:
+                    missing = error
+                    continue
+                except CallFailed as error:
+                    self.buyer.lost(self.group, str(error), call=error.call)
+                    continue
+                except SynthgainError:
+                    raise
+                except Exception as error:
+                    self.buyer.lost(self.group, said_of(error))
+                    continue
+                finally:
+                    self.conversations.discard(task)
+                yield result
+            if missing is not None:
+                raise missing
+        finally:
+            for task in ahead:
+                task.cancel()
+
+    async def close(self) -> None:
+        """The draft has ended: what it still had under way is left, and its conversations are over."""
+        for order in list(self.orders):
+            self._leave(order)
+        talks = list(self.conversations)
+        for talk in talks:
+            talk.cancel()
+        if talks:
+            await asyncio.gather(*talks, return_exceptions=True)
+
+    def _order(self, prompt: Prompt) -> _Order:
+        order = _Order(self.buyer, prompt, self.rank, self.base)
+        if order.purchase is not None:
+            self.orders.add(order)
+        return order
+
+    def _leave(self, order: _Order) -> None:
+        self.orders.discard(order)
+        order.leave()
+
+
+def said_of(error: Exception) -> str:
+    """A fault of a recipe's own code, with its place."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

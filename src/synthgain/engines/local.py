@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 YOUNG = 50_000  # containers made and not yet let go before Python looks for cycles among them
@@ -17,29 +18,91 @@ YOUNG = 50_000  # containers made and not yet let go before Python looks for cyc
 def run(work: Coroutine[object, object, T], on_interrupt: Callable[[], bool] | None = None) -> T:
     """The coroutine's result.
 
-    The first Ctrl-C calls `on_interrupt` (end cleanly: True when it could be asked to); the second cancels.
+    The first Ctrl-C (or stop button) calls `on_interrupt` (end cleanly: True when it could be asked to); the second cancels, and
+    KeyboardInterrupt is raised. In both cases this returns only when the work has ended.
     """
+    guarded = _Guarded(work, on_interrupt)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         with _few_collections():
-            return asyncio.run(_guarded(work, on_interrupt))
+            return asyncio.run(guarded.here())
     result: list[T] = []
     failure: list[BaseException] = []
 
     def elsewhere() -> None:
         try:
             with _few_collections():
-                result.append(asyncio.run(_guarded(work, None)))
+                result.append(asyncio.run(guarded.watched()))
         except BaseException as error:  # handed to the caller's thread, whole
             failure.append(error)
 
     thread = threading.Thread(target=elsewhere, name="synthgain")
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        try:
+            thread.join(0.1)  # without a limit it could not be interrupted everywhere
+        except KeyboardInterrupt:
+            guarded.interrupt()
     if failure:
         raise failure[0]
     return result[0]
+
+
+class _Guarded:
+    """Work that can be asked to end, and then told to."""
+
+    def __init__(self, work: Coroutine[object, object, Any], on_interrupt: Callable[[], bool] | None) -> None:
+        self.work, self.on_interrupt = work, on_interrupt
+        self.asked = False
+        self.task: asyncio.Task[Any] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def watched(self) -> Any:
+        self.loop, self.task = asyncio.get_running_loop(), asyncio.ensure_future(self.work)
+        try:
+            return await self.task
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    async def here(self) -> Any:
+        """The same, listening to signals where this is the main thread."""
+        if self.on_interrupt is None or threading.current_thread() is not threading.main_thread():
+            return await self.watched()
+        with self._signals():
+            return await self.watched()
+
+    def interrupt(self) -> None:
+        """From any thread."""
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                self.loop.call_soon_threadsafe(self._interrupted)
+
+    def _interrupted(self) -> None:
+        if self.asked or self.on_interrupt is None or not self.on_interrupt():
+            assert self.task is not None
+            self.task.cancel()
+        self.asked = True
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        names = (signal.SIGINT, signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        try:
+            for name in names:
+                loop.add_signal_handler(name, self._interrupted)
+        except NotImplementedError:  # Windows
+            before = signal.signal(signal.SIGINT, lambda *_: self.interrupt())
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGINT, before)
+            return
+        try:
+            yield
+        finally:
+            for name in names:
+                loop.remove_signal_handler(name)
 
 
 _running: list[tuple[int, int, int]] = []  # the thresholds to go back to, once for each run under way
@@ -63,28 +126,3 @@ def _few_collections() -> Iterator[None]:
         if not _running:
             gc.set_threshold(*before)
             gc.unfreeze()
-
-
-async def _guarded(work: Coroutine[object, object, T], on_interrupt: Callable[[], bool] | None) -> T:
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    watching = on_interrupt is not None and threading.current_thread() is threading.main_thread()
-    asked = False
-
-    def interrupted() -> None:
-        nonlocal asked
-        if asked or on_interrupt is None or not on_interrupt():
-            task.cancel()
-        asked = True
-
-    if watching:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, interrupted)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        if watching:
-            for name in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(name)

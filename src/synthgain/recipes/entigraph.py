@@ -35,12 +35,12 @@ Departures
 from __future__ import annotations
 
 import json
+import random
 import re
 import unicodedata
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from math import comb
 from typing import Any
 
@@ -55,7 +55,6 @@ from synthgain.types import (
     Row,
     Sampling,
     SynthgainError,
-    digest,
     drop,
     system,
     user,
@@ -200,11 +199,11 @@ def _json_or_none(text: str) -> Any:
 # ---------------------------------------------------------------------------------------------- combinations
 
 
-def shuffled_triples(names: Sequence[str], key: str) -> Iterator[tuple[str, ...]]:
-    """All triples, once each, in an order that depends on `key` alone; nothing is held in memory."""
-    n = len(names)
-    for number in permuted(comb(n, 3), key):
-        yield tuple(names[i] for i in triple(number, n))
+def sampled_triples(names: Sequence[str], most: int | None, key: str) -> Iterator[tuple[str, ...]]:
+    """`most` triples (None: all), each once, in an order that depends on `key` alone: a seeded sample without replacement."""
+    n = comb(len(names), 3)
+    for number in random.Random(key).sample(range(n), n if most is None else min(most, n)):
+        yield tuple(names[i] for i in triple(number, len(names)))
 
 
 def triple(number: int, n: int) -> tuple[int, int, int]:
@@ -218,21 +217,6 @@ def triple(number: int, n: int) -> tuple[int, int, int]:
         number -= block
         j += 1
     return i, j, j + 1 + number
-
-
-def permuted(n: int, key: str) -> Iterator[int]:
-    """0 … n-1 in an order keyed by text: a four-round Feistel network over the next even power of two, walked past n."""
-    half = max(1, (max(n - 1, 1).bit_length() + 1) // 2)
-    mask = (1 << half) - 1
-    for i in range(n):
-        while True:
-            left, right = i >> half, i & mask
-            for turn in range(4):
-                left, right = right, left ^ int(digest(key, str(turn), str(right))[:12], 16) & mask
-            i = left << half | right
-            if i < n:
-                break
-        yield i
 
 
 # ---------------------------------------------------------------------------------------------- draft
@@ -281,22 +265,11 @@ class EntiGraph:
             yield row
 
     async def _relations(self, models: Models, anchor: Anchor, names: Sequence[str]) -> AsyncIterator[Row]:
-        asked: deque[tuple[Prompt, tuple[str, ...]]] = deque()
-
-        def prompts() -> Iterator[Prompt]:
-            yield from map(ask, islice(combinations(names, 2), self.pairs))
-            yield from map(ask, islice(shuffled_triples(names, f"{SHUFFLE} {anchor.id}"), self.triples))
-
-        def ask(about: tuple[str, ...]) -> Prompt:
-            asked.append((asked_of(anchor, relation(about), self), about))
-            return asked[-1][0]
-
-        async for call in models.each(prompts()):
-            prompt, about = asked.popleft()
-            while prompt.messages != call.prompt.messages:  # those between them failed and were left out
-                prompt, about = asked.popleft()
-            kind = "pair" if len(about) == 2 else "triple"
-            yield Row(text=call.text.strip(), calls=(call,), fields={"kind": kind, "entities": list(about)})
+        triples = sampled_triples(names, self.triples, f"{SHUFFLE} {anchor.id}")
+        about = chain(islice(combinations(names, 2), self.pairs), triples)
+        async for these, call in models.each((these, asked_of(anchor, relation(these), self)) for these in about):
+            kind = "pair" if len(these) == 2 else "triple"
+            yield Row(text=call.text.strip(), calls=(call,), fields={"kind": kind, "entities": list(these)})
 
 
 def _unread(call: Call) -> Row:
@@ -330,7 +303,7 @@ RECIPE = Recipe(
     stage="continued pretraining",
     anchors="whole documents; fields title, author, year, entities are used where given",
     calls="1 + all pairs + all triples of its entities (30 entities: 4,496)",
-    reads=("title", "author", "year", "entities"),
+    needs=("title?", "author?", "year?", "entities?"),
     sources={
         "temperature": "code",
         "max_tokens": "ours: the code sets none",

@@ -31,7 +31,6 @@ Departures
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -165,18 +164,10 @@ class Rephrase:
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         parts = chunks(anchor.text, self.chunk)
-        asked: deque[tuple[Prompt, str, int]] = deque()
-
-        def prompts() -> Iterator[Prompt]:
-            for number, part in enumerate(parts):
-                for style in self.styles:
-                    asked.append((restated(part, style, self), style, number))
-                    yield asked[-1][0]
-
-        async for call in models.each(prompts()):
-            prompt, style, number = asked.popleft()
-            while prompt.messages != call.prompt.messages:  # those between them failed and were left out
-                prompt, style, number = asked.popleft()
+        prompts = (
+            ((style, number), restated(part, style, self)) for number, part in enumerate(parts) for style in self.styles
+        )
+        async for (style, number), call in models.each(prompts):
             fields = {"style": style, "chunk": number, "chunks": len(parts)}
             yield Row(text=strip_preamble(call.text), calls=(call,), fields=fields)
 

@@ -6,7 +6,7 @@ one question with the same list of equations one stays, the one farthest from th
 human solution is added. Then the base model is trained on what is left.
 
 An anchor is a question (`text`) with its gold answer (field `answer`: "18", 18, or a solution ending in "#### 18").
-A field `worked` may hold a human solution; an `answer` that is a whole solution serves as one too. An `id` is carried along.
+Two golds for one question are two anchors. A field `worked` may hold a human solution; an `answer` that is a whole solution serves as one too. An `id` is carried along.
 
 Cost: k calls an anchor.
 
@@ -35,7 +35,7 @@ Departures
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from synthgain.curate.answers import final_answer, same_answer
@@ -47,7 +47,6 @@ from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.final_answer import FinalAnswer
 from synthgain.types import (
     Anchor,
-    Group,
     Message,
     Models,
     Prompt,
@@ -97,22 +96,6 @@ def gold_answer(anchor: Anchor) -> str:
     """The bare gold answer."""
     answer = str(anchor.fields["answer"]).strip()
     return final_answer(answer) or answer
-
-
-def pick(anchors: Sequence[Anchor]) -> Iterable[Group]:
-    """Each question alone. SynthgainError where one has no gold answer, before anything is bought."""
-    for anchor in anchors:
-        if str(anchor.fields.get("answer", "") if anchor.fields.get("answer") is not None else "").strip() == "":
-            there = ", ".join(sorted(anchor.fields)) or "none"
-            raise SynthgainError(
-                "rft needs each question's gold answer in a field `answer`", where=anchor.source or anchor.text[:60],
-                next=f'give lines like {{"text": "How many …?", "answer": "7"}} (fields there: {there})',
-            )  # fmt: skip
-    return _alone(anchors)
-
-
-def _alone(anchors: Sequence[Anchor]) -> Iterator[Group]:
-    return ((anchor,) for anchor in anchors)
 
 
 @dataclass(frozen=True)
@@ -174,7 +157,7 @@ RECIPE = Recipe(
     draft=RFT(),
     checks=(NotEmpty(), FinalAnswer(), Equations(), ExactDuplicate(), DistinctEquations()),
     examples=EXAMPLES,
-    pick=pick,
+    needs=("answer", "worked?"),
     source="RFT, arXiv 2308.01825; code OFA-Sys/gsm8k-ScRel",
     stage="post-training (supervised)",
     anchors="questions with gold answers (field `answer`)",

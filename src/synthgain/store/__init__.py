@@ -1,7 +1,21 @@
-"""A run folder on disk: the memory of calls, rows, and run.json. The only room that knows where things lie."""
+"""A run folder on disk: anchors, groups, the memory of calls, rows, and run.json. The only room that knows where things lie."""
 
 from synthgain.store.calls import CallMemory
-from synthgain.store.rows import Staged
+from synthgain.store.corpus import Corpus
+from synthgain.store.lock import writing
+from synthgain.store.met import Met
+from synthgain.store.rows import Accepted, Staged, chat
 from synthgain.store.run import Run, atomic_write, write_readings
 
-__all__ = ["CallMemory", "Run", "Staged", "atomic_write", "write_readings"]
+__all__ = [
+    "Accepted",
+    "CallMemory",
+    "Corpus",
+    "Met",
+    "Run",
+    "Staged",
+    "atomic_write",
+    "chat",
+    "write_readings",
+    "writing",
+]

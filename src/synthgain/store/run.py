@@ -1,13 +1,10 @@
-"""A run folder: where everything lies, who may write, and run.json."""
+"""A run folder: where everything lies, and run.json."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthgain.store.calls import CallMemory
-from synthgain.store.rows import ANCHORS, Staged, columns_of
-from synthgain.types import Anchor, Call, Reading, SynthgainError
+from synthgain.store.corpus import Corpus
+from synthgain.store.rows import Staged, columns_of
+from synthgain.types import Anchor, Call, Embedder, Reading, SynthgainError
 
 
 def atomic_write(file: Path, text: str) -> None:
@@ -36,24 +34,7 @@ def write_readings(folder: Path, readings: Sequence[Reading]) -> None:
     atomic_write(folder / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n")
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """The only writer of a folder; SynthgainError (code 2) names the process that already is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            who = lock.read().strip() or "unknown"
-            raise SynthgainError(
-                f"another process (pid {who}) is writing this folder", where=str(folder),
-                next="wait until it ends or stop it, or choose another folder with -o",
-            ) from None  # fmt: skip
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+FORMAT = 2  # of a run folder; another one is refused
 
 
 @dataclass(frozen=True)
@@ -71,7 +52,17 @@ class Run:
                 "this is not a run (no run.json)", where=str(path),
                 next="give the folder that `synthgain generate … -o RUN` wrote",
             )  # fmt: skip
+        run.readable()
         return run
+
+    def readable(self) -> None:
+        """SynthgainError where the folder was written by another version's format."""
+        held = self.record.get("format", 1)
+        if self.run_json.is_file() and held != FORMAT:
+            raise SynthgainError(
+                f"this run was written in format {held}, and this synthgain reads format {FORMAT}", where=str(self.path),
+                next="make it again into another folder with -o (its calls cannot be taken over), or use the version of synthgain that wrote it",
+            )  # fmt: skip
 
     @property
     def run_json(self) -> Path:
@@ -90,8 +81,27 @@ class Run:
         return self.path / "calls"
 
     @property
+    def groups(self) -> Path:
+        return self.path / "groups"
+
+    @property
+    def anchors(self) -> Path:
+        return self.path / "anchors"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked, as JSON (`chain.Request.read` reads it)."""
+        asked = self.record.get("request")
+        if not isinstance(asked, dict):
+            raise SynthgainError(
+                "run.json does not say what was asked", where=str(self.run_json),
+                next="delete this one file and run the command that made it again: calls are kept apart and are not bought twice",
+            )  # fmt: skip
+        return asked
 
     @property
     def record(self) -> dict[str, Any]:
@@ -109,6 +119,26 @@ class Run:
     def write_record(self, record: Mapping[str, Any]) -> None:
         atomic_write(self.run_json, json.dumps(record, ensure_ascii=False, indent=2) + "\n")
 
+    # ------------------------------------------------------------------------------------------ anchors
+
+    def corpus(self, needs: Sequence[str] = (), embedder: Embedder | None = None) -> Corpus:
+        """S_anchor as used."""
+        return Corpus(self.anchors, tuple(needs), embedder)
+
+    def parents(self, ids: Iterable[str]) -> dict[str, Anchor]:
+        """The anchors with these ids; of recipes with a pool also the accepted rows that served as anchors."""
+        wanted = set(ids)
+        found = self.corpus().by_id(wanted)
+        for part in sorted(self.groups.glob("*.parquet")) if wanted - set(found) else ():
+            for row in pq.read_table(part, columns=["anchor_ids", "places", "made"]).to_pylist():
+                if row["made"]:
+                    own = [id for id, at in zip(row["anchor_ids"], row["places"]) if at < 0]
+                    made = json.loads(row["made"])
+                    found |= {id: Anchor(*told) for id, told in zip(own, made) if id in wanted}
+        return found
+
+    # ------------------------------------------------------------------------------------------ calls
+
     def memory(self, *, readonly: bool = False) -> CallMemory:
         return CallMemory(self.calls, readonly=readonly)
 
@@ -122,50 +152,6 @@ class Run:
 
     def stage(self) -> Staged:
         return Staged(self.path / ".staged")
-
-    # ------------------------------------------------------------------------------------------ anchors
-
-    def write_anchors(self, anchors: Iterable[Anchor], shard: int = 4_096) -> None:
-        """S_anchor as used, replacing what was there."""
-        new = self.path / ".anchors.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        waiting: list[Anchor] = []
-        n = 0
-
-        def flush() -> None:
-            nonlocal n
-            columns = {
-                "id": [a.id for a in waiting], "text": [a.text for a in waiting], "source": [a.source for a in waiting],
-                "fields": [json.dumps(dict(a.fields), ensure_ascii=False, default=str) for a in waiting],
-            }  # fmt: skip
-            pq.write_table(pa.table(columns, schema=ANCHORS), new / f"part-{n:05d}.parquet", compression="zstd")
-            waiting.clear()
-            n += 1
-
-        for anchor in anchors:
-            waiting.append(anchor)
-            if len(waiting) == shard:
-                flush()
-        flush()
-        shutil.rmtree(self.path / "anchors", ignore_errors=True)
-        new.rename(self.path / "anchors")
-
-    def anchors(self, reads: Sequence[str] = ()) -> list[Anchor]:
-        """S_anchor as used."""
-        found = []
-        for part in sorted((self.path / "anchors").glob("*.parquet")):
-            for row in pq.read_table(part).to_pylist():
-                found.append(Anchor(row["text"], row["source"], json.loads(row["fields"]), tuple(reads)))
-        return found
-
-    def count_anchors(self) -> int:
-        """How many anchors the run has, from the files' own counts."""
-        return sum(pq.read_metadata(part).num_rows for part in (self.path / "anchors").glob("*.parquet"))
-
-    def anchor_ids(self) -> Iterator[str]:
-        for part in sorted((self.path / "anchors").glob("*.parquet")):
-            yield from pq.read_table(part, columns=["id"], use_threads=False).column("id").to_pylist()
 
     # ------------------------------------------------------------------------------------------ rows and broken drafts
 
@@ -196,10 +182,12 @@ class Run:
             raise SynthgainError(what, where=f"{self.path} row {id}", next="look ids up in RUN/rows, column `id`")
         return dict(found[0])
 
-    def write_broken(self, broken: Sequence[Mapping[str, Any]]) -> None:
-        """Drafts and calls that failed, replacing what was there."""
-        lines = "".join(json.dumps(b, ensure_ascii=False) + "\n" for b in broken)
-        atomic_write(self.path / "broken" / "broken.jsonl", lines)
+    def broken(self) -> Iterator[dict[str, Any]]:
+        """Drafts and calls that failed, with the reason."""
+        file = self.path / "broken" / "broken.jsonl"
+        if file.is_file():
+            with open(file, encoding="utf-8") as lines:
+                yield from (json.loads(line) for line in lines)
 
     # ------------------------------------------------------------------------------------------ readings
 

@@ -1,0 +1,369 @@
+"""From what a person asks to a request, and from a request to its opened parts."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from synthgain.chain import Part, Parts, Reached, Request, settings_of, with_settings
+from synthgain.chain.judging import in_order
+from synthgain.curate import load as load_check
+from synthgain.curate import names as check_names
+from synthgain.models import Reach, open_model
+from synthgain.models.embedders import open_embedder
+from synthgain.recipes import load as load_recipe
+from synthgain.recipes import names as recipe_names
+from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
+
+DEFAULT_MODEL = "local/smollm2-135m"
+ModelChoice = str | Model | Mapping[str, str | Model]
+NO_KNOBS = ("pooled",)  # fields of a `pick` that are no knobs
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, with what of it is in hand already: the recipe with its knobs, the checks, models that were given as objects."""
+
+    request: Request
+    recipe: Recipe
+    checks: tuple[AnyCheck, ...]
+    objects: Mapping[str, Model] = field(default_factory=dict)
+
+
+def asked(
+    recipe: str | Path | Recipe, *, model: ModelChoice = DEFAULT_MODEL, knobs: Mapping[str, Any] | None = None,
+    with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), reach: Reach | None = None, **limits: Any,
+) -> Asked:  # fmt: skip
+    """Everything that can be wrong before anchors are read is found here. `limits` are the other fields of a Request."""
+    sensible(
+        **{
+            name: limits.get(name)
+            for name in ("accept", "max_candidates", "limit", "max_cost", "max_tokens", "concurrency")
+        }
+    )
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
+    chosen = turned(chosen, knobs or {})
+    checks, parts = judged_by(chosen, with_, without)
+    given = by_role(chosen, model)
+    reach = reach or Reach()
+    request = Request(
+        recipe=part_of(chosen, recipe), checks=parts, models={role: _reached(role, m, reach) for role, m in given.items()},
+        concurrency=limits.pop("concurrency", None) or reach.concurrency, **limits,
+    )  # fmt: skip
+    return Asked(request, chosen, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
+
+
+def sensible(**numbers: float | None) -> None:
+    """SynthgainError where a number of a request makes no sense: counts begin at 1, money at 0."""
+    for name, value in numbers.items():
+        least = 0 if name == "max_cost" else 1
+        if value is not None and not value >= least:
+            raise SynthgainError(
+                f"{name} must be {least} or more, not {value}",
+                where=f"--{name.replace('_', '-')} {value}",
+                next="leave it out for no limit",
+            )
+
+
+# ---------------------------------------------------------------------------------------------- recipes and their knobs
+
+
+def part_of(recipe: Recipe, given: str | Path | Recipe) -> Part:
+    """The recipe as a request names it."""
+    knobs = knobs_of(recipe)
+    if isinstance(given, Recipe):
+        name = given.name.replace("_", "-")
+        if (
+            name in recipe_names()
+            and type(load_recipe(name).draft) is type(recipe.draft)
+            and is_dataclass(recipe.draft)
+        ):
+            return Part(recipe.name, knobs, recipe.version)
+        draft: Any = recipe.draft
+        owner = draft if hasattr(draft, "__qualname__") else type(draft)
+        return Part(recipe.name, knobs, recipe.version, python=f"{owner.__module__}.{owner.__qualname__}")
+    if str(given).replace("_", "-") in recipe_names():
+        return Part(recipe.name, knobs, recipe.version)
+    return Part(recipe.name, knobs, recipe.version, file=str(given), sha256=sha256_of(given))
+
+
+def sha256_of(file: str | Path) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def knobs_of(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's knobs and their values, as JSON: the dataclass fields of its draft and of its pick."""
+    return settings_of(recipe.draft) | settings_of(recipe.pick, leave=NO_KNOBS)
+
+
+def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
+    """The recipe with these knobs set; values given as text are read by the knob's own type."""
+    if not knobs:
+        return recipe
+    known = {f.name: part for part in (recipe.pick, recipe.draft) for f in _fields(part)}
+    if not known:
+        raise SynthgainError(f"the recipe {recipe.name!r} has no knobs", next="leave --set out")
+    values: dict[str, Any] = {}
+    for name, value in knobs.items():
+        if name not in known:
+            raise SynthgainError(
+                f"the recipe {recipe.name!r} has no knob {name!r}", next=f"its knobs are: {', '.join(sorted(known))}"
+            )
+        values[name] = _as_knob(name, value, getattr(known[name], name)) if isinstance(value, str) else value
+    return with_knobs(recipe, values, f"--set {dict(knobs)}")
+
+
+def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe with knobs of these values, in its draft or its pick."""
+    changed = {}
+    for side in ("draft", "pick"):
+        part: Any = getattr(recipe, side)
+        mine = {f.name: values[f.name] for f in _fields(part) if f.name in values}
+        changed[side] = with_settings(part, mine, where)
+    return replace(recipe, **changed)
+
+
+def _fields(part: Any) -> list[Any]:
+    return [f for f in fields(part) if f.name not in NO_KNOBS] if is_dataclass(part) else []
+
+
+def _as_knob(name: str, text: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if isinstance(default, str):
+            return text
+        if isinstance(default, tuple):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if text.lower() in ("none", "all"):
+            return None
+        return float(text) if isinstance(default, float) else int(text)
+    except (KeyError, ValueError):
+        kind = "a number" if default is None else f"a value like {default!r}"
+        raise SynthgainError(f"knob {name} needs {kind}, not {text!r}", where=f"--set {name}={text}") from None
+
+
+def opened_recipe(part: Part, given: str | Path | Recipe | None = None) -> Recipe:
+    """The recipe that a request names, with its knobs. One that is not shipped must be given again: a record executes nothing."""
+    if part.shipped and given is None:
+        recipe = load_recipe(part.name)
+        _same_version(recipe, part)
+    elif given is None:
+        what = f"the file {part.file}" if part.file else f"an object of Python ({part.python})"
+        how = f"--recipe {shlex.quote(part.file)}" if part.file else "in Python: recipe=…"
+        raise SynthgainError(
+            f"this run's recipe {part.name!r} is {what}, and a run folder executes nothing", where="recipe",
+            next=f"give it again: {how}",
+        )  # fmt: skip
+    else:
+        recipe = given if isinstance(given, Recipe) else load_recipe(str(given))
+        if recipe.name != part.name:
+            raise SynthgainError(
+                f"this run was made with the recipe {part.name!r}, not {recipe.name!r}", where=str(getattr(given, "name", given)),
+                next=f"give the file it was made with: {part.file or part.name}",
+            )  # fmt: skip
+        if part.sha256 and not isinstance(given, Recipe) and sha256_of(given) != part.sha256:
+            raise SynthgainError(
+                "this recipe's file is not the one that the run was made with: its content has changed", where=str(given),
+                next="give the file as it was, or make the run again with `synthgain generate` (only changed prompts are bought)",
+            )  # fmt: skip
+        _same_version(recipe, part)
+    return with_knobs(recipe, part.settings, f"the recipe {part.name}")
+
+
+def _same_version(recipe: Recipe, part: Part) -> None:
+    if part.version and recipe.version != part.version:
+        raise SynthgainError(
+            f"this run was made with version {part.version} of {part.name}; here is version {recipe.version}", where="recipe",
+            next="make it again with `synthgain generate`: calls whose prompts did not change are not bought again",
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- checks
+
+
+def judged_by(
+    recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]
+) -> tuple[tuple[AnyCheck, ...], tuple[Part, ...]]:
+    """The recipe's checks, less `without`, then `with_`, in the order in which they judge; a name given again replaces its namesake."""
+    added = [check_given(c) for c in with_]
+    names = {c.name for c in recipe.checks}
+    unknown = [name for name in without if name not in names and name != "all"]
+    if unknown:
+        raise SynthgainError(
+            f"the recipe {recipe.name!r} has no check {unknown[0]!r}", where=f"--without {unknown[0]}",
+            next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
+        )  # fmt: skip
+    replaced = {check.name for check, _ in added}
+    stay = [c for c in recipe.checks if "all" not in without and c.name not in without and c.name not in replaced]
+    return ordered([*((c, Part(c.name, settings_of(c))) for c in stay), *added])
+
+
+def ordered(parts: Sequence[tuple[AnyCheck, Part]]) -> tuple[tuple[AnyCheck, ...], tuple[Part, ...]]:
+    """Checks and how a request names them, in the order in which they judge."""
+    order = in_order([check for check, _ in parts])
+    told = {id(check): part for check, part in parts}
+    return order, tuple(told[id(check)] for check in order)
+
+
+def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Part]:
+    """A check that somebody named or made, and how a request names it."""
+    if isinstance(given, str):
+        check, file = load_check(given)
+        sha = sha256_of(file) if file else ""
+        return check, Part(check.name, settings_of(check), file=file, sha256=sha)
+    if given.name in check_names() and type(load_check(given.name)[0]) is type(given):
+        return given, Part(given.name, settings_of(given))
+    kind = type(given)
+    return given, Part(given.name, settings_of(given), python=f"{kind.__module__}.{kind.__qualname__}")
+
+
+def opened_checks(
+    parts: Sequence[Part], recipe: Recipe, given: Sequence[tuple[AnyCheck, Part]] = ()
+) -> list[tuple[AnyCheck, Part]]:
+    """The checks that a request names; those that are neither the recipe's nor shipped must be among the `given`."""
+    own = {c.name: c for c in recipe.checks}
+    again = {part.name: check for check, part in given}
+    found: list[tuple[AnyCheck, Part]] = []
+    for part in parts:
+        if part.shipped and part.name in own:
+            check = own[part.name]
+        elif part.shipped and part.name in check_names():
+            check = load_check(part.name)[0]
+        elif part.name in again:
+            check = again[part.name]
+        else:
+            what = f"the file {part.file}" if part.file else "an object of Python" if part.python else "unknown here"
+            raise SynthgainError(
+                f"this run's check {part.name!r} is {what}, and a run folder executes nothing", where="checks",
+                next=f"give it again (--with {part.file or part.name}), or leave it out (--without {part.name})",
+            )  # fmt: skip
+        found.append((with_settings(check, part.settings, f"the check {part.name}"), part))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- models
+
+
+def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
+    """A model for each of the recipe's roles. SynthgainError where a role has none: the default never steps in for one."""
+    given: Mapping[str, str | Model] = model if isinstance(model, Mapping) else {"": model}
+    unknown = [role for role in given if role and role not in recipe.roles]
+    if unknown:
+        raise SynthgainError(
+            f"the recipe {recipe.name!r} has no role {unknown[0]!r}", where=f"-m {unknown[0]}=…",
+            next=f"its roles are: {', '.join(recipe.roles)}",
+        )  # fmt: skip
+    missing = [role for role in recipe.roles if role not in given and "" not in given]
+    if missing:
+        raise SynthgainError(
+            f"no model is named for the role {missing[0]!r} of {recipe.name}", where="-m",
+            next=f"name one for each role (-m {missing[0]}=URI), or give a URI without a role for all that are not named",
+        )  # fmt: skip
+    return {role: given[role] if role in given else given[""] for role in recipe.roles}
+
+
+def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
+    if not isinstance(model, str):
+        return Reached(model.uri, python=True)
+    server = model.startswith("openai/")
+    return Reached(
+        model, base_url=reach.base_url if server and "@http" not in model else "", served_as=reach.label_of(role), price=reach.price_of(role)
+    )  # fmt: skip
+
+
+def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach | None = None) -> dict[str, Model]:
+    """The models by role; roles that reach the same model the same way share one. Keys come from the environment."""
+    shared: dict[Any, Model] = {}
+    found: dict[str, Model] = {}
+    for role, reached in request.models.items():
+        if role in objects:
+            found[role] = objects[role]
+            continue
+        if reached.python:
+            raise SynthgainError(
+                f"the model of the role {role!r} was an object of Python ({reached.uri})", where="models",
+                next="give it again: model=…",
+            )  # fmt: skip
+        own = replace(
+            reach or Reach(), base_url=reached.base_url or (reach.base_url if reach else ""), served_as=reached.served_as,
+            price=reached.price, concurrency=request.concurrency,
+        )  # fmt: skip
+        key = (reached, own.key_of(role))
+        if key not in shared:
+            shared[key] = open_model(reached.uri, own, role)
+        found[role] = shared[key]
+    return found
+
+
+def opened(request: Request) -> Parts:
+    """The parts of a request that was made here, also in another process: a recipe's or check's file is loaded if it has not changed."""
+    recipe = opened_recipe(request.recipe, request.recipe.file or None)
+    given = [check_given(part.file) for part in request.checks if part.file]
+    changed = [part for part in request.checks if part.file and sha256_of(part.file) != part.sha256]
+    if changed:
+        raise SynthgainError("this check's file has changed", where=changed[0].file, next="run the command again")
+    checks = [check for check, _ in opened_checks(request.checks, recipe, given)]
+    return Parts(recipe, tuple(checks), opened_models(request, {}), open_embedder(request.embedder))
+
+
+# ---------------------------------------------------------------------------------------------- as a command
+
+
+def command(request: Request, out: Path, recipe: Recipe) -> str:
+    """What to type to ask the same again; "" where parts were objects of Python, which no command names."""
+    parts = (request.recipe, *request.checks)
+    if any(p.python for p in parts) or any(m.python for m in request.models.values()) or not request.anchors:
+        return ""
+    words = ["synthgain", "generate", request.recipe.file or request.recipe.name, request.anchors, "-o", str(out)]
+    uris = {m.uri for m in request.models.values()}
+    alike = len(uris) == 1
+    if uris != {DEFAULT_MODEL}:
+        words += [w for role, m in request.models.items() for w in ("-m", m.uri if alike else f"{role}={m.uri}")][
+            : 2 if alike else None
+        ]
+    words += _per_role("--base-url", {role: m.base_url for role, m in request.models.items()}, one=True)
+    words += _per_role("--served-as", {role: m.served_as for role, m in request.models.items()})
+    words += _per_role("--price", {role: m.price for role, m in request.models.items()})
+    usual = load_recipe(request.recipe.file or request.recipe.name)
+    before = knobs_of(usual)
+    words += [
+        w
+        for name, value in request.recipe.settings.items()
+        if value != before.get(name)
+        for w in ("--set", f"{name}={_as_text(value)}")
+    ]
+    own = {c.name: settings_of(c) for c in usual.checks}
+    now = {p.name: p for p in request.checks}
+    words += [w for name in own if name not in now for w in ("--without", name)]
+    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", _as_spec(p))]
+    for name, default in (("text_field", None), ("id_field", None), ("seed", 0), ("accept", None), ("max_candidates", None), ("limit", None),
+                          ("max_cost", None), ("max_tokens", None), ("concurrency", None), ("collapse", "")):  # fmt: skip
+        value = getattr(request, name)
+        if value != default:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def _per_role(option: str, given: Mapping[str, str], one: bool = False) -> list[str]:
+    said = {role: value for role, value in given.items() if value}
+    if not said:
+        return []
+    if one or (len(set(said.values())) == 1 and len(said) == len(given)):
+        return [option, next(iter(said.values()))]
+    return [word for role, value in said.items() for word in (option, f"{role}={value}")]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _as_spec(part: Part) -> str:
+    settings = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
+    return f"{part.file or part.name}{':' if settings else ''}{settings}"

@@ -1,0 +1,102 @@
+"""What may still be spent: every call in flight has its own price set aside before it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from synthgain.types import Call, Model, Prompt, SynthgainError
+
+FRAME = 32  # tokens that a template puts around a prompt, at most as a rule
+SAFE = 1.25  # of the most tokens a byte that were seen so far
+
+
+@dataclass
+class Spent:
+    """Tokens in and out, and US dollars (None: a call had no known price)."""
+
+    tokens: int = 0
+    cost: float | None = 0.0
+
+
+class Budget:
+    """At most `max_tokens` tokens and `max_cost` US dollars over all calls, those in flight at the most they can take.
+
+    A prompt's tokens are estimated from its bytes: one a byte at first, then by what answered calls took. An answer may
+    take its `max_tokens`. So the cap can be passed by what that estimate misses, and by nothing else.
+    """
+
+    def __init__(
+        self, max_cost: float | None, max_tokens: int | None, models: Mapping[str, Model], spent: Spent
+    ) -> None:
+        self.max_cost, self.max_tokens, self.spent = max_cost, max_tokens, spent
+        self.prices: dict[str, Any] = {role: getattr(model, "price", None) for role, model in models.items()}
+        for role, model in models.items():
+            if max_cost is not None and hasattr(model, "price") and model.price is None:
+                raise SynthgainError(
+                    f"--max-cost needs a price, and none is known for {model.uri} in the role {role!r}",
+                    where=f"--max-cost {max_cost:g}", next="give --price IN,OUT (USD per million tokens)",
+                )  # fmt: skip
+        self.tokens_a_byte = 1.0
+        self.seen = False
+        self.dollars_a_token: dict[str, float] = {}
+        self.set_aside: dict[str, tuple[int, float]] = {}  # by call: tokens, US dollars
+        self.news = asyncio.Event()
+
+    async def set_apart(self, id: str, prompt: Prompt) -> str:
+        """Wait until the call fits beside those in flight, and set its price aside. Why it never will; "" where it does."""
+        while why := self._refused(prompt):
+            if not self.set_aside:
+                return why
+            self.news.clear()
+            await self.news.wait()
+        self.set_aside[id] = self._most(prompt)
+        return ""
+
+    def settle(self, id: str, prompt: Prompt, call: Call | None) -> None:
+        """The call has ended: what it really took is counted elsewhere, and shows what the next ones may take."""
+        self.set_aside.pop(id, None)
+        if call is not None:
+            size = _size(prompt)
+            seen = SAFE * max(0, call.tokens_in - FRAME) / size
+            self.tokens_a_byte = max(self.tokens_a_byte, seen) if self.seen else max(seen, 0.1)
+            self.seen = True
+            tokens = call.tokens_in + call.tokens_out
+            if call.cost is not None and tokens:
+                self.dollars_a_token[prompt.to] = max(self.dollars_a_token.get(prompt.to, 0.0), call.cost / tokens)
+        self.news.set()
+
+    def _most(self, prompt: Prompt) -> tuple[int, float]:
+        came_in, out = FRAME + int(_size(prompt) * self.tokens_a_byte), prompt.sampling.max_tokens
+        price = self.prices.get(prompt.to)
+        if price is not None:
+            return came_in + out, float(price.cost(came_in, out))
+        return came_in + out, (came_in + out) * self.dollars_a_token.get(prompt.to, 0.0)
+
+    def _refused(self, prompt: Prompt) -> str:
+        """Why the call does not fit now, in words; "" where it does."""
+        tokens, cost = self._most(prompt)
+        ahead_tokens = sum(t for t, _ in self.set_aside.values()) + tokens
+        ahead_cost = sum(c for _, c in self.set_aside.values()) + cost
+        if self.max_tokens is not None and self.spent.tokens + ahead_tokens > self.max_tokens:
+            return f"the budget of {self.max_tokens:,} tokens is used up: {self.spent.tokens:,} spent, and the next call may take {tokens:,}"
+        if self.max_cost is None:
+            return ""
+        if self.spent.cost is None:
+            raise SynthgainError(
+                "--max-cost needs a price, and none is known for this model",
+                next="give --price IN,OUT (USD per million tokens)",
+            )
+        unknown = self.prices.get(prompt.to) is None and prompt.to not in self.dollars_a_token
+        if unknown and self.set_aside:
+            return "the first answer tells the price"
+        if self.spent.cost + ahead_cost > self.max_cost or (unknown and self.spent.cost >= self.max_cost > 0):
+            return f"the budget of ${self.max_cost:g} is used up: ${self.spent.cost:.4f} spent, and the next call may take ${cost:.4f}"
+        return ""
+
+
+def _size(prompt: Prompt) -> int:
+    """Bytes of what is sent."""
+    return max(1, len(prompt.content.encode("utf-8", "replace")))

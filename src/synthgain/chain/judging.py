@@ -1,0 +1,143 @@
+"""ε in its order: row checks as rows come, folds shard by shard, selections once at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from synthgain.store import Met
+from synthgain.store.rows import columns_of, table
+from synthgain.types import (
+    Anchor,
+    AnyCheck,
+    Check,
+    Embedder,
+    Fold,
+    Judge,
+    Row,
+    Selection,
+    SynthgainError,
+    Verdict,
+    drop,
+)
+
+AGAIN = "mend the check, or leave it out with --without; `synthgain curate` judges again and buys nothing"
+
+
+def in_order(checks: Sequence[AnyCheck]) -> tuple[AnyCheck, ...]:
+    """The checks in the order in which they judge: row checks, folds, selections."""
+    return (*row_checks(checks), *(c for c in checks if isinstance(c, Fold)), *selections(checks))
+
+
+def row_checks(checks: Sequence[AnyCheck]) -> tuple[Check, ...]:
+    return tuple(c for c in checks if not isinstance(c, Fold | Selection))
+
+
+def selections(checks: Sequence[AnyCheck]) -> tuple[Selection, ...]:
+    return tuple(c for c in checks if isinstance(c, Selection))
+
+
+def verdicts_of(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) -> tuple[Verdict, ...]:
+    """The row checks' verdicts, up to the first that drops it."""
+    verdicts = list(row.verdicts)
+    if row.fallen is None:
+        for check in checks:
+            try:
+                verdict = check(row, anchors)
+            except Exception as error:
+                raise ValueError(f"the check {check.name} failed: {type(error).__name__}: {error}") from error
+            if not verdict.keeps or verdict.score is not None:
+                verdicts.append(replace(verdict, check=check.name))
+                if not verdict.keeps:
+                    break
+    return tuple(verdicts)
+
+
+class Judging:
+    """Judges rows in their order, a shard at a time. `accepted` counts those that every row check and fold let through."""
+
+    def __init__(self, checks: Sequence[AnyCheck], accept: int | None, embedder: Embedder | None) -> None:
+        self.folds: list[tuple[Fold, Judge]] = [(c, c.begin()) for c in checks if isinstance(c, Fold)]
+        self.columns = list(dict.fromkeys(name for fold, _ in self.folds for name in fold.columns))
+        self.accept, self.embedder = accept, embedder
+        self.accepted = self.repeated = 0
+        self._met = Met()
+
+    def shard(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows with the folds' verdicts, and `accept`'s on those beyond the number asked for; a row that came before is left out."""
+        fresh = self._fresh(rows)
+        alive = [i for i, row in enumerate(fresh) if row.fallen is None]
+        columns = self._columns([fresh[i] for i in alive]) if self.folds else None
+        for fold, judge in self.folds:
+            assert columns is not None
+            if not alive:
+                break
+            verdicts = _judged(fold.name, judge, columns)
+            for i, verdict in zip(alive, verdicts):
+                if not verdict.keeps or verdict.score is not None:
+                    fresh[i] = _with(fresh[i], replace(verdict, check=fold.name))
+            stay = [n for n, verdict in enumerate(verdicts) if verdict.keeps]
+            if len(stay) < len(alive):
+                alive = [alive[n] for n in stay]
+                columns = columns.take(pa.array(stay, pa.int64()))
+        for i in alive:
+            if self.accept is not None and self.accepted >= self.accept:
+                fresh[i] = _with(fresh[i], drop("enough rows were accepted", check="accept"))
+            else:
+                self.accepted += 1
+        return fresh
+
+    def _fresh(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows whose ids did not come before."""
+        new = self._met.new([row.id for row in rows])
+        self.repeated += len(rows) - sum(new)
+        return [row for row, first in zip(rows, new) if first]
+
+    def _columns(self, rows: Sequence[Row]) -> pa.Table:
+        plain = [name for name in self.columns if name != "vector"]
+        columns = columns_of(table(rows), plain) if plain else pa.table({"id": [row.id for row in rows]})
+        if "vector" in self.columns:
+            columns = columns.append_column("vector", self._vectors(rows))
+        return columns
+
+    def _vectors(self, rows: Sequence[Row]) -> pa.Array:
+        """One unit vector a row, computed once a shard, whatever folds read it."""
+        if self.embedder is None:
+            raise SynthgainError("a check wants vectors, and no embedder was named", next="give the run an embedder")
+        if not rows:
+            return pa.array([], pa.list_(pa.float32()))
+        texts = columns_of(table(rows), ["text"]).column("text").to_pylist()
+        vectors = np.asarray(self.embedder(texts), np.float32)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+
+
+def selected(checks: Sequence[AnyCheck], alive: Any) -> dict[int, Verdict]:
+    """What the selections drop, by position among all rows. `alive(columns, dropped)` gives columns and positions."""
+    dropped: dict[int, Verdict] = {}
+    for check in selections(checks):
+        columns, positions = alive(check.columns, dropped)
+        if positions:
+            for position, verdict in zip(positions, _judged(check.name, check, columns), strict=True):
+                if not verdict.keeps:
+                    dropped[position] = replace(verdict, check=check.name)
+    return dropped
+
+
+def _judged(name: str, judge: Judge, columns: pa.Table) -> Sequence[Verdict]:
+    """The verdicts; SynthgainError in the check's name where it fails. The rows' calls are kept."""
+    try:
+        verdicts = list(judge(columns))
+    except Exception as error:
+        raise SynthgainError(f"the check failed: {type(error).__name__}: {error}", where=name, next=AGAIN) from error
+    if len(verdicts) != len(columns):
+        raise SynthgainError(f"the check gave {len(verdicts)} verdicts for {len(columns)} rows", where=name, next=AGAIN)
+    return verdicts
+
+
+def _with(row: Row, verdict: Verdict) -> Row:
+    return replace(row, verdicts=(*row.verdicts, verdict))

@@ -1,0 +1,166 @@
+"""What is asked for: pure data, picklable, written to run.json and read from it. It holds names and settings, never code.
+
+`generate` makes a request from what a person typed; resuming, `preview`, `curate`, the card and the report start from the
+record of one. Opening its names (recipes, checks, models) is the business of who puts the rooms together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from synthgain.types import SynthgainError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A recipe or a check, by name and settings.
+
+    A shipped part has its name alone. One from a file has the file's path and the SHA-256 of its content: it is opened only where the
+    file is given again, and checked. One that was an object of Python (`python` says of which class) has to be given again likewise.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    file: str = ""
+    sha256: str = ""
+    python: str = ""
+
+    @property
+    def shipped(self) -> bool:
+        return not (self.file or self.python)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A model in a role: its URI, and what the URI does not say. Keys are never part of a request."""
+
+    uri: str
+    base_url: str = ""
+    served_as: str = ""
+    price: str = ""
+    python: bool = False  # it was an object, which no URI opens again
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides which calls are bought and which rows are kept.
+
+    `anchors` names where they were read ("" for a Python sequence); as used they lie in RUN/anchors. `limit` counts groups. `max_cost` (USD)
+    and `max_tokens` (in and out) are over all calls that the data set uses, reused ones too.
+    """
+
+    recipe: Part
+    checks: tuple[Part, ...] = ()
+    models: Mapping[str, Reached] = field(default_factory=dict)
+    anchors: str = ""
+    text_field: str | None = None
+    id_field: str | None = None
+    seed: int = 0
+    round: int = 0
+    accept: int | None = None
+    max_candidates: int | None = None
+    limit: int | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    concurrency: int | None = None
+    embedder: str = "words"
+    collapse: str = ""
+    stop_on_collapse: bool = False
+
+    def json(self) -> dict[str, Any]:
+        """The request as JSON, what is at its default left out."""
+        return _told(self)
+
+    @staticmethod
+    def read(held: Mapping[str, Any]) -> Request:
+        """The request that `json` gave. SynthgainError where it is none."""
+        try:
+            known = {f.name for f in fields(Request)}
+            if unknown := sorted(set(held) - known):
+                raise TypeError(f"unknown: {', '.join(unknown)}")
+            given = dict(held)
+            given["recipe"] = Part(**held["recipe"])
+            given["checks"] = tuple(Part(**check) for check in held.get("checks", ()))
+            given["models"] = {role: Reached(**model) for role, model in held.get("models", {}).items()}
+            return Request(**given)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise SynthgainError(
+                f"this is no request ({error})", where="run.json",
+                next="give the command that made the run again: calls are kept apart and are not bought twice",
+            ) from error  # fmt: skip
+
+    @property
+    def most(self) -> int | None:
+        """The limit of candidates (rows): 4 for each row to accept, where nothing else is said; None where all groups are drafted once."""
+        return None if self.accept is None else self.max_candidates or 4 * self.accept
+
+    def changed(self, **changes: Any) -> Request:
+        return replace(self, **changes)
+
+
+def _told(thing: Any) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for f in fields(thing):
+        value = getattr(thing, f.name)
+        if is_dataclass(value):
+            told[f.name] = _told(value)
+        elif f.name in ("checks", "models"):
+            told[f.name] = {k: _told(v) for k, v in value.items()} if f.name == "models" else [_told(v) for v in value]
+        elif value not in (f.default, None, "", {}, ()):
+            told[f.name] = value
+    return told
+
+
+# ---------------------------------------------------------------------------------------------- settings
+
+
+def settings_of(part: Any, *, leave: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The dataclass fields of a part with knobs, as JSON values. SynthgainError where one has no JSON form."""
+    if not is_dataclass(part) or isinstance(part, type):
+        return {}
+    return {f.name: plain(getattr(part, f.name), f.name) for f in fields(part) if f.init and f.name not in leave}
+
+
+def plain(value: Any, name: str) -> Any:
+    """The JSON form of a setting: tuples are lists."""
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(v, name) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, name) for k, v in value.items()}
+    raise SynthgainError(
+        f"the setting {name!r} is {value!r}, which cannot be written down",
+        next="settings are texts, numbers, true or false, and lists or objects of these",
+    )
+
+
+def with_settings(part: T, settings: Mapping[str, Any], where: str = "") -> T:
+    """The part with these settings; lists become tuples where the part holds tuples. SynthgainError for a setting it has not."""
+    if not settings:
+        return part
+    known = {f.name for f in fields(part) if f.init} if is_dataclass(part) else set()
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise SynthgainError(
+            f"there is no setting {unknown[0]!r}",
+            where=where,
+            next=f"the settings are: {', '.join(sorted(known)) or 'none'}",
+        )
+    values = {
+        name: _tupled(value) if isinstance(getattr(part, name), tuple) else value for name, value in settings.items()
+    }
+    try:
+        return replace(part, **values)  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise SynthgainError(str(error), where=where) from error
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list | tuple) else value

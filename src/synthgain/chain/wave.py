@@ -1,0 +1,187 @@
+"""One wave: a range of groups, drafted side by side, its rows given in the order of the groups.
+
+`draft` does a whole wave from picklable things alone, in this process or on a worker. `Wave` is the same as a stream,
+for a process that judges and writes rows while others are still being drafted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthgain.chain.buying import Buyer, Desk, NotBought, Stopped, Tally, said_of
+from synthgain.chain.groups import Numbered
+from synthgain.chain.judging import row_checks, verdicts_of
+from synthgain.chain.request import Request
+from synthgain.store import CallMemory
+from synthgain.types import AnyCheck, CallFailed, Embedder, Model, Recipe, Row, SynthgainError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a request names, opened."""
+
+    recipe: Recipe
+    checks: tuple[AnyCheck, ...]
+    models: Mapping[str, Model]
+    embedder: Embedder | None = None
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """What one draft gave. `whole` is false where the run stopped before the draft ended."""
+
+    rows: list[Row]
+    whole: bool
+
+
+class Wave:
+    """Drafts groups by workers; `spent` is called when the last group has been handed out, so that the next wave may begin."""
+
+    def __init__(
+        self, parts: Parts, groups: Sequence[Numbered], buyer: Buyer, round: int, spent: Callable[[], None]
+    ) -> None:
+        self.parts, self.groups, self.buyer, self.round, self.spent = parts, groups, buyer, round, spent
+        self.checks = row_checks(parts.checks)
+        self.upcoming = self.consumed = 0
+        self.done: dict[int, Drafted] = {}
+        self.news = asyncio.Event()
+        self.workers: set[asyncio.Task[None]] = set()
+        self.failure: BaseException | None = None
+        self._crew()
+
+    async def __aiter__(self) -> AsyncIterator[Drafted]:
+        """What the drafts gave, in the groups' order; after a stop also what came behind a gap."""
+        try:
+            while self.consumed < len(self.groups):
+                while self.consumed in self.done:
+                    self.consumed += 1
+                    yield self.done.pop(self.consumed - 1)
+                if self.failure is not None:
+                    raise self.failure
+                if not self.workers:
+                    break
+                self.news.clear()
+                if self.consumed not in self.done:
+                    await self.news.wait()
+            await self.buyer.settled(before=self.groups[-1].number + 1)
+            for index in sorted(self.done):
+                yield self.done.pop(index)
+        finally:
+            await self.close()
+
+    @property
+    def begun(self) -> Sequence[Numbered]:
+        """The groups whose drafts were begun."""
+        return self.groups[: self.upcoming]
+
+    async def close(self) -> None:
+        """Nobody wants more of it."""
+        for worker in self.workers:
+            worker.cancel()
+        await asyncio.gather(*self.workers, return_exceptions=True)
+
+    def _crew(self) -> None:
+        """As many workers as are of use now: a model may grow wider while it answers."""
+        for _ in range(min(2 * self.buyer.width, len(self.groups)) - len(self.workers)):
+            if self.upcoming >= len(self.groups):
+                return
+            worker = asyncio.create_task(self._work())
+            self.workers.add(worker)
+            worker.add_done_callback(self._left)
+
+    def _left(self, worker: asyncio.Task[None]) -> None:
+        self.workers.discard(worker)
+        if not worker.cancelled():
+            self.failure = self.failure or worker.exception()
+        self.news.set()
+
+    async def _work(self) -> None:
+        while self.buyer.stopped is None and self.upcoming < len(self.groups):
+            index = self.upcoming
+            self.upcoming += 1
+            if self.upcoming == len(self.groups):
+                self.spent()
+            self.done[index] = await drafted(self.parts, self.groups[index], self.buyer, self.round, self.checks)
+            if index == self.consumed:
+                self.news.set()
+            self._crew()
+
+
+async def drafted(parts: Parts, numbered: Numbered, buyer: Buyer, round: int, checks: Sequence[Any]) -> Drafted:
+    """The rows of one draft with the row checks' verdicts. A fault of the recipe's own is data: it says where, and others go on."""
+    group, rows = numbered.group, list[Row]()
+    ids = tuple(a.id for a in group)
+    desk = Desk(buyer, group, numbered.number, numbered.base)
+    recipe = parts.recipe
+    try:
+        async for row in recipe.draft(desk, *group):
+            if not isinstance(row, Row):
+                raise TypeError(f"the draft of {recipe.name} gave a {type(row).__name__}, not a Row")
+            verdicts = verdicts_of(row, group, checks) if checks else row.verdicts
+            rows.append(Row(row.messages, row.text, row.calls, row.fields, row.rejected, row.tools, verdicts, ids, recipe.name, round))  # fmt: skip
+    except (Stopped, NotBought):
+        return Drafted(rows, whole=False)
+    except CallFailed as error:
+        buyer.lost(group, str(error), call=error.call, draft=True)
+        return Drafted(rows, whole=True)
+    except SynthgainError as error:
+        buyer.fail(error)
+        return Drafted(rows, whole=False)
+    except Exception as error:
+        buyer.lost(group, said_of(error), draft=True)
+        return Drafted(rows, whole=True)
+    finally:
+        await desk.close()
+    buyer.draft_ended(broken=False)
+    return Drafted(rows, whole=True)
+
+
+# ---------------------------------------------------------------------------------------------- anywhere
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a wave came to: its rows in order, what it took, what broke, and why it stopped short ("" where it did not)."""
+
+    rows: list[Row]
+    tally: Tally
+    broken: list[dict[str, Any]] = field(default_factory=list)
+    why: str = ""
+    code: int = 0
+
+
+def draft(
+    request: Request,
+    groups: Sequence[Numbered],
+    memory: Path,
+    opened: Callable[[Request], Parts],
+    segment: str = "local",
+) -> Shard:
+    """The wave of these groups. Everything is picklable: it runs here or in another process, and gives the same shard.
+
+    `memory` is the folder of calls, `segment` the part of it that this process alone writes; `opened` opens what the request names.
+    """
+    return asyncio.run(_alone(request, groups, memory, opened, segment))
+
+
+async def _alone(request: Request, groups: Sequence[Numbered], folder: Path, opened: Callable[[Request], Parts], segment: str) -> Shard:  # fmt: skip
+    parts, tally, broken = opened(request), Tally(label=request.recipe.name), list[dict[str, Any]]()
+    memory = CallMemory(folder, segment=segment)
+    try:
+        buyer = Buyer(parts.models, memory, tally, lambda _: None, seed=request.seed, max_cost=request.max_cost, max_tokens=request.max_tokens)  # fmt: skip
+        buyer.on_broken = broken.append
+        rows: list[Row] = []
+        async for draft in Wave(parts, groups, buyer, request.round, lambda: None):
+            rows += draft.rows
+            tally.groups_done += draft.whole
+        await buyer.settled()
+        why, code = buyer.stopped or ("", 0)
+        return Shard(rows, tally, broken, why, code)
+    finally:
+        memory.close()
+        for model in parts.models.values():
+            await model.aclose()
