@@ -1,8 +1,10 @@
-"""The chain, driven by the scripted double into a real folder."""
+"""The chain, driven by the scripted double into a real folder, through the public face."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthgain.chain import PASS, Outcome, Request, run_round
-from synthgain.models import Scripted
-from synthgain.store import Run
+from synthgain import Run, Scripted, generate
+from synthgain.chain import PASS
 from synthgain.types import (
     Anchor,
     Call,
     CallFailed,
+    Corpus,
+    Group,
+    Judge,
     Models,
+    Pool,
     Prompt,
     Recipe,
     Row,
+    Sampling,
     SynthgainError,
     Verdict,
+    assistant,
     drop,
     keep,
     user,
@@ -41,25 +48,43 @@ async def fan(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
 
 ONCE, FAN = Recipe("once", "1", once), Recipe("fan", "1", fan)
 ANCHORS = [Anchor(f"word {n}", f"a#{n}") for n in range(30)]
+Stored = dict[str, Any]
 
 
 def echo(prompt: Prompt) -> str:
     return prompt.messages[-1]["content"] + f" ({prompt.seed}/{prompt.draw})"
 
 
-def drive(folder: Path, model: Scripted, recipe: Recipe = ONCE, **more: Any) -> tuple[Outcome, list[dict[str, Any]]]:
-    async def work() -> Outcome:
-        run = Run(folder)
-        memory = run.memory()
-        try:
-            return await run_round(
-                Request(recipe, more.pop("anchors", ANCHORS), {"writer": model}, **more), run, memory, lambda _: None
-            )
-        finally:
-            memory.close()
+@dataclass
+class Made:
+    record: Stored
+    rows: list[Stored] = field(default_factory=list)
+    error: SynthgainError | None = None
 
-    outcome = asyncio.run(work())
-    return outcome, [row for shard in Run(folder).shards() for row in shard.to_pylist()]
+    @property
+    def code(self) -> int:
+        return 0 if self.error is None else self.error.code
+
+    @property
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = self.record["counts"]
+        return counts
+
+
+def drive(
+    folder: Path, model: Scripted, recipe: Recipe = ONCE, anchors: Sequence[Anchor] = ANCHORS, **more: Any
+) -> Made:
+    error = None
+    try:
+        generate(recipe, anchors, model=model, out=folder, **more)
+    except SynthgainError as stopped:
+        error = stopped
+    run = Run(folder)
+    return Made(run.record, [row for shard in run.shards() for row in shard.to_pylist()], error)
+
+
+def broken(folder: Path) -> str:
+    return "\n".join(what["reason"] for what in Run(folder).broken())
 
 
 def test_rows_come_in_the_order_of_the_anchors_whatever_the_timing(tmp_path: Path) -> None:
@@ -67,34 +92,32 @@ def test_rows_come_in_the_order_of_the_anchors_whatever_the_timing(tmp_path: Pat
         await asyncio.sleep(0.02 if "word 0" in prompt.content else 0)
         return echo(prompt)
 
-    outcome, rows = drive(tmp_path, Scripted(late))
-    assert [r["text"] for r in rows] == [f"say word {n} (0/0)" for n in range(30)]
-    assert [r["anchor_ids"] for r in rows] == [[a.id] for a in ANCHORS]
-    assert (outcome.code, outcome.tally.rows, outcome.tally.kept, outcome.tally.calls_bought) == (0, 30, 30, 30)
+    made = drive(tmp_path, Scripted(late))
+    assert [r["text"] for r in made.rows] == [f"say word {n} (0/0)" for n in range(30)]
+    assert [r["anchor_ids"] for r in made.rows] == [[a.id] for a in ANCHORS]
+    assert (made.code, made.counts["rows"], made.counts["kept"], made.counts["calls_bought"]) == (0, 30, 30, 30)
 
 
 def test_running_again_buys_nothing_and_says_the_same(tmp_path: Path) -> None:
     model = Scripted(echo)
-    _, first = drive(tmp_path, model, FAN)
-    again, second = drive(tmp_path, model, FAN)
-    assert first == second and len(first) == 30 * 40
-    assert (again.tally.calls_bought, again.tally.calls_reused) == (0, 1200)
+    first = drive(tmp_path, model, FAN)
+    again = drive(tmp_path, model, FAN)
+    assert first.rows == again.rows and len(first.rows) == 30 * 40
+    assert (again.counts["calls_bought"], again.counts["calls_reused"]) == (0, 1200)
 
 
 def test_more_anchors_buy_only_theirs_and_another_seed_buys_all(tmp_path: Path) -> None:
     model = Scripted(echo)
     drive(tmp_path, model, anchors=ANCHORS[:20])
-    more, _ = drive(tmp_path, model)
-    assert more.tally.calls_bought == 10
-    other, rows = drive(tmp_path, model, seed=7)
-    assert other.tally.calls_bought == 30 and rows[0]["text"].endswith("(7/0)")
-    back, _ = drive(tmp_path, model)
-    assert back.tally.calls_bought == 0
+    assert drive(tmp_path, model).counts["calls_bought"] == 10
+    other = drive(tmp_path, model, seed=7)
+    assert other.counts["calls_bought"] == 30 and other.rows[0]["text"].endswith("(7/0)")
+    assert drive(tmp_path, model).counts["calls_bought"] == 0
 
 
 def test_equal_prompts_are_bought_once(tmp_path: Path) -> None:
     model = Scripted(echo, latency=0.01)
-    drive(tmp_path, model, anchors=[Anchor("same", fields={"n": n}, reads=("n",)) for n in range(10)])
+    drive(tmp_path, model, anchors=[Anchor("same", fields={"n": n}, needs=("n",)) for n in range(10)])
     assert model.asked == 1
 
 
@@ -104,9 +127,10 @@ def test_who_shares_a_call_shares_its_failure(tmp_path: Path) -> None:
         raise CallFailed("the server refused it")
 
     model = Scripted(never)
-    outcome, _ = drive(tmp_path, model, anchors=[Anchor("same", fields={"n": n}, reads=("n",)) for n in range(10)])
-    assert model.asked == 1 and outcome.tally.broken == 10
-    assert (tmp_path / "broken" / "broken.jsonl").read_text().count("the server refused it") == 10
+    made = drive(tmp_path, model, anchors=[Anchor("same", fields={"n": n}, needs=("n",)) for n in range(10)])
+    assert model.asked == 1 and made.counts["broken"] == 10
+    assert broken(tmp_path).count("the server refused it") == 10
+    assert made.record["broken_by"] == {"the server refused it": 10}
 
 
 def test_a_failed_call_breaks_its_own_row_only(tmp_path: Path) -> None:
@@ -115,9 +139,9 @@ def test_a_failed_call_breaks_its_own_row_only(tmp_path: Path) -> None:
             raise CallFailed("the server refused it")
         return echo(prompt)
 
-    outcome, rows = drive(tmp_path, Scripted(sometimes), FAN, anchors=ANCHORS[:3])
-    assert len(rows) == 3 * 39 and outcome.tally.broken == 3 and outcome.code == 0
-    assert (tmp_path / "broken" / "broken.jsonl").read_text().count("the server refused it") == 3
+    made = drive(tmp_path, Scripted(sometimes), FAN, anchors=ANCHORS[:3])
+    assert len(made.rows) == 3 * 39 and made.counts["broken"] == 3 and made.code == 0
+    assert broken(tmp_path).count("the server refused it") == 3
 
 
 def test_a_fault_in_a_draft_is_data(tmp_path: Path) -> None:
@@ -127,9 +151,9 @@ def test_a_fault_in_a_draft_is_data(tmp_path: Path) -> None:
         async for row in once(models, anchor):
             yield row
 
-    outcome, rows = drive(tmp_path, Scripted(echo), Recipe("clumsy", "1", clumsy))
-    assert len(rows) == 29 and outcome.tally.broken == 1 and outcome.code == 0
-    assert "KeyError: 'oops'" in (tmp_path / "broken" / "broken.jsonl").read_text()
+    made = drive(tmp_path, Scripted(echo), Recipe("clumsy", "1", clumsy))
+    assert len(made.rows) == 29 and made.counts["broken"] == 1 and made.code == 0
+    assert "KeyError: 'oops'" in broken(tmp_path)
 
 
 def test_too_many_broken_drafts_end_with_five_and_keep_the_rest(tmp_path: Path) -> None:
@@ -138,26 +162,84 @@ def test_too_many_broken_drafts_end_with_five_and_keep_the_rest(tmp_path: Path) 
             raise CallFailed("no")
         return echo(prompt)
 
-    outcome, rows = drive(tmp_path, Scripted(often))
-    assert outcome.code == 5 and "10 of 30" in outcome.why and len(rows) == 20
+    made = drive(tmp_path, Scripted(often))
+    assert made.code == 5 and "of 20 drafts broke" in made.record["why"] and len(made.rows) >= 13
 
 
-def test_the_token_budget_stops_before_it_is_passed(tmp_path: Path) -> None:
-    outcome, rows = drive(tmp_path, Scripted(echo, width=1), max_tokens=60)
-    tally = outcome.tally
-    assert outcome.code == 3 and 40 < tally.tokens_in + tally.tokens_out <= 60
-    assert len(rows) == tally.calls_bought
-    rest, rows = drive(tmp_path, Scripted(echo, width=1))
-    assert len(rows) == 30 and rest.tally.calls_bought == 30 - tally.calls_bought
+def test_a_server_that_refuses_all_is_noticed_within_the_first_tens_of_calls(tmp_path: Path) -> None:
+    async def never(prompt: Prompt) -> str:
+        await asyncio.sleep(0.001)
+        raise CallFailed("the context is too short")
+
+    model = Scripted(never, width=8)
+    many = [Anchor(f"text {n}") for n in range(2_000)]
+    made = drive(tmp_path, model, FAN, anchors=many)
+    assert made.code == 5 and "the context is too short" in str(made.error)
+    assert model.asked <= 60
+
+
+def test_the_token_budget_is_not_passed(tmp_path: Path) -> None:
+    def law(anchor: Anchor) -> Prompt:
+        return Prompt((user(f"say {anchor.text}"),), sampling=Sampling(max_tokens=8))
+
+    async def short(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        call = await models(law(anchor))
+        yield Row(text=call.text, calls=(call,))
+
+    recipe = Recipe("short", "1", short)
+    made = drive(tmp_path, Scripted(echo), recipe, max_tokens=200)
+    used = made.record["tokens"]["in"] + made.record["tokens"]["out"]
+    assert made.code == 3 and 100 < used <= 200
+    assert len(made.rows) == made.counts["calls_bought"]
+    rest = drive(tmp_path, Scripted(echo), recipe)
+    assert len(rest.rows) == 30 and rest.counts["calls_bought"] == 30 - made.counts["calls_bought"]
+
+
+def test_long_prompts_after_short_ones_do_not_pass_the_budget(tmp_path: Path) -> None:
+    """What is in flight is priced by its own length, not by the mean so far."""
+
+    @dataclass(frozen=True)
+    class Price:
+        def cost(self, came_in: int, out: int, cached: int = 0) -> float:
+            return (came_in + 2 * out) / 1e6
+
+    class Priced(Scripted):
+        price = Price()
+
+        async def __call__(self, prompt: Prompt) -> Call:
+            await asyncio.sleep(0.002)
+            n = sum(len(m["content"]) for m in prompt.messages) // 4
+            return Call(
+                prompt.id(self.identity),
+                prompt,
+                assistant("ok"),
+                self.uri,
+                tokens_in=n,
+                tokens_out=5,
+                cost=self.price.cost(n, 5),
+            )
+
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        call = await models(Prompt((user(anchor.text),), sampling=Sampling(max_tokens=16)))
+        yield Row(text=call.text, calls=(call,))
+
+    pages = [Anchor(f"page {n}") for n in range(40)] + [Anchor(f"long page {n} " + "word " * 8_000) for n in range(40)]
+    made = drive(tmp_path, Priced(echo), Recipe("priced", "1", draft), pages, max_cost=0.02)
+    assert made.code == 3 and 0 < made.record["cost_usd"] <= 0.02
+    assert f"${made.record['cost_usd']:.4f} spent" in made.record["why"]
 
 
 def test_a_budget_in_money_needs_a_price(tmp_path: Path) -> None:
     def unpriced(prompt: Prompt) -> Call:
-        return Call(prompt.id("x"), prompt, "t", "scripted/x", cost=None)
+        return Call(prompt.id("x"), prompt, assistant("t"), "scripted/x", cost=None)
 
-    with pytest.raises(SynthgainError, match="needs a price") as error:
-        drive(tmp_path, Scripted(unpriced, width=1, identity="x"), max_cost=1.0)  # type: ignore[arg-type]
-    assert "--price" in error.value.next
+    made = drive(tmp_path, Scripted(unpriced, width=1, identity="x"), max_cost=1.0)
+    assert (
+        made.error is not None
+        and made.code == 2
+        and "needs a price" in made.error.what
+        and "--price" in made.error.next
+    )
 
 
 @dataclass(frozen=True)
@@ -171,76 +253,288 @@ class Short:
 
 @dataclass(frozen=True)
 class OnePerLetter:
-    """A set check: the first row of each last character."""
+    """A fold: the first row of each last character."""
 
     name: str = "one-per-letter"
     columns: tuple[str, ...] = ("text",)
 
-    def __call__(self, table: pa.Table) -> list[Verdict]:
+    def begin(self) -> Judge:
         seen: set[str] = set()
-        out = []
-        for text in table.column("text").to_pylist():
-            out.append(keep() if text[-1] not in seen else drop("letter seen"))
-            seen.add(text[-1])
-        return out
+
+        def judge(table: pa.Table) -> list[Verdict]:
+            out = []
+            for text in table.column("text").to_pylist():
+                out.append(keep() if text[-1] not in seen else drop("letter seen"))
+                seen.add(text[-1])
+            return out
+
+        return judge
 
 
-def test_row_checks_then_set_checks_and_the_fallen_are_written(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Longest:
+    """A selection: the `most` longest rows."""
+
+    most: int = 5
+    name: str = "longest"
+    columns: tuple[str, ...] = ("text",)
+    selects: bool = True
+
+    def __call__(self, table: pa.Table) -> list[Verdict]:
+        lengths = [len(text) for text in table.column("text").to_pylist()]
+        best = sorted(range(len(lengths)), key=lambda i: -lengths[i])[: self.most]
+        return [keep() if i in best else drop("not among the longest") for i in range(len(lengths))]
+
+
+def test_row_checks_then_folds_then_selections_and_the_fallen_are_written(tmp_path: Path) -> None:
     model = Scripted(lambda p: p.messages[-1]["content"][4:])
-    outcome, rows = drive(tmp_path, model, checks=(OnePerLetter(), Short(6)))
-    assert outcome.tally.dropped_by == {"short": 20} and outcome.tally.kept == 10  # word 0 … word 9
-    outcome, rows = drive(tmp_path, model, checks=(OnePerLetter(), Short(7)))
-    assert outcome.tally.dropped_by == {"one-per-letter": 20} and outcome.tally.rows == 30
-    assert [r["reason"] for r in rows if not r["kept"]] == ["letter seen"] * 20
-    assert sum(r["kept"] for r in rows) == outcome.tally.kept == 10
-    assert outcome.tally.calls_bought == 0
+    made = drive(tmp_path, model, with_=[OnePerLetter(), Short(6)])
+    assert made.record["dropped_by"] == {"short": 20} and made.counts["kept"] == 10  # word 0 … word 9
+    made = drive(tmp_path, model, with_=[Longest(4), OnePerLetter(), Short(7)])
+    assert made.record["dropped_by"] == {"longest": 6, "one-per-letter": 20} and made.counts["rows"] == 30
+    assert [r["reason"] for r in made.rows if r["check"] == "one-per-letter"] == ["letter seen"] * 20
+    assert sum(r["kept"] for r in made.rows) == made.counts["kept"] == pq.read_table(tmp_path / "data").num_rows == 4
+    assert [c["name"] for c in made.record["recipe"]["checks"]] == ["short", "one-per-letter", "longest"]
+    assert made.counts["calls_bought"] == 0
 
 
 def test_accept_keeps_the_first_n_and_goes_on_with_the_next_draw(tmp_path: Path) -> None:
-    outcome, rows = drive(tmp_path, Scripted(echo), accept=45)
-    kept = [r["text"] for r in rows if r["kept"]]
-    assert outcome.code == 0 and len(kept) == 45
+    made = drive(tmp_path, Scripted(echo), accept=45)
+    kept = [r["text"] for r in made.rows if r["kept"]]
+    assert made.code == 0 and len(kept) == 45
     assert kept[:30] == [f"say word {n} (0/0)" for n in range(30)] and kept[30] == f"say word 0 (0/{PASS})"
-    assert {r["check"] for r in rows if not r["kept"]} <= {"accept"}
-    again, same = drive(tmp_path, Scripted(echo), accept=45)
-    assert again.tally.calls_bought == 0 and same == rows
+    assert {r["check"] for r in made.rows if not r["kept"]} <= {"accept"}
+    again = drive(tmp_path, Scripted(echo), accept=45)
+    assert again.counts["calls_bought"] == 0 and again.rows == made.rows
 
 
 def test_accept_falls_short_with_three(tmp_path: Path) -> None:
-    nothing = replace(Short(0), name="nothing")
-    outcome, rows = drive(tmp_path, Scripted(echo), accept=10, checks=(nothing,))
-    assert outcome.code == 3 and len(rows) == 40 and "0 of the 10" in outcome.why
+    made = drive(tmp_path, Scripted(echo), accept=10, with_=[replace(Short(0), name="nothing")])
+    assert made.code == 3 and len(made.rows) == 40 and "0 of the 10" in made.record["why"]
 
 
-async def test_a_stop_keeps_what_is_in_flight(tmp_path: Path) -> None:
-    buyers: list[Any] = []
-    model = Scripted(echo, latency=0.05, width=4)
-
-    async def soon() -> None:
-        await asyncio.sleep(0.07)
-        buyers[0].stop("interrupted", 130)
-
-    run = Run(tmp_path)
-    memory = run.memory()
-    stopper = asyncio.create_task(soon())
-    outcome = await run_round(Request(FAN, ANCHORS, {"writer": model}), run, memory, lambda _: None, buyers.append)
-    await stopper
-    assert outcome.code == 130 and model.asked == outcome.tally.calls_bought == len(memory)
-    memory.close()
-
-
-async def test_an_unreachable_model_ends_the_run_with_four_and_keeps_all(tmp_path: Path) -> None:
+def test_an_unreachable_model_ends_the_run_with_four_and_keeps_all(tmp_path: Path) -> None:
     def gone(prompt: Prompt) -> str:
         if "word 9" in prompt.content:
             raise SynthgainError("nobody answers", code=4)
         return echo(prompt)
 
-    run = Run(tmp_path)
-    memory = run.memory()
-    outcome = await run_round(Request(ONCE, ANCHORS, {"writer": Scripted(gone, width=2)}), run, memory, lambda _: None)
-    assert outcome.code == 4 and "nobody answers" in outcome.why
-    assert 9 <= len(memory) == outcome.tally.kept
+    made = drive(tmp_path, Scripted(gone, width=2))
+    assert made.code == 4 and "nobody answers" in made.record["why"] and made.record["status"] == "stopped"
+    assert 9 <= made.counts["calls_bought"] == made.counts["kept"]
+
+
+# ---------------------------------------------------------------------------------------------- purchases
+
+
+def test_a_draft_that_leaves_early_does_not_take_a_shared_call_with_it(tmp_path: Path) -> None:
+    """One draft stops after two answers while another waits for a call that the first had asked for."""
+
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        ask = {
+            "best of": ("a 0.02", "b 0.03", *(f"c{i} 0.2" for i in range(8)), "shared 0.01"),
+            "waits": ("d 0.04", "shared 0.01"),
+        }
+        got = 0
+        async for call in models.each(Prompt((user(t),)) for t in ask[anchor.text]):
+            yield Row(text=f"{anchor.text}: {call.text}", calls=(call,))
+            got += 1
+            if anchor.text == "best of" and got == 2:
+                return
+
+    async def reply(prompt: Prompt) -> str:
+        said = prompt.messages[-1]["content"]
+        await asyncio.sleep(float(said.split()[1]))
+        return said
+
+    made = drive(tmp_path, Scripted(reply, width=4), Recipe("x", "1", draft), [Anchor("best of"), Anchor("waits")])
+    texts = [row["text"] for row in made.rows]
+    assert made.record["status"] == "complete" and made.counts["broken"] == 0 and made.counts["groups_done"] == 2
+    assert texts == ["best of: a 0.02", "best of: b 0.03", "waits: d 0.04", "waits: shared 0.01"]
+
+
+def test_what_was_sent_is_kept_though_its_draft_had_enough(tmp_path: Path) -> None:
+    async def first_of_four(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async for call in models.each(Prompt((user(f"{i} of {anchor.text}"),)) for i in range(4)):
+            yield Row(text=call.text, calls=(call,))
+            return
+
+    async def reply(prompt: Prompt) -> str:
+        said = prompt.messages[-1]["content"]
+        await asyncio.sleep(0 if said[0] == "0" else 0.1)
+        return said
+
+    model = Scripted(reply, width=8)
+    made = drive(tmp_path, model, Recipe("x", "1", first_of_four), ANCHORS[:2])
+    memory = Run(tmp_path).memory(readonly=True)
+    assert model.asked == made.counts["calls_bought"] == len(memory) > 2
     memory.close()
+    asked = model.asked
+    again = drive(tmp_path, model, Recipe("x", "1", first_of_four), ANCHORS[:2])
+    assert model.asked == asked and again.counts["calls_bought"] == 0
+
+
+def test_answers_come_with_what_was_asked_for_though_others_failed(tmp_path: Path) -> None:
+    async def draws(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async for draw, call in models.each((draw, Prompt((user("same"),), draw=draw)) for draw in range(6)):
+            yield Row(text=call.text, calls=(call,), fields={"draw": draw})
+
+    def reply(prompt: Prompt) -> str:
+        if prompt.draw % 5 == 0:
+            raise CallFailed("lost")
+        return f"draw {prompt.draw}"
+
+    made = drive(tmp_path, Scripted(reply), Recipe("x", "1", draws), [Anchor("a"), Anchor("b"), Anchor("c")])
+    assert [row["text"] for row in made.rows] == [f"draw {d}" for d in (1, 2, 3, 4)] * 3
+    assert all(f'"draw": {row["text"][-1]}' in row["fields"] for row in made.rows)
+
+
+def test_conversations_of_a_group_run_side_by_side_and_fail_alone(tmp_path: Path) -> None:
+    async def talks(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async def talk(n: int) -> Row:
+            first = await models(Prompt((user(f"{n}: begin"),)))
+            turns = (user(f"{n}: begin"), assistant(first.text), user(f"{n}: go on"))
+            second = await models(Prompt(turns))
+            if n == 2:
+                raise ValueError("a parser's fault")
+            return Row(messages=(*turns, assistant(second.text)), calls=(first, second))
+
+        async for row in models.side_by_side(talk(n) for n in range(6)):
+            yield row
+
+    inside, most = 0, 0
+
+    async def reply(prompt: Prompt) -> str:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+        if prompt.messages[0]["content"].startswith("4") and len(prompt.messages) == 3:
+            raise CallFailed("too long")
+        return f"answer {len(prompt.messages)}"
+
+    made = drive(tmp_path, Scripted(reply, width=8), Recipe("talks", "1", talks), ANCHORS[:1])
+    assert [row["messages"][0]["content"][0] for row in made.rows] == ["0", "1", "3", "5"]
+    assert made.counts["broken"] == 2 and most > 2
+    assert "too long" in broken(tmp_path) and "a parser's fault" in broken(tmp_path)
+
+
+def test_nothing_is_bought_twice_at_temperature_0_whatever_the_draw(tmp_path: Path) -> None:
+    async def greedy(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        call = await models(Prompt((user(anchor.text),), sampling=Sampling(temperature=0.0)))
+        yield Row(text=call.text, calls=(call,))
+
+    model = Scripted(lambda p: p.messages[-1]["content"])
+    made = drive(tmp_path, model, Recipe("greedy", "1", greedy), ANCHORS[:10], accept=100)
+    assert model.asked == 10 and made.code == 3 and "no more candidates" in made.record["why"]
+    assert len(made.rows) == len({row["id"] for row in made.rows}) == 10 and made.counts["repeated"] == 10
+
+
+def test_ids_are_unique_though_two_anchors_say_the_same(tmp_path: Path) -> None:
+    async def halves(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async for call in models.each(Prompt((user(half),)) for half in anchor.text.split("|")):
+            yield Row(text=call.text, calls=(call,))
+
+    made = drive(
+        tmp_path, Scripted(echo), Recipe("halves", "1", halves), [Anchor("licence|one"), Anchor("licence|two")]
+    )
+    assert len({row["id"] for row in made.rows}) == len(made.rows) == 4
+    from synthgain import trace
+
+    for row in made.rows:
+        life = trace(tmp_path, row["id"])
+        assert [anchor["id"] for anchor in life["anchors"]] == row["anchor_ids"] and len(life["calls"]) == 1
+
+
+# ---------------------------------------------------------------------------------------------- groups and pools
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Each group is an anchor and the newest accepted row."""
+
+    pooled: bool = True
+
+    def __call__(self, corpus: Corpus, pool: Pool, seed: int) -> Iterable[Group]:
+        for anchor in corpus:
+            yield (anchor, pool[len(pool) - 1]) if len(pool) else (anchor,)
+
+
+async def after(models: Models, anchor: Anchor, *older: Anchor) -> AsyncIterator[Row]:
+    call = await models(Prompt((user(f"{anchor.text} after {older[0].text[-6:] if older else 'nothing'}"),)))
+    yield Row(text=call.text, calls=(call,))
+
+
+def test_a_pool_of_accepted_rows_grows_from_wave_to_wave(tmp_path: Path) -> None:
+    recipe = Recipe("grown", "1", after, pick=Grown())
+    model = Scripted(lambda p: p.messages[-1]["content"])
+    made = drive(tmp_path, model, recipe, accept=30)
+    texts = [row["text"] for row in made.rows]
+    assert texts[0] == "word 0 after nothing" and texts[7] == "word 7 after nothing"
+    assert texts[8] == "word 8 after othing" and texts[16] == "word 16 after othing"
+    with_pool = [row for row in made.rows if len(row["anchor_ids"]) == 2]
+    assert len(with_pool) == 22
+    from synthgain import curate, trace
+
+    life = trace(tmp_path, with_pool[0]["id"])
+    assert [a["source"].split()[0] for a in life["anchors"]] == ["a#8", "row"]
+    again = drive(tmp_path, model, recipe, accept=30)
+    assert again.counts["calls_bought"] == 0 and again.rows == made.rows
+    curate(tmp_path, recipe=recipe)
+    assert [row for shard in Run(tmp_path).shards() for row in shard.to_pylist()] == made.rows
+
+
+def test_a_field_that_the_recipe_needs_is_looked_for_before_anything_is_bought(tmp_path: Path) -> None:
+    model = Scripted(echo)
+    recipe = replace(ONCE, needs=("answer", "hint?"))
+    with pytest.raises(SynthgainError, match="answer") as error:
+        generate(recipe, [{"text": "a", "answer": "1"}, {"text": "b"}], model=model, out=tmp_path / "run")
+    assert error.value.code == 2 and model.asked == 0 and not (tmp_path / "run").exists()
+    run = generate(
+        recipe, [{"text": "a", "answer": "1"}, {"text": "a", "answer": "2"}], model=model, out=tmp_path / "run"
+    )
+    assert run.record["counts"]["anchors"] == 2
+
+
+# ---------------------------------------------------------------------------------------------- stops
+
+
+@pytest.mark.parametrize("inside_a_loop", [False, True], ids=["script", "notebook"])
+def test_a_stop_keeps_what_is_in_flight_and_ends_buying(inside_a_loop: bool, tmp_path: Path) -> None:
+    """Ctrl-C, or the stop button of a notebook whose loop runs: the call comes back when nothing is bought any more."""
+    import os
+    import signal
+
+    model = Scripted(echo, latency=0.05, width=4)
+    many = [Anchor(f"text {n}") for n in range(400)]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    async def cell() -> None:
+        generate(FAN, many, model=model, out=tmp_path)
+
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            if inside_a_loop:
+                asyncio.run(cell())
+            else:
+                generate(FAN, many, model=model, out=tmp_path)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+    asked = model.asked
+    time.sleep(0.2)
+    memory = Run(tmp_path).memory(readonly=True)
+    assert isinstance(stopped.value, SynthgainError) and stopped.value.code == 130
+    assert asked == model.asked == len(memory) and not any(t.name == "synthgain" for t in threading.enumerate())
+    assert Run(tmp_path).record["status"] == "stopped" and Run(tmp_path).record["why"] == "interrupted"
+    memory.close()
+    from synthgain.store import writing
+
+    with writing(tmp_path):
+        pass
 
 
 def test_the_data_set_has_the_recipes_fields_as_columns(tmp_path: Path) -> None:
@@ -248,7 +542,7 @@ def test_the_data_set_has_the_recipes_fields_as_columns(tmp_path: Path) -> None:
         call = await models(Prompt((user(anchor.text),)))
         n = int(anchor.text.split()[1])
         yield Row(
-            messages=(user("q"), {"role": "assistant", "content": call.text}),
+            messages=(user("q"), assistant(call.text)),
             calls=(call,),
             fields={"n": n, "tags": ["a"], "more": {"x": n}, "id": "mine"},
         )
@@ -266,6 +560,6 @@ def test_the_data_set_has_the_recipes_fields_as_columns(tmp_path: Path) -> None:
 
 
 def test_no_anchor_and_no_row_still_give_a_readable_run(tmp_path: Path) -> None:
-    outcome, rows = drive(tmp_path, Scripted(echo), checks=(Short(0),))
-    assert outcome.tally.kept == 0 and len(rows) == 30
+    made = drive(tmp_path, Scripted(echo), with_=[Short(0)])
+    assert made.counts["kept"] == 0 and len(made.rows) == 30
     assert pq.read_table(tmp_path / "data").num_rows == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -14,7 +15,6 @@ from synthgain.chain.judging import in_order
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
 from synthgain.models import Reach, open_model
-from synthgain.models.embedders import open_embedder
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
 from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
@@ -270,10 +270,8 @@ def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
 def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
-    server = model.startswith("openai/")
-    return Reached(
-        model, base_url=reach.base_url if server and "@http" not in model else "", served_as=reach.label_of(role), price=reach.price_of(role)
-    )  # fmt: skip
+    named = "" if "@http" in model or not model.startswith("openai/") else reach.base_url or os.environ.get("OPENAI_BASE_URL", "")
+    return Reached(model, base_url=named, served_as=reach.label_of(role), price=reach.price_of(role))
 
 
 def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach | None = None) -> dict[str, Model]:
@@ -308,7 +306,7 @@ def opened(request: Request) -> Parts:
     if changed:
         raise SynthgainError("this check's file has changed", where=changed[0].file, next="run the command again")
     checks = [check for check, _ in opened_checks(request.checks, recipe, given)]
-    return Parts(recipe, tuple(checks), opened_models(request, {}), open_embedder(request.embedder))
+    return Parts(recipe, tuple(checks), opened_models(request, {}))
 
 
 # ---------------------------------------------------------------------------------------------- as a command

@@ -17,9 +17,8 @@ from synthgain.api.asking import (
     sensible,
     turned,
 )
-from synthgain.api.making import Watch, carried_out, writes_to
+from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
 from synthgain.chain import Part, Parts, Request
-from synthgain.models.embedders import open_embedder
 from synthgain.store import Run
 from synthgain.types import AnyCheck, Call, CallFailed, ModelInfo, Prompt, Recipe, SynthgainError
 
@@ -44,13 +43,14 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
         changed = request.changed(
             recipe=replace(request.recipe, settings=knobs_of(chosen)), checks=parts, accept=accept or request.accept
         )
-        embedder = open_embedder(request.embedder)
         models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
+        ask = Asked(changed, chosen, checks, models)
+        embedder = embedder_for(ask)
         opened = Parts(chosen, checks, models, embedder)
         told = {"anchors": record.get("anchors", {})}
         corpus = here.corpus(chosen.needs, embedder)
         return carried_out(
-            Asked(changed, chosen, checks, models), opened, corpus, here, watch or (lambda _: None), told, before=record
+            ask, opened, corpus, here, watch or (lambda _: None), told, before=record
         )
 
 

@@ -20,7 +20,8 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     here = run if isinstance(run, Run) else Run.at(run)
     found = here.row(row)
     calls = here.bought(found["call_ids"])
-    anchors = [a for a in here.anchors() if a.id in set(found["anchor_ids"])]
+    parents = here.parents(found["anchor_ids"])
+    anchors = [parents[id] for id in found["anchor_ids"] if id in parents]
     costs = [c.cost for c in calls.values()]
     return {
         "row": found,
@@ -32,20 +33,11 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
 
 def _told(call: Call) -> dict[str, Any]:
     names = (
-        "id",
-        "model",
-        "text",
-        "finish",
-        "tokens_in",
-        "tokens_out",
-        "tokens_cached",
-        "logprob",
-        "law",
-        "cost",
-        "seconds",
-    )
+        "id", "model", "text", "message", "finish", "tokens_in", "tokens_out", "tokens_cached", "logprob", "law", "cost", "seconds",
+    )  # fmt: skip
     prompt = {
         "messages": list(call.prompt.messages),
+        "tools": list(call.prompt.tools),
         "sampling": str(call.prompt.sampling),
         "draw": call.prompt.draw,
         "seed": call.prompt.seed,

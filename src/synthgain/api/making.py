@@ -22,7 +22,7 @@ from synthgain.models import Reach
 from synthgain.models.embedders import open_embedder
 from synthgain.store import Corpus, Run, writing
 from synthgain.store.run import FORMAT
-from synthgain.types import AnyCheck, Embedder, Model, Recipe, SynthgainError
+from synthgain.types import AnyCheck, Embedder, Model, Recipe, SynthgainError, singly
 
 Watch = Callable[[Tally], None]
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
@@ -72,11 +72,17 @@ def generate(
     with writes_to(place):
         run = Run(place)
         run.readable()
-        embed = open_embedder(embedder)
+        embed = embedder_for(request)
         corpus, summary = taken_in(run, anchors, request, embed)
         models = opened_models(request.request, request.objects, reach)
         parts = Parts(request.recipe, request.checks, models, embed)
         return carried_out(request, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
+
+
+def embedder_for(ask: Asked) -> Embedder | None:
+    """Who makes vectors, where the recipe's pick or a check may want some."""
+    wants = any("vector" in getattr(check, "columns", ()) for check in ask.checks)
+    return open_embedder(ask.request.embedder) if wants or ask.recipe.pick is not singly else None
 
 
 def taken_in(run: Run, anchors: Any, ask: Asked, embedder: Embedder | None) -> tuple[Corpus, dict[str, Any]]:

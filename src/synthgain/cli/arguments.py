@@ -26,7 +26,7 @@ Anchors = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")]
-Models = Annotated[
+ModelOptions = Annotated[
     list[str] | None, typer.Option("-m", "--model", help="[ROLE=]URI, repeatable: local/…, openai/…, hf/…, scripted/…")
 ]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="KNOB=VALUE, repeatable (see `synthgain recipes NAME`).")]
@@ -41,32 +41,43 @@ IdField = Annotated[str | None, typer.Option("--id-field", help="The column that
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed buys other answers.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N groups of anchors.")]
 BaseUrl = Annotated[str, typer.Option("--base-url", help="The OpenAI-compatible server (else OPENAI_BASE_URL).")]
-ServedAs = Annotated[str, typer.Option("--served-as", help="A label that stands for the server's URL in identities.")]
-PriceOption = Annotated[str, typer.Option("--price", help="IN,OUT in USD per million tokens.")]
+ServedAs = Annotated[
+    list[str] | None,
+    typer.Option("--served-as", help="[ROLE=]LABEL, repeatable: stands for the server's URL in identities."),
+]
+PriceOption = Annotated[
+    list[str] | None, typer.Option("--price", help="[ROLE=]IN,OUT in USD per million tokens, repeatable.")
+]
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", help="Calls in flight at the start (default: adaptive).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
-def reach(base_url: str, served_as: str, price: str, concurrency: int | None) -> Reach:
-    from synthgain.api.making import sensible
+def reach(base_url: str, served_as: Sequence[str] | None = None, price: Sequence[str] | None = None, concurrency: int | None = None) -> Reach:  # fmt: skip
+    from synthgain.api.asking import sensible
     from synthgain.models import Reach
 
     sensible(concurrency=concurrency)
-    return Reach(base_url=base_url, served_as=served_as, price=price, concurrency=concurrency)
+    return Reach(base_url=base_url, served_as=by_role(served_as), price=by_role(price), concurrency=concurrency)
+
+
+def by_role(given: Sequence[str] | None) -> dict[str, str]:
+    """[ROLE=]VALUE options by role ("" is every role not named)."""
+    return {role: value for role, value in map(_parted, given or ())}
 
 
 def models_by_role(given: Sequence[str] | None) -> dict[str, str]:
-    """-m options by role ("" is every role not named). A role stands before "=", a URI's kind before "/"."""
-    from synthgain.api.making import DEFAULT_MODEL
+    """-m options by role ("" is every role not named)."""
+    from synthgain.api.asking import DEFAULT_MODEL
 
-    found: dict[str, str] = {}
-    for text in given or [DEFAULT_MODEL]:
-        before, equals, after = text.partition("=")
-        role, uri = (before, after) if equals and "/" not in before else ("", text)
-        found[role] = uri
-    return found
+    return by_role(given or [DEFAULT_MODEL])
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A role stands before "=", a URI's kind before "/"."""
+    before, equals, after = text.partition("=")
+    return (before, after) if equals and "/" not in before else ("", text)
 
 
 def knobs(given: Sequence[str] | None) -> dict[str, str]:
@@ -82,6 +93,7 @@ def knobs(given: Sequence[str] | None) -> dict[str, str]:
 
 
 def command_line() -> str:
+    """What was typed."""
     return shlex.join(["synthgain", *sys.argv[1:]])
 
 

@@ -20,7 +20,7 @@ def recipes(
     Example: synthgain recipes entigraph
     """
     from synthgain import recipes as room
-    from synthgain.api.making import knobs_of
+    from synthgain.api.asking import knobs_of
 
     chosen = [room.load(name)] if name else [room.load(n) for n in room.names()]
     described: list[dict[str, Any]] = [
@@ -62,7 +62,7 @@ def check(
 
     from synthgain import api
 
-    info, call = api.check(uri, reach(base_url, "", "", None))
+    info, call = api.check(uri, reach(base_url))
     told = {
         **asdict(info),
         "answer": call.text,

@@ -14,7 +14,7 @@ from synthgain.cli.arguments import (
     IdField,
     Json,
     Limit,
-    Models,
+    ModelOptions,
     Out,
     PriceOption,
     Seed,
@@ -24,7 +24,6 @@ from synthgain.cli.arguments import (
     Withouts,
     Withs,
     app,
-    command_line,
     knobs,
     models_by_role,
     reach,
@@ -34,7 +33,7 @@ from synthgain.cli.printing import print_close, print_json, print_life
 
 
 def _asked(
-    model: Models, set_: Sets, with_: Withs, without: Withouts, text_field: TextField, id_field: IdField
+    model: ModelOptions, set_: Sets, with_: Withs, without: Withouts, text_field: TextField, id_field: IdField
 ) -> dict[str, Any]:
     """What `preview` and `generate` ask alike."""
     return {
@@ -44,9 +43,9 @@ def _asked(
 
 @app.command()
 def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
-            limit: Limit = 3, model: Models = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
-            text_field: TextField = None, id_field: IdField = None, seed: Seed = 0, base_url: BaseUrl = "", served_as: ServedAs = "",
-            price: PriceOption = "", concurrency: Concurrency = None, as_json: Json = False) -> None:  # fmt: skip
+            limit: Limit = 3, model: ModelOptions = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
+            text_field: TextField = None, id_field: IdField = None, seed: Seed = 0, base_url: BaseUrl = "", served_as: ServedAs = None,
+            price: PriceOption = None, concurrency: Concurrency = None, as_json: Json = False) -> None:  # fmt: skip
     """Real prompts, answers and verdicts for a few groups, and an estimate for all.
 
     Example: synthgain preview rephrase docs/ --limit 2
@@ -63,7 +62,6 @@ def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Opt
             seed=seed,
             reach=reach(base_url, served_as, price, concurrency),
             watch=watch,
-            command=command_line(),
             **_asked(model, set_, with_, without, text_field, id_field),
         )
     )
@@ -76,18 +74,19 @@ def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Opt
         return
     for life in shown:
         print_life(life)
-    print(f"{len(ids)} rows from {seen.groups} of {seen.groups_total} groups. All of them would take about:")
+    total = "an unknown number of" if seen.groups_total is None else f"{seen.groups_total:,}"
+    print(f"{len(ids)} rows from {seen.groups} of {total} groups. All of them would take about:")
     for key, value in seen.estimate.items():
         print(f"  {key:>10}  {'not known' if value is None else f'{value:,.4g}' if value < 1000 else f'{value:,.0f}'}")
     print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
 
 
 @app.command()
-def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
+def generate(recipe: str, anchors: Anchors, out: Out, model: ModelOptions = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
              accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
              max_candidates: Annotated[int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")] = None,
              limit: Limit = None, text_field: TextField = None, id_field: IdField = None, seed: Seed = 0,
-             base_url: BaseUrl = "", served_as: ServedAs = "", price: PriceOption = "", concurrency: Concurrency = None,
+             base_url: BaseUrl = "", served_as: ServedAs = None, price: PriceOption = None, concurrency: Concurrency = None,
              max_cost: Annotated[float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")] = None,
              max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")] = None,
              engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
@@ -124,7 +123,6 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
                 stop_on_collapse=stop_on_collapse,
                 reach=reach(base_url, served_as, price, concurrency),
                 watch=watch,
-                command=command_line(),
                 **asked,
             )
         )
@@ -136,16 +134,15 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: Models = None, set_
 
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:
-    from synthgain.api.making import planned
     from synthgain.api.trying import first_prompts
 
-    plan = planned(recipe, anchors, **asked)
-    groups = sum(1 for _ in plan.recipe.pick(plan.anchors))
-    print(f"{len(plan.anchors):,} anchors in {groups:,} groups; {plan.recipe.name} costs {plan.recipe.calls}.")
+    ask, n, prompts = first_prompts(recipe, anchors, limit=min(limit or 3, 3), **asked)
+    print(f"{n:,} anchors; {ask.recipe.name} costs {ask.recipe.calls} calls an anchor.")
     print(
-        f"roles: {', '.join(f'{role}={model}' for role, model in plan.models.items())}; checks: {', '.join(c.name for c in plan.checks) or 'none'}"
+        f"roles: {', '.join(f'{role}={model.uri}' for role, model in ask.request.models.items())}; "
+        f"checks: {', '.join(c.name for c in ask.checks) or 'none'}"
     )
-    for anchor, prompt in first_prompts(plan, min(limit or 3, 3)):
+    for anchor, prompt in prompts:
         print("=" * 100 + f"\nfirst prompt of {anchor.source}")
         for message in prompt.messages:
             print(f"--- {message['role']}\n{message['content'][:3000]}")
@@ -154,8 +151,10 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
 
 @app.command()
 def curate(run: Path, with_: Withs = None, without: Withouts = None, set_: Sets = None,
-           accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None, as_json: Json = False) -> None:  # fmt: skip
-    """Judge a run again with other checks, buying nothing.
+           accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
+           recipe: Annotated[Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")] = None,
+           as_json: Json = False) -> None:  # fmt: skip
+    """Judge a run again with other checks, buying nothing. Without options nothing changes.
 
     Example: synthgain curate runs/first --with near-duplicate --without truncated
     """
@@ -163,7 +162,7 @@ def curate(run: Path, with_: Withs = None, without: Withouts = None, set_: Sets 
 
     done = watched(
         lambda watch: api.curate(
-            run, with_=with_ or (), without=without or (), knobs=knobs(set_), accept=accept, watch=watch
+            run, with_=with_ or (), without=without or (), knobs=knobs(set_), accept=accept, recipe=recipe, watch=watch
         )
     )
     print_close(done.record, done.path, as_json)

@@ -70,7 +70,7 @@ def measure(
         )
     readings = api.measure(
         source, anchors=anchors, target=target, student=student, writer=writer, rescore=rescore, against=against or (),
-        also=also or (), embedder=embedder, text_field=text_field, seed=seed, reach=reach(base_url, "", "", None), say=say,
+        also=also or (), embedder=embedder, text_field=text_field, seed=seed, reach=reach(base_url), say=say,
     )  # fmt: skip
     print_readings(readings, as_json)
 
@@ -100,7 +100,7 @@ def compare(
         embedder=embedder,
         student=student,
         seed=seed,
-        reach=reach(base_url, "", "", None),
+        reach=reach(base_url),
         say=say,
     )
     if out is not None:

@@ -117,7 +117,7 @@ def evaluate(
             examination=how,
             general=general,
             against=against,
-            reach=reach(base_url, "", "", None),
+            reach=reach(base_url),
             watch=watch,
         )
     )
@@ -182,7 +182,7 @@ def demo(
 
     folder = out or Path("runs") / ("demo-documents" if documents else "demo")
     if documents:
-        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url, "", "", None), panel=Live)
+        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url), panel=Live)
     else:
         result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
     print_json(result) if as_json else print_arms(result, folder)
