@@ -93,11 +93,11 @@ def test_a_message_with_another_key_is_refused_where_the_prompt_is_made(wrong: A
 
 
 def test_it_trains_and_comes_back_out_of_export(run: Run, tmp_path: Path) -> None:
-    from doubles.tiny import tiny_model
-    from transformers import AutoTokenizer
-
     from synthgain.train.rows import read_rows
     from synthgain.train.tokens import chats
+    from transformers import AutoTokenizer
+
+    from doubles.tiny import tiny_model
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model(tmp_path / "tiny", template=TEMPLATE))
     direct = chats(read_rows(run.path), tokenizer, 512)

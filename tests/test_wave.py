@@ -70,7 +70,7 @@ def test_two_writers_in_two_processes_are_joined_once(tmp_path: Path) -> None:
             [sys.executable, "-c", WRITER, str(tmp_path / "calls"), str(begin)],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths},
-        )  # fmt: skip
+        )
         for begin in (0, 20)
     ]
     outs = [writer.communicate(timeout=120)[0].split() for writer in writers]

@@ -77,7 +77,7 @@ def make_rows(anchors: Sequence[Anchor], k: int, rng: random.Random, speak: Spea
             answer = speak(rng, anchor)
             n = max(1, len(answer.split()) * 4 // 3)
             call = Call(
-                prompt.id("weights:0"), prompt, answer, MODEL, "stop" if n < 32 else "length", 41, n, 20,
+                prompt.id("weights:0"), prompt, assistant(answer), MODEL, "stop" if n < 32 else "length", 41, n, 20,
                 -rng.gammavariate(3, 0.25) * n, "softmax at T = 0.7", 0.0, 0.2,
             )  # fmt: skip
             rows.append(
@@ -128,14 +128,16 @@ def run_record(anchors: Sequence[Anchor], rows: Sequence[Row], more: dict[str, A
     fallen = [row.fallen.check for row in rows if row.fallen is not None]
     calls = [call for row in rows for call in row.calls]
     return {
+        "format": 2,
         "synthgain": "0.1.0",
         "status": "complete",
+        "request": {"recipe": {"name": "rft", "settings": {"k": 8, "temperature": 0.7}, "version": "1"}, "models": {"writer": {"uri": MODEL}}},
         "recipe": {
             "name": "rft", "version": "1", "source": "Yuan et al. 2023, arXiv 2308.01825",
             "knobs": {"k": 8, "temperature": 0.7, "shots": 2},
-            "checks": ["Empty()", "FinalAnswer(field='answer')", "ExactDuplicate()"],
+            "checks": [{"name": "empty", "settings": {}}, {"name": "final_answer", "settings": {"field": "answer"}}, {"name": "exact_duplicate", "settings": {}}],
         },
-        "models": {"writer": MODEL}, "identities": {"writer": "weights:0"}, "seed": 0, "round": 0, "asked": {},
+        "models": {"writer": MODEL}, "identities": {"writer": "weights:0"}, "seed": 0, "round": 0,
         "command": "synthgain generate rft problems.jsonl -o runs/first", "python": "3.11.4",
         "counts": {
             "anchors": len(anchors), "groups": len(anchors), "groups_done": len(anchors), "calls_bought": len(calls),

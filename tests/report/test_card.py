@@ -79,7 +79,7 @@ def test_the_text_names_recipe_source_counts_seeds_costs_and_reasons() -> None:
 
 
 def test_without_a_command_it_gives_the_python_call() -> None:
-    text = card(record(command="", asked={"accept": 50}), columns=COLUMNS, rows_kept=1, licences={})
+    text = card(record(command="", request={"accept": 50}), columns=COLUMNS, rows_kept=1, licences={})
     code = text.split("```python\n")[1].split("\n```")[0]
     compile(code, "card", "exec")
     assert "accept=50" in code and "'temperature': 0.7" in code
@@ -87,7 +87,7 @@ def test_without_a_command_it_gives_the_python_call() -> None:
 
 def test_hostile_names_stay_text() -> None:
     wild = record(
-        recipe={"name": WILD, "version": WILD, "source": WILD, "knobs": {WILD: WILD}, "checks": [WILD]}, models={WILD: WILD},
+        recipe={"name": WILD, "version": WILD, "source": WILD, "knobs": {WILD: WILD}, "checks": [{"name": WILD, "settings": {WILD: WILD}}]}, models={WILD: WILD},
         language=[WILD], command=WILD + "\n```\n# out", status=WILD, why=WILD, dropped_by={WILD: 3},
     )  # fmt: skip
     text = card(wild, columns=[WILD], rows_kept=1, licences={WILD: WILD})

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from doubles.folders import run_folder
 from synthgain.report.read import FALLEN_SAMPLES, KEPT_SAMPLES, calls, run_part
+from synthgain.store import Run
 
 
 def test_counts_samples_and_lineage(tmp_path: Path) -> None:
@@ -31,8 +32,8 @@ def test_counts_samples_and_lineage(tmp_path: Path) -> None:
 def test_calls_are_read_from_the_runs_memory(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", anchors=3, k=2)
     row = pq.read_table(folder / "rows" / "part-00000.parquet").to_pylist()[0]
-    found = calls(folder, row["call_ids"])[row["call_ids"][0]]
+    found = calls(Run(folder), row["call_ids"])[row["call_ids"][0]]
     assert found["text"] == row["messages"][-1]["content"]
     assert found["messages"][0]["content"].startswith("Q: ")
     assert found["logprob"] == row["logprob"] and found["tokens_out"] == row["tokens_out"]
-    assert calls(folder, ["0" * 64]) == {}
+    assert calls(Run(folder), ["0" * 64]) == {}

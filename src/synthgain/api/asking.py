@@ -270,7 +270,11 @@ def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
 def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
-    named = "" if "@http" in model or not model.startswith("openai/") else reach.base_url or os.environ.get("OPENAI_BASE_URL", "")
+    named = (
+        ""
+        if "@http" in model or not model.startswith("openai/")
+        else reach.base_url or os.environ.get("OPENAI_BASE_URL", "")
+    )
     return Reached(model, base_url=named, served_as=reach.label_of(role), price=reach.price_of(role))
 
 

@@ -49,9 +49,7 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
         opened = Parts(chosen, checks, models, embedder)
         told = {"anchors": record.get("anchors", {})}
         corpus = here.corpus(chosen.needs, embedder)
-        return carried_out(
-            ask, opened, corpus, here, watch or (lambda _: None), told, before=record
-        )
+        return carried_out(ask, opened, corpus, here, watch or (lambda _: None), told, before=record)
 
 
 def _replayable(run: Run, recipe: Recipe) -> None:

@@ -16,8 +16,11 @@ SIZES = (
 )  # fmt: skip
 COLUMNS = {
     "id": "digest of content and calls; look a row up with it in the run's `rows/`",
-    "messages": "the chat: a list of {role, content}",
+    "anchor_ids": "digests of the anchors that it was made from",
+    "messages": "the chat: a list of {role, content}, and tool_calls, tool_call_id, name, reasoning, learn where there are such",
     "text": "the text",
+    "rejected": "turns that could stand in place of the last answer and are worse",
+    "tools": "the functions that the chat could call, as JSON",
 }
 
 
@@ -137,8 +140,16 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         ]
     knobs = ", ".join(_code(f"{name} = {value}") for name, value in _map(recipe.get("knobs")).items())
     checks = recipe.get("checks")
-    named = ", ".join(_code(str(c)) for c in checks) if isinstance(checks, list) and checks else ""
+    named = ", ".join(_code(check_said(c)) for c in checks) if isinstance(checks, list) and checks else ""
     return "\n".join(said + (["", f"Knobs: {knobs}."] if knobs else []) + (["", f"Checks: {named}."] if named else []))
+
+
+def check_said(check: object) -> str:
+    """A check of run.json, with its settings, in one line."""
+    told = _map(check)
+    name = str(told.get("name") or "?")
+    settings = ", ".join(f"{k}={v}" for k, v in _map(told.get("settings")).items() if not (k == "name" and v == name))
+    return f"{name}({settings})" if settings else name
 
 
 def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -> str:
@@ -169,8 +180,9 @@ def _again(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     if command:
         return f"## To make it again\n\n{_fenced(visible(command), 'sh')}\n\nIn the same folder this buys nothing twice: calls are remembered."
     models = {str(role): str(uri) for role, uri in _map(run_json.get("models")).items()}
-    knobs, asked = dict(_map(recipe.get("knobs"))), _map(run_json.get("asked"))
-    more = "".join(f", {name}={value!r}" for name, value in asked.items() if str(name).isidentifier())
+    knobs, asked = dict(_map(recipe.get("knobs"))), _map(run_json.get("request"))
+    limits = ("accept", "max_candidates", "limit", "max_cost", "max_tokens")
+    more = "".join(f", {name}={asked[name]!r}" for name in limits if name in asked)
     call = f"import synthgain as sg\n\nsg.generate({str(recipe.get('name') or '')!r}, ANCHORS, model={models!r}, out=RUN, seed={run_json.get('seed')!r}, knobs={knobs!r}{more})"
     return f"## To make it again\n\n{_fenced(visible(call), 'python')}"
 

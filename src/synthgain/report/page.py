@@ -13,6 +13,7 @@ from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
 from synthgain.report.numbers import count, counted, duration, interval, money, number, share
+from synthgain.report.card import check_said
 from synthgain.report.read import Json, LoopPart, RunPart, json_at, listed, loop_part, mapping, run_part
 from synthgain.report.run_sections import run_sections
 from synthgain.report.student_sections import after_training, student_sections
@@ -136,7 +137,7 @@ def _facts(record: Json) -> Safe:
     knobs = [f"{name} = {value}" for name, value in mapping(recipe.get("knobs")).items()]
     more = [
         ("knobs", knobs),
-        ("checks", [str(c) for c in listed(recipe.get("checks"))]),
+        ("checks", [check_said(c) for c in listed(recipe.get("checks"))]),
         ("command", [str(record.get("command") or "")]),
     ]
     deep = [

@@ -9,19 +9,16 @@ import heapq
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.report.numbers import number
-from synthgain.store import CallMemory
+from synthgain.store import Run
 from synthgain.types import Reading, SynthgainError
 
 MOST = 20_000  # characters of one text that are taken along
@@ -158,46 +155,43 @@ def readings_at(file: Path) -> tuple[list[Reading], str]:
 def run_part(path: Path, points: int = 1_500) -> RunPart:
     """A run folder with at most so many texts for its map; every part may be missing."""
     missing: dict[str, str] = {}
-    record, missing["run"] = json_at(path / "run.json")
+    run = Run(path)
+    record, missing["run"] = json_at(run.run_json)
     readings, missing["readings"] = readings_at(path / "readings.json")
-    anchors, anchor_count, missing["anchors"] = _anchors(path, points // 3)
-    reasons, tokens, chosen, missing["rows"] = _index(path, points - len(anchors))
-    rows = {row["id"]: row for row in _fetch(path / "rows", {id for ids in chosen.values() for id in ids})}
+    anchors, anchor_count, missing["anchors"] = _anchors(run, points // 3)
+    reasons, tokens, chosen, missing["rows"] = _index(run, points - len(anchors))
+    rows = {row["id"]: row for row in _rows(run, {id for ids in chosen.values() for id in ids})}
     samples = {
         reason: [rows[id] for id in ids if id in rows] for reason, ids in chosen.items() if reason != ("map", "")
     }
     texts = [_row_text(rows[id]) for id in chosen.get(("map", ""), ()) if id in rows]
     shown = [row for part in samples.values() for row in part]
     parents = {str(id) for row in shown for id in row["anchor_ids"]}
-    found, missing["calls"] = calls_or_why(path, [str(id) for row in shown for id in row["call_ids"]])
+    found, missing["calls"] = calls_or_why(run, [str(id) for row in shown for id in row["call_ids"]])
     return RunPart(
         path, record, {name: why for name, why in missing.items() if why}, reasons, tokens, readings, anchors, anchor_count,
-        texts, samples, {t.id: t for t in map(_anchor_text, _fetch(path / "anchors", parents))}, found,
+        texts, samples, {t.id: t for t in map(_anchor_text, run.found("anchors", parents, ANCHOR))}, found,
     )  # fmt: skip
 
 
-def calls(folder: Path, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The calls of a run by id, from its memory of calls: what was asked, what was answered, what it took."""
-    memory = CallMemory(folder / "calls", readonly=True)
-    try:
-        return {
-            id: {
-                "messages": [dict(m) for m in call.prompt.messages], "text": call.text, "model": call.model,
-                "finish": call.finish, "tokens_in": call.tokens_in, "tokens_out": call.tokens_out,
-                "logprob": call.logprob, "cost": call.cost, "sampling": call.prompt.sampling, "draw": call.prompt.draw,
-            }
-            for id, call in memory.get_many(ids).items()
-        }  # fmt: skip
-    finally:
-        memory.close()
+def calls(run: Run, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The calls of a run by id: what was asked, what was answered, what it took."""
+    return {
+        id: {
+            "messages": [dict(m) for m in call.prompt.messages], "text": call.text, "message": dict(call.message), "model": call.model,
+            "finish": call.finish, "tokens_in": call.tokens_in, "tokens_out": call.tokens_out, "logprob": call.logprob,
+            "cost": call.cost, "sampling": call.prompt.sampling, "draw": call.prompt.draw,
+        }
+        for id, call in run.bought(ids).items()
+    }  # fmt: skip
 
 
-def calls_or_why(folder: Path, ids: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
+def calls_or_why(run: Run, ids: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
     """The calls, and why there are none."""
-    if not (folder / "calls" / "calls.sqlite").is_file():
-        return {}, "there is no memory of calls (calls/calls.sqlite)"
+    if not run.calls.is_dir():
+        return {}, "there is no memory of calls (calls/)"
     try:
-        return calls(folder, [id for id in ids if _is_hex(id)]), ""
+        return calls(run, [id for id in ids if _is_hex(id)]), ""
     except (SynthgainError, sqlite3.Error, ValueError, TypeError) as error:
         return {}, f"the memory of calls cannot be read ({error})"
 
@@ -206,30 +200,28 @@ def _is_hex(id: str) -> bool:
     return len(id) >= 32 and not set(id[:32]) - set("0123456789abcdef")
 
 
-def _anchors(path: Path, most: int) -> tuple[list[Text], int, str]:
+def _anchors(run: Run, most: int) -> tuple[list[Text], int, str]:
     best: list[str] = []
     total = 0
-    why = _why_no_parquet(path / "anchors")
-    if why:
+    if why := run.why_not("anchors"):
         return [], 0, why
-    for shard in _shards(path / "anchors", ["id"]):
-        total += len(shard)
-        best = heapq.nsmallest(most, {*best, *map(str, shard.column("id").to_pylist())})
-    found = sorted(map(_anchor_text, _fetch(path / "anchors", set(best))), key=lambda t: t.id)
+    for batch in run.batches("anchors", ["id"]):
+        total += len(batch)
+        best = heapq.nsmallest(most, {*best, *map(str, batch.column("id").to_pylist())})
+    found = sorted(map(_anchor_text, run.found("anchors", best, ANCHOR)), key=lambda t: t.id)
     return found, total, "" if total else "anchors/ holds no anchors"
 
 
 def _index(
-    path: Path, most: int
+    run: Run, most: int
 ) -> tuple[dict[Reason, int], dict[bool, NDArray[np.int64]], dict[Reason, list[str]], str]:
     """Over all rows, columns only: how many fell for what, tokens, and the ids of the samples."""
-    why = _why_no_parquet(path / "rows")
-    if why:
+    if why := run.why_not("rows"):
         return {}, {}, {}, why
     counted: Counter[Reason] = Counter()
     tokens: dict[bool, list[Any]] = {True: [], False: []}
     best: dict[Reason, list[str]] = {}
-    for shard in _shards(path / "rows", ["id", "kept", "check", "reason", "tokens_out"]):
+    for shard in run.batches("rows", ["id", "kept", "check", "reason", "tokens_out"]):
         columns = (shard.column(name).to_pylist() for name in ("id", "kept", "check", "reason", "tokens_out"))
         ids: dict[Reason, list[str]] = {("map", ""): []}
         for id, kept, check, reason, written in zip(*columns):
@@ -248,49 +240,17 @@ def _index(
     return dict(counted), arrays, chosen, "" if counted else "rows/ holds no rows"
 
 
-def _why_no_parquet(folder: Path) -> str:
-    parts = sorted(folder.glob("*.parquet"))
-    if not parts:
-        return f"there is no {folder.name}/ with Parquet files"
-    try:
-        for part in parts:
-            pq.read_schema(part)
-    except (OSError, pa.ArrowException) as error:
-        return f"{folder.name}/{part.name} cannot be read ({error})"
-    return ""
-
-
-def _shards(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Batches of these columns; one that a file lacks is null there."""
-    for part in sorted(folder.glob("*.parquet")):
-        file = pq.ParquetFile(part)
-        there = [name for name in columns if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=4096, columns=there):
-            table = pa.Table.from_batches([batch])
-            for name in columns:
-                if name not in there:
-                    table = table.append_column(name, pa.nulls(len(table)))
-            yield table
-        file.close()
-
-
+ANCHOR = ("id", "text", "source", "fields")
 ROW = ("id", "kept", "check", "reason", "score", "round", "messages", "text", "anchor_ids", "call_ids", "fields", "verdicts",
        "logprob", "tokens_out")  # fmt: skip
 
 
-def _fetch(folder: Path, ids: set[str]) -> Iterator[dict[str, Any]]:
-    """The rows (or anchors) with these ids."""
-    if not ids or _why_no_parquet(folder):
-        return
-    wanted = pa.array(sorted(ids), pa.string())
-    columns = ROW if folder.name == "rows" else ("id", "text", "source", "fields")
-    for shard in _shards(folder, columns):
-        there = pc.is_in(shard.column("id").cast(pa.string()), value_set=wanted)
-        for row in shard.filter(there).to_pylist():
-            if folder.name == "rows":
-                row["anchor_ids"], row["call_ids"] = row["anchor_ids"] or [], row["call_ids"] or []
-                row["verdicts"], row["fields"] = _parsed(row["verdicts"], []), _parsed(row["fields"], {})
-            yield row
+def _rows(run: Run, ids: set[str]) -> Iterator[dict[str, Any]]:
+    """The rows with these ids."""
+    for row in run.found("rows", ids, ROW):
+        row["anchor_ids"], row["call_ids"] = row["anchor_ids"] or [], row["call_ids"] or []
+        row["verdicts"], row["fields"] = _parsed(row["verdicts"], []), _parsed(row["fields"], {})
+        yield row
 
 
 def _parsed(text: object, default: Any) -> Any:

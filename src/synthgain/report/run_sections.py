@@ -68,12 +68,8 @@ def _place(run: RunPart, check: str, n: int) -> tuple[int, int]:
     """Drafts' own verdicts first, then the checks in their order, then `accept`; the larger first where that is unknown."""
     if check == "accept":
         return 10_000, 0
-    bare = check.replace("_", "").replace("-", "").lower()
-    order = [
-        str(c).replace("_", "").replace("-", "").lower()
-        for c in listed(mapping(run.record.get("recipe")).get("checks"))
-    ]
-    return next((i for i, c in enumerate(order) if bare and bare in c), -1), -n
+    order = [mapping(c).get("name") for c in listed(mapping(run.record.get("recipe")).get("checks"))]
+    return (order.index(check) if check in order else -1), -n
 
 
 def _bar(name: str, n: int, start: int, width: int, total: int, kind: str, more: Safe | None) -> Safe:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthgain.store.calls import CallMemory
@@ -170,6 +171,38 @@ class Run:
             alive = shard.filter(shard.column("kept"))
             if len(alive):
                 yield columns_of(alive, names)
+
+    def batches(self, part: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of "rows" or "anchors", a few thousand rows at a time; a column that a file lacks is null there."""
+        for file in sorted((self.path / part).glob("*.parquet")):
+            with pq.ParquetFile(file) as opened:
+                there = [name for name in columns if name in opened.schema_arrow.names]
+                for batch in opened.iter_batches(batch_size=4096, columns=there):
+                    table = pa.Table.from_batches([batch])
+                    for name in columns:
+                        if name not in there:
+                            table = table.append_column(name, pa.nulls(len(table)))
+                    yield table
+
+    def why_not(self, part: str) -> str:
+        """Why "rows" or "anchors" cannot be read; "" where they can."""
+        files = sorted((self.path / part).glob("*.parquet"))
+        if not files:
+            return f"there is no {part}/ with Parquet files"
+        for file in files:
+            try:
+                pq.read_schema(file)
+            except (OSError, pa.ArrowException) as error:
+                return f"{part}/{file.name} cannot be read ({error})"
+        return ""
+
+    def found(self, part: str, ids: Iterable[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The rows, or anchors, with these ids."""
+        wanted = pa.array(sorted(set(ids)), pa.string())
+        if not len(wanted) or self.why_not(part):
+            return
+        for batch in self.batches(part, columns):
+            yield from batch.filter(pc.is_in(batch.column("id").cast(pa.string()), value_set=wanted)).to_pylist()
 
     def row(self, id: str) -> dict[str, Any]:
         """One stored row by its id or a unique beginning of it."""
