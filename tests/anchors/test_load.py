@@ -143,8 +143,8 @@ def test_every_format_gives_the_same_anchors(tmp_path: Path, rows: list[dict[str
     for row in rows:
         anchor = Anchor(row["text"], "", {"a b": row["a b"], "é": row["é"]}, ("é",))
         expected.setdefault(anchor.id, (anchor.text, dict(anchor.fields)))
-    for source in (*sorted(tmp_path.glob("a.*")), rows, load(rows, reads=("é",))):
-        found = load(source, reads=("é",))
+    for source in (*sorted(tmp_path.glob("a.*")), rows, load(rows, needs=("é",))):
+        found = load(source, needs=("é",))
         assert {a.id: (a.text, dict(a.fields)) for a in found} == expected
         assert [a.id for a in found] == list(expected)
         assert found.summary.duplicates == (0 if isinstance(source, Anchors) else len(rows) - len(expected))
@@ -246,7 +246,7 @@ def test_a_hub_that_is_out_of_reach_is_code_4() -> None:
     code = "from synthgain.anchors import load\ntry: load('hf://own/set')\nexcept Exception as e: print(type(e).__name__, e.code)"
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
-    assert out.stdout.split() == ["SynthgainError", "4"], out.stderr
+    assert out.stdout.split() == ["Unreachable", "4"], out.stderr
 
 
 # ---------------------------------------------------------------------------------------------- columns
@@ -288,7 +288,7 @@ def test_messages_give_the_last_user_turn(tmp_path: Path) -> None:
 
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a\\ud83d", "f": {"\\udc00": ["\\ud83d\\ude00"]}}\n')
-    found = load(tmp_path / "a.jsonl", reads=("f",))
+    found = load(tmp_path / "a.jsonl", needs=("f",))
     assert (found[0].text, found[0].fields) == ("a\ufffd", {"f": {"\ufffd": ["\U0001f600"]}})
     assert "U+FFFD" in found.summary.warnings[0]
 
@@ -312,7 +312,7 @@ def test_anchors_keep_what_they_are_read_by() -> None:
     (again,) = load([one])
     assert again == one and again.id == one.id
     assert load(load([one]))[0].id == one.id
-    assert load([one], reads=("other",))[0].reads == ("other",)
+    assert load([one], needs=("other",))[0].reads == ("other",)
     with pytest.raises(SynthgainError, match="differ"):
         load([one, Anchor("u")])
 
@@ -348,7 +348,7 @@ def test_duplicates_are_dropped_counted_and_named(tmp_path: Path) -> None:
     assert [a.fields["k"] for a in found] == list(range(n))
     assert found.summary.duplicates == n + 1 and found.summary.rows == 2 * n + 1
     assert found.summary.repeats[0] == (f"a.jsonl#{n + 1}", "a.jsonl#1") and len(found.summary.repeats) == 5
-    assert len(load(tmp_path / "a.jsonl", reads=("k",))) == 2 * n  # k enters the prompt: not the same anchor
+    assert len(load(tmp_path / "a.jsonl", needs=("k",))) == 2 * n  # k enters the prompt: not the same anchor
     assert "3,001 duplicates dropped" in str(found.summary)
 
 

@@ -277,4 +277,4 @@ except Exception as e: print(type(e).__name__, e.code, e.what)
 """
     assert resource.RLIMIT_FSIZE is not None
     out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
-    assert out.stdout.startswith("SynthgainError 3 the disk is full"), out.stdout + out.stderr
+    assert out.stdout.startswith("BudgetReached 3 the disk is full"), out.stdout + out.stderr
