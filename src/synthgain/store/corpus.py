@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -87,7 +88,8 @@ class CorpusWriter:
         shard, self._shard = self._shard, None
         if shard is not None:
             shard.is_open = False  # else it writes a footer when it is collected
-            self._file.close()
+            with suppress(OSError):  # what it still holds is not wanted
+                self._file.close()
 
     def __enter__(self) -> CorpusWriter:
         return self
