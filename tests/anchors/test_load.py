@@ -2,12 +2,14 @@
 
 import csv
 import datetime
+import gc
 import gzip
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthgain.anchors import Anchors, load
+from synthgain.store.corpus import Corpus
 from synthgain.types import Anchor, SynthgainError
 
 
@@ -143,10 +146,13 @@ def test_every_format_gives_the_same_anchors(tmp_path: Path, rows: list[dict[str
     for row in rows:
         anchor = Anchor(row["text"], "", {"a b": row["a b"], "é": row["é"]}, ("é",))
         expected.setdefault(anchor.id, (anchor.text, dict(anchor.fields)))
-    for source in (*sorted(tmp_path.glob("a.*")), rows, load(rows, reads=("é",))):
-        found = load(source, reads=("é",))
+    for source in (*sorted(tmp_path.glob("a.*")), rows, load(rows, needs=("é",))):
+        found = load(source, needs=("é",))
         assert {a.id: (a.text, dict(a.fields)) for a in found} == expected
         assert [a.id for a in found] == list(expected)
+        assert found.summary.differing == sum(
+            r["a b"] != next(f for f in rows if (f["text"], f["é"]) == (r["text"], r["é"]))["a b"] for r in rows
+        ) or isinstance(source, Anchors)
         assert found.summary.duplicates == (0 if isinstance(source, Anchors) else len(rows) - len(expected))
 
 
@@ -207,9 +213,10 @@ def test_a_run_gives_its_kept_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["2"], "text": ["fallen"]}), tmp_path / "rows" / "part-00000.parquet")
     (tmp_path / "data" / "README.md").write_text("card")
     (tmp_path / "run.json").write_text('{"status": "stopped"}')
-    found = load(tmp_path)
-    assert [(a.text, a.fields) for a in found] == [("kept", {"id": "1"})]
-    assert "stopped" in found.summary.warnings[0]
+    for source in (tmp_path, tmp_path / "data"):
+        found = load(source)
+        assert [(a.text, a.fields) for a in found] == [("kept", {"id": "1"})]
+        assert "stopped" in found.summary.warnings[0]
     pq.write_table(pa.table({"id": ["1"], "messages": [chat]}), tmp_path / "data" / "part-00000.parquet")
     (anchor,) = load(tmp_path)
     assert (anchor.text, anchor.fields["messages"]) == ("Q?", chat)
@@ -246,7 +253,7 @@ def test_a_hub_that_is_out_of_reach_is_code_4() -> None:
     code = "from synthgain.anchors import load\ntry: load('hf://own/set')\nexcept Exception as e: print(type(e).__name__, e.code)"
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
-    assert out.stdout.split() == ["SynthgainError", "4"], out.stderr
+    assert out.stdout.split() == ["Unreachable", "4"], out.stderr
 
 
 # ---------------------------------------------------------------------------------------------- columns
@@ -288,7 +295,7 @@ def test_messages_give_the_last_user_turn(tmp_path: Path) -> None:
 
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a\\ud83d", "f": {"\\udc00": ["\\ud83d\\ude00"]}}\n')
-    found = load(tmp_path / "a.jsonl", reads=("f",))
+    found = load(tmp_path / "a.jsonl", needs=("f",))
     assert (found[0].text, found[0].fields) == ("a\ufffd", {"f": {"\ufffd": ["\U0001f600"]}})
     assert "U+FFFD" in found.summary.warnings[0]
 
@@ -312,7 +319,7 @@ def test_anchors_keep_what_they_are_read_by() -> None:
     (again,) = load([one])
     assert again == one and again.id == one.id
     assert load(load([one]))[0].id == one.id
-    assert load([one], reads=("other",))[0].reads == ("other",)
+    assert load([one], needs=("other?",))[0].needs == ("other?",)
     with pytest.raises(SynthgainError, match="differ"):
         load([one, Anchor("u")])
 
@@ -348,7 +355,7 @@ def test_duplicates_are_dropped_counted_and_named(tmp_path: Path) -> None:
     assert [a.fields["k"] for a in found] == list(range(n))
     assert found.summary.duplicates == n + 1 and found.summary.rows == 2 * n + 1
     assert found.summary.repeats[0] == (f"a.jsonl#{n + 1}", "a.jsonl#1") and len(found.summary.repeats) == 5
-    assert len(load(tmp_path / "a.jsonl", reads=("k",))) == 2 * n  # k enters the prompt: not the same anchor
+    assert len(load(tmp_path / "a.jsonl", needs=("k",))) == 2 * n  # k enters the prompt: not the same anchor
     assert "3,001 duplicates dropped" in str(found.summary)
 
 
@@ -361,16 +368,115 @@ def test_a_limit_counts_anchors_and_looks_no_further(tmp_path: Path) -> None:
         load(file, limit=0)
 
 
-def test_the_spool_lies_where_the_caller_says(tmp_path: Path) -> None:
-    found = load([f"{i} " + "x" * 1_000_000 for i in range(20)], spool=tmp_path)
-    held = (
-        {os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")}
-        if os.path.isdir("/proc/self/fd")
-        else None
-    )
-    if held is not None:
-        assert any(name.startswith(str(tmp_path)) for name in held)
-    assert found[19].text.startswith("19 ") and not list(tmp_path.iterdir())  # it has no name that could stay behind
+def test_anchors_are_written_once_where_the_caller_says(tmp_path: Path) -> None:
+    rows = [{"question": f"q{i}", "answer": str(i)} for i in range(3_000)]
+    into = tmp_path / "run" / "anchors"
+    found = load(rows, needs=("answer",), into=into)
+    assert found.folder == into and [p.name for p in into.parent.iterdir()] == ["anchors"]
+    ids = [a.id for a in found]
+    assert ids == [Anchor(r["question"], "", {"answer": r["answer"]}, ("answer",)).id for r in rows]
+    del found
+    gc.collect()
+    assert [a.id for a in Corpus(into)] == ids == list(Corpus(into).ids())
+    table = pq.read_table(into)
+    assert table.column_names == ["id", "text", "source", "fields"]
+    assert table.column("text").to_pylist() == [r["question"] for r in rows]
+    load(["a"], into=tmp_path / "run" / "other")
+
+
+def test_what_a_killed_reading_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from synthgain.anchors import load
+def rows():
+    for i in range(5_000): yield f"text {i}"
+    os.kill(os.getpid(), 9)
+load(rows(), into=Path(sys.argv[1]))
+"""
+    into = tmp_path / "anchors"
+    out = subprocess.run([sys.executable, "-c", code, str(into)], timeout=120)
+    assert out.returncode == -9 and not into.exists()
+    assert len(load(["a", "b"], into=into)) == 2 and list(tmp_path.iterdir()) == [into]
+
+
+def test_a_temporary_folder_goes_with_its_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = load([f"{i} " + "x" * 1_000_000 for i in range(20)])
+    assert found[19].text.startswith("19 ") and list(tmp_path.iterdir())
+    del found
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------- what is said of it
+
+
+def test_two_golds_of_one_question_are_two_anchors_or_it_is_said(tmp_path: Path) -> None:
+    rows = [
+        {"question": "How many wheels?", "answer": "2"}, {"question": "How many wheels?", "answer": "3"},
+        {"question": "How many doors?", "answer": "7"}, {"answer": "7", "question": "How many doors?"},
+    ]  # fmt: skip
+    file = jsonl(tmp_path / "a.jsonl", rows)
+    needing = load(file, needs=("answer",))
+    assert [a.fields["answer"] for a in needing] == ["2", "3", "7"]
+    assert len({a.id for a in needing}) == 3
+    assert (needing.summary.duplicates, needing.summary.differing) == (1, 0)
+    found = load(file)
+    assert [a.fields["answer"] for a in found] == ["2", "7"]
+    assert (found.summary.duplicates, found.summary.differing, found.summary.differing_in) == (2, 1, ("answer",))
+    assert "1 of them differs in its fields (answer), which the recipe does not read" in str(found.summary)
+    optional = load(file, needs=("answer?",))
+    assert [a.fields["answer"] for a in optional] == ["2", "3", "7"]
+
+
+def test_the_summary_as_json_says_it_all_and_is_small(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    jsonl(folder / "a.jsonl", [{"text": "a", "k": 1}, {"text": "a", "k": 2}, {"text": "b", "k": 3}])
+    (folder / "b.pdf").write_bytes(b"%PDF-1.4")
+    (folder / ".hidden.txt").write_text("x")
+    found = load(folder)
+    said = json.loads(json.dumps(found.summary.json()))
+    assert (said["rows"], said["anchors"], said["duplicates"], said["differing"], said["files"]) == (3, 2, 1, 1, 1)
+    assert said["differing_in"] == ["k"] and said["repeats"] == [["a.jsonl#2", "a.jsonl#1"]]
+    assert {s["path"]: s["why"] for s in said["skipped"]} == {".hidden.txt": "hidden", "b.pdf": ".pdf is not read"}
+    assert said["skipped_total"] == 2
+    for i in range(200):
+        jsonl(folder / f"{'long' * 20}{i}.jsonl", [{f"Text{' ' * i}": f"t{i}", "x" * 5_000: b} for b in ("c", "d")])
+        (folder / f"{i}.pdf").write_bytes(b"%PDF-1.4")
+        (folder / f"w{i}.json").write_text(json.dumps({"rows": [{"text": f"w{i}"}], f"beside{i}" * 50: 1}))
+    large = load(folder).summary
+    assert large.anchors == 402 and large.duplicates == 201 and large.skipped_total == 202
+    assert len(json.dumps(large.json())) < 40_000
+    assert "180 other remarks" in " ".join(large.json()["warnings"]) or len(large.warnings) > 20
+
+
+def test_chats_that_are_cut_to_a_turn_are_counted(tmp_path: Path) -> None:
+    def turn(role: str, content: str) -> dict[str, str]:
+        return {"role": role, "content": content}
+
+    rows = [[turn("user", "a")], [turn("system", "s"), turn("user", "b")], [turn("user", "c"), turn("assistant", "d")]]
+    found = load(jsonl(tmp_path / "a.jsonl", [{"messages": turns} for turns in rows]))
+    assert [a.text for a in found] == ["a", "b", "c"]
+    assert found.summary.chats_cut == 2 == found.summary.json()["chats_cut"] and "2 chats" in str(found.summary)
+    assert load(tmp_path / "a.jsonl", text_field="messages").summary.chats_cut == 0
+    assert load([{"messages": rows[2]}, {"text": "t"}]).summary.chats_cut == 1
+
+
+def test_a_data_sets_card_is_no_row_and_a_readme_among_texts_is_one(tmp_path: Path) -> None:
+    for name in ("flat", "deep", "texts"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "README.md").write_text("# card")
+    jsonl(tmp_path / "flat" / "a.jsonl", [{"text": "a"}])
+    pq.write_table(pa.table({"text": ["b"]}), tmp_path / "deep" / "data" / "b.parquet")
+    (tmp_path / "texts" / "c.txt").write_text("c")
+    for name, text in (("flat", "a"), ("deep", "b")):
+        found = load(tmp_path / name)
+        assert [a.text for a in found] == [text]
+        assert [(s.path, s.why) for s in found.summary.skipped] == [("README.md", "the data set's card")]
+    assert texts(tmp_path / "texts") == ["# card", "c"]
+    assert texts(tmp_path / "flat" / "README.md") == ["# card"]  # asked for by name
 
 
 # ---------------------------------------------------------------------------------------------- real data and size

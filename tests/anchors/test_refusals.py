@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthgain.anchors import load
-from synthgain.types import SynthgainError
+from synthgain.types import Anchor, SynthgainError
 
 
 def refused(source: Any, **options: Any) -> SynthgainError:
@@ -267,14 +266,59 @@ def test_permission_denied() -> None:
         (folder / "sub").chmod(0o755)
 
 
-def test_a_full_disk_is_code_3() -> None:
+def test_a_field_that_is_needed_stands_in_every_row(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "a", "answer": "1"}, {"question": "b", "gold": "2"}, {"question": "c", "answer": None},
+        {"question": "d", "answer": " \n"}, {"question": "e", "answer": 0}, {"question": "f", "answer": False},
+    ]  # fmt: skip
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = refused(tmp_path / "a.jsonl", needs=("answer",))
+    assert "3 rows or files" in said.what and "the recipe needs a field 'answer'" in said.what
+    for line in (2, 3, 4):
+        assert f"a.jsonl:{line}: " in said.what
+    assert "'gold'" in said.next
+    assert "'answer'" in refused(rows[1:2], needs=("answer",)).what
+    assert "'answer'" in refused([Anchor("t", "s", {"gold": "1"})], needs=("answer",)).what
+    assert "'answer'" in refused(["t"], needs=("answer",)).what
+    (tmp_path / "b.txt").write_text("text")
+    said = refused(tmp_path / "b.txt", needs=("answer",))
+    assert "'answer'" in said.what and ".jsonl" in said.next
+    assert len(load(tmp_path / "b.txt", needs=("answer?",))) == 1
+    with pytest.raises(SynthgainError, match="string"):
+        load(["t"], needs="answer")
+
+
+def test_a_folder_that_is_in_use_is_not_written(tmp_path: Path) -> None:
+    into = tmp_path / "anchors"
+    into.mkdir()
+    (into / "other").write_text("mine")
+    with pytest.raises(SynthgainError, match="empty") as said:
+        load(["a"], into=into)
+    assert said.value.code == 2 and said.value.next and (into / "other").read_text() == "mine"
+    with pytest.raises(SynthgainError):
+        load(["a"], into=into / "other")
+
+
+@pytest.mark.parametrize("source", [["good", ""], [], 3])
+def test_nothing_stays_of_anchors_that_are_refused(tmp_path: Path, source: Any) -> None:
+    with pytest.raises(SynthgainError):
+        load(source, into=tmp_path / "run" / "anchors")
+    assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())
+
+
+def test_a_full_disk_is_code_3_and_leaves_nothing(tmp_path: Path) -> None:
     code = f"""
-import resource
+import os, resource, sys
+from pathlib import Path
 resource.setrlimit(resource.RLIMIT_FSIZE, ({2**23}, {2**23}))
 from synthgain.anchors import load
-try: load([f"{{i}} " + "x" * 1_000_000 for i in range(30)])
+try: load([os.urandom(500_000).hex() for i in range(30)], into=Path(sys.argv[1]) / "anchors" if sys.argv[2:] else None)
 except Exception as e: print(type(e).__name__, e.code, e.what)
 """
-    assert resource.RLIMIT_FSIZE is not None
-    out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
-    assert out.stdout.startswith("SynthgainError 3 the disk is full"), out.stdout + out.stderr
+    for how in ([], ["into"]):
+        out = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, str(tmp_path), *how],
+            capture_output=True, text=True, timeout=120, env={**os.environ, "TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+        assert out.stdout.startswith("BudgetReached 3 the disk is full"), out.stdout + out.stderr
+        assert not out.stderr and not list(tmp_path.iterdir())

@@ -8,13 +8,16 @@ What becomes an anchor
   is streamed.
 - The text is the column `text_field`, else the first there is of text, content, question, instruction, prompt,
   document, article, problem (summary.text_fields says which). A row that has `messages` instead gives the last user
-  turn, and keeps `messages` in its fields (`conversations` of {from, value} likewise); with `text_field="messages"` the whole conversation is the text.
+  turn (summary.chats_cut counts them), and keeps `messages` in its fields (`conversations` of {from, value} likewise); with `text_field="messages"` the whole conversation is the text.
 - Every other column is a field. `id_field` names one that is repeated as fields["id"]. JSON holds what it holds: dates
   and decimals become text, NaN becomes null, columns of bytes are left out and said.
 - Text is kept as it is: line ends, spaces and control characters too. Only a byte order mark goes, and half a
   surrogate pair, which no UTF-8 can hold, becomes U+FFFD (and is said).
 - A text that is empty, white space, null, or no string is an error, numbers too: a number is seldom meant.
-- Anchors with the same identity (text, and the fields that `reads` names) are one: the first stays, the rest are counted.
+- A field that `needs` names must be there in every row, and be no null and no empty text; with a "?" behind its name it is used where
+  it is there. Anchors with the same identity (text and those fields) are one: the first stays, the rest are counted, and it is said
+  where they differ in other fields. Two rows that differ in a needed field are two anchors.
+- README.md beside Parquet, Arrow, JSONL or CSV files (or beside a folder of them) is the data set's card, and no anchor.
 """
 
 from __future__ import annotations
@@ -24,13 +27,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synthgain.anchors.columns import BadRow, Columns, chosen, plain_fields
+from synthgain.anchors.columns import BadRow, Columns, chosen, needed, plain_fields
 from synthgain.anchors.decode import whole
 from synthgain.anchors.find import Found, files
 from synthgain.anchors.formats import READERS, Rows
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes, Skipped, Summary
 from synthgain.anchors.spool import Anchors, Spool
+from synthgain.store.corpus import Corpus
 from synthgain.types import Anchor, SynthgainError
 
 __all__ = ["Anchors", "Skipped", "Summary", "load"]
@@ -43,53 +47,53 @@ def load(
     *,
     text_field: str | None = None,
     id_field: str | None = None,
-    reads: Sequence[str] = (),
+    needs: Sequence[str] = (),
     limit: int | None = None,
-    spool: Path | None = None,
+    into: Path | None = None,
     repeats: bool = False,
 ) -> Anchors:
     """Read and check every anchor of a path, a `hf://` address, or a Python sequence of texts, dicts or Anchors.
 
-    `reads` are the fields that enter prompts. `repeats` keeps texts that came before (to measure a data set, not to
-    write from it). `limit` stops after so many anchors; what lies behind is not looked at.
-    Memory stays flat: the anchors lie in a temporary file in `spool` (default: the system's folder for these).
-    A `.json` file is held as text while it is read; one row is held at a time of the other row formats.
+    `needs` are the fields that a recipe needs (see `types.Recipe.needs`). `repeats` keeps texts that came before (to measure a data set,
+    not to write from it). `limit` stops after so many anchors; what lies behind is not looked at.
+    The anchors are written as they are read, into the folder `into`, which must be empty or not there and is put in place whole; without
+    it into a temporary folder that goes with the object. Memory stays flat: a `.json` file is held as text while it is read; one row
+    is held at a time of the other row formats.
 
     SynthgainError (code 2) names file and line of what is wrong: the first five places and how many there are;
-    code 3: the disk is full; code 4: the hub cannot be reached.
+    code 3: the disk is full; code 4: the hub cannot be reached. `into` is then gone.
     """
     if limit is not None and limit < 1:
         raise SynthgainError(f"limit is {limit}", next="give at least 1, or leave it out")
-    if isinstance(reads, str):
-        raise SynthgainError(f"reads is the string {reads!r}", next=f"give a tuple of names: ({reads!r},)")
+    if isinstance(needs, str):
+        raise SynthgainError(f"needs is the string {needs!r}", next=f"give a tuple of names: ({needs!r},)")
     notes = Notes()
     label = str(source) if isinstance(source, str | Path) else "sequence"
-    if not isinstance(source, str | Path) and not reads:
-        source, reads = _own_reads(source)
-    taker = _Taker(notes, Spool(tuple(reads), limit, spool, repeats), text_field, id_field)
+    if not isinstance(source, str | Path) and not needs:
+        source, needs = _own_needs(source)
+    taker = _Taker(notes, Spool(tuple(needs), limit, into, repeats), text_field, id_field)
     try:
         taker.take(source)
         notes.raise_problems(label)
-        taker.spool.finish()
-        summary = taker.summary(label)
-        if not summary.rows:
+        if taker.spool.empty:
             raise SynthgainError("there are no anchors", where=label, next="give at least one text")
-        return taker.spool.anchors(summary)
+        taker.spool.finish()
+        return taker.spool.anchors(taker.summary(label))
     except BaseException:
         taker.spool.close()
         raise
 
 
-def _own_reads(source: Iterable[Any]) -> tuple[Iterable[Any], tuple[str, ...]]:
+def _own_needs(source: Iterable[Any]) -> tuple[Iterable[Any], tuple[str, ...]]:
     """The fields that Anchors in a sequence already say they are read by."""
-    if isinstance(source, Anchors):
-        return source, source.reads
+    if isinstance(source, Corpus):
+        return source, source.needs
     if not isinstance(source, Sequence):
         return source, ()
-    own = {item.reads for item in source if isinstance(item, Anchor)}
+    own = {item.needs for item in source if isinstance(item, Anchor)}
     if len(own) > 1:
         raise SynthgainError(
-            "these Anchors differ in the fields they read", where="sequence", next="say which: reads=(…)"
+            "these Anchors differ in the fields they need", where="sequence", next="say which: needs=(…)"
         )
     return source, own.pop() if own else ()
 
@@ -116,8 +120,8 @@ class _Taker:
     def summary(self, label: str) -> Summary:
         n, s = self.notes, self.spool
         return Summary(
-            label, n.files, s.rows, n.bytes, s.duplicates, tuple(s.repeats()), dict(n.text_fields), tuple(n.skipped),
-            n.skipped_total, n.warnings,
+            label, n.files, s.rows, n.bytes, s.duplicates, s.differing, tuple(s.differing_in()), tuple(s.repeats()), dict(n.text_fields),
+            n.chats_cut, tuple(n.skipped), n.skipped_total, n.warnings,
         )  # fmt: skip
 
     # -------------------------------------------------------------------------------------- paths
@@ -157,7 +161,11 @@ class _Taker:
                     where=found.where,
                     next="fill it or remove it",
                 )
-            self._add(text, found.source, {}, found.where)
+            try:
+                self._add(text, found.source, {}, found.where)
+            except BadRow as bad:
+                after = "a text file has no fields: give rows that have it, such as lines of a .jsonl file"
+                raise SynthgainError(str(bad), where=found.where, next=after) from None
             return
         rows = READERS[found.kind](found.path, found.where, self.notes)
         self._rows(rows, found.source, found.where, json=found.kind in ("jsonl", "json", "csv", "tsv"))
@@ -176,14 +184,12 @@ class _Taker:
     def _row(self, row: Mapping[str, Any], columns: Columns, source: str, place: str, json: bool) -> None:
         try:
             text, fields = columns(row, lambda what: self.notes.warn(what, place), json)
+            self._add(text, source, fields, place)
         except BadRow as bad:
-            self.notes.problem(
-                SynthgainError(
-                    str(bad), where=place, next="mend or remove these rows, or name another column with --text-field"
-                )
-            )
-            return
-        self._add(text, source, fields, place)
+            after = bad.next or "mend or remove these rows, or name another column with --text-field"
+            self.notes.problem(SynthgainError(str(bad), where=place, next=after))
+        else:
+            self.notes.chats_cut += columns.last_turn and len(row[columns.text]) > 1
 
     # -------------------------------------------------------------------------------------- sequences
 
@@ -216,11 +222,13 @@ class _Taker:
                 raise BadRow("the text is empty")
             self._add(text, source, plain_fields(fields, lambda what: self.notes.warn(what, place)), place)
         except BadRow as bad:
-            self.notes.problem(SynthgainError(str(bad), where=place, next="mend or remove it"))
+            self.notes.problem(SynthgainError(str(bad), where=place, next=bad.next or "mend or remove it"))
 
     # -------------------------------------------------------------------------------------- both
 
     def _add(self, text: str, source: str, fields: dict[str, Any], place: str) -> None:
+        """BadRow where a field that is needed is not there."""
+        needed(fields, self.spool.needs)
         if not self.notes.bad:  # after the first problem rows are only checked
             clean, fields = _encodable(text), {name: _clean(value) for name, value in fields.items()}
             if clean is not text:

@@ -21,7 +21,11 @@ SHOWN_COLUMNS = 20
 
 
 class BadRow(Exception):
-    """This row cannot become an anchor; the message says why."""
+    """This row cannot become an anchor; the message says why, and `next`, where it is not "", what to do."""
+
+    def __init__(self, what: str, next: str = "") -> None:
+        super().__init__(what)
+        self.next = next
 
 
 class _Bytes(Exception):
@@ -170,6 +174,17 @@ def turns_of(messages: object) -> list[tuple[str, str]]:
 
 
 # ---------------------------------------------------------------------------------------------- fields
+
+
+def needed(fields: Mapping[str, Any], needs: Sequence[str]) -> None:
+    """BadRow where a field is not there that the recipe needs: missing, null, or text that is empty or white space."""
+    for name in needs:
+        value = fields.get(name)
+        if not name.endswith("?") and (value is None or (isinstance(value, str) and not value.strip())):
+            how = "it is not there" if name not in fields else "it is null" if value is None else "it is empty"
+            raise BadRow(
+                f"the recipe needs a field {name!r}, and {how}", f"add it, or rename one of the fields here: {_listed(list(fields))}"
+            )  # fmt: skip
 
 
 def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:

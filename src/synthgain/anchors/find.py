@@ -15,6 +15,8 @@ from synthgain.anchors.notes import Notes
 from synthgain.store import Run
 from synthgain.types import SynthgainError
 
+ROWS = ("jsonl", "csv", "tsv", "parquet", "arrow")  # what data sets that have a card come in
+
 
 @dataclass(frozen=True)
 class Found:
@@ -126,10 +128,25 @@ def _folder(folder: Path, root: Path, notes: Notes, seen: set[tuple[int, int]]) 
             yield from _folder(path, root, notes, seen)
         elif not stat.S_ISREG(mode):
             notes.skip(name, "not a regular file")
+        elif entry.name.lower() == "readme.md" and _has_rows(entries):
+            notes.skip(name, "the data set's card")
         elif (kind := kind_of(path)) is None:
             notes.skip(name, f"{path.suffix} is not read" if path.suffix else "no ending that says what it is")
         else:
             yield Found(path, str(path), name, kind)
+
+
+def _has_rows(entries: list[os.DirEntry[str]]) -> bool:
+    """True where some of these are files of rows, or folders that hold such files."""
+    for entry in entries:
+        path = Path(entry.path)
+        if kind_of(path) in ROWS and entry.is_file():
+            return True
+        if entry.name.startswith(".") or not entry.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+            continue
+        if any(kind_of(below) in ROWS and below.is_file() for below in path.iterdir()):
+            return True
+    return False
 
 
 def _under(path: Path, root: Path) -> str:
@@ -144,7 +161,11 @@ def _place(path: Path) -> tuple[int, int]:
 def _special(folder: Path, root: Path, notes: Notes) -> Iterator[Found] | None:
     """A run's data, or a saved data set's shards; None for an ordinary folder."""
     if (folder / "run.json").is_file():
-        return _run(folder, root, notes)
+        run = Run.at(folder)
+        return _run(run, run.data, root, notes)
+    above = folder.absolute().parent
+    if (above / "run.json").is_file() and Run.at(above).data == folder.absolute():
+        return _run(Run.at(above), folder, root, notes)
     if (folder / "dataset_dict.json").is_file():
         return _splits(folder, root, notes)
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
@@ -158,16 +179,14 @@ def _special(folder: Path, root: Path, notes: Notes) -> Iterator[Found] | None:
     return None
 
 
-def _run(folder: Path, root: Path, notes: Notes) -> Iterator[Found]:
-    run = Run.at(folder)
+def _run(run: Run, data: Path, root: Path, notes: Notes) -> Iterator[Found]:
+    """The kept rows of a run: the shards in its folder `data`."""
     status = run.record.get("status")
     if status != "complete":
-        notes.warn(f"the run is not complete (status {status!r}): these are the rows it has kept so far", str(folder))
-    shards = sorted(run.data.glob("*.parquet"))
+        notes.warn(f"the run is not complete (status {status!r}): these are the rows it has kept so far", str(data))
+    shards = sorted(data.glob("*.parquet"))
     if not shards:
-        raise SynthgainError(
-            "this run has no data yet", where=str(run.data), next="finish it with `synthgain generate`"
-        )
+        raise SynthgainError("this run has no data yet", where=str(data), next="finish it with `synthgain generate`")
     for shard in shards:
         yield Found(shard, str(shard), _under(shard, root), "parquet")
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from synthgain.types import SynthgainError
 
 SHOWN = 5  # places named of each kind
+WARNINGS = 20  # different ones that are kept; further ones are counted
+NAMED = 20  # columns or fields that are named
+LONG = 400  # characters of one remark in the record
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,9 @@ class Skipped:
 class Summary:
     """What was read. `rows` = anchors + `duplicates`; `bytes` are those on disk (0 for data not in files).
 
-    `text_fields` counts files by the column their text came from. `repeats` are the first pairs
-    (dropped, what it repeats); `skipped` the first paths not read, of `skipped_total`.
+    `differing` of the duplicates have other values in fields that are no part of an anchor's identity; `differing_in` names such fields.
+    `text_fields` counts files by the column their text came from; `chats_cut` are chats of several turns of which the text is the last
+    user turn. `repeats` are the first pairs (dropped, what it repeats); `skipped` the first paths not read, of `skipped_total`.
     """
 
     source: str
@@ -31,32 +36,69 @@ class Summary:
     rows: int = 0
     bytes: int = 0
     duplicates: int = 0
+    differing: int = 0
+    differing_in: Sequence[str] = ()
     repeats: Sequence[tuple[str, str]] = ()
     text_fields: Mapping[str, int] = field(default_factory=dict)
+    chats_cut: int = 0
     skipped: Sequence[Skipped] = ()
     skipped_total: int = 0
     warnings: Sequence[str] = ()
 
+    @property
+    def anchors(self) -> int:
+        """How many anchors there are."""
+        return self.rows - self.duplicates
+
     def __str__(self) -> str:
-        where = f" from {self.files:,} file{'s' if self.files != 1 else ''} ({size(self.bytes)})" if self.files else ""
-        n = self.rows - self.duplicates
-        lines = [f"{n:,} anchor{'s' if n != 1 else ''}{where}"]
+        where = f" from {_count(self.files, 'file')} ({size(self.bytes)})" if self.files else ""
+        lines = [f"{_count(self.anchors, 'anchor')}{where}"]
         if self.text_fields:
-            named = (f"{name!r} ({n:,} files)" if n > 1 else repr(name) for name, n in self.text_fields.items())
-            lines.append(f"text from column {', '.join(named)}")
+            named = [f"{name!r} ({n:,} files)" if n > 1 else repr(name) for name, n in self.text_fields.items()]
+            lines.append(f"text from column {_some(named)}")
+        if self.chats_cut:
+            lines.append(
+                f"{_count(self.chats_cut, 'chat')} cut to the last user turn (the other turns stay in the fields)"
+            )
         if self.duplicates:
             pairs = "; ".join(f"{dropped} repeats {first}" for dropped, first in self.repeats)
             more = "; …" if self.duplicates > len(self.repeats) else ""
-            lines.append(f"{self.duplicates:,} duplicate{'s' if self.duplicates != 1 else ''} dropped: {pairs}{more}")
-        if self.skipped_total:
-            named = (f"{s.path} ({s.why})" for s in self.skipped)
-            more = (
-                f" and {self.skipped_total - len(self.skipped):,} more"
-                if self.skipped_total > len(self.skipped)
-                else ""
+            lines.append(f"{_count(self.duplicates, 'duplicate')} dropped: {pairs}{more}")
+        if self.differing:
+            lines.append(
+                f"{self.differing:,} of them {'differs' if self.differing == 1 else 'differ'} in"
+                f" {'its' if self.differing == 1 else 'their'} fields ({_some(self.differing_in)}), which the recipe does not read"
             )
-            lines.append(f"not read: {', '.join(named)}{more}")
+        if self.skipped_total:
+            named = [f"{s.path} ({s.why})" for s in self.skipped]
+            unnamed = self.skipped_total - len(self.skipped)
+            lines.append(f"not read: {', '.join(named)}{f' and {unnamed:,} more' if unnamed else ''}")
         return "\n  ".join([*lines, *(f"note: {w}" for w in self.warnings)])
+
+    def json(self) -> dict[str, Any]:
+        """The same for a run's record: a few kB at most, whatever was read."""
+        columns = list(self.text_fields.items())
+        return {
+            "source": _short(self.source), "files": self.files, "bytes": self.bytes, "rows": self.rows, "anchors": self.anchors,
+            "text_fields": {_short(name): n for name, n in columns[:NAMED]}, "chats_cut": self.chats_cut,
+            "duplicates": self.duplicates, "repeats": [[_short(dropped), _short(first)] for dropped, first in self.repeats],
+            "differing": self.differing, "differing_in": [_short(name) for name in self.differing_in[:NAMED]],
+            "skipped": [{"path": _short(s.path), "why": _short(s.why)} for s in self.skipped], "skipped_total": self.skipped_total,
+            "warnings": [_short(w) for w in self.warnings],
+        }  # fmt: skip
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
 def size(n: float) -> str:
@@ -79,7 +121,9 @@ class Notes:
         self.files = 0
         self.bytes = 0
         self.text_fields: dict[str, int] = {}
+        self.chats_cut = 0
         self._warned: dict[str, tuple[int, str]] = {}
+        self._unsaid = 0
 
     def problem(self, error: SynthgainError, *, whole_file: bool = False) -> None:
         """A row or file that cannot be used. A broken file is named first: bad rows in it may be its symptoms."""
@@ -97,6 +141,9 @@ class Notes:
 
     def warn(self, what: str, where: str = "") -> None:
         """Equal ones are counted; the first place is kept."""
+        if what not in self._warned and len(self._warned) == WARNINGS:
+            self._unsaid += 1
+            return
         n, first = self._warned.get(what, (0, where))
         self._warned[what] = (n + 1, first)
 
@@ -106,7 +153,7 @@ class Notes:
         for what, (n, first) in self._warned.items():
             place = f" ({n:,} times, first at {first})" if n > 1 and first else f" ({first})" if first else ""
             said.append(what + place)
-        return tuple(said)
+        return (*said, *([f"and {self._unsaid:,} other remarks"] if self._unsaid else []))
 
     def raise_problems(self, source: str) -> None:
         """One error for all that was wrong, if anything was."""

@@ -1,169 +1,159 @@
-"""Anchors on disk while they are in use: memory stays flat however many there are."""
+"""Anchors to disk as they are read: written once, where the run keeps them. Memory stays flat however many there are."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
+import shutil
 import tempfile
 import weakref
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from synthgain.anchors.notes import SHOWN, Summary
+from synthgain.store.corpus import Corpus, CorpusWriter, Packed
 from synthgain.types import Anchor, SynthgainError
 
-SCHEMA = pa.schema([("text", pa.large_string()), ("source", pa.string()), ("fields", pa.large_string())])
-ROWS, SIZE = 1024, 2**20  # a batch ends at this many anchors or characters
-IN_MEMORY = 2**23  # bytes; a larger spool goes to a temporary file without a name
-CACHED = 4  # batches
+ROWS, SIZE = 1024, 2**20  # so many anchors or characters are looked at together
+COMPARED = 20  # pairs of equal texts whose fields are compared by name
 PACK = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+PACK_SORTED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, sort_keys=True).encode
 
 
-class Anchors(Sequence[Anchor]):
-    """S_anchor, read and checked: sized, in order, as often as wanted; each Anchor is made when asked for.
+class Anchors(Corpus):
+    """S_anchor, read and checked: a corpus whose `summary` says what was read. A temporary one goes when this object goes."""
 
-    `summary` says what was read. The texts lie in a temporary file that goes when this object goes.
-    """
-
-    def __init__(self, file: Any, ends: Sequence[int], reads: tuple[str, ...], summary: Summary) -> None:
+    def __init__(self, folder: Path, needs: tuple[str, ...], summary: Summary, temporary: bool) -> None:
+        super().__init__(folder, needs)
         self.summary = summary
-        self.reads = reads
-        self._ends = ends  # of each batch, as a count of anchors
-        self._reader = pa.ipc.open_file(pa.PythonFile(file, "r"))
-        self._cache: dict[int, list[tuple[str, str, str]]] = {}
-        weakref.finalize(self, file.close)
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @overload
-    def __getitem__(self, at: int) -> Anchor: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Anchor]: ...
-    def __getitem__(self, at: int | slice) -> Anchor | list[Anchor]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        n = at + len(self) if at < 0 else at
-        if not 0 <= n < len(self):
-            raise IndexError(f"anchor {at} of {len(self)}")
-        which = bisect_right(self._ends, n)
-        text, source, fields = self._batch(which)[n - (self._ends[which - 1] if which else 0)]
-        return Anchor(text, source, json.loads(fields), self.reads)
-
-    def __iter__(self) -> Iterator[Anchor]:
-        for which in range(len(self._ends)):
-            for text, source, fields in self._read(which):
-                yield Anchor(text, source, json.loads(fields), self.reads)
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     def __repr__(self) -> str:
-        return f"<Anchors: {self.summary}>"
-
-    def _batch(self, which: int) -> list[tuple[str, str, str]]:
-        rows = self._cache.pop(which, None) or self._read(which)
-        self._cache[which] = rows  # the newest last
-        if len(self._cache) > CACHED:
-            del self._cache[next(iter(self._cache))]
-        return rows
-
-    def _read(self, which: int) -> list[tuple[str, str, str]]:
-        batch = self._reader.get_batch(which)
-        return list(zip(*(batch.column(c).to_pylist() for c in range(3))))
+        return f"<Anchors: {len(self):,} from {self.summary.source}>"
 
 
 class Spool:
-    """Takes anchors one by one, drops those whose id it has seen (unless `repeats`), and gives them back as `Anchors`."""
+    """Takes anchors one by one, drops those whose id it has seen (unless `repeats`), and gives them back as `Anchors`.
 
-    def __init__(self, reads: tuple[str, ...], limit: int | None, folder: Path | None, repeats: bool = False) -> None:
-        self.reads, self.limit, self._all = reads, limit, repeats
-        self.rows = self.duplicates = 0
-        self._repeats: list[tuple[str, int]] = []  # a dropped one's source, and the place of what it repeats
-        where = None if folder is None else str(folder)
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=where)  # noqa: SIM115 (Anchors closes it)
-        self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), SCHEMA)
-        self._ends: list[int] = []
+    They are written beside `into`, under a name that nothing reads, and put in place whole by `finish`. Without `into` they lie in a
+    temporary folder.
+    """
+
+    def __init__(self, needs: tuple[str, ...], limit: int | None, into: Path | None, repeats: bool = False) -> None:
+        self.needs, self.limit, self._all = needs, limit, repeats
+        self.rows = self.duplicates = self.differing = 0
+        self._final = _free(into)
+        self._new = _new_folder(self._final)
+        self._writer = CorpusWriter(self._new)
         self._kept = self._size = 0
-        self._waiting: list[tuple[str, str, str, str]] = []  # id, text, source, fields
+        self._waiting: list[tuple[Packed, int]] = []
         self._seen = Seen()
+        self._fields = array("q")  # of each kept anchor: a hash of its fields, whatever their order
+        self._repeats: list[tuple[str, int]] = []  # a dropped one's source, and the place of what it repeats
+        self._different: list[tuple[str, int]] = []  # a dropped one's fields, where they differ, and that place
 
     @property
     def full(self) -> bool:
         """True where `limit` anchors are here."""
         return self.limit is not None and self._kept >= self.limit
 
+    @property
+    def empty(self) -> bool:
+        """True where nothing was taken."""
+        return not self.rows and not self._waiting
+
     def add(self, text: str, source: str, fields: dict[str, Any]) -> None:
         """One more. Text and fields must be encodable as UTF-8."""
-        anchor = Anchor(text, source, fields, self.reads)
         packed = PACK(fields) if fields else "{}"
-        self._waiting.append((anchor.id, text, source, packed))
+        alike = hash(PACK_SORTED(fields)) if fields and not self._all else 0
+        self._waiting.append(((Anchor(text, source, fields, self.needs).id, text, source, packed), alike))
         self._size += len(text) + len(packed)
         most = ROWS if self.limit is None else min(ROWS, self.limit - self._kept)
         if len(self._waiting) >= most or self._size >= SIZE:
             self._flush()
 
     def finish(self) -> None:
-        """Everything that waits is written."""
+        """Everything that waits is written, and the folder put in its place."""
         self._flush()
-        with self._disk():
-            self._writer.close()
+        self._writer.close()
+        if self._final is not None:
+            if self._final.is_dir():
+                self._final.rmdir()  # it is empty
+            self._new.rename(self._final)
 
     def anchors(self, summary: Summary) -> Anchors:
         """What was taken, after `finish`."""
-        return Anchors(self._file, self._ends, self.reads, summary)
+        return Anchors(self._final or self._new, self.needs, summary, temporary=self._final is None)
 
     def repeats(self) -> list[tuple[str, str]]:
-        """The first pairs of sources: dropped, and what it repeats."""
-        reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
-        found = []
-        for source, at in self._repeats:
-            which = bisect_right(self._ends, at)
-            batch = reader.get_batch(which)
-            found.append((source, batch.column("source")[at - (self._ends[which - 1] if which else 0)].as_py()))
-        return found
+        """The first pairs of sources: dropped, and what it repeats. After `finish`."""
+        corpus = Corpus(self._final or self._new)
+        return [(source, corpus[place].source) for source, place in self._repeats]
+
+    def differing_in(self) -> list[str]:
+        """Names of fields in which the first duplicates differ from what they repeat. After `finish`."""
+        corpus = Corpus(self._final or self._new)
+        names: dict[str, None] = {}
+        for packed, place in self._different:
+            mine, first = json.loads(packed), corpus[place].fields
+            names |= dict.fromkeys(n for n in (*first, *mine) if (n in mine, mine.get(n)) != (n in first, first.get(n)))
+        return list(names)
 
     def close(self) -> None:
         """Throw everything away."""
-        self._file.close()  # and never the writer: it would write a footer, to a disk that may be full
+        self._writer.abandon()
+        for folder in (self._new, self._final):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _flush(self) -> None:
-        fresh: list[tuple[str, str, str, str]] = []
-        places = [] if self._all else self._seen.places([row[0] for row in self._waiting], self._kept)
-        if self._all:
-            self.rows += len(self._waiting)
-            fresh = list(self._waiting)
-        for place, row in zip(places, self._waiting):
-            self.rows += 1
-            if place == self._kept + len(fresh):
-                fresh.append(row)
+        self.rows += len(self._waiting)
+        places = [] if self._all else self._seen.places([row[0] for row, _ in self._waiting], self._kept)
+        for n, (row, alike) in enumerate(self._waiting):
+            if self._all or places[n] == self._kept:
+                self._writer.add(row)
+                self._kept += 1
+                if not self._all:
+                    self._fields.append(alike)
             else:
-                self.duplicates += 1
-                if len(self._repeats) < SHOWN:
-                    self._repeats.append((row[2], place))
+                self._repeated(row, alike, places[n])
         self._waiting.clear()
         self._size = 0
-        if fresh:
-            columns = [pa.array([row[c] for row in fresh], SCHEMA.field(c - 1).type) for c in (1, 2, 3)]
-            with self._disk():
-                self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
-            self._kept += len(fresh)
-            self._ends.append(self._kept)
 
-    @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise SynthgainError(
-                "the disk is full: anchors are spooled to a temporary file while they are read",
-                where=tempfile.gettempdir(), code=3, next="free disk space, or set TMPDIR to a folder on a larger disk",
-            ) from error  # fmt: skip
+    def _repeated(self, row: Packed, alike: int, place: int) -> None:
+        self.duplicates += 1
+        if len(self._repeats) < SHOWN:
+            self._repeats.append((row[2], place))
+        if alike != self._fields[place]:
+            self.differing += 1
+            if len(self._different) < COMPARED:
+                self._different.append((row[3], place))
+
+
+def _free(into: Path | None) -> Path | None:
+    """The folder to write. SynthgainError where something is in it."""
+    if into is None:
+        return None
+    into = Path(into)
+    if into.exists() and not (into.is_dir() and not any(into.iterdir())):
+        raise SynthgainError(
+            "anchors are written into a folder that is empty or not there yet", where=str(into),
+            next="remove it, or give another folder",
+        )  # fmt: skip
+    return into
+
+
+def _new_folder(final: Path | None) -> Path:
+    if final is None:
+        return Path(tempfile.mkdtemp(prefix="synthgain-anchors-"))
+    new = final.with_name(f".{final.name}.new")
+    shutil.rmtree(new, ignore_errors=True)  # of one that was killed
+    new.mkdir(parents=True)
+    return new
 
 
 class Seen:
