@@ -25,10 +25,11 @@ from synthgain.types import Call, CallFailed, Prompt, SynthgainError
 PAUSE = 0.002  # seconds the writer gathers answers for one commit
 TOGETHER = (60, 8, 1)  # rows of one INSERT: SQLite then works for longer without the interpreter's lock
 INSERT = {
-    n: f"INSERT INTO calls VALUES {','.join(['(' + ','.join('?' * COLUMNS) + ')'] * n)} ON CONFLICT (key) DO NOTHING"
+    n: f"INSERT OR IGNORE INTO calls VALUES {','.join(['(' + ','.join('?' * COLUMNS) + ')'] * n)}"
     for n in TOGETHER
 }
 READONLY = SynthgainError("this memory of calls was opened to be read, not to be written")
+NEW_MODEL = "INSERT INTO models (uri, identity)"
 MODEL = "SELECT n FROM models WHERE uri = ? AND identity = ?"
 
 Waiting = tuple[list[tuple[bytes, str]], tuple[str, str], tuple[Any, ...]]  # long texts, model, columns
@@ -177,7 +178,8 @@ class CallMemory:
         loop = asyncio.get_running_loop()
         try:
             waiting = row_of(call, identity)
-            self._start()
+            if self._thread is None:
+                self._start()
             with self._lock:
                 if self._ended is not None:
                     raise copy.copy(self._ended)
@@ -196,10 +198,10 @@ class CallMemory:
         return batch
 
     def _start(self) -> None:
-        if self._thread is not None or self._ended is not None:
+        if self._ended is not None:
             return
+        thread = threading.Thread(target=self._write_batches, name="synthgain-calls", daemon=True)
         try:
-            thread = threading.Thread(target=self._write_batches, name="synthgain-calls", daemon=True)
             thread.start()
             self._thread = thread
         except RuntimeError as error:  # no more threads
@@ -258,7 +260,7 @@ class CallMemory:
             for long, model, row in waiting:
                 for text in long:
                     self._write_text(db, *text)
-                rows.append((*row, self._model(db, *model), now))
+                rows.append((*row, self._models.get(model) or self._model(db, *model), now))
             at = 0
             for n in TOGETHER:
                 while len(rows) - at >= n:
@@ -279,13 +281,8 @@ class CallMemory:
         self._seen_texts.add(key)
 
     def _model(self, db: sqlite3.Connection, uri: str, identity: str) -> int:
-        n = self._models.get((uri, identity))
-        if n is None:
-            db.execute(
-                "INSERT INTO models (uri, identity) VALUES (?, ?) ON CONFLICT (uri, identity) DO NOTHING",
-                (uri, identity),
-            )
-            n = self._models[uri, identity] = int(db.execute(MODEL, (uri, identity)).fetchone()[0])
+        db.execute(f"{NEW_MODEL} VALUES (?, ?) ON CONFLICT (uri, identity) DO NOTHING", (uri, identity))
+        n = self._models[uri, identity] = int(db.execute(MODEL, (uri, identity)).fetchone()[0])
         return n
 
     def close(self) -> None:

@@ -89,12 +89,11 @@ def row_of(call: Call, identity: str) -> tuple[list[tuple[bytes, str]], tuple[st
         text, rest = _answer(call.message)
         if len(text) > LARGEST or len(content) > LARGEST or (rest and len(rest) > LARGEST):
             raise ValueError(f"it is longer than {LARGEST:,} characters")
-        counts = [_count(call, name) for name in ("tokens_in", "tokens_out", "tokens_cached")]
         logprob = _finite(call.logprob)
         law = call.law if logprob is not None or call.logprob is None else "the log-probability was not finite"
         return long, (_label(call.model), storable(identity)), (
             id[:16], id[16:], content, places, text, rest, _label(call.finish),
-            *counts, logprob, _label(law), _finite(call.cost), _finite(call.seconds) or 0.0,
+            *_counts(call), logprob, _label(law), _finite(call.cost), _finite(call.seconds) or 0.0,
         )  # fmt: skip
     except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise CallFailed(f"this answer cannot be written down: {error}") from error
@@ -128,32 +127,44 @@ def _answer(message: Message) -> tuple[str, str | None]:
     text = message["content"]
     if not isinstance(text, str):
         raise TypeError(f"its content is {text!r:.100}")
-    rest: dict[str, Any] = {name: value for name, value in message.items() if name != "content"}
-    if rest["role"] == "assistant":
+    if len(message) == 2 and message["role"] == "assistant":
+        return storable(text), None
+    rest = {name: value for name, value in message.items() if name != "content"}
+    if message["role"] == "assistant":
         del rest["role"]
-    return storable(text), storable(canonical(rest)) if rest else None
+    return storable(text), storable(canonical(rest))
 
 
-def _count(call: Call, name: str) -> int:
-    value = getattr(call, name)
-    if type(value) is int and 0 <= value <= MOST:
-        return value
+def _counts(call: Call) -> tuple[int, int, int]:
+    """The three counts of tokens, clamped to what a column holds."""
+    came, went, cached = call.tokens_in, call.tokens_out, call.tokens_cached
+    if (
+        type(came) is type(went) is type(cached) is int
+        and 0 <= came <= MOST
+        and 0 <= went <= MOST
+        and 0 <= cached <= MOST
+    ):
+        return came, went, cached
     try:
-        return min(max(int(value), 0), MOST)
+        came, went, cached = (min(max(int(value), 0), MOST) for value in (came, went, cached))
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"its {name} is {value!r:.100}") from None
+        raise ValueError(f"its counts of tokens are {(came, went, cached)!r:.100}") from None
+    return came, went, cached
 
 
 def _finite(value: float | None) -> float | None:
     """The number; None where it is none or not finite."""
+    if value is None:
+        return None
     try:
-        return None if value is None or not math.isfinite(value) else float(value)
+        return float(value) if math.isfinite(value) else None
     except OverflowError:
         return None
 
 
 def _label(value: object) -> str:
-    return storable(value if isinstance(value, str) else str(value))
+    text = value if isinstance(value, str) else str(value)
+    return text if text.isascii() else storable(text)
 
 
 # ---------------------------------------------------------------------------------------------- what is read
