@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from synthgain.store import CallMemory
-from synthgain.types import Call, Prompt, user
+from synthgain.types import Call, Prompt, assistant, user
 
 READ = """
 import resource, sys, time
@@ -49,7 +49,7 @@ async def write(folder: Path, n: int) -> float:
         batch = None
         for i in range(start, min(start + 5000, n)):
             prompt = Prompt((user(f"question {i}"),))
-            batch = memory.put(Call(prompt.id("m"), prompt, text, "scripted/x", "stop", 10, 100), "m")
+            batch = memory.put(Call(prompt.id("m"), prompt, assistant(text), "scripted/x", "stop", 10, 100), "m")
         if batch is not None:
             await batch
     seconds = time.perf_counter() - began

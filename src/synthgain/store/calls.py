@@ -1,56 +1,38 @@
 """The memory of calls: log, cache and proof at once.
 
-One SQLite file in WAL mode. A call is on disk (fsync) before its answer is used; answers that arrive
-within a few milliseconds of each other share one commit. Keys are the first 16 bytes of a call's
-identity. Contents longer than LONG characters are stored once, however many prompts repeat them.
+A folder of SQLite files in WAL mode, each with one writer (see `segment`). A call is on disk (fsync) before its answer is
+used; answers that arrive within a few milliseconds of each other share one commit. Keys are the first 16 bytes of a call's identity.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import copy
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from synthgain.types import Call, Prompt, SynthgainError, digest
+from synthgain.store.segment import COLUMNS, READ, Segment, explained, key_of, opened_to_write, row_of
+from synthgain.types import Call, CallFailed, Prompt, SynthgainError
 
-LONG = 512  # characters; a longer message content is stored once in `texts`
 PAUSE = 0.002  # seconds the writer gathers answers for one commit
+TOGETHER = (60, 8, 1)  # rows of one INSERT: SQLite then works for longer without the interpreter's lock
+INSERT = {
+    n: f"INSERT OR IGNORE INTO calls VALUES {','.join(['(' + ','.join('?' * COLUMNS) + ')'] * n)}"
+    for n in TOGETHER
+}
+READONLY = SynthgainError("this memory of calls was opened to be read, not to be written")
+NEW_MODEL = "INSERT INTO models (uri, identity)"
+MODEL = "SELECT n FROM models WHERE uri = ? AND identity = ?"
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS models (n INTEGER PRIMARY KEY, uri TEXT NOT NULL, identity TEXT NOT NULL, UNIQUE (uri, identity));
-CREATE TABLE IF NOT EXISTS texts (key BLOB PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS calls (
-  key BLOB PRIMARY KEY, model INTEGER NOT NULL, prompt TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
-  tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, tokens_cached INTEGER NOT NULL,
-  logprob REAL, law TEXT NOT NULL, cost REAL, seconds REAL NOT NULL, at REAL NOT NULL
-);
-"""
-TOGETHER = (64, 8, 1)  # rows of one INSERT: SQLite then works for longer without the interpreter's lock
-INSERT = {n: f"INSERT OR IGNORE INTO calls VALUES {','.join(['(?,?,?,?,?,?,?,?,?,?,?,?,?)'] * n)}" for n in TOGETHER}
-ANSWER = "text, finish, tokens_in, tokens_out, tokens_cached, logprob, law, cost, seconds"
-FIND = f"SELECT uri, {ANSWER} FROM calls JOIN models ON model = n WHERE key = ?"
-READ = f"SELECT uri, identity, prompt, {ANSWER} FROM calls JOIN models ON model = n"
-
-
-def _key(id: str) -> bytes:
-    return bytes.fromhex(id[:32])
-
-
-def _unsurrogate(text: str) -> str:
-    """SQLite stores UTF-8: a lone surrogate (broken text from a server) becomes U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+Waiting = tuple[list[tuple[bytes, str]], tuple[str, str], tuple[Any, ...]]  # long texts, model, columns
 
 
 class _Known:
@@ -88,245 +70,249 @@ class _Known:
 class CallMemory:
     """Every paid call of a run, found by content.
 
-    Open it inside the event loop that awaits `put`. `folder=None` keeps it in memory (previews).
-    SynthgainError with code 3 where the disk is full.
+    It reads every segment (`*.sqlite`) that the folder has when it is opened, and writes one: `segment`, which no other process
+    may write. What others commit to theirs later is joined at the next opening; a read-only one sees it at once. Open it inside the
+    event loop that awaits `put`. `folder=None` keeps it in memory (previews).
+    SynthgainError: code 3 where the disk is full; a file that is damaged or of another version; a disk without file locks.
     """
 
-    def __init__(self, folder: Path | None, *, readonly: bool = False) -> None:
-        self.file = None if folder is None else folder / "calls.sqlite"
-        self.readonly = readonly
+    def __init__(self, folder: Path | None, segment: str = "local", *, readonly: bool = False) -> None:
+        if not re.fullmatch(r"[\w-]+", segment):
+            raise ValueError(f"a segment's name is letters, digits, - and _, not {segment!r}")
+        self._file = None if folder is None else folder / f"{segment}.sqlite"
         if folder is not None and not readonly:
             folder.mkdir(parents=True, exist_ok=True)
-        self._reader = self._connect()
+        self._segments: list[Segment] = []
+        try:
+            self._open(folder, readonly)
+        except BaseException:
+            self._close_files()
+            raise
+        self._known = [] if readonly else [self._keys()]
+        self._readonly = readonly
         self._seen_texts: set[bytes] = set()
         self._models: dict[tuple[str, str], int] = {}
-        self._waiting: list[tuple[Call, str]] = []
+        self._waiting: list[Waiting] = []
         self._batch: asyncio.Future[None] | None = None
         self._wake = threading.Event()
         self._closing = False
+        self._ended = READONLY if readonly else None  # why nothing can be written (any more)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._known = [self._keys()]
-        self._snapshot = 0.0  # when the reader's view of the file was taken; 0: none is held
 
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            if self.file is None:
-                db = sqlite3.connect(
-                    "file:synthgain?mode=memory", uri=True, check_same_thread=False, isolation_level=None
-                )
-                db.executescript(SCHEMA)
-                return db
-            if self.file.is_file() and self.file.stat().st_size > 0 and not self._is_sqlite():
-                raise sqlite3.DatabaseError("file is not a database")
-            if self.readonly:
-                return sqlite3.connect(f"{self.file.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-            db = sqlite3.connect(self.file, check_same_thread=False, isolation_level=None)
-            db.execute("PRAGMA page_size=16384")
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.executescript(SCHEMA)
-            return db
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
-
-    def _is_sqlite(self) -> bool:
-        with open(self.file or "", "rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-
-    def _explained(self, error: sqlite3.Error) -> SynthgainError:
-        where = str(self.file)
-        if "full" in str(error) or "disk I/O" in str(error):
-            return SynthgainError(
-                f"no room to write an answer down ({error})", where=where, code=3,
-                next="free disk space and run the same command again: every answer written so far is kept",
+    def _open(self, folder: Path | None, readonly: bool) -> None:
+        """Open every segment, the one that is written first."""
+        files = [] if folder is None else sorted(folder.glob("*.sqlite"))
+        if readonly and not files:
+            raise SynthgainError(
+                "there is no memory of calls (no .sqlite file)", where=str(folder),
+                next="give the folder of a run, with its calls/",
             )  # fmt: skip
-        return SynthgainError(
-            f"the memory of calls cannot be read or written ({error})", where=where,
-            next="check that the file is a synthgain run's and that you may write there; restore it from a copy if it is damaged",
-        )  # fmt: skip
+        if not readonly:
+            self._segments.append(Segment(self._file, readonly=False))
+        for file in files:
+            if readonly or file != self._file:
+                segment = Segment(file, readonly=True)
+                if segment.empty:  # its writer is just making it
+                    segment.close()
+                else:
+                    self._segments.append(segment)
 
     # ------------------------------------------------------------------------------------------ look-up
 
     def find(self, id: str, prompt: Prompt) -> Call | None:
         """The call that this prompt bought before, if it did."""
-        key = _key(id)
-        if not any(key in known for known in self._known):
-            return None
-        try:
-            found = self._look(key) or self._look(key, afresh=True)
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
-        return None if found is None else _call(id, prompt, found[0], found[1:])
-
-    def _look(self, key: bytes, afresh: bool = False) -> Any:
-        """One row, from a view of the file that is held up to a second (taking one costs more than reading)."""
-        if self.file is not None:
-            now = time.monotonic()
-            if afresh or now - self._snapshot > 1.0:
-                self._let_go()
-                self._reader.execute("BEGIN")
-                self._snapshot = now
-        return self._reader.execute(FIND, (key,)).fetchone()
+        if not self._readonly:
+            key = key_of(id)
+            if not any(key in known for known in self._known):
+                if self._segments[0].stale():
+                    self._let_go()
+                return None
+        for afresh in (False, True):
+            for segment in self._segments:
+                if found := segment.find(id, prompt, afresh=afresh):
+                    return found
+        return None
 
     def _let_go(self) -> None:
-        if self._reader.in_transaction and self.file is not None:
-            self._reader.execute("COMMIT")
+        for segment in self._segments:
+            segment.let_go()
 
     def _keys(self) -> _Known:
         """A filter of the keys on disk, with room for as many again."""
-        if self.readonly:
-            return _Known(0)
-        known = _Known(len(self))
-        keys = self._reader.execute("SELECT key FROM calls")
-        while some := keys.fetchmany(100_000):
-            known.add_many([key for (key,) in some])
+        known = _Known(sum(segment.count() for segment in self._segments))
+        for segment in self._segments:
+            for keys in segment.key_lists():
+                known.add_many(keys)
         return known
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Call]:
         """The calls with these ids; unknown ids are left out."""
         found: dict[str, Call] = {}
         for id in ids:
-            for row in self._reader.execute(f"{READ} WHERE key = ?", (_key(id),)):
-                found[id] = replace(self._full(row), id=id)
+            for segment in self._segments:
+                if row := next(segment.rows(f"{READ} WHERE key = ?", (key_of(id),)), None):
+                    found[id] = segment.call(row)
+                    break
         return found
 
     def __iter__(self) -> Iterator[Call]:
-        for row in self._reader.execute(READ):
-            yield self._full(row)
+        for n, segment in enumerate(self._segments):
+            for row in segment.rows(READ):
+                if not any(before.holds(row[0]) for before in self._segments[:n]):
+                    yield segment.call(row)
 
     def __len__(self) -> int:
-        return int(self._reader.execute("SELECT count(*) FROM calls").fetchone()[0])
-
-    def _full(self, row: tuple) -> Call:  # type: ignore[type-arg]
-        uri, identity, content, *answer = row
-        prompt = Prompt.read(self._whole(content))
-        return _call(prompt.id(identity), prompt, uri, tuple(answer))
-
-    def _whole(self, content: str) -> str:
-        """A stored prompt with its long contents put back."""
-        said, *rest = json.loads(content)
-        if all(len(turn) == 2 for turn in said):
-            return content
-        for turn in said:
-            if len(turn) == 3:
-                turn[1:] = self._reader.execute(
-                    "SELECT body FROM texts WHERE key = ?", (bytes.fromhex(turn[2]),)
-                ).fetchone()
-        return json.dumps([said, *rest], ensure_ascii=False, separators=(",", ":"))
+        if len(self._segments) < 2:
+            return sum(segment.count() for segment in self._segments)
+        keys = b"".join(key for segment in self._segments for some in segment.key_lists() for key in some)
+        return len(np.unique(np.frombuffer(keys, "S16")))
 
     # ------------------------------------------------------------------------------------------ durability
 
     def put(self, call: Call, identity: str) -> asyncio.Future[None]:
-        """Write a call down. The future is done when it is safe on disk."""
+        """Write a call down. The future is done when it is safe on disk.
+
+        It fails with CallFailed where this answer has no form on disk, and with SynthgainError where nothing can be written any more.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            waiting = row_of(call, identity)
+            if self._thread is None:
+                self._start()
+            with self._lock:
+                if self._ended is not None:
+                    raise copy.copy(self._ended)
+                self._waiting.append(waiting)
+                if self._batch is None:
+                    self._batch = loop.create_future()
+                    self._wake.set()
+                batch = self._batch
+        except (CallFailed, SynthgainError) as error:
+            failed: asyncio.Future[None] = loop.create_future()
+            failed.set_exception(error)
+            return failed
         if self._known[-1].n >= self._known[-1].room:
             self._known.append(_Known(2 * self._known[-1].room))
-        self._known[-1].add(_key(call.id))
-        with self._lock:
-            self._waiting.append((call, identity))
-            if self._batch is None:
-                self._batch = asyncio.get_running_loop().create_future()
-                self._wake.set()
-            batch = self._batch
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_batches, name="synthgain-calls", daemon=True)
-            self._thread.start()
+        self._known[-1].add(waiting[2][0])
         return batch
 
-    def _write_batches(self) -> None:
-        db = self._reader if self.file is None else self._connect()
-        while True:
-            self._wake.wait()
-            if not self._closing:
-                time.sleep(PAUSE)
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-                batch, self._batch = self._batch, None
-                self._wake.clear()
-                last = self._closing
-            if waiting and batch is not None:
-                error = self._write(db, waiting)
-                try:
-                    batch.get_loop().call_soon_threadsafe(_settle, batch, error)
-                except RuntimeError:  # the loop is gone (interrupted twice); what could be written is written
-                    last = True
-            if last:
-                break
-        if self.file is not None:
-            db.close()
-
-    def _write(self, db: sqlite3.Connection, waiting: list[tuple[Call, str]]) -> SynthgainError | None:
-        now = time.time()
+    def _start(self) -> None:
+        if self._ended is not None:
+            return
+        thread = threading.Thread(target=self._write_batches, name="synthgain-calls", daemon=True)
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                rows = [self._row(db, call, identity, now) for call, identity in waiting]
-                at = 0
-                for n in TOGETHER:
-                    while len(rows) - at >= n:
-                        db.execute(INSERT[n], [value for row in rows[at : at + n] for value in row])
-                        at += n
-                db.execute("COMMIT")
-            except sqlite3.Error:
-                self._models.clear()
-                self._seen_texts.clear()
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            return self._explained(error)
-        return None
+            thread.start()
+            self._thread = thread
+        except RuntimeError as error:  # no more threads
+            self._end(error, None)
 
-    def _row(self, db: sqlite3.Connection, call: Call, identity: str, now: float) -> tuple:  # type: ignore[type-arg]
-        model = self._models.get((call.model, identity))
-        if model is None:
-            db.execute("INSERT OR IGNORE INTO models (uri, identity) VALUES (?, ?)", (call.model, identity))
-            model = db.execute(
-                "SELECT n FROM models WHERE uri = ? AND identity = ?", (call.model, identity)
-            ).fetchone()[0]
-            self._models[call.model, identity] = model
-        return (
-            _key(call.id), model, self._shortened(db, call.prompt), _unsurrogate(call.text), call.finish, call.tokens_in,
-            call.tokens_out, call.tokens_cached, call.logprob, call.law, call.cost, call.seconds, now,
-        )  # fmt: skip
+    def _write_batches(self) -> None:
+        """The writer's thread. Whatever ends it is told to all who wait and to all who come later."""
+        batch: asyncio.Future[None] | None = None
+        db: sqlite3.Connection | None = None
+        try:
+            db = self._segments[0].db if self._file is None else opened_to_write(self._file)
+            last = False
+            while not last:
+                self._wake.wait()
+                if not self._closing:
+                    time.sleep(PAUSE)
+                with self._lock:
+                    waiting, self._waiting = self._waiting, []
+                    batch, self._batch = self._batch, None
+                    self._wake.clear()
+                    last = self._closing
+                if batch is not None:
+                    self._write(db, waiting)
+                    _settle(batch, None)
+        except BaseException as error:
+            self._end(error, batch)
+        finally:
+            if db is not None and self._file is not None:
+                db.close()
 
-    def _shortened(self, db: sqlite3.Connection, prompt: Prompt) -> str:
-        """The prompt's content with long messages referred to by key."""
-        if all(len(m["content"]) <= LONG for m in prompt.messages):
-            return _unsurrogate(prompt.content)
-        said, *rest = json.loads(prompt.content)
-        for turn in said:
-            if len(turn[1]) > LONG:
-                hexed = digest(turn[1])[:32]
-                key = bytes.fromhex(hexed)
-                if key not in self._seen_texts:
-                    db.execute("INSERT OR IGNORE INTO texts VALUES (?, ?)", (key, _unsurrogate(turn[1])))
-                    if len(self._seen_texts) > 100_000:
-                        self._seen_texts.clear()
-                    self._seen_texts.add(key)
-                turn[1:] = [None, hexed]
-        return _unsurrogate(json.dumps([said, *rest], ensure_ascii=False, separators=(",", ":")))
+    def _end(self, error: BaseException, batch: asyncio.Future[None] | None) -> None:
+        if isinstance(error, sqlite3.Error):
+            reason = explained(self._file, error)
+        elif isinstance(error, SynthgainError):
+            reason = error
+        else:
+            reason = SynthgainError(
+                f"no answer can be written down any more ({type(error).__name__}: {error})", where=str(self._file),
+                next="run the same command again: every answer written so far is kept",
+            )  # fmt: skip
+        if reason is not error:
+            reason.__cause__ = error
+        with self._lock:
+            self._ended = reason
+            self._waiting = []
+            later, self._batch = self._batch, None
+        for waiting in (batch, later):
+            if waiting is not None:
+                _settle(waiting, reason)
+
+    def _write(self, db: sqlite3.Connection, waiting: list[Waiting]) -> None:
+        now = time.time()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            rows = []
+            for long, model, row in waiting:
+                for text in long:
+                    self._write_text(db, *text)
+                rows.append((*row, self._models.get(model) or self._model(db, *model), now))
+            at = 0
+            for n in TOGETHER:
+                while len(rows) - at >= n:
+                    db.execute(INSERT[n], [value for row in rows[at : at + n] for value in row])
+                    at += n
+            db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
+
+    def _write_text(self, db: sqlite3.Connection, key: bytes, body: str) -> None:
+        if key in self._seen_texts:
+            return
+        db.execute("INSERT INTO texts VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, body))
+        if len(self._seen_texts) > 100_000:
+            self._seen_texts.clear()
+        self._seen_texts.add(key)
+
+    def _model(self, db: sqlite3.Connection, uri: str, identity: str) -> int:
+        db.execute(f"{NEW_MODEL} VALUES (?, ?) ON CONFLICT (uri, identity) DO NOTHING", (uri, identity))
+        n = self._models[uri, identity] = int(db.execute(MODEL, (uri, identity)).fetchone()[0])
+        return n
 
     def close(self) -> None:
-        """Wait until everything handed over is on disk, then let go."""
-        self._closing = True
+        """Wait until everything handed over is on disk or its failure is told, then let go."""
+        with self._lock:
+            self._closing = True
+            if self._ended is None:
+                self._ended = SynthgainError("the memory of calls is closed", where=str(self._file))
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         self._let_go()
-        self._reader.close()
+        self._close_files()
 
-
-def _call(id: str, prompt: Prompt, uri: str, answer: tuple) -> Call:  # type: ignore[type-arg]
-    text, finish, tokens_in, tokens_out, cached, logprob, law, cost, seconds = answer
-    return Call(id, prompt, text, uri, finish, tokens_in, tokens_out, cached, logprob, law, cost, seconds)
+    def _close_files(self) -> None:
+        for segment in self._segments:
+            segment.close()
 
 
 def _settle(batch: asyncio.Future[None], error: SynthgainError | None) -> None:
-    if batch.done():
-        return
-    if error is None:
-        batch.set_result(None)
-    else:
-        batch.set_exception(error)
+    """Tell who waits, in their own thread."""
+
+    def tell() -> None:
+        if batch.done():
+            return
+        if error is None:
+            batch.set_result(None)
+        else:
+            batch.set_exception(error)
+
+    with suppress(RuntimeError):  # the loop is gone (interrupted twice), and who waited with it
+        batch.get_loop().call_soon_threadsafe(tell)
