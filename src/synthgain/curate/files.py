@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import traceback
 from importlib.util import module_from_spec, spec_from_file_location
@@ -12,10 +13,15 @@ from synthgain.types import SynthgainError, digest
 
 
 def read_from_file(path: str | Path, variable: str) -> Any:
-    """The value of `variable` at the end of that file. The file is run: it is the user's own code.
+    """The value of `variable` at the end of that file; errors as `read_with_hash` has them."""
+    return read_with_hash(path, variable)[0]
 
-    SynthgainError says file and line where the file is missing, cannot be read as Python, fails while
-    it runs, or has no such variable.
+
+def read_with_hash(path: str | Path, variable: str) -> tuple[Any, str]:
+    """The value of `variable` at the end of that file, and the SHA-256 of what was run. It is the user's own code.
+
+    What the file imports from elsewhere is not in the hash. SynthgainError says file and line where the file is missing, cannot be
+    read as Python, fails while it runs, or has no such variable.
     """
     file = Path(path).expanduser()
     kind = variable.lower()
@@ -30,12 +36,15 @@ def read_from_file(path: str | Path, variable: str) -> Any:
         )
     name = f"synthgain_{kind}_{digest(str(file.resolve()))[:12]}"
     spec = spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # a .py file always has one
+    assert spec is not None  # a .py file always has one
     module = module_from_spec(spec)
+    content = _content(file, path)
     before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses look their annotations up there
     try:
-        spec.loader.exec_module(module)
+        exec(
+            compile(content, str(file), "exec", dont_inherit=True), module.__dict__
+        )  # no cached form of it: what is hashed is run
     except SynthgainError:
         _restore(name, before)
         raise
@@ -48,7 +57,16 @@ def read_from_file(path: str | Path, variable: str) -> Any:
         ) from error
     if not hasattr(module, variable):
         raise SynthgainError(f"the file has no {variable}", where=str(path), next=f"end it with {variable} = …")
-    return getattr(module, variable)
+    return getattr(module, variable), hashlib.sha256(content).hexdigest()
+
+
+def _content(file: Path, path: str | Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SynthgainError(
+            f"cannot be read: {error.strerror}", where=str(path), next="make it readable, or give another file"
+        ) from error
 
 
 def _restore(name: str, before: Any) -> None:
