@@ -43,6 +43,8 @@ class Plan:
     cached: int = 0  # prompt tokens said to come from cache
     finish: str = "stop"
     content: str | None = "words"  # "words", or None: the answer has no content
+    message: str = ""  # JSON: keys of the answer's message besides
+    answer: str = ""  # the whole body of every answer, whatever it is
     key: str = ""  # the only API key let in
     model: str = ""  # the only model there is
     window: int = 0  # context length that /models gives
@@ -136,6 +138,8 @@ class Double:
         if plan.malformed_first and self.take("malformed"):
             return web.Response(text='{"choices": [{"message": ', content_type="application/json")
         self.served += 1
+        if plan.answer:
+            return web.Response(text=plan.answer, content_type="application/json")
         return web.Response(body=self.words(asked, said, raw), content_type="application/json")
 
     def wrong(self, asked: dict[str, Any], said: str) -> web.Response | None:
@@ -164,6 +168,7 @@ class Double:
             "message": {"role": "assistant", "content": text if plan.content is not None else None},
             "finish_reason": plan.finish,
         }
+        choice["message"] |= json.loads(plan.message or "{}")
         if asked.get("logprobs") and plan.logprobs in ("given", "nan"):
             each = -math.log(16) if plan.logprobs == "given" else math.nan
             choice["logprobs"] = {"content": [{"token": word, "logprob": each} for word in text.split()]}

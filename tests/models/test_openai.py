@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 import socket
@@ -17,7 +18,7 @@ import pytest
 from doubles.server import Server, served
 from synthgain.models.openai import OpenAI
 from synthgain.models.prices import Price
-from synthgain.types import KEEPER, Call, CallFailed, Model, Prompt, Sampling, SynthgainError, user
+from synthgain.types import Call, CallFailed, Message, Model, Prompt, Sampling, SynthgainError, assistant, user
 
 ASK = Prompt((user("What is two plus three?"),))
 
@@ -140,6 +141,116 @@ async def test_an_answer_without_content_is_empty_and_finish_is_as_said(planned:
     assert (call.text, call.finish) == ("", "content_filter")
 
 
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+ASKED_FOR = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
+
+
+async def test_tools_and_the_turns_of_a_tool_conversation_are_sent_as_openai_has_them(planned: Planned) -> None:
+    as_object = {"id": "c2", "type": "function", "function": {"name": "weather", "arguments": {"city": "Bonn"}}}
+    said = (
+        user("And in Bonn?"),
+        Message(role="assistant", content="", tool_calls=[ASKED_FOR, as_object], reasoning="Look it up.", learn=False),
+        Message(role="tool", content="rain", tool_call_id="c1"),
+        Message(role="user", content="So?", name="ada"),
+    )
+    with planned() as server:
+        async with reached(server) as model:
+            await model(Prompt(said, tools=(WEATHER,)))
+            sent = server.stats()["last"]
+            await model(ASK)
+            assert "tools" not in server.stats()["last"]
+    as_text = as_object | {"function": {"name": "weather", "arguments": '{"city":"Bonn"}'}}
+    assert sent["tools"] == [WEATHER]
+    assert sent["messages"] == [
+        {"role": "user", "content": "And in Bonn?"},
+        {"role": "assistant", "content": "", "tool_calls": [ASKED_FOR, as_text], "reasoning_content": "Look it up."},
+        {"role": "tool", "content": "rain", "tool_call_id": "c1"},
+        {"role": "user", "content": "So?", "name": "ada"},
+    ]
+
+
+async def test_a_tool_call_comes_back_as_part_of_the_message(planned: Planned) -> None:
+    given = json.dumps({"tool_calls": [ASKED_FOR | {"index": 0}], "refusal": None})
+    with planned(content=None, message=given, finish="tool_calls") as server:
+        async with reached(server) as model:
+            call = await model(Prompt(ASK.messages, tools=(WEATHER,)))
+    assert call.message == {"role": "assistant", "content": "", "tool_calls": [ASKED_FOR]}
+    assert (call.text, call.finish) == ("", "tool_calls")
+    assert Prompt((*ASK.messages, call.message)).content  # it goes into the next prompt as it is
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+async def test_reasoning_is_kept_beside_the_answer(planned: Planned, key: str) -> None:
+    with planned(words=2, message=json.dumps({key: "Let me think."})) as server:
+        async with reached(server) as model:
+            call = await model(ASK)
+    assert call.message["reasoning"] == "Let me think." and len(call.text.split()) == 2
+    assert set(call.message) == {"role", "content", "reasoning"}
+
+
+def answer(message: Any = None, **changed: Any) -> str:
+    """The body of an answer, with one thing odd."""
+    usage = changed.pop("usage", {"prompt_tokens": 5, "completion_tokens": 2})
+    choice = {"message": {"content": "fine"} if message is None else message, "finish_reason": "stop"} | changed
+    return json.dumps({"choices": [choice], "usage": usage})
+
+
+@pytest.mark.parametrize(("usage", "counted"), [
+    ({"prompt_tokens": 5.0, "completion_tokens": 2}, (5, 2, 0)),
+    ({"prompt_tokens": -5, "completion_tokens": "many"}, (0, 0, 0)),
+    ({"prompt_tokens": 10**400, "completion_tokens": 1e300}, (0, 0, 0)),
+    ({"prompt_tokens": True, "completion_tokens": None}, (0, 0, 0)),
+    ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}, (5, 2, 0)),
+    ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": "none"}, (5, 2, 0)),
+    ([7], (0, 0, 0)),
+    ("a lot", (0, 0, 0)),
+])  # fmt: skip
+async def test_counts_that_are_none_are_made_plain_and_nothing_is_charged_for_them(
+    planned: Planned, usage: Any, counted: tuple[int, int, int]
+) -> None:
+    with planned(answer=answer(usage=usage)) as server:
+        async with reached(server, price=Price(1.0, 1.0)) as model:
+            call = await model(ASK)
+    assert (call.tokens_in, call.tokens_out, call.tokens_cached) == counted and call.text == "fine"
+    assert (call.cost is None) == (counted[0] == 0)
+
+
+@pytest.mark.parametrize(("odd", "finish"), [
+    ({"finish_reason": 7}, "unknown"),
+    ({"finish_reason": {"type": "eos"}}, "unknown"),
+    ({"finish_reason": None}, "stop"),
+    ({"finish_reason": "\ud800"}, "\ufffd"),
+    ({"logprobs": {"content": [{"logprob": "low"}]}}, "stop"),
+    ({"logprobs": {"content": 7}}, "stop"),
+    ({"logprobs": [1, 2]}, "stop"),
+    ({"message": {"content": "fine", "tool_calls": [], "reasoning_content": ["no text"], "role": 7}}, "stop"),
+])  # fmt: skip
+async def test_odd_values_beside_the_text_are_made_plain(planned: Planned, odd: dict[str, Any], finish: str) -> None:
+    with planned(answer=answer(**odd)) as server:
+        async with reached(server) as model:
+            call = await model(ASK)
+    assert call.message == assistant("fine") and call.finish == finish and call.logprob is None and call.law
+
+
+@pytest.mark.parametrize(("body", "said"), [
+    (answer({"content": None, "tool_calls": "weather"}), "tool calls"),
+    (answer({"content": None, "tool_calls": [{"function": {"name": 7}}]}), "tool calls"),
+    (answer({"content": None, "tool_calls": [["weather"]]}), "tool calls"),
+    (answer({"content": [{"type": "text", "text": "parts"}]}), "content is no text"),
+    (answer("a text"), "choices"),
+    ('{"choices": []}', "choices"),
+    ("[]", "choices"),
+    ("7", "choices"),
+    ("[" * 100_000, "no JSON"),
+    ("fine", "no JSON"),
+])  # fmt: skip
+async def test_what_is_no_answer_fails_alone_with_the_reason(planned: Planned, body: str, said: str) -> None:
+    with planned(answer=body) as server:
+        async with reached(server, unreachable_after=0.1) as model:  # (short rests)
+            with pytest.raises(CallFailed, match=said):
+                await model(ASK)
+
+
 async def test_a_large_prompt_and_every_kind_of_text_arrive_whole(planned: Planned) -> None:
     said = "grüße 日本 \x00 \ud800 " + "long " * 300_000
     with planned() as server:
@@ -162,19 +273,68 @@ async def test_no_more_is_asked_than_would_be_lost_with_what_is_in_flight(planne
     kept, ahead = list[str](), list[int]()
 
     with planned(latency=0.01) as server:
+        async with reached(server, concurrency=4) as model:
 
-        async def slowly(call: Call) -> None:
-            await asyncio.sleep(0.1)
-            ahead.append(int((await asyncio.to_thread(server.stats))["asked"]) - len(kept))
-            kept.append(call.id)
+            async def buy(i: int) -> None:
+                await model.gate.enter(i)
+                try:
+                    call = await model(Prompt((user(f"question {i}"),)))
+                    await asyncio.sleep(0.1)
+                    ahead.append(int((await asyncio.to_thread(server.stats))["asked"]) - len(kept))
+                    kept.append(call.id)
+                finally:
+                    model.gate.leave()
 
-        KEEPER.set(slowly)
-        try:
-            async with reached(server, concurrency=4) as model:
-                texts(await ask(model, 24))
-        finally:
-            KEEPER.set(None)
+            await asyncio.gather(*(buy(i) for i in range(24)))
     assert len(set(kept)) == 24 and max(ahead) <= 4
+
+
+async def bought(model: OpenAI, prompt: Prompt) -> Call:
+    """A call as the buyer makes it: a place is held from before it until after it."""
+    await model.gate.enter(0)
+    try:
+        return await model(prompt)
+    finally:
+        model.gate.leave()
+
+
+async def test_places_are_in_balance_whatever_becomes_of_calls(planned: Planned) -> None:
+    with planned(broken="CURSED", stuck="STUCK", busy_first=5, drop_first=3) as server:
+        async with reached(server, concurrency=4, unreachable_after=0.6) as model:
+            said = [*(f"fine {i}" for i in range(20)), "CURSED", *(f"STUCK {i}" for i in range(3))]
+            tasks = [asyncio.create_task(bought(model, Prompt((user(text),)))) for text in said]
+            await asyncio.wait(tasks[:21], timeout=20)
+            for task in tasks[21:]:
+                task.cancel()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            assert len(texts(answers[:20])) == 20 and isinstance(answers[20], CallFailed)
+            assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[21:])
+            assert len(texts(list(await asyncio.gather(*(bought(model, ASK) for _ in range(8)))))) == 8
+        assert server.stats()["most_in_flight"] <= 4
+
+
+async def test_while_a_call_rests_between_two_tries_others_go(planned: Planned) -> None:
+    with planned(broken="CURSED") as server:
+        async with reached(server, concurrency=1) as model:
+            cursed = asyncio.create_task(bought(model, Prompt((user("CURSED"),))))
+            while not server.stats()["asked"]:
+                await asyncio.sleep(0.01)
+            assert (await asyncio.wait_for(bought(model, ASK), 2)).text
+            assert not cursed.done()
+            cursed.cancel()
+            await asyncio.wait([cursed])
+            assert (await asyncio.wait_for(bought(model, ASK), 2)).text
+
+
+async def test_calls_for_which_nobody_holds_a_place_take_one_themselves(planned: Planned) -> None:
+    with planned(latency=0.02, busy_first=4) as server:
+        async with reached(server, concurrency=3) as model:
+            bare = (model(Prompt((user(f"bare {i}"),))) for i in range(30))
+            held = (bought(model, Prompt((user(f"held {i}"),))) for i in range(30))
+            assert len(texts(list(await asyncio.gather(*bare)))) == 30
+            assert server.stats()["most_in_flight"] == 3
+            assert len(texts(list(await asyncio.gather(*held)))) == 30
+        assert server.stats()["most_in_flight"] == 3
 
 
 async def test_adaptive_finds_the_width_of_the_server(planned: Planned) -> None:
@@ -182,8 +342,8 @@ async def test_adaptive_finds_the_width_of_the_server(planned: Planned) -> None:
         async with reached(server) as model:
             first = model.width
             texts(await ask(model, 1000))
-            assert first < model.width <= 64
-        assert server.stats()["most_in_flight"] <= 80
+            assert first < model.width <= 128
+        assert server.stats()["most_in_flight"] <= 160
 
 
 # ------------------------------------------------------------------------------------------ identity
@@ -203,12 +363,16 @@ def test_the_identity_is_server_and_name_or_what_it_is_served_as() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "host:8000/v1", "ftp://host/v1", "http://", "http://user:pass@host/v1", "http://host/v1?key=1"]
-)
+    "url",
+    [
+        "", "host:8000/v1", "ftp://host/v1", "http://", "http://user:pass@host/v1", "http://host/v1?key=1",
+        "user:pass@host/v1", "http://user:pass@host:99999/v1", "http://user:pass@host/v1?key=1",
+    ],
+)  # fmt: skip
 def test_what_is_no_base_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(SynthgainError) as error:
         OpenAI("m", base_url=url)
-    assert error.value.code == 2 and error.value.next
+    assert error.value.code == 2 and error.value.next and "pass@" not in str(error.value)
 
 
 # ------------------------------------------------------------------------------------------ what a server refuses

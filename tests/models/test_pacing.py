@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from synthgain.models.pacing import MOST, Deadline, Gate, Window, backoff
+from synthgain.models.pacing import MOST, Gate, Window, backoff
 from synthgain.types import SynthgainError
 
 
@@ -95,27 +95,88 @@ def test_a_window_of_nothing_is_refused() -> None:
         Window(0)
 
 
-async def test_the_gate_is_first_in_first_out_and_never_over_its_size() -> None:
-    gate, order, most = Gate(Window(3), "here"), [], 0
+async def test_the_lowest_rank_goes_first_then_the_order_of_arrival_and_never_over_its_size() -> None:
+    gate, order, most = Gate(Window(3), "here"), list[tuple[int, int]](), 0
 
     async def one(i: int) -> None:
         nonlocal most
-        await gate.turn()
-        order.append(i)
-        most = max(most, gate.flying)
+        await gate.enter(i % 5)
+        order.append((i % 5, i))
+        most = max(most, gate.held)
         await asyncio.sleep(0.001)
         gate.leave()
 
     await asyncio.gather(*[one(i) for i in range(50)])
-    assert order == list(range(50))
-    assert (most, gate.flying, gate.clear) == (3, 0, True)
+    assert order[:3] == [(0, 0), (1, 1), (2, 2)]  # the gate was open
+    assert order[3:] == sorted(order[3:])
+    assert (most, gate.held) == (3, 0)
+
+
+async def test_a_call_between_two_tries_lets_another_in_and_comes_back_before_new_ones() -> None:
+    gate, order = Gate(Window(1), "here"), list[str]()
+
+    async def new(name: str) -> None:
+        await gate.enter(0)
+        order.append(name)
+        await asyncio.sleep(0.05)
+        gate.leave()
+
+    await gate.enter(0)
+    others = [asyncio.create_task(new(f"new {i}")) for i in range(3)]
+    await asyncio.sleep(0)
+    await gate.step_aside(0.01)
+    order.append("again")
+    assert gate.held == 1
+    gate.leave()
+    await asyncio.gather(*others)
+    assert order == ["new 0", "again", "new 1", "new 2"] and gate.held == 0
+
+
+@pytest.mark.parametrize("when", ["while it rests", "while it waits", "when it has come back"])
+async def test_a_call_that_is_cancelled_between_two_tries_holds_a_place_for_its_caller_to_give_back(when: str) -> None:
+    gate = Gate(Window(1), "here")
+    await gate.enter(0)
+    seen = list[int]()
+
+    async def call() -> None:
+        try:
+            await gate.step_aside(60.0 if when == "while it rests" else 0.0)
+        finally:
+            seen.append(gate.held)
+            gate.leave()
+
+    task = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    if when != "while it rests":
+        await gate.enter(0)  # another has the place
+        await asyncio.sleep(0.02)
+        if when == "when it has come back":
+            gate.leave()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() and len(seen) == 1 and gate.held == (when == "while it waits")
+    if gate.held:
+        gate.leave()
+    await asyncio.wait_for(gate.enter(0), 1)
+
+
+async def test_who_rests_when_waiting_becomes_hopeless_is_told_at_once() -> None:
+    gate = Gate(Window(1), "here")
+    await gate.enter(0)
+    task = asyncio.create_task(gate.step_aside(60.0))
+    await asyncio.sleep(0.01)
+    gate.give_up("no server")
+    with pytest.raises(SynthgainError, match="no server"):
+        await asyncio.wait_for(task, 1)
+    gate.leave()
+    assert gate.held == 0
 
 
 async def test_cancelled_callers_leave_no_slot_behind() -> None:
     gate = Gate(Window(2), "here")
-    await gate.turn()
-    await gate.turn()
-    waiting = [asyncio.create_task(gate.turn()) for _ in range(6)]
+    await gate.enter(0)
+    await gate.enter(0)
+    waiting = [asyncio.create_task(gate.enter(0)) for _ in range(6)]
     await asyncio.sleep(0)
     waiting[0].cancel()  # while it waits
     gate.leave()  # the next one's turn is set …
@@ -125,15 +186,15 @@ async def test_cancelled_callers_leave_no_slot_behind() -> None:
     for _ in range(5):
         gate.leave()
         await asyncio.sleep(0)
-    assert gate.flying == 0
-    await asyncio.wait_for(gate.turn(), 1)
+    assert gate.held == 0
+    await asyncio.wait_for(gate.enter(0), 1)
 
 
 async def test_a_hold_keeps_everybody_out_for_its_time() -> None:
     gate, loop = Gate(Window(4), "here"), asyncio.get_running_loop()
     gate.busy(gate.clock(), 0.2, "429")
     began = loop.time()
-    await asyncio.gather(*[gate.turn() for _ in range(2)])
+    await asyncio.gather(*[gate.enter(0) for _ in range(2)])
     assert 0.19 <= loop.time() - began < 1.0
 
 
@@ -142,7 +203,7 @@ async def test_the_breaker_lets_one_probe_through_and_opens_on_success() -> None
     began = gate.clock()
     for _ in range(20):
         gate.failed(began, "500", reached=True)
-    waiting = [asyncio.create_task(gate.turn()) for _ in range(10)]
+    waiting = [asyncio.create_task(gate.enter(0)) for _ in range(10)]
     await asyncio.sleep(0.05)
     assert sum(t.done() for t in waiting) == 0
     await asyncio.sleep(0.5)
@@ -159,7 +220,7 @@ async def test_silence_ends_with_code_4_for_all_who_wait_and_later_callers_begin
     async def caller() -> None:
         generation = gate.generation
         while True:
-            await gate.turn()
+            await gate.enter(0)
             gate.failed(gate.clock(), "connection refused", reached=False)
             gate.leave()
             if gate.generation != generation:
@@ -171,10 +232,10 @@ async def test_silence_ends_with_code_4_for_all_who_wait_and_later_callers_begin
         doomed.append(error.value)
     assert {e.code for e in doomed} == {4}
     assert "refused" in str(doomed[0]) and "http://h" in str(doomed[0])
-    assert gate.flying == 0
+    assert gate.held == 0
     await asyncio.sleep(0.5)
     gate.failed(gate.clock(), "refused", reached=False)  # long after: the clock begins anew
-    await asyncio.wait_for(gate.turn(), 1)
+    await asyncio.wait_for(gate.enter(0), 1)
 
 
 async def test_a_server_that_answers_with_faults_is_not_silent() -> None:
@@ -182,38 +243,8 @@ async def test_a_server_that_answers_with_faults_is_not_silent() -> None:
     for _ in range(5):
         gate.failed(gate.clock(), "500", reached=True)
         await asyncio.sleep(0.03)
-    await asyncio.wait_for(gate.turn(), 1)
-    assert gate.flying == 1
-
-
-async def test_the_deadline_is_told_apart_from_any_other_cancellation() -> None:
-    watch = Deadline(0.2)
-    seen: list[str] = []
-
-    async def flight() -> None:
-        task = asyncio.current_task()
-        watch.flights[task] = monotonic()
-        try:
-            await asyncio.sleep(10)
-        except asyncio.CancelledError:
-            if not watch.expired(task):
-                seen.append("cancelled")
-                raise
-            seen.append("deadline")
-        finally:
-            watch.flights.pop(task, None)
-        await asyncio.sleep(0)  # the task lives on
-
-    began = monotonic()
-    await asyncio.create_task(flight())
-    assert 0.19 <= monotonic() - began < 1.0
-    task = asyncio.create_task(flight())
-    await asyncio.sleep(0.01)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert seen == ["deadline", "cancelled"]
-    watch.stop()
+    await asyncio.wait_for(gate.enter(0), 1)
+    assert gate.held == 1
 
 
 def test_backoff_doubles_within_its_jitter_and_is_keyed() -> None:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthgain.models.scripted import Scripted, open_scripted
 from synthgain.types import Model, Scorer, SynthgainError
 
-__all__ = ["Reach", "Scripted", "folder_of", "open_model", "open_scorer", "weights_at"]
+__all__ = ["Reach", "Scripted", "folder_of", "key_for", "open_model", "open_scorer", "server_of", "weights_at"]
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How models are reached: what a URI does not say. Keys come from the environment and are never written."""
+    """How models are reached: what a URI does not say.
 
-    base_url: str = ""
-    api_key: str = ""
-    served_as: str = ""
-    price: str = ""  # "IN,OUT" in USD per million tokens
+    `served_as` and `price` are a text for every role, or texts by role ("": every role that is not named). Keys are no part
+    of it: they come from the environment (`key_for`) and are never written.
+    """
+
+    base_url: str = ""  # of every server whose URI names none
+    served_as: str | Mapping[str, str] = ""  # stands for the URL in the identity of calls
+    price: str | Mapping[str, str] = ""  # "IN,OUT" in USD per million tokens
     concurrency: int | None = None
     logprobs: bool = True  # False: do not ask for them (they cost the embedded model a quarter of its speed)
 
 
-def open_model(uri: str, reach: Reach | None = None) -> Model:
-    """The model that a URI names: local/…, openai/…, hf/…, scripted/…. SynthgainError where it names none."""
+def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Model:
+    """The model that a URI names for a role: local/…, openai/…, hf/…, scripted/…. SynthgainError where it names none."""
     reach = reach or Reach()
     kind, slash, name = uri.partition("/")
     if not slash or not name:
@@ -46,18 +52,42 @@ def open_model(uri: str, reach: Reach | None = None) -> Model:
         from synthgain.models.openai import OpenAI
         from synthgain.models.prices import Price
 
-        if not reach.base_url:
-            raise SynthgainError(
-                "no server is named", where=uri, next="set OPENAI_BASE_URL or give --base-url http://HOST:PORT/v1"
-            )
+        name, base_url = server_of(uri, reach)
+        price = _of_role(reach.price, role)
         return OpenAI(
-            name, base_url=reach.base_url, api_key=reach.api_key, served_as=reach.served_as,
-            price=Price.parse(reach.price) if reach.price else None, concurrency=reach.concurrency, logprobs=reach.logprobs,
+            name, base_url=base_url, uri=uri, api_key=key_for(role), served_as=_of_role(reach.served_as, role),
+            price=Price.parse(price) if price else None, concurrency=reach.concurrency, logprobs=reach.logprobs,
         )  # fmt: skip
     raise SynthgainError(
         f"there is no way {kind!r} to reach a model", where=uri,
         next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
     )  # fmt: skip
+
+
+def server_of(uri: str, reach: Reach) -> tuple[str, str]:
+    """Name and base URL of openai/NAME or openai/NAME@https://HOST/v1; the name may hold "/" and "@"."""
+    named = re.fullmatch(r"openai/(.+?)(?:@(https?://.*))?", uri, re.IGNORECASE | re.DOTALL)
+    if named is None:
+        raise SynthgainError(
+            f"{uri!r} names no model of a server", next="write openai/NAME or openai/NAME@https://HOST/v1"
+        )
+    base_url = named[2] or reach.base_url
+    if not base_url:
+        raise SynthgainError(
+            "no server is named", where=uri,
+            next=f"set OPENAI_BASE_URL or give --base-url http://HOST:PORT/v1; for this model alone write {uri}@http://HOST:PORT/v1",
+        )  # fmt: skip
+    return named[1], base_url
+
+
+def key_for(role: str) -> str:
+    """The key for a role's server: OPENAI_API_KEY_ROLE (in capitals, "-" as "_"), else OPENAI_API_KEY; "" without one."""
+    own = os.environ.get(f"OPENAI_API_KEY_{role.upper().replace('-', '_')}", "")
+    return own or os.environ.get("OPENAI_API_KEY", "")
+
+
+def _of_role(said: str | Mapping[str, str], role: str) -> str:
+    return said if isinstance(said, str) else said.get(role, said.get("", ""))
 
 
 def folder_of(uri: str) -> Path:
@@ -68,7 +98,7 @@ def folder_of(uri: str) -> Path:
     if kind == "local":
         from synthgain.models import gguf, weights
 
-        return gguf.folder_of(weights.find(name))
+        return gguf.folder_of(weights.find(_with_threads(name)[0]))
     raise SynthgainError(f"{uri} names no weights that can be opened here", next="give local/smollm2-135m or hf/PATH")
 
 

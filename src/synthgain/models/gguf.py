@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthgain.models.weights import cache_folder, content_hash, header, replacing
+from synthgain.models.weights import cache_folder, content_hash, metadata, replacing
 from synthgain.types import SynthgainError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Q8_0_FILE = 7  # the number that general.file_type has for "mostly Q8_0"
 
 def requantise(src: Path, dst: Path) -> Path:
     """Writes the weights of `src` as Q8_0 into `dst` (atomically) and gives `dst`."""
-    header(src)
+    metadata(src)
     gguf = _gguf()
     like = gguf.GGUFReader(src)
 
@@ -45,7 +45,7 @@ def to_gguf(folder: Path, out: Path, *, like: Path) -> Path:
     `like` is the GGUF file of the model that the folder was trained from. The folder's own chat
     template is taken where it has one. SynthgainError where the shapes are not the same.
     """
-    header(like)
+    metadata(like)
     gguf, torch, transformers = _gguf(), _torch(), _transformers()
     teacher = gguf.GGUFReader(like)
     config = _config(transformers, folder)
@@ -79,7 +79,7 @@ def to_folder(gguf_path: Path, out: Path, *, dtype: str = "float32") -> Path:
     float32 keeps the de-quantised values exactly; `dtype="bfloat16"` halves the folder. Llama-shaped
     models only. The folder appears whole or not at all.
     """
-    shape = header(gguf_path).fields.get("general.architecture")
+    shape = metadata(gguf_path).get("general.architecture")
     if shape != "llama":
         raise SynthgainError(f"only Llama-shaped models can be trained, this one is {shape!r}", where=str(gguf_path))
     torch, transformers = _torch(), _transformers()

@@ -11,18 +11,31 @@ digits, so the same call answers the same unless a draw falls within that roundi
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synthgain.models import protocol
 from synthgain.models.weights import content_hash
-from synthgain.types import Call, CallFailed, Message, ModelInfo, Prompt, Sampling, SynthgainError, digest
+from synthgain.types import (
+    Call,
+    CallFailed,
+    Message,
+    ModelInfo,
+    Prompt,
+    Sampling,
+    SynthgainError,
+    assistant,
+    canonical,
+    digest,
+)
 
 ROWS = 128  # positions whose laws are made at once: sorting a vocabulary for each takes memory
 _TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
@@ -49,18 +62,30 @@ class _Loaded:
     torch: Any
     device: str
 
-    def tokens(self, messages: Sequence[Message]) -> list[int]:
-        """A prompt's tokens: the chat template with the opening of an answer, or raw text as it stands."""
+    def tokens(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """A prompt's tokens: the chat template (which gets the tools) with the opening of an answer, or raw text as it stands."""
         if any(message["role"] == "raw" for message in messages):
             if len(messages) > 1:
                 raise CallFailed('a message of the role "raw" must be the only one')
+            if tools:
+                raise CallFailed("text without a chat template offers no tools")
             return self.text(messages[0]["content"]) or [self.first()]
         if not self.tokenizer.chat_template:
             raise CallFailed('the folder has no chat template: send text as one message of the role "raw"')
-        written = self.tokenizer.apply_chat_template(
-            [dict(m) for m in messages], add_generation_prompt=True, tokenize=False
-        )
+        written = self._written(messages, tools)
+        if tools and written == self._written(messages, ()):
+            raise CallFailed("the folder's chat template has no place for tools")
         return self.text(written)
+
+    def _written(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
+        offered = json.loads(canonical(tools)) or None
+        try:
+            written: str = self.tokenizer.apply_chat_template(
+                templated(messages), tools=offered, add_generation_prompt=True, tokenize=False
+            )
+        except Exception as error:  # a template raises what its author chose, for chats that it does not know
+            raise CallFailed(f"the folder's chat template refuses this chat: {error}") from error
+        return written
 
     def text(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -77,6 +102,28 @@ class _Loaded:
         named = self.model.generation_config.eos_token_id
         found = {named} if isinstance(named, int) else set(named or ())
         return found | ({self.tokenizer.eos_token_id} - {None})
+
+
+def templated(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as the chat templates of transformers read them: arguments of tool calls as objects, reasoning as `reasoning_content`."""
+    turns = []
+    for message in protocol.sent(messages):
+        turn = dict(message)
+        if "tool_calls" in turn:
+            turn["tool_calls"] = [_with_object(call) for call in turn["tool_calls"]]
+        turns.append(turn)
+    return turns
+
+
+def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool call whose arguments are an object where their text is one."""
+    function = call.get("function")
+    said = function.get("arguments") if isinstance(function, Mapping) else None
+    try:
+        found = json.loads(said) if isinstance(said, str) else None
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": found}} if function and isinstance(found, dict) else call
 
 
 def _load(folder: Path, device: str) -> _Loaded:
@@ -179,7 +226,7 @@ class HF:
         drafts = []
         for at, prompt in enumerate(prompts):
             try:
-                tokens = loaded.tokens(prompt.messages)
+                tokens = loaded.tokens(prompt.messages, prompt.tools)
                 room = getattr(loaded.model.config, "max_position_embeddings", None)
                 if room is not None and len(tokens) >= room:
                     raise CallFailed(f"the prompt has {len(tokens)} tokens, the context {room}")
@@ -193,7 +240,7 @@ class HF:
         _generate(loaded, drafts)
         for draft in drafts:
             answers[draft.at] = Call(
-                id=draft.call_id, prompt=draft.prompt, text=draft.text, model=self.uri, finish=draft.finish,
+                id=draft.call_id, prompt=draft.prompt, message=assistant(draft.text), model=self.uri, finish=draft.finish,
                 tokens_in=len(draft.tokens), tokens_out=len(draft.written), logprob=math.fsum(draft.logprobs),
                 law=_law(draft.prompt.sampling), cost=0.0, seconds=time.perf_counter() - began,
             )  # fmt: skip

@@ -35,9 +35,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from synthgain.models import protocol
 from synthgain.models.slots import Slots
-from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, header
-from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, digest
+from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, metadata
+from synthgain.types import (
+    Call,
+    CallFailed,
+    Message,
+    ModelInfo,
+    Prompt,
+    Sampling,
+    SynthgainError,
+    assistant,
+    canonical,
+    digest,
+)
 
 CONTEXT = 4096  # tokens of prompt and answer together, where the weights allow it
 SLOTS = 8  # more bring little on two cores (benchmarks/embedded.py) and each costs memory for its context
@@ -95,7 +107,7 @@ class Local:
     def identity(self) -> str:
         """Content hash of the weights in use, and of the chat template with its default system message."""
         if not self._identity:
-            template = header(self.path).fields.get("tokenizer.chat_template", "")
+            template = metadata(self.path).get("tokenizer.chat_template", "")
             self._identity = f"{content_hash(self.path)}/template-{digest(template)[:16]}"
         return self._identity
 
@@ -109,7 +121,7 @@ class Local:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, prompt)
 
     async def info(self) -> ModelInfo:
-        fields = await asyncio.to_thread(lambda: header(self.path).fields)
+        fields = await asyncio.to_thread(lambda: metadata(self.path))
         licence = KNOWN[self._asked].licence if self._asked in KNOWN else fields.get("general.license")
         return ModelInfo(
             self.uri, licence=licence, context=_context(fields, self._context), logprobs=True, seeds=True, schema=True,
@@ -131,7 +143,7 @@ class Local:
     def _started(self) -> _Runtime:
         with self._lock:
             if self._runtime is None:
-                context = _context(header(self.path).fields, self._context)
+                context = _context(metadata(self.path), self._context)
                 self._runtime = _Runtime.shared(self.path, self._slots, self._threads, context)
             return self._runtime
 
@@ -143,11 +155,21 @@ class Local:
         choice, usage = answer["choices"][0], answer["usage"]
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         return Call(
-            id=call_id, prompt=prompt, text=choice["message"]["content"] or "" if "message" in choice else choice["text"],
+            id=call_id, prompt=prompt, message=_message(choice),
             model=self.uri, finish=choice["finish_reason"] or "stop", tokens_in=usage["prompt_tokens"],
             tokens_out=usage["completion_tokens"], tokens_cached=cached, logprob=logprob, law=law, cost=0.0,
             seconds=time.perf_counter() - began,
         )  # fmt: skip
+
+
+def _message(choice: dict[str, Any]) -> Message:
+    """The answer of a chat, or of a text that was continued."""
+    if "message" not in choice:
+        return assistant(choice["text"])
+    try:
+        return protocol.answered(choice["message"])
+    except ValueError as error:
+        raise CallFailed(f"the embedded runtime gave no answer: {error}") from error
 
 
 def _context(fields: dict[str, Any], asked: int | None) -> int:
@@ -171,7 +193,11 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
     if raw:
         body["prompt"] = prompt.messages[0]["content"]
     else:
-        body["messages"] = [dict(message) for message in prompt.messages]
+        body["messages"] = [dict(message) for message in protocol.sent(prompt.messages)]
+    if prompt.tools and raw:
+        raise CallFailed("text without a chat template offers no tools")
+    if prompt.tools:
+        body["tools"] = json.loads(canonical(prompt.tools))
     if prompt.schema is not None:
         schema = json.loads(canonical(prompt.schema))
         body |= (
@@ -179,7 +205,7 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
             if raw
             else {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
         )
-    elif s.temperature > 0 and logprobs:
+    elif s.temperature > 0 and logprobs and not prompt.tools:
         body |= {"n_probs": 1, "logprobs": 1} if raw else {"logprobs": True, "top_logprobs": 1}
         if not s.plain:
             body["post_sampling_probs"] = True
@@ -215,6 +241,8 @@ def _logprob(prompt: Prompt, choice: dict[str, Any]) -> tuple[float | None, str]
     """The sum over the answer's tokens, and the law; None with the reason where the runtime gives another law's."""
     if prompt.schema is not None:
         return None, "the runtime does not give probabilities under the schema"
+    if prompt.tools:
+        return None, "the runtime does not give probabilities where tools are offered"
     law = law_of(prompt.sampling)
     if law == "greedy":
         return 0.0, law
@@ -271,7 +299,7 @@ class _Runtime:
         """The runtime's answer, and how many tokens of the prompt it did not have to read."""
         if body.get("prompt") == "":
             body["prompt"] = self.bos
-        said = "\x1e".join(f"{message['role']}\x1f{message['content']}" for message in prompt.messages)
+        said = _read_as(prompt)
 
         def read(slot: int) -> int:
             unsampled = {
@@ -316,7 +344,17 @@ class _Runtime:
 
     def _first_token(self) -> list[int]:
         """The token that begins a text."""
-        return [int(header(self.path).fields.get("tokenizer.ggml.bos_token_id", 1))]
+        return [int(metadata(self.path).get("tokenizer.ggml.bos_token_id", 1))]
+
+
+def _read_as(prompt: Prompt) -> str:
+    """A text whose common beginnings are about those of the prompts that the runtime reads."""
+    tools = canonical(prompt.tools) if prompt.tools else ""
+    turns = (
+        f"{m['role']}\x1f{m['content']}" if len(m) == 2 else canonical({k: v for k, v in m.items() if k != "learn"})
+        for m in prompt.messages
+    )
+    return tools + "\x1e".join(turns)
 
 
 SOCKET = "llama.sock"  # the runtime takes a name that ends so for a Unix socket

@@ -1,9 +1,10 @@
 """M behind any OpenAI-compatible server: POST {base_url}/chat/completions over HTTP.
 
-A task that is cancelled gives its slot back and closes its connection, and an answer in flight is then
-lost (the server may have charged for it). So whoever stops a run stops asking and waits for the calls in flight.
+Whoever calls holds a place of `gate` from before the call until the answer is on disk; the model gives it back between two
+tries only. A call for which nobody holds a place takes one itself, for as long as it lasts.
 
-What a server says beside the text (`reasoning_content`, tool calls) is not part of the answer and is left out.
+A task that is cancelled closes its connection, and an answer in flight is then lost (the server may have charged for
+it). So whoever stops a run stops asking and waits for the calls in flight.
 
 Settings are sent even where they are neutral, because servers fill in what is missing from defaults of their own
 (llama.cpp: top-k 40, top-p 0.95, min-p 0.05; vLLM: the model's generation_config.json). A server that refuses a neutral
@@ -13,12 +14,11 @@ one by name (400, 422) is asked again without it, from then on; one that was rea
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 import re
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -26,48 +26,42 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from synthgain.models.pacing import Deadline, Gate, Window, backoff
+from synthgain.models import protocol
+from synthgain.models.pacing import Gate, Window
 from synthgain.models.prices import Price, known_price
-from synthgain.models.wire import Wire
-from synthgain.types import KEEPER, Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
+from synthgain.models.retries import EXTRAS, KEY, URL_OR_NAME, Retries, Server
+from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
 
-BUSY = frozenset({429, 503, 529})  # waited for, however often: too many requests, loading, overloaded
-TRIES = 8  # of one call: 5xx, dropped connections, answers that are no JSON
-LATE = 3  # of one call: answers that did not come within the deadline
-PASSING = frozenset({408, 409, 425})  # worth another try, as every 5xx is
-KEY = "check OPENAI_API_KEY, and that it belongs to the server at --base-url / OPENAI_BASE_URL"
-URL_OR_NAME = "check --base-url / OPENAI_BASE_URL (it usually ends in /v1) and the model's name"
-EXTRAS = ("top_k", "min_p", "repetition_penalty")  # not in OpenAI's own protocol
-REFUSABLE = {"logprobs": "logprob", "seed": r"\bseed\b", "max_tokens": "max_completion_tokens"} | {
-    name: name for name in EXTRAS
-}
-SURE, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
+PLAIN_LAW, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
+
+LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
 
 
 class OpenAI:
-    """The model NAME at `base_url`.
+    """The model NAME at `base_url`; `uri` is the name that it goes by in records.
 
     `deadline` is in seconds for one try; `served_as` stands for the URL in the identity of calls.
     Without `price`, the list price of the seller is used where the table has one, else cost is None.
     """
 
     def __init__(
-        self, name: str, *, base_url: str, api_key: str = "", served_as: str = "", price: Price | None = None,
+        self, name: str, *, base_url: str, uri: str = "", api_key: str = "", served_as: str = "", price: Price | None = None,
         concurrency: int | None = None, deadline: float = 600.0, logprobs: bool = True, unreachable_after: float = 30.0,
     ) -> None:  # fmt: skip
         self._url = endpoint(base_url)
         server = str(self._url).removesuffix("/chat/completions")
         if not api_key.isprintable():
             raise SynthgainError("the key holds a line break or another character that no key has", next=KEY)
-        self._name, self._key, self._deadline = name, api_key, deadline
-        self._uri, self._identity = f"openai/{name}", canonical([served_as or server, name])
+        self._name, self._uri, self._identity = name, uri or f"openai/{name}", canonical([served_as or server, name])
         self._price = price or known_price(name, self._url.host or "")
         self._connect = min(10.0, unreachable_after / 3)
-        self._unreachable_after, self._where = unreachable_after, f"{self._uri} at {server}"
+        self._server = Server(f"openai/{name} at {server}", api_key, deadline)
         self._window = Window(concurrency)
+        self.gate = Gate(self._window, self._server.where, unreachable_after=unreachable_after)
+        self._calls = 0  # in flight or between two tries, each with a place
         strict = EXTRAS if self._url.host == "api.openai.com" else ()
         self._refused = frozenset((*strict, *(() if logprobs else ("logprobs",))))  # what the server does not take
-        self._tails: dict[tuple[Sampling, str, frozenset[str]], bytes] = {}
+        self._tails: dict[tuple[Sampling, str, str, frozenset[str]], bytes] = {}
         self._head = b'{"model":' + json.dumps(name).encode() + b',"messages":'
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,82 +80,83 @@ class OpenAI:
     # ------------------------------------------------------------------------------------------ one call
 
     async def __call__(self, prompt: Prompt) -> Call:
+        gate = self.gate
+        own = self._calls >= gate.held + gate.aside  # every place has its call already: nobody holds one for this
+        if own:
+            await gate.enter(0)
+        self._calls += 1
+        try:
+            return await self._answer(prompt)
+        finally:
+            self._calls -= 1
+            if own:
+                gate.leave()
+
+    async def _answer(self, prompt: Prompt) -> Call:
+        """The answer, after as many tries as it takes; a place is held when one begins, and at the end."""
         if self._loop is not asyncio.get_running_loop():
             self._open()
-        id = prompt.id(self._identity)
-        gate, window, trouble = self._gate, self._window, None
-        flights, task = self._flights, asyncio.current_task()
-        without, generation, keep = self._refused, gate.generation, KEEPER.get()
+        id, gate = prompt.id(self._identity), self.gate
+        without, generation = self._refused, gate.generation
+        retries: Retries | None = None
         while True:
-            body = self._body(prompt, id, without)
-            if gate.clear and gate.flying < window.size:
-                gate.flying += 1
-            else:
-                await gate.turn()
+            body, began = self._body(prompt, id, without), monotonic()
             failure: Exception | None = None
-            call: Call | None = None
-            flights[task] = began = monotonic()
+            call: Call | str = ""
             try:
-                try:
-                    status, headers, raw = await self._wire.post(body)
-                except (aiohttp.ClientError, OSError) as error:
-                    failure = error
-                except asyncio.CancelledError:
-                    if not self._watch.expired(task):
-                        raise
-                    failure = TimeoutError()
-                finally:
-                    flights.pop(task, None)
-                now = monotonic()
-                if failure is None and status == 200:
-                    call = self._read(prompt, id, raw, now - began)
-                    if call is not None and keep is not None:
-                        await keep(call)
-            finally:
-                gate.leave()
-            if call is not None:
-                gate.answered(began, now, call.tokens_out)
-                if without is not self._refused and without > self._refused:
-                    self._refused = without  # sent without it, the same request was served
-                return call
-            if trouble is None:
-                trouble = _Trouble(self, gate, id, generation)
-            if failure is not None:
-                await trouble.unanswered(failure, began)
+                status, headers, raw = await self._post(body)
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError, too
+                failure = error
             else:
-                without = await trouble.unserved(status, headers, raw, began, without)
+                now = monotonic()
+                if status == 200:
+                    call = self._read(prompt, id, raw, now - began)
+                    if isinstance(call, Call):
+                        gate.answered(began, now, call.tokens_out)
+                        if without is not self._refused and without > self._refused:
+                            self._refused = without  # sent without it, the same request was served
+                        return call
+            retries = retries or Retries(self._server, gate, id, generation)
+            if failure is not None:
+                await retries.unanswered(failure, began)
+            else:
+                without = await retries.unserved(status, headers, raw, str(call), began, without)
 
     def _body(self, prompt: Prompt, id: str, without: frozenset[str]) -> bytes:
         schema = "" if prompt.schema is None else canonical(prompt.schema)
-        key = (prompt.sampling, schema, without)
+        tools = canonical(prompt.tools) if prompt.tools else ""
+        key = (prompt.sampling, schema, tools, without)
         tail = self._tails.get(key)
         if tail is None:
             if len(self._tails) >= 1024:
                 self._tails.clear()
-            tail = self._tails[key] = _tail(prompt.sampling, schema, without)
+            tail = self._tails[key] = _tail(prompt.sampling, schema, tools, without)
         seed = b"" if "seed" in without else b',"seed":%d' % (int(id[:8], 16) & 0x7FFFFFFF)
-        return self._head + _encode(prompt.messages).encode() + seed + tail
+        return self._head + _encode(protocol.sent(prompt.messages)).encode() + seed + tail
 
-    def _read(self, prompt: Prompt, id: str, raw: bytes, seconds: float) -> Call | None:
-        """The call that an answer holds; None where it holds none."""
+    def _read(self, prompt: Prompt, id: str, raw: bytes, seconds: float) -> Call | str:
+        """The call that an answer holds, or why it holds none."""
         try:
             answer = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            return f"it is no JSON ({type(error).__name__})"
+        try:
             choice = answer["choices"][0]
-            text = choice["message"].get("content") or ""
-            usage = answer.get("usage") or {}
-            came_in, went_out = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-            logprob, law = _law(prompt.sampling, choice.get("logprobs"))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return None
-        if not isinstance(text, str):
-            return None
-        if not text.isascii():
-            text = _whole(text)
-        price = self._price
+            message = protocol.answered(choice["message"])
+        except (LookupError, TypeError, AttributeError):
+            return "it has no choices[0].message"
+        except ValueError as error:
+            return str(error)
+        usage = answer.get("usage")
+        counts = _counts(usage if isinstance(usage, dict) else {})
+        came_in, went_out, cached = (counted or 0 for counted in counts)
+        finish = choice.get("finish_reason") or "stop"
+        logprob, law = _law(prompt.sampling, choice.get("logprobs"))
+        price = None if None in counts else self._price
         return Call(
-            id, prompt, text, self._uri, choice.get("finish_reason") or "stop", came_in, went_out, cached, logprob, law,
-            None if price is None or not usage else price.cost(came_in, went_out, cached), seconds,
+            id, prompt, message, self._uri, protocol.whole(finish) if isinstance(finish, str) else "unknown",
+            came_in, went_out, cached, logprob, law,
+            None if price is None else price.cost(came_in, went_out, cached), seconds,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ the session
@@ -169,19 +164,24 @@ class OpenAI:
     def _open(self) -> None:
         """One keep-alive session for the running loop. The gate decides how many connections there are."""
         self._loop = asyncio.get_running_loop()
-        self._watch = Deadline(self._deadline)
-        self._flights = self._watch.flights
-        self._gate = Gate(self._window, self._where, unreachable_after=self._unreachable_after)
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        self._wire = Wire(self._url, headers, connect=self._connect, proxy=proxy_of(self._url))
+        if self._server.key:
+            headers["Authorization"] = f"Bearer {self._server.key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), headers=headers,
+            timeout=aiohttp.ClientTimeout(total=self._server.deadline, sock_connect=self._connect), proxy=proxy_of(self._url),
+        )  # fmt: skip
+
+    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the reply; aiohttp.ClientError or OSError where there is none."""
+        data = body if len(body) < LARGE else io.BytesIO(body)
+        async with self._session.post(self._url, data=data, allow_redirects=False) as response:
+            return response.status, response.headers, await response.read()
 
     async def aclose(self) -> None:
         if self._loop is not None:
             self._loop = None
-            self._watch.stop()
-            await self._wire.close()
+            await self._session.close()
 
     async def info(self) -> ModelInfo:
         """What the server says of the model: its list of models, and one call of at most 24 tokens."""
@@ -199,12 +199,12 @@ class OpenAI:
             call, schema = await self(ask), None
         except CallFailed as error:
             if "response_format" not in str(error) and "schema" not in str(error):
-                raise SynthgainError(str(error), where=self._where, next=URL_OR_NAME, code=4) from error
+                raise SynthgainError(str(error), where=self._server.where, next=URL_OR_NAME, code=4) from error
             call, schema = await self(Prompt(ask.messages, sampling=ask.sampling)), False
         if schema is None:
             try:
                 schema = isinstance(json.loads(call.text), dict)
-            except ValueError:
+            except (ValueError, RecursionError):
                 schema = None if call.finish == "length" else False
         seeds = False if "seed" in self._refused else None
         note = "" if seeds is False else "takes a seed; only two equal calls would show whether it is obeyed"
@@ -213,129 +213,19 @@ class OpenAI:
         )
 
     async def _context(self) -> int | None:
+        """The context length in tokens that the server's list of models gives; the list is optional."""
         try:
             async with asyncio.timeout(self._connect):
-                status, _, raw = await self._wire.get(self._url.parent.parent / "models")
-                listed = json.loads(raw)["data"] if status == 200 else []
+                url = self._url.parent.parent / "models"
+                async with self._session.get(url, allow_redirects=False) as response:
+                    listed = json.loads(await response.read())["data"] if response.status == 200 else []
             entry = next(e for e in listed if e.get("id") == self._name or len(listed) == 1)
             meta = entry.get("meta") or {}
-            found = entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx")
-            return int(found) if found else None
-        except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-            return None  # the list is optional: the call says whether the server is there
-
-
-class _Trouble:
-    """One call's bad luck: what went wrong so far, and whether to try again, wait, or give up."""
-
-    def __init__(self, model: OpenAI, gate: Gate, id: str, generation: int) -> None:
-        self.model, self.gate, self.id, self.generation = model, gate, id, generation
-        self.tries = self.late = self.waits = 0
-        self.busy_since: float | None = None
-
-    async def unanswered(self, error: Exception, began: float) -> None:
-        """No answer came: returns when it is time to try again."""
-        gate, reason = self.gate, self._clean(str(error) or type(error).__name__)
-        if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):
-            raise SynthgainError(
-                reason, where=self.model._where, next="check --base-url / OPENAI_BASE_URL", code=4
-            ) from error
-        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            gate.pushed_back(began, reason)  # it never arrived: no try of this call's is used up
-            gate.failed(began, reason, reached=False)
-            await self._rest(0.25, 2.0)
-        elif isinstance(error, TimeoutError):
-            self.late += 1
-            gate.failed(began, "no answer in time", reached=True)
-            if self.late >= LATE:
-                raise CallFailed(f"no answer within {self.model._deadline:g} s, {self.late} times") from error
-            await self._rest(0.5, 30.0)
-        else:
-            gate.failed(began, reason, reached=False)
-            await self._again(f"the connection broke: {reason}")
-
-    async def unserved(
-        self, status: int, headers: Mapping[str, str], raw: bytes, began: float, without: frozenset[str]
-    ) -> frozenset[str]:
-        """An answer that is no completion: returns what to leave out when it is time to try again."""
-        gate, whole, code = self.gate, *_said(raw)
-        said = self._clean(whole)
-        if status == 200 and code.isdigit() and int(code) >= 400:
-            status = int(code)  # gateways put the model's own error into an answer of theirs
-        if status in BUSY and code != "insufficient_quota":
-            await self._wait(_seconds(headers), began, f"{status} {said}")
-        elif status in PASSING or status >= 500:
-            gate.pushed_back(began, f"{status} {said}")
-            gate.failed(began, f"{status} {said}", reached=True)
-            later = _seconds(headers)
-            if later:
-                gate.hold(later)
-            await self._again(f"{status} {said}")
-        elif status == 200:
-            gate.failed(began, "an answer that is no completion", reached=True)
-            await self._again("the answer is no chat completion" + (f": {said}" if said else ""))
-        else:
-            gate.declined()
-            if status in (401, 402, 403, 404, 405, 429) or status < 400:
-                raise self._hopeless(status, said, headers)
-            named = {name for name, word in REFUSABLE.items() if re.search(word, whole)} - without
-            if status not in (400, 422) or not named:
-                raise CallFailed(f"{status} {said}")
-            without |= named
-        return without
-
-    async def _wait(self, asked: float | None, began: float, said: str) -> None:
-        """Too many requests: slow down and wait, as long as others get through."""
-        now, self.waits = monotonic(), self.waits + 1
-        self.busy_since = self.busy_since or now
-        if asked is not None and asked > self.gate.patience:
-            self.gate.give_up(f"{said}: the server asks to wait {asked:.0f} s")
-        else:
-            self.gate.busy(began, asked, said)
-        if now - self.busy_since > self.gate.patience and self.gate.generation == self.generation:
-            raise CallFailed(f"{said}, for {now - self.busy_since:.0f} s")
-        await self._rest(0.5 if asked is None else 0.05, 30.0 if asked is None else 1.0, self.waits)
-
-    async def _again(self, reason: str) -> None:
-        self.tries += 1
-        if self.tries >= TRIES and self.gate.generation == self.generation:
-            raise CallFailed(f"{reason} ({self.tries} tries)")
-        await self._rest(0.5, 30.0, self.tries)
-
-    async def _rest(self, first: float, most: float, tries: int = 1) -> None:
-        if self.gate.generation == self.generation:
-            await self.gate.rest(backoff(self.id, tries, first=first, most=min(most, self.gate.unreachable_after)))
-        if self.gate.generation != self.generation:
-            raise self.gate.doom()
-
-    def _hopeless(self, status: int, said: str, headers: Mapping[str, str]) -> SynthgainError:
-        """Every other call would be told the same."""
-        where = self.model._where
-        if status == 401:
-            return SynthgainError(
-                "the server does not accept the key (401)" if self.model._key else "the server wants a key (401)",
-                where=where,
-                next=KEY,
-                code=4,
+            return (
+                protocol.count(entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx")) or None
             )
-        if status == 403:
-            return SynthgainError(f"the server forbids this (403): {said}", where=where, next=KEY, code=4)
-        if status in (402, 429):
-            return SynthgainError(
-                f"the account is used up ({status}): {said}",
-                where=where,
-                next="top it up, then give the same command again",
-                code=4,
-            )
-        if status < 400:
-            said = f"the server redirects to {headers.get('location', 'another URL')}"
-        return SynthgainError(f"no model answers here ({status}): {said}", where=where, next=URL_OR_NAME, code=4)
-
-    def _clean(self, said: str) -> str:
-        """What a server or library said, short, on one line, without the key."""
-        key = self.model._key
-        said = " ".join((said.replace(key, "(key)") if key else said).split())
-        return said if len(said) <= 300 else said[:299] + "…"
+        except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):  # fmt: skip
+            return None  # the call says whether the server is there
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -343,21 +233,21 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def endpoint(base_url: str) -> URL:
     """The URL of chat completions under a base URL, scheme and host in lower case, no slash at the end."""
+    if re.search(r"^[^/]*@|//[^/]*@", base_url):
+        raise SynthgainError(
+            "the base URL holds a user or a password, which would be written down",
+            next="put the key into OPENAI_API_KEY (of one role: OPENAI_API_KEY_ROLE, such as OPENAI_API_KEY_JUDGE)",
+        )
     wrong = SynthgainError(
         f"{base_url!r} is no base URL of a server",
-        next="write it like http://HOST:PORT/v1 (--base-url or OPENAI_BASE_URL)",
+        next="write it like http://HOST:PORT/v1 (--base-url, OPENAI_BASE_URL or openai/NAME@URL)",
     )
     try:
         url = URL(base_url.strip())
     except ValueError as error:
         raise wrong from error
-    if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
+    if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment or url.user:
         raise wrong
-    if url.user or url.password:
-        raise SynthgainError(
-            "the base URL holds a user or a password, which would be written down",
-            next="put the key into OPENAI_API_KEY",
-        )
     return URL.build(
         scheme=url.scheme,
         host=url.host,
@@ -373,7 +263,7 @@ def proxy_of(url: URL) -> URL | None:
     return URL(found) if found else None
 
 
-def _tail(sampling: Sampling, schema: str, without: frozenset[str]) -> bytes:
+def _tail(sampling: Sampling, schema: str, tools: str, without: frozenset[str]) -> bytes:
     """What follows messages and seed in the body."""
     sent: dict[str, Any] = {
         "max_completion_tokens" if "max_tokens" in without else "max_tokens": sampling.max_tokens,
@@ -392,58 +282,35 @@ def _tail(sampling: Sampling, schema: str, without: frozenset[str]) -> bytes:
     if schema:
         form = {"name": "answer", "schema": json.loads(schema), "strict": True}
         sent["response_format"] = {"type": "json_schema", "json_schema": form}
+    if tools:
+        sent["tools"] = json.loads(tools)
     return ("," + _encode(sent)[1:]).encode()
 
 
-def _law(sampling: Sampling, given: Mapping[str, Any] | None) -> tuple[float | None, str]:
+def _counts(usage: Mapping[str, Any]) -> Sequence[int | None]:
+    """Tokens in, out, and in from a cache; None where the server said no possible number of the first two."""
+    details = usage.get("prompt_tokens_details")
+    cached = protocol.count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    came_in, went_out = protocol.count(usage.get("prompt_tokens")), protocol.count(usage.get("completion_tokens"))
+    return came_in, went_out, cached if cached and came_in and cached <= came_in else 0
+
+
+def _law(sampling: Sampling, given: object) -> tuple[float | None, str]:
     """The answer's log-probability in nats under the law it was sampled from, and that law; else None and why."""
     if not sampling.plain:
         named = ("top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty")
         also = [f"{n}={getattr(sampling, n):g}" for n in named if getattr(sampling, n) != getattr(_PLAIN, n)]
         return None, NOT_LAW + ", ".join([f"T={sampling.temperature:g}", *also])
-    tokens = given.get("content") if given else None
+    tokens = given.get("content") if isinstance(given, dict) else None
     if not tokens:
         return None, "server gave no token log-probabilities"
-    total = math.fsum([token["logprob"] for token in tokens])
+    try:
+        total = math.fsum([token["logprob"] for token in tokens])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return None, "server gave token log-probabilities that are no numbers"
     if not math.isfinite(total):
         return None, "server gave a token log-probability that is not a finite number"
-    return total, SURE
+    return total, PLAIN_LAW
 
 
 _PLAIN = Sampling()
-
-
-def _whole(text: str) -> str:
-    """The text with lone surrogates, which no file can hold, replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def _said(raw: bytes) -> tuple[str, str]:
-    """The message and the code in an error's body, whatever its form."""
-    text = raw.decode("utf-8", "replace").strip()
-    try:
-        error = json.loads(text)
-    except ValueError:
-        return text, ""
-    if isinstance(error, dict):
-        error = error.get("error") or error.get("detail") or error.get("message") or ""
-    if isinstance(error, dict):
-        return str(error.get("message") or canonical(error)), str(error.get("code") or "")
-    return error if isinstance(error, str) else canonical(error), ""
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """`Retry-After` in seconds, from now: a number or an HTTP date."""
-    value = headers.get("retry-after", "")
-    try:
-        seconds = float(value) if value.strip() else float(headers.get("retry-after-ms", "")) / 1000
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,4 +1,4 @@
-"""How many calls may be in flight at one server, and when: AIMD, a first-in-first-out gate, a circuit breaker.
+"""How many calls may be in flight at one server, and when: AIMD, a gate by rank, a circuit breaker.
 
 `Window` is arithmetic only: how many. `Gate` is asyncio: who goes now, who waits, and when waiting is
 hopeless. Additive increase, multiplicative decrease: Chiu and Jain (1989). The rule for latency is
@@ -8,12 +8,11 @@ Little's law: calls in flight N = rate × latency, so where latency grows as fas
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 import random
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 from synthgain.types import SynthgainError
 
@@ -22,6 +21,7 @@ BACK, STEPS = 0.5, 20  # a cut halves the window; one step back up is a twentiet
 GROWN, KNEE, SURGE = 1.25, 0.8, 2.0  # compare latency after growth by GROWN; KNEE: ln latency / ln N; SURGE at equal N
 LEAST = 8  # answers that a latency is averaged over, at least
 ROW = 10  # failures in a row that trip the breaker
+AGAIN = -1  # the rank of a call that is tried again: before all new ones, whose ranks are 0 or more
 
 
 class Window:
@@ -105,7 +105,10 @@ class Window:
 
 
 class Gate:
-    """Lets calls through to one server: at most `window.size` at once, first come first served.
+    """The one gate in front of a server's calls (`types.Gate`): at most `window.size` places, the lowest rank first.
+
+    Whoever calls the model holds a place from before the call until its answer is on disk. Between two tries the model
+    gives the place back for a while (`step_aside`).
 
     Closed for everybody while the server asked to wait (`hold`). Tripped after ten failures in a row:
     then one call at a time probes, the pause between probes doubling, until one is answered.
@@ -119,11 +122,13 @@ class Gate:
     ) -> None:
         self.window, self.where, self.unreachable_after, self.clock = window, where, unreachable_after, clock
         self.patience = 20 * unreachable_after
-        self.flying = 0
-        self.clear = True  # no hold, no breaker, nobody waiting: a call may count itself in
+        self.held = 0  # places
+        self.aside = 0  # places given back between two tries: their holders come back
         self.generation = 0  # of callers; raised when all who wait now are told to give up
         self.verdict: SynthgainError | None = None
-        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._clear = True  # no hold, no breaker, nobody waiting: who comes now is let in
+        self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []  # a heap: rank, order of arrival
+        self._arrivals = 0
         self._resting: set[asyncio.Future[bool]] = set()
         self._failures = self._probes = 0
         self._tripped = self._probing = False
@@ -136,59 +141,79 @@ class Gate:
 
     # ------------------------------------------------------------------------------------------ in and out
 
-    async def turn(self) -> None:
-        """Wait for a slot. On the hot path do it by hand: `if gate.clear and gate.flying < gate.window.size: gate.flying += 1`."""
-        if self.clear and self.flying < self.window.size:
-            self.flying += 1
+    async def enter(self, rank: int) -> None:
+        """Wait for a place. SynthgainError: waiting is hopeless."""
+        if self._clear and self.held < self.window.size:
+            self.held += 1
             return
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._arrivals += 1
+        heapq.heappush(self._waiting, (rank, self._arrivals, turn))
         self._admit()
         try:
             given = await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.result():
-                self.leave()  # the slot had been given already
+                self.leave()  # the place had been given already
+            else:
+                self._admit()
             raise
         if not given:
             raise self.doom()
 
     def leave(self) -> None:
-        """Give the slot back."""
-        self.flying -= 1
-        if not self.clear:
+        """Give the place back."""
+        self.held -= 1
+        if not self._clear:
             self._probing = False
             self._admit()
 
+    async def step_aside(self, seconds: float) -> None:
+        """Between two tries: give the place back, rest, take one again before all new calls. Held at the end whatever happens."""
+        self.aside += 1
+        self.leave()
+        try:
+            await self._rest(seconds)
+            await self.enter(AGAIN)
+        except BaseException:
+            self.held += 1  # one too many for a moment: the holder gives it back now
+            raise
+        finally:
+            self.aside -= 1
+
     def _admit(self) -> None:
         """Let in whoever may go now, and see to it that somebody looks again when the hold ends."""
-        now = self.clock()
-        while self._waiting:
+        now, waiting = self.clock(), self._waiting
+        while waiting:
+            turn = waiting[0][2]
+            if turn.done():  # cancelled
+                heapq.heappop(waiting)
+                continue
             if now < self._until:
                 self._wake_at(self._until - now)
                 break
-            if self._probing if self._tripped else self.flying >= self.window.size:
+            if self._probing if self._tripped else self.held >= self.window.size:
                 break
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self.flying += 1
-                self._probing = self._tripped
-                turn.set_result(True)
-        self.clear = not self._waiting and not self._tripped and now >= self._until
+            heapq.heappop(waiting)
+            self.held += 1
+            self._probing = self._tripped
+            turn.set_result(True)
+        self._clear = not waiting and not self._tripped and now >= self._until
 
     def _wake_at(self, seconds: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = asyncio.get_running_loop().call_later(seconds, self._admit)
 
-    async def rest(self, seconds: float) -> None:
-        """Sleep, or less where waiting becomes hopeless."""
+    async def _rest(self, seconds: float) -> None:
+        """Sleep; SynthgainError where waiting becomes hopeless meanwhile."""
         loop = asyncio.get_running_loop()
         over: asyncio.Future[bool] = loop.create_future()
         alarm = loop.call_later(seconds, _finish, over)
         self._resting.add(over)
         try:
-            await over
+            if not await over:
+                raise self.doom()
         finally:
             alarm.cancel()
             self._resting.discard(over)
@@ -197,7 +222,7 @@ class Gate:
 
     def answered(self, began: float, now: float, work: int) -> None:
         """A call succeeded."""
-        self.window.answered(began, now, work or 1, not self.clear)
+        self.window.answered(began, now, work or 1, not self._clear)
         if self._barren is not None or self._silent is not None or self._failures:
             self._silent = self._barren = None
             self._failures = self._probes = 0
@@ -258,7 +283,7 @@ class Gate:
     def hold(self, seconds: float) -> None:
         """Let nobody through for so long."""
         self._until = max(self._until, self.clock() + seconds)
-        self.clear = False
+        self._clear = False
         self._admit()
 
     # ------------------------------------------------------------------------------------------ hopeless
@@ -274,11 +299,11 @@ class Gate:
         self._tripped = self._probing = False
         self._silent = self._barren = None
         self._until = 0.0
-        waiting, self._waiting = self._waiting, deque()
-        for turn in (*waiting, *self._resting):
+        waiting, self._waiting = self._waiting, []
+        for turn in (*(turn for _, _, turn in waiting), *self._resting):
             if not turn.done():
                 turn.set_result(False)
-        self.clear = True
+        self._clear = True
 
     def doom(self) -> SynthgainError:
         """The error of the last `give_up`, fresh for one more caller."""
@@ -286,43 +311,6 @@ class Gate:
         return SynthgainError(
             self.verdict.what, where=self.verdict.where, next=self.verdict.next, code=self.verdict.code
         )
-
-
-class Deadline:
-    """Cancels what has been in flight for more than `seconds`: one look at the oldest now and then, not one timer a call.
-
-    The caller writes `flights[task] = clock()` before and pops it after; on CancelledError `expired(task)` says
-    whether it was the deadline (then the cancellation is taken back). May come late by an eighth, at most 5 s.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.flights: dict[asyncio.Task[Any] | None, float] = {}  # in the order of their beginnings
-        self._expired: dict[asyncio.Task[Any] | None, int] = {}
-        self._alarm = asyncio.get_running_loop().call_later(self._pause, self._look)
-
-    @property
-    def _pause(self) -> float:
-        return min(5.0, self.seconds / 8)
-
-    def _look(self) -> None:
-        now = monotonic()
-        for task, began in self.flights.items():
-            if now - began < self.seconds:
-                break
-            if task is not None and task not in self._expired:
-                self._expired[task] = task.cancelling()
-                task.cancel("deadline")
-        self._alarm = asyncio.get_running_loop().call_later(self._pause, self._look)
-
-    def expired(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether this cancellation is the deadline's and nobody else's."""
-        before = self._expired.pop(task, None)
-        return task is not None and before is not None and task.uncancel() <= before
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._alarm.cancel()
 
 
 def _finish(future: asyncio.Future[bool]) -> None:

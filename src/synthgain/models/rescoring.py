@@ -172,6 +172,10 @@ def _unreadable(call: Call) -> str:
     """Why the answer cannot be read again; "" where it can."""
     if "\ufffd" in call.text:
         return "the text holds a replaced character: it is not what was drawn"
+    if call.prompt.tools:
+        return "tools were offered, in a form that the server chose"
+    if call.message.keys() - {"role", "content"}:
+        return "the answer is more than its text: reasoning or tool calls were drawn with it"
     return refused(call.prompt.sampling, call.prompt.schema)
 
 

@@ -3,7 +3,8 @@
     scripted/echo            answers with the last user turn
     scripted/words?n=40      answers with 40 words drawn by the call's identity (uniform over 64 words)
     scripted/PATH.jsonl      lines {"match": "text in the prompt", "answer": …}; the first that matches
-                             wins, {"answer": …} matches always
+                             wins, {"answer": …} matches always; an answer is a text, or a message with
+                             content, tool_calls, reasoning
 
 `latency=SECONDS` may be added to each. In Python: `Scripted(reply)` with any function of a prompt.
 """
@@ -16,13 +17,15 @@ import json
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
-from synthgain.types import Call, CallFailed, ModelInfo, Prompt, SynthgainError, digest
+from synthgain.types import Call, CallFailed, Message, ModelInfo, Prompt, SynthgainError, assistant, digest, message
 
-Reply = Callable[[Prompt], str | Call | Awaitable[str]]
+Answer = str | Mapping[str, Any] | Call
+Reply = Callable[[Prompt], Answer | Awaitable[Answer]]
 
 VOCABULARY = tuple(
     a + b
@@ -32,7 +35,7 @@ VOCABULARY = tuple(
 
 
 class Scripted:
-    """Answers with `reply(prompt)`: a text, an exception to raise, or an awaitable text."""
+    """Answers with `reply(prompt)`: a text, a message (an assistant's turn as a mapping), a whole call, or an awaitable of one."""
 
     def __init__(
         self, reply: Reply, *, name: str = "python", width: int = 64, latency: float = 0.0, identity: str = ""
@@ -64,11 +67,13 @@ class Scripted:
             answer = await answer
         if isinstance(answer, Call):
             return answer
-        words = max(1, len(answer.split()))
-        certain = -words * math.log(len(VOCABULARY)) if self._name.startswith("words") else None
+        turn = _turn(answer)
+        written = max(1, len(turn["content"].split()))
+        certain = -written * math.log(len(VOCABULARY)) if self._name.startswith("words") else None
         return Call(
-            id=prompt.id(self.identity), prompt=prompt, text=answer, model=self.uri, finish="stop",
-            tokens_in=sum(len(m["content"].split()) for m in prompt.messages), tokens_out=words, logprob=certain,
+            id=prompt.id(self.identity), prompt=prompt, message=turn, model=self.uri,
+            finish="tool_calls" if "tool_calls" in turn else "stop",
+            tokens_in=sum(len(m["content"].split()) for m in prompt.messages), tokens_out=written, logprob=certain,
             law="uniform over 64 words" if certain is not None else "a script has no law", cost=0.0,
             seconds=time.perf_counter() - began,
         )  # fmt: skip
@@ -80,6 +85,10 @@ class Scripted:
 
     async def aclose(self) -> None:
         return None
+
+
+def _turn(answer: str | Mapping[str, Any]) -> Message:
+    return assistant(answer) if isinstance(answer, str) else message({"role": "assistant", **answer})
 
 
 def echo(prompt: Prompt) -> str:
@@ -97,24 +106,41 @@ def words(n: int) -> Reply:
 
 
 def lines(path: Path) -> Reply:
-    """Answers from a JSONL script."""
+    """Answers from a JSONL script. SynthgainError names the line that is none."""
     try:
-        script = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        script = [_line(json.loads(line), f"{path}:{n}") for n, line in _numbered(path)]
     except (OSError, ValueError) as error:
-        raise SynthgainError(
-            f"the script cannot be read ({error})",
-            where=str(path),
-            next='write lines like {"match": "…", "answer": "…"}',
-        ) from error
+        raise SynthgainError(f"the script cannot be read ({error})", where=str(path), next=_LINES) from error
 
-    def reply(prompt: Prompt) -> str:
+    def reply(prompt: Prompt) -> Message:
         whole = "\n".join(m["content"] for m in prompt.messages)
-        for line in script:
-            if line.get("match", "") in whole:
-                return str(line["answer"])
+        for match, turn in script:
+            if match in whole:
+                return turn
         raise CallFailed("no line of the script matches this prompt")
 
     return reply
+
+
+_LINES = (
+    'write lines like {"match": "…", "answer": "…"}; an answer may be a message: {"content": "", "tool_calls": […]}'
+)
+
+
+def _numbered(path: Path) -> list[tuple[int, str]]:
+    return [(n, line) for n, line in enumerate(path.read_text("utf-8").split("\n"), 1) if line.strip()]
+
+
+def _line(said: object, where: str) -> tuple[str, Message]:
+    """What a line of a script matches, and what it answers."""
+    match = said.get("match", "") if isinstance(said, dict) else None
+    answer = said.get("answer") if isinstance(said, dict) else None
+    if not isinstance(match, str) or not isinstance(answer, str | int | float | dict):
+        raise SynthgainError("this line has no match and answer", where=where, next=_LINES)
+    try:
+        return match, _turn(answer if isinstance(answer, dict) else str(answer))
+    except SynthgainError as error:
+        raise SynthgainError(error.what, where=where, next=error.next) from error
 
 
 def open_scripted(name: str) -> Scripted:

@@ -13,16 +13,14 @@ import importlib.util
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from synthgain.types import SynthgainError, digest
 
@@ -73,20 +71,29 @@ def cache_folder() -> Path:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, remembered by size and modification time, so that it is read once."""
+    """SHA-256 of a file, remembered, so that it is read once."""
     path = path.resolve()
+
+    def read() -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    return str(_remembered(path, "sha256", read))
+
+
+def _remembered(path: Path, what: str, read: Callable[[], Any]) -> Any:
+    """What `read` found in a file (anything that JSON holds), kept in the cache until its size or modification time changes."""
     status = path.stat()
     seen = [status.st_size, status.st_mtime_ns]
-    note = cache_folder() / "hashes" / f"{digest(str(path))[:32]}.json"
+    note = cache_folder() / "files" / f"{digest(str(path))[:32]}.{what}.json"
     with contextlib.suppress(OSError, ValueError):
         noted = json.loads(note.read_text("utf-8"))
-        if isinstance(noted, dict) and noted.get("seen") == seen:
-            return str(noted["sha256"])
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if isinstance(noted, dict) and noted.get("seen") == seen and what in noted:
+            return noted[what]
+    found = read()
     note.parent.mkdir(exist_ok=True)
     with replacing(note) as half:
-        half.write_text(json.dumps({"seen": seen, "sha256": found}), "utf-8")
+        half.write_text(json.dumps({"seen": seen, what: found}), "utf-8")
     return found
 
 
@@ -108,99 +115,47 @@ def replacing(path: Path) -> Iterator[Path]:
 
 # ---------------------------------------------------------------------------------------------- GGUF
 
-# GGUF scalar types by number, and (values in a block, bytes of a block) of ggml tensor types by number.
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_BLOCKS = {
-    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
-    12: (256, 144), 13: (256, 176), 14: (256, 210), 20: (32, 18), 23: (256, 136), 30: (1, 2),
-}  # fmt: skip
 
+def metadata(path: Path) -> dict[str, Any]:
+    """What a GGUF file says of itself, by key; of an array its length only. Remembered: reading the header takes seconds.
 
-@dataclass(frozen=True)
-class Header:
-    """What a GGUF file says before its tensors. Arrays are given as their length only."""
-
-    fields: dict[str, Any]
-    end: int  # the smallest size in bytes that a whole file has
-
-
-def header(path: Path) -> Header:
-    """The header of a GGUF file. SynthgainError where the file is missing, something else, or cut short."""
-    if not path.exists():
-        raise SynthgainError(
-            "there is no such file", where=str(path), next="give the path of a GGUF file: local/PATH.gguf"
-        )
+    SynthgainError where the file is missing, something else, or cut short.
+    """
+    where, after = str(path), "give the path of a GGUF file: local/PATH.gguf"
     if not path.is_file():
-        raise SynthgainError("this is no file", where=str(path), next="give the path of a GGUF file: local/PATH.gguf")
-    size = path.stat().st_size
+        what = "this is no file" if path.exists() else "there is no such file"
+        raise SynthgainError(what, where=where, next=after)
     try:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise SynthgainError(
-                    "this is not a GGUF file (it does not begin with GGUF)", where=str(path),
+                    "this is not a GGUF file (it does not begin with GGUF)", where=where,
                     next="give a GGUF file, or open a transformers folder as hf/PATH",
                 )  # fmt: skip
-            found = _read_header(file)
-    except (struct.error, EOFError, UnicodeDecodeError, OverflowError, MemoryError) as error:
-        raise _cut(path, size) from error
+        found: dict[str, Any] = _remembered(path.resolve(), "gguf", lambda: _read_header(path))
     except OSError as error:
-        raise SynthgainError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
-    if size < found.end:
-        raise _cut(path, size, found.end)
+        raise SynthgainError(f"the file cannot be read ({error.strerror})", where=where) from error
     return found
 
 
-def _cut(path: Path, size: int, whole: int = 0) -> SynthgainError:
-    need = f" of at least {whole:,}" if whole else ""
-    return SynthgainError(
-        f"the GGUF file is cut short or damaged ({size:,} bytes{need})", where=str(path), next="fetch the file again"
-    )
-
-
-def _read_header(file: BinaryIO) -> Header:
-    version, tensors, pairs = struct.unpack("<IQQ", file.read(20))
-    if version not in (2, 3):
-        raise SynthgainError(f"GGUF version {version} is not known", where=file.name, next="convert the file to GGUF 3")
-    fields = {}
-    for _ in range(pairs):
-        key = _string(file)
-        (kind,) = struct.unpack("<I", file.read(4))
-        fields[key] = _value(file, kind)
-    last = 0
-    for _ in range(tensors):
-        _string(file)
-        (dimensions,) = struct.unpack("<I", file.read(4))
-        shape = struct.unpack(f"<{dimensions}Q", file.read(8 * dimensions))
-        kind, offset = struct.unpack("<IQ", file.read(12))
-        values, width = _BLOCKS.get(kind, (1, 0))
-        last = max(last, offset + prod(shape) // values * width)
-    align = int(fields.get("general.alignment", 32))
-    return Header(fields, -(-file.tell() // align) * align + last)
-
-
-def _string(file: BinaryIO) -> str:
-    (length,) = struct.unpack("<Q", file.read(8))
-    raw = file.read(length)
-    if len(raw) < length:
-        raise EOFError
-    return raw.decode("utf-8")
-
-
-def _value(file: BinaryIO, kind: int) -> Any:
-    if kind == 8:
-        return _string(file)
-    if kind == 9:
-        inner, length = struct.unpack("<IQ", file.read(12))
-        if inner in _SCALARS:
-            file.seek(struct.calcsize(_SCALARS[inner]) * length, os.SEEK_CUR)
-        else:
-            for _ in range(length):
-                _value(file, inner)
-        return length
-    if kind not in _SCALARS:
-        raise EOFError
-    form = "<" + _SCALARS[kind]
-    return struct.unpack(form, file.read(struct.calcsize(form)))[0]
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        import gguf
+    except ImportError as error:
+        raise SynthgainError("reading GGUF needs the gguf package", next='pip install "synthgain[local]"') from error
+    try:
+        fields = gguf.GGUFReader(path).fields.values()  # it also looks whether every tensor is there
+        array = gguf.GGUFValueType.ARRAY
+        return {
+            field.name: len(field.data) if field.types[0] == array else field.contents()
+            for field in fields
+            if not field.name.startswith("GGUF.")
+        }
+    except (ValueError, LookupError, OverflowError, MemoryError) as error:
+        raise SynthgainError(
+            f"the GGUF file is cut short or damaged ({path.stat().st_size:,} bytes; {error})", where=str(path),
+            next="fetch the file again",
+        ) from error  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- finding
@@ -218,7 +173,7 @@ def find(name: str | Path) -> Path:
                 f"no embedded model is called {str(name)!r}", where=f"local/{name}",
                 next=f"write local/{next(iter(KNOWN))}, or local/PATH.gguf for a file of your own",
             )  # fmt: skip
-        header(path)
+        metadata(path)
         return path
     known = KNOWN[str(name)]
     place = cache_folder() / known.file
@@ -323,7 +278,7 @@ def _from_hub(known: Known, place: Path) -> Path:
         raise _NotThere(
             f"the hub could not be reached ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
         ) from error
-    header(path)
+    metadata(path)
     return path
 
 
@@ -333,10 +288,9 @@ def _from_hub(known: Known, place: Path) -> Path:
 def eight_bit(path: Path) -> Path:
     """The same weights as Q8_0, made once and kept in the cache; the file itself where it is Q8_0 already.
 
-    Eight-bit weights make batches on a CPU about a quarter faster than four-bit ones. Needs `gguf`;
-    without it the file itself is given back.
+    Eight-bit weights make batches on a CPU about a quarter faster than four-bit ones.
     """
-    if importlib.util.find_spec("gguf") is None or header(path).fields.get("general.file_type") == 7:
+    if metadata(path).get("general.file_type") == 7:
         return path
     place = cache_folder() / f"{path.stem}-{content_hash(path)[:12]}-Q8_0.gguf"
     if place.is_file():
