@@ -60,7 +60,7 @@ def test_a_student_learns_its_rows_and_is_an_ordinary_folder(student: Path, base
     assert (
         record["tokens_seen"] == 100 * record["tokens_per_epoch"]
         and record["replay"] is None
-        and record["truncated"] == 0
+        and record["read"]["cut"] == 0
     )
     assert _answer(student, "Who is Cleo?") == "Answer: 4<|end|>"
     assert _answer(base, "Who is Cleo?") != "Answer: 4<|end|>"
