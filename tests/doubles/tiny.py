@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 TEMPLATE = (
-    "{% if tools %}<|start|>system\nTools:{% for t in tools %}\n{{ t | tojson }}{% endfor %}<|end|>\n{% endif %}"
+    "{% if tools %}<|start|>system\nTools:{% for t in tools %}{{ '\n' }}{{ t | tojson }}{% endfor %}<|end|>\n{% endif %}"
     "{% for m in messages %}{{ '<|start|>' + m['role'] + '\n' }}"
     "{% if m.reasoning_content %}{{ '<think>' + m.reasoning_content + '</think>' }}{% endif %}{{ m['content'] }}"
     "{% for c in m.tool_calls %}{{ '<call>' + c.function.name + ' ' }}{{ c.function.arguments | tojson }}</call>{% endfor %}"
