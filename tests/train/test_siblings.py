@@ -59,6 +59,15 @@ def test_the_unit_is_what_stands_before_the_last_answer() -> None:
     )
 
 
+def test_the_unit_is_told_by_its_tools_and_not_by_what_is_learnt() -> None:
+    tools = ({"type": "function", "function": {"name": "place"}},)
+    plain = chat("Who?", "I.")
+    assert prompt_of(TrainingRow("x", messages=plain.messages, tools=tools)) != prompt_of(plain)
+    turns = (user("Who?"), assistant("I."), user("And?"), assistant("You."))
+    masked = (turns[0], {**turns[1], "learn": False}, *turns[2:])
+    assert prompt_of(TrainingRow("x", messages=masked)) == prompt_of(TrainingRow("x", messages=turns))  # type: ignore[arg-type]
+
+
 def test_the_unit_of_a_text_is_its_anchors_or_itself(tmp_path: Path) -> None:
     a, b = TrainingRow("x", text="one", anchors=("p", "q")), TrainingRow("y", text="two", anchors=("q", "p"))
     assert prompt_of(a) == prompt_of(b) != prompt_of(TrainingRow("z", text="one", anchors=("p",)))
@@ -265,6 +274,26 @@ def test_pairs_are_few_enough_to_be_scored(base: Path, tmp_path: Path) -> None:
     (tmp_path / "siblings.parquet").write_bytes(b"PAR1")
     with pytest.raises(SynthgainError):
         read_pairs(tmp_path)
+
+
+def test_tool_conversations_are_paired_as_they_are_learnt(base: Path) -> None:
+    from synthgain.train.learn import load_tokenizer
+
+    tools = ({"type": "function", "function": {"name": "place"}},)
+
+    def asks(n: int) -> TrainingRow:
+        call = {"id": "c", "type": "function", "function": {"name": "place", "arguments": json.dumps({"n": n})}}
+        turns = (user(f"Q{n}"), {"role": "assistant", "content": "", "tool_calls": [call]})
+        return TrainingRow("x", messages=turns, tools=tools)  # type: ignore[arg-type]
+
+    learnt, held = [asks(n) for n in range(3)], [asks(n) for n in range(3, 6)]
+    table = pairs(learnt, held, tokenizer=load_tokenizer(base), method="sft", length=400, seed=0).to_pylist()
+    assert len(table) == 6
+    for row in table:
+        assert row["given"].startswith("<|start|>system\nTools:") and row["given"].endswith("assistant\n")
+        n = json.loads(json.loads(row["messages"][1]["tool_calls"])[0]["function"]["arguments"])["n"]
+        assert row["said"] == f'<call>place {{"n": {n}}}</call><|end|>' and json.loads(row["tools"]) == list(tools)
+        assert row["member"] is (n < 3)
 
 
 def test_a_row_without_an_answer_is_refused_on_either_side(base: Path, rows: Path, tmp_path: Path) -> None:
