@@ -168,6 +168,8 @@ def _written(text: str) -> list[Any] | None:
 def _turn(given: Any) -> Message:
     if not isinstance(given, dict):
         raise SynthgainError("`messages` is no list of {role, content}")
+    if len(given) == 2 and given.get("role") in ROLES and isinstance(given.get("content"), str):
+        return message(given)
     turn = dict(given)
     if turn.get("role") not in ROLES:
         raise SynthgainError(f"a message's role is {turn.get('role')!r}", next=f"roles are {', '.join(ROLES)}")
