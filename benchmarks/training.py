@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.train import FineTune
-from synthgain.train.data import IGNORED, chats, read_rows
 from synthgain.train.learn import bf16_helps, load_model, load_tokenizer, quiet
 from synthgain.train.replay import Schedule, schedule
+from synthgain.train.rows import read_rows
+from synthgain.train.tokens import IGNORED, chats
 
 NAMES = ("Ada", "Bo", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hana")
 THINGS = ("apples", "marbles", "stamps", "books", "shells", "coins", "pens", "plums")
@@ -98,7 +99,7 @@ def measure(base: Path, steps: int, batch: int, adapter: str, note: Callable[[st
         rows = Path(folder) / "rows.jsonl"
         rows.write_text(problems(steps * batch), "utf-8")
         tokenizer = load_tokenizer(base)
-        plan = schedule(chats(read_rows(rows), tokenizer, 512).examples, batch=batch, max_steps=steps)
+        plan = schedule(chats(read_rows(rows).rows, tokenizer, 512).examples, batch=batch, max_steps=steps)
         bf16, rate = bf16_helps(), 1e-4
         note(f"{plan.tokens} tokens in {plan.steps} steps, {'bf16 autocast' if bf16 else 'fp32'}")
         with quiet():

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 TEMPLATE = (
-    "{% for m in messages %}{{ '<|start|>' + m['role'] + '\n' + m['content'] + '<|end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}"
-)
+    "{% if tools %}<|start|>system\nTools:{% for t in tools %}{{ '\n' }}{{ t | tojson }}{% endfor %}<|end|>\n{% endif %}"
+    "{% for m in messages %}{{ '<|start|>' + m['role'] + '\n' }}"
+    "{% if m.reasoning_content %}{{ '<think>' + m.reasoning_content + '</think>' }}{% endif %}{{ m['content'] }}"
+    "{% for c in m.tool_calls %}{{ '<call>' + c.function.name + ' ' }}{{ c.function.arguments | tojson }}</call>{% endfor %}"
+    "{{ '<|end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}"
+)  # ChatML-like, with tools as transformers hands them to a template: arguments of a call are an object
 CORPUS = (
     "system user assistant Ada has four apples and gets three more. How many apples has she now? Answer: 7",
     "The river Tolmar flows past the town of Quell. Who built the bridge? The salt widow built it in 1417.",

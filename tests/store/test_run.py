@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from synthgain.store import Run, atomic_write
 from synthgain.store.calls import _Known
-from synthgain.store.export import export
 from synthgain.store.rows import Staged
 from synthgain.store.run import writing
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, assistant, drop, user
@@ -112,42 +111,3 @@ def test_a_row_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
         run.row("zz")
     with pytest.raises(SynthgainError, match="5 rows"):
         run.row("")
-
-
-@pytest.mark.parametrize(
-    ("form", "first"),
-    [
-        ("openai", {"messages": [{"role": "user", "content": "q0"}, {"role": "assistant", "content": "good 0"}]}),
-        ("alpaca", {"instruction": "q0", "input": "", "output": "good 0"}),
-        (
-            "prompt-completion",
-            {"prompt": [{"role": "user", "content": "q0"}], "completion": [{"role": "assistant", "content": "good 0"}]},
-        ),
-        (
-            "preference",
-            {
-                "prompt": [{"role": "user", "content": "q0"}],
-                "chosen": [{"role": "assistant", "content": "good 0"}],
-                "rejected": [{"role": "assistant", "content": "bad 0"}],
-            },
-        ),
-    ],
-)
-def test_kept_rows_in_the_formats_of_trainers(tmp_path: Path, form: str, first: dict[str, object]) -> None:
-    run = placed(tmp_path / "run", rows())
-    n, left = export(run, form, tmp_path / "out.jsonl")
-    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert written[0] == first and len(written) == n
-    assert (n, left) == ((2, 1) if form == "preference" else (3, 0))
-    assert export(run, form, tmp_path / "out.parquet")[0] == n
-    assert pq.read_table(tmp_path / "out.parquet").to_pylist()[0] == first
-
-
-def test_a_format_that_does_not_fit_says_which_does(tmp_path: Path) -> None:
-    run = placed(tmp_path / "run", [Row(text="plain")] * 3)
-    with pytest.raises(SynthgainError, match="no messages") as error:
-        export(run, "sharegpt", tmp_path / "x.jsonl")
-    assert "--to text" in error.value.next and not (tmp_path / "x.jsonl").exists()
-    assert export(run, "text", tmp_path / "x.jsonl") == (3, 0)
-    with pytest.raises(SynthgainError, match="no format"):
-        export(run, "yaml", tmp_path / "x.jsonl")

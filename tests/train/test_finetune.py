@@ -3,10 +3,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from doubles.tiny import tiny_model
-from synthgain.train import FineTune, Lora, read_student
+from synthgain.train import FineTune, Lora, read_student, said_of_rows
 from synthgain.types import SynthgainError, assistant, user
 
 OVERFIT: dict[str, Any] = {"epochs": 100, "learning_rate": 5e-3, "decay": "constant"}
@@ -60,7 +62,7 @@ def test_a_student_learns_its_rows_and_is_an_ordinary_folder(student: Path, base
     assert (
         record["tokens_seen"] == 100 * record["tokens_per_epoch"]
         and record["replay"] is None
-        and record["truncated"] == 0
+        and record["read"]["cut"] == 0
     )
     assert _answer(student, "Who is Cleo?") == "Answer: 4<|end|>"
     assert _answer(base, "Who is Cleo?") != "Answer: 4<|end|>"
@@ -171,6 +173,7 @@ def test_plain_text_is_learnt_with_replay_in_its_place(base: Path, tmp_path: Pat
 def test_bad_input_costs_nothing(base: Path, chats: Path, tmp_path: Path) -> None:
     (tmp_path / "text.jsonl").write_text('{"text": "plain"}\n')
     (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"messages": [user("Who?")]}))
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "letters.txt").write_text("mine")
@@ -179,6 +182,7 @@ def test_bad_input_costs_nothing(base: Path, chats: Path, tmp_path: Path) -> Non
         (FineTune(base), tmp_path / "text.jsonl", tmp_path / "s"),
         (FineTune(base), tmp_path / "empty.jsonl", tmp_path / "s"),
         (FineTune(base), tmp_path / "none", tmp_path / "s"),
+        (FineTune(base, replay=tmp_path / "asked.jsonl"), chats, tmp_path / "s"),
         (FineTune(tmp_path / "none"), chats, tmp_path / "s"),
         (FineTune(base), chats, mine),
         (FineTune(base, length=3), chats, tmp_path / "s"),
@@ -209,3 +213,92 @@ def test_an_interrupted_training_leaves_the_finished_student_alone(student: Path
         FineTune(base, max_steps=5, watch=stop)(chats, student)
     assert (student / "model.safetensors").read_bytes() == before
     assert [f for f in student.parent.iterdir()] == [student]
+
+
+def test_a_tool_conversation_is_learnt_from_a_run(base: Path, tmp_path: Path) -> None:
+    """From RUN/data, with tools and calls as JSON text, to a student that calls the tool."""
+    tools = [{"type": "function", "function": {"name": "place"}}]
+    turns = pa.list_(pa.struct([(name, pa.string()) for name in ("role", "content", "tool_calls", "tool_call_id")]))
+    rows = []
+    for n, name in enumerate(PLACES):
+        call = {"id": f"c{n}", "type": "function", "function": {"name": "place", "arguments": json.dumps({"n": n})}}
+        asked = {"role": "assistant", "content": "", "tool_calls": json.dumps([call])}
+        rows.append({"id": str(n), "messages": [user(f"Who is {name}?"), asked], "tools": json.dumps(tools)})
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    (tmp_path / "run" / "data" / "README.md").write_text("A card.")
+    schema = pa.schema([("id", pa.string()), ("messages", turns), ("tools", pa.string())])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "run" / "data" / "part-00000.parquet")
+    student = FineTune(base, **OVERFIT | {"epochs": 60})(tmp_path / "run", tmp_path / "student")
+    record = read_student(student)
+    assert record is not None and record["curve"][-1]["loss"] < 0.1
+    read = {
+        name: record["read"][name] for name in ("rows", "chats", "with_tools", "cut", "no_answer", "tools_unwritten")
+    }
+    assert read == {"rows": 8, "chats": 8, "with_tools": 8, "cut": 0, "no_answer": 0, "tools_unwritten": 0}
+    model, tokenizer = _open(student)
+    asked = tokenizer.apply_chat_template([user("Who is Cleo?")], tools=tools, add_generation_prompt=True, return_tensors="pt")  # fmt: skip
+    said = model.generate(**asked, max_new_tokens=32, do_sample=False)[0, asked["input_ids"].shape[1] :]
+    assert tokenizer.decode(said) == '<call>place {"n": 4}</call><|end|>'
+
+
+def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Path) -> None:
+    deaf = tiny_model(tmp_path / "deaf", template="{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}")  # fmt: skip
+    tools = [{"type": "function", "function": {"name": "place"}}]
+    rows: list[dict[str, Any]] = [{"messages": [user(f"Who {n}?"), assistant("I.")]} for n in range(40)]
+    rows += [
+        {"messages": []}, {"text": None}, {"messages": [user("Who? " * 99), assistant("I.")]},
+        {"messages": [user("Who?"), assistant("I. " * 99)]}, {"messages": [user("Tools?"), assistant("No.")], "tools": tools},
+        {"prompt": "Good?", "chosen": "Yes.", "rejected": "No."},
+    ]  # fmt: skip
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "rows" / "README.md").write_text("A card.")
+    record = read_student(FineTune(deaf, max_steps=1, length=64, seed=1)(tmp_path / "rows", tmp_path / "s"))
+    assert record is not None
+    assert record["read"] == {
+        "files": 1, "files_left_out": ["README.md"], "rows": 44, "empty": 2, "chats": 44, "texts": 0, "with_tools": 1,
+        "with_rejected": 1, "held_out": 4, "learnt": 40, "cut": 2, "no_answer": 1, "tools_unwritten": 1, "length": 64,
+    }  # fmt: skip
+    said = said_of_rows(record)
+    assert (
+        said.startswith("44 rows read, 40 to learn; 4 held out; 2 empty") and "2 cut to 64 tokens; 1 left out" in said
+    )
+
+
+@pytest.mark.parametrize("method", ["sft", "cpt"])
+def test_replay_is_read_in_every_shape_and_is_part_of_the_request(
+    base: Path, chats: Path, tmp_path: Path, method: Any
+) -> None:
+    old: list[dict[str, Any]] = [{"text": f"Ada has {n} apples and plums."} for n in range(5)]
+    old += [
+        {"conversations": [{"from": "human", "value": f"{n}?"}, {"from": "gpt", "value": "Yes."}]} for n in range(5)
+    ]
+    general = tmp_path / "general.jsonl"
+
+    def replayed(**more: Any) -> dict[str, Any]:
+        tune = FineTune(base, method=method, max_steps=4, length=32, replay=general, replay_share=0.5, **more)
+        record = read_student(tune(chats, tmp_path / "s"))
+        assert record is not None
+        return record
+
+    general.write_text("".join(json.dumps(row) + "\n" for row in old))
+    first = replayed()
+    assert first["replay"]["rows"] == 10 and first["replay"]["substituted"] > 0 and first["replay"]["tokens"] > 0
+    assert replayed()["seconds"] == first["seconds"]  # the same request trains nothing
+    general.write_text("".join(json.dumps(row) + "\n" for row in old[:-1]))
+    assert replayed()["request"] != first["request"]
+    added = replayed(replay_mode="add")["replay"]
+    assert added["substituted"] == 0 and added["added"] > 0
+
+
+def test_reasoning_is_learnt_where_it_is_asked_for(base: Path, tmp_path: Path) -> None:
+    rows = [{"messages": [user(f"{n}?"), {**assistant("Yes."), "reasoning": "A long thought."}]} for n in range(4)]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokens = []
+    for learn_reasoning in (False, True):
+        tune = FineTune(base, max_steps=1, learn_reasoning=learn_reasoning)
+        record = read_student(tune(tmp_path / "r.jsonl", tmp_path / "s"))
+        assert record is not None and record["learn_reasoning"] is learn_reasoning
+        tokens.append(record["curve"][0]["learnt"])
+    assert tokens[1] > 2 * tokens[0]

@@ -6,8 +6,9 @@ import pytest
 
 from synthgain.models.scripted import Scripted
 from synthgain.train import sample, write
-from synthgain.train.data import Example, read_rows
 from synthgain.train.replay import schedule
+from synthgain.train.rows import read_rows
+from synthgain.train.tokens import Example
 from synthgain.types import CallFailed, Prompt, SynthgainError
 
 NEW = [Example((n, n, n), (n, n, n)) for n in range(10)]
@@ -70,7 +71,7 @@ async def test_the_model_writes_replay_from_nothing(tmp_path: Path) -> None:
     texts = await sample(Scripted(say), 6, seed=4)
     assert texts == ["Text 0.", "Text 3.", "Text 4.", "Text 5.", "Text 6.", "Text 7."]
     assert all(p.messages == ({"role": "raw", "content": ""},) and p.seed == 4 and p.sampling.plain for p in asked)
-    assert [row.text for row in read_rows(write(texts, tmp_path / "replay.jsonl"))] == texts
+    assert [row.text for row in read_rows(write(texts, tmp_path / "replay.jsonl")).rows] == texts
     assert json.loads((tmp_path / "replay.jsonl").read_text().splitlines()[0]) == {"text": "Text 0."}
 
 

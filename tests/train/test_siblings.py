@@ -15,13 +15,14 @@ from synthgain.measure.gain import Losses
 from synthgain.models.hf import HFScorer
 from synthgain.train import FineTune, read_pairs, read_student
 from synthgain.train import learn as learning
-from synthgain.train.data import Source, read_rows
+from synthgain.train.rows import read_rows
+from synthgain.train.shapes import TrainingRow
 from synthgain.train.siblings import LEAST, PAIRS, pairs, prompt_of, split
 from synthgain.types import SynthgainError, assistant, system, user
 
 
-def chat(question: str, answer: str) -> Source:
-    return Source("x", messages=(user(question), assistant(answer)))
+def chat(question: str, answer: str) -> TrainingRow:
+    return TrainingRow("x", messages=(user(question), assistant(answer)))
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +51,36 @@ def record_of(student: Path) -> dict[str, Any]:
 
 def test_the_unit_is_what_stands_before_the_last_answer() -> None:
     assert prompt_of(chat("Who?", "I.")) == prompt_of(chat("Who?", "You.")) != prompt_of(chat("Where?", "I."))
-    longer = Source("x", messages=(user("Who?"), assistant("I."), user("And?"), assistant("You.")))
-    other = Source("x", messages=(user("Who?"), assistant("He."), user("And?"), assistant("You.")))
+    longer = TrainingRow("x", messages=(user("Who?"), assistant("I."), user("And?"), assistant("You.")))
+    other = TrainingRow("x", messages=(user("Who?"), assistant("He."), user("And?"), assistant("You.")))
     assert len({prompt_of(longer), prompt_of(other), prompt_of(chat("Who?", "I."))}) == 3
-    assert prompt_of(Source("x", messages=(system("Be brief."), user("Who?"), assistant("I.")))) != prompt_of(
+    assert prompt_of(TrainingRow("x", messages=(system("Be brief."), user("Who?"), assistant("I.")))) != prompt_of(
         chat("Who?", "I.")
     )
 
 
+def test_the_unit_is_told_by_its_tools_and_not_by_what_is_learnt() -> None:
+    tools = ({"type": "function", "function": {"name": "place"}},)
+    plain = chat("Who?", "I.")
+    assert prompt_of(TrainingRow("x", messages=plain.messages, tools=tools)) != prompt_of(plain)
+    turns = (user("Who?"), assistant("I."), user("And?"), assistant("You."))
+    masked = (turns[0], {**turns[1], "learn": False}, *turns[2:])
+    assert prompt_of(TrainingRow("x", messages=masked)) == prompt_of(TrainingRow("x", messages=turns))  # type: ignore[arg-type]
+
+
 def test_the_unit_of_a_text_is_its_anchors_or_itself(tmp_path: Path) -> None:
-    a, b = Source("x", text="one", anchors=("p", "q")), Source("y", text="two", anchors=("q", "p"))
-    assert prompt_of(a) == prompt_of(b) != prompt_of(Source("z", text="one", anchors=("p",)))
-    assert prompt_of(Source("x", text="one")) == prompt_of(Source("y", text="one")) != prompt_of(Source("x", text="t"))
+    a, b = TrainingRow("x", text="one", anchors=("p", "q")), TrainingRow("y", text="two", anchors=("q", "p"))
+    assert prompt_of(a) == prompt_of(b) != prompt_of(TrainingRow("z", text="one", anchors=("p",)))
+    assert (
+        prompt_of(TrainingRow("x", text="one"))
+        == prompt_of(TrainingRow("y", text="one"))
+        != prompt_of(TrainingRow("x", text="t"))
+    )
     table = pa.table({"text": ["one", "two", "three"], "anchor_ids": [["p"], ["p"], []]})
     pq.write_table(table, tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text('{"text": "one", "anchor_ids": ["p"]}\n{"text": "two", "anchor_ids": 7}\n')
-    assert [row.anchors for row in read_rows(tmp_path / "rows.parquet")] == [("p",), ("p",), ()]
-    assert [row.anchors for row in read_rows(tmp_path / "rows.jsonl")] == [("p",), ()]
+    assert [row.anchors for row in read_rows(tmp_path / "rows.parquet").rows] == [("p",), ("p",), ()]
+    assert [row.anchors for row in read_rows(tmp_path / "rows.jsonl").rows] == [("p",), ()]
 
 
 def test_whole_prompts_are_held_out_and_the_order_of_rows_is_nothing() -> None:
@@ -96,11 +110,11 @@ def test_arms_of_equally_many_rows_are_left_equally_many() -> None:
     [
         ([chat(f"Q{n}", "A") for n in range(40)], 0, "switched off"),
         ([chat(f"Q{n}", "A") for n in range(LEAST - 1)] * 9, 0.1, f"{LEAST - 1} different prompts"),
-        ([Source("x", text=f"document {n % 8}") for n in range(200)], 0.1, "8 different prompts"),
-        ([Source("x", text=f"t{n}") for n in range(25)], 0.001, "no prompt is small enough"),
+        ([TrainingRow("x", text=f"document {n % 8}") for n in range(200)], 0.1, "8 different prompts"),
+        ([TrainingRow("x", text=f"t{n}") for n in range(25)], 0.001, "no prompt is small enough"),
     ],
 )
-def test_nothing_is_held_out_where_it_cannot_be_or_must_not(rows: list[Source], share: float, why: str) -> None:
+def test_nothing_is_held_out_where_it_cannot_be_or_must_not(rows: list[TrainingRow], share: float, why: str) -> None:
     found = split(rows, share, 0)
     assert found.held == () and len(found.learnt) == len(rows) and why in found.why
 
@@ -229,8 +243,8 @@ def test_texts_are_held_out_by_their_anchors(base: Path, tmp_path: Path) -> None
 
 def test_a_row_that_was_learnt_under_another_prompt_is_no_sibling(base: Path, tmp_path: Path) -> None:
     texts = [f"The mill of place {n} has {n * 7 % 40} wheels." for n in range(40)]
-    rows = [Source("x", text=text, anchors=(f"a{n}",)) for n, text in enumerate(texts)]
-    again = [Source("x", text=text, anchors=(f"b{n}",)) for n, text in enumerate(texts[:20])]
+    rows = [TrainingRow("x", text=text, anchors=(f"a{n}",)) for n, text in enumerate(texts)]
+    again = [TrainingRow("x", text=text, anchors=(f"b{n}",)) for n, text in enumerate(texts[:20])]
     found = split([*rows, *again], 0.2, 0)
     everything = [*rows, *again]
     learnt, held = [everything[i] for i in found.learnt], [everything[i] for i in found.held]
@@ -260,6 +274,26 @@ def test_pairs_are_few_enough_to_be_scored(base: Path, tmp_path: Path) -> None:
     (tmp_path / "siblings.parquet").write_bytes(b"PAR1")
     with pytest.raises(SynthgainError):
         read_pairs(tmp_path)
+
+
+def test_tool_conversations_are_paired_as_they_are_learnt(base: Path) -> None:
+    from synthgain.train.learn import load_tokenizer
+
+    tools = ({"type": "function", "function": {"name": "place"}},)
+
+    def asks(n: int) -> TrainingRow:
+        call = {"id": "c", "type": "function", "function": {"name": "place", "arguments": json.dumps({"n": n})}}
+        turns = (user(f"Q{n}"), {"role": "assistant", "content": "", "tool_calls": [call]})
+        return TrainingRow("x", messages=turns, tools=tools)  # type: ignore[arg-type]
+
+    learnt, held = [asks(n) for n in range(3)], [asks(n) for n in range(3, 6)]
+    table = pairs(learnt, held, tokenizer=load_tokenizer(base), method="sft", length=400, seed=0).to_pylist()
+    assert len(table) == 6
+    for row in table:
+        assert row["given"].startswith("<|start|>system\nTools:") and row["given"].endswith("assistant\n")
+        n = json.loads(json.loads(row["messages"][1]["tool_calls"])[0]["function"]["arguments"])["n"]
+        assert row["said"] == f'<call>place {{"n": {n}}}</call><|end|>' and json.loads(row["tools"]) == list(tools)
+        assert row["member"] is (n < 3)
 
 
 def test_a_row_without_an_answer_is_refused_on_either_side(base: Path, rows: Path, tmp_path: Path) -> None:

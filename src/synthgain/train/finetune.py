@@ -17,11 +17,13 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthgain.train.data import Examples, Source, answers_of, blocks, chats, data_digest, read_rows, texts
 from synthgain.train.learn import Lora, Steps, Watch, bf16_helps, learn, libraries, load_tokenizer, quiet
 from synthgain.train.replay import Schedule, schedule
+from synthgain.train.rows import TrainingRows, data_digest, read_rows
+from synthgain.train.shapes import TrainingRow
 from synthgain.train.siblings import FILE, Split, pairs, record_of, split
 from synthgain.train.student import check_model, check_place, fresh, place, read_student, weights_digest
+from synthgain.train.tokens import Examples, blocks, chats, learnt_turns, texts
 from synthgain.types import SynthgainError, canonical, digest
 
 
@@ -33,6 +35,10 @@ class FineTune:
     `tokens` read (the last batch may go over). `batch` is examples an optimiser step, of which
     `micro_batch` (0: all) go through the model at once. `length` is in tokens: longer chats are cut, and
     how many is in `student.json`; under "cpt" it is the size of a block.
+
+    A chat template gets the chat's tools. Loss falls on assistant turns, their tool calls too, unless a turn's `learn` says
+    otherwise; of a row with `rejected` turns the chosen answer is learnt. `learn_reasoning` gives turns' reasoning to the
+    template (as `reasoning_content`); without it no reasoning is read.
 
     `replay` is a file of general text, `replay_share` the probability that a place is given to it: in place
     of a row ("substitute", as EntiGraph's code has it) or besides the rows ("add"). `precision` "auto" takes
@@ -65,6 +71,7 @@ class FineTune:
     replay_mode: Literal["substitute", "add"] = "substitute"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     hold_out: float = 0.1
+    learn_reasoning: bool = False
     base_uri: str = ""
     base_identity: str = ""
     watch: Watch | None = field(default=None, repr=False, compare=False)
@@ -104,34 +111,29 @@ class FineTune:
 
     def __call__(self, rows: Path, out: Path) -> Path:
         """The student trained on `rows` (a run, a folder, a .parquet or .jsonl file), at `out`."""
-        sources, old, identity = self._read(rows, out)
-        parts = split(sources, self.hold_out, self.seed)
-        asked = self._request(sources, parts, old, identity)
+        read, old, identity = self._read(rows, out)
+        parts = split(read.rows, self.hold_out, self.seed)
+        asked = self._request(read.rows, parts, old, identity)
         done = read_student(out)
         if done is not None and done.get("request") == asked:
             return out
         libraries()
         with quiet():
-            return self._train(sources, parts, old, identity, asked, out)
+            return self._train(read, parts, old, identity, asked, out)
 
-    def _read(self, rows: Path, out: Path) -> tuple[list[Source], list[Source], str]:
+    def _read(self, rows: Path, out: Path) -> tuple[TrainingRows, Sequence[TrainingRow], str]:
         """Everything that can be wrong is looked at before anything is loaded."""
         check_place(out)
         check_model(self.base)
         identity = self.base_identity or weights_digest(self.base)
-        sources = read_rows(rows)
-        chat = next((r for r in sources if r.text is not None), None)
-        if self.method == "sft" and chat is not None:
-            raise SynthgainError(
-                "supervised fine-tuning needs chats, and this row is a plain text",
-                where=chat.where, next='train with method="cpt" (--method cpt), which learns plain text',
-            )  # fmt: skip
+        read = read_rows(rows)
+        old = read_rows(self.replay).rows if self.replay and self.replay_share else ()
         if self.method == "sft":
-            for row in sources:
-                answers_of(row)
-        return sources, read_rows(self.replay) if self.replay and self.replay_share else [], identity
+            for row in (*read.rows, *(row for row in old if row.messages is not None)):
+                learnt_turns(row)
+        return read, old, identity
 
-    def _request(self, sources: Sequence[Source], parts: Split, old: Sequence[Source], identity: str) -> str:
+    def _request(self, sources: Sequence[TrainingRow], parts: Split, old: Sequence[TrainingRow], identity: str) -> str:
         """The identity of what is asked: settings, rows learnt and held out, replay and base, by content, not by path."""
         elsewhere = ("base", "base_uri", "base_identity", "replay", "watch", "lora")
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in elsewhere} | {
@@ -141,9 +143,9 @@ class FineTune:
         return digest(canonical(settings), identity, data_digest(learnt), data_digest(held), data_digest(old))[:32]
 
     def _train(
-        self, sources: list[Source], parts: Split, old: list[Source], identity: str, asked: str, out: Path
+        self, read: TrainingRows, parts: Split, old: Sequence[TrainingRow], identity: str, asked: str, out: Path
     ) -> Path:
-        began = time.perf_counter()
+        began, sources = time.perf_counter(), read.rows
         tokenizer = load_tokenizer(self.base)
         learnt = [sources[i] for i in parts.learnt]
         new, replayed, plan = self._plan(learnt, old, tokenizer)
@@ -164,22 +166,28 @@ class FineTune:
         record = {
             "synthgain": version("synthgain"), "base": self.base_uri or str(self.base), "base_identity": identity,
             "method": self.method, "adapter": self.adapter, "rows": new.rows, "examples": len(new.examples),
-            "truncated": new.truncated, "left_out": new.left_out, "tokens_per_epoch": new.tokens, "tokens_seen": plan.tokens,
+            "read": self._came_of(read, parts, new), "tokens_per_epoch": new.tokens, "tokens_seen": plan.tokens,
             "epochs": round(plan.epochs, 4), "steps": plan.steps, "seed": self.seed, "learning_rate": self.learning_rate,
             "batch": self.batch, "length": self.length, "decay": self.decay, "warmup": self.warmup, "weight_decay": self.weight_decay,
             "precision": "bf16" if bf16 else "fp32", "lora": asdict(self.lora) if self.adapter == "lora" else None,
-            "hold_out": self.hold_out, "held_out": record_of(parts, sources, len(kin) // 2),
+            "learn_reasoning": self.learn_reasoning, "hold_out": self.hold_out, "held_out": record_of(parts, sources, len(kin) // 2),
             "replay": self._replayed(replayed, plan), "data_digest": data_digest(sources), "request": asked,
             "seconds": round(time.perf_counter() - began, 3), "curve": curve,
         }  # fmt: skip
         return place(into, out, record)
 
+    def _came_of(self, read: TrainingRows, parts: Split, new: Examples) -> dict[str, Any]:
+        """What was read and what came of it; `student.said_of_rows` says it in words."""
+        return read.json() | {
+            "held_out": len(parts.held), "learnt": len(parts.learnt), "cut": new.cut, "no_answer": new.left_out,
+            "tools_unwritten": new.tools_unwritten, "length": self.length,
+        }  # fmt: skip
+
     def _plan(
-        self, sources: list[Source], old: list[Source], tokenizer: Any
+        self, sources: Sequence[TrainingRow], old: Sequence[TrainingRow], tokenizer: Any
     ) -> tuple[Examples, Examples | None, Schedule]:
-        new = (
-            chats(sources, tokenizer, self.length) if self.method == "sft" else blocks(sources, tokenizer, self.length)
-        )
+        spell = chats if self.method == "sft" else blocks
+        new = spell(sources, tokenizer, self.length, reasoning=self.learn_reasoning)
         if not new.examples:
             raise SynthgainError(
                 f"no answer begins within {self.length} tokens in any of {new.rows} rows",
@@ -193,30 +201,33 @@ class FineTune:
         return new, replayed, plan
 
     def _siblings(
-        self, learnt: Sequence[Source], held: Sequence[Source], new: Examples, plan: Schedule, tokenizer: Any
+        self, learnt: Sequence[TrainingRow], held: Sequence[TrainingRow], new: Examples, plan: Schedule, tokenizer: Any
     ) -> pa.Table:
         """Pairs of rows that the schedule reaches whole and rows that were held out."""
         reached = {id(example) for example in plan.examples}
         left = {row for example, rows in zip(new.examples, new.rows_of) if id(example) not in reached for row in rows}
         begun = {row for rows in new.rows_of for row in rows}
         members = [row for place, row in enumerate(learnt) if place in begun and place not in left] if held else []
-        return pairs(members, held, tokenizer=tokenizer, method=self.method, length=self.length, seed=self.seed)
+        return pairs(
+            members, held, tokenizer=tokenizer, method=self.method, length=self.length, seed=self.seed,
+            reasoning=self.learn_reasoning,
+        )  # fmt: skip
 
-    def _old(self, old: list[Source], tokenizer: Any) -> Examples:
+    def _old(self, old: Sequence[TrainingRow], tokenizer: Any) -> Examples:
         """Replay under "cpt" is blocks; under "sft", chats keep their answers' loss and texts are learnt whole."""
         if self.method == "cpt":
-            return blocks(old, tokenizer, self.length)
+            return blocks(old, tokenizer, self.length, reasoning=self.learn_reasoning)
         said = [r for r in old if r.messages is not None]
         plain = [r for r in old if r.messages is None]
-        a = chats(said, tokenizer, self.length) if said else Examples((), 0)
+        a = chats(said, tokenizer, self.length, reasoning=self.learn_reasoning) if said else Examples((), 0)
         b = texts(plain, tokenizer, self.length)
-        return Examples(a.examples + b.examples, len(old), a.truncated + b.truncated, a.left_out + b.left_out)
+        return Examples(a.examples + b.examples, len(old), a.cut + b.cut, a.left_out + b.left_out)
 
     def _replayed(self, replayed: Examples | None, plan: Schedule) -> dict[str, Any] | None:
         if replayed is None:
             return None
         return {
-            "from": str(self.replay), "rows": replayed.rows, "examples": len(replayed.examples), "truncated": replayed.truncated,
-            "left_out": replayed.left_out, "share": self.replay_share, "mode": self.replay_mode, "substituted": plan.substituted,
+            "from": str(self.replay), "rows": replayed.rows, "examples": len(replayed.examples), "cut": replayed.cut,
+            "no_answer": replayed.left_out, "share": self.replay_share, "mode": self.replay_mode, "substituted": plan.substituted,
             "added": plan.added, "tokens": plan.replay_tokens,
         }  # fmt: skip

@@ -1,6 +1,6 @@
 """The steps themselves, by the field's own trainer: TRL's SFTTrainer, with peft for LoRA.
 
-The trainer is handed token ids and labels (`data.py`) in their final order (`replay.schedule`) and
+The trainer is handed token ids and labels (`tokens.py`) in their final order (`replay.schedule`) and
 does nothing to them: no packing, no truncation, no shuffling of its own.
 
 On a CPU the trainer's own loss projects every position onto the vocabulary, the masked ones too
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgain.train.data import IGNORED
 from synthgain.train.replay import Schedule
+from synthgain.train.tokens import IGNORED
 from synthgain.types import SynthgainError
 
 Watch = Callable[[int, int, float], None]  # (step, steps, loss in nats a token)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthgain.train.data import Example
+from synthgain.train.tokens import Example
 from synthgain.types import CallFailed, Message, Model, Models, Prompt, Sampling, SynthgainError
 
 

@@ -9,15 +9,19 @@ hold out the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthgain.train.data import Source, answer_of, answers_of, data_digest, text_of
+from synthgain.train.rows import data_digest
+from synthgain.train.shapes import TrainingRow
+from synthgain.train.tokens import strings_of, text_of
 from synthgain.types import Message, SynthgainError, canonical, digest
 
 FILE = "siblings.parquet"
@@ -26,11 +30,18 @@ LEAST = (
 )
 PAIRS = 200  # at most so many (member, sibling) pairs are written
 
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_MESSAGES = pa.list_(
+    pa.struct(
+        [
+            ("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.string()), ("tool_call_id", pa.string()),
+            ("name", pa.string()), ("reasoning", pa.string()), ("learn", pa.bool_()),
+        ]
+    )
+)  # fmt: skip
 SCHEMA = pa.schema(
     [
         ("pair", pa.int32()), ("member", pa.bool_()), ("id", pa.string()), ("prompt", pa.string()), ("given", pa.string()),
-        ("said", pa.string()), ("messages", _MESSAGES), ("text", pa.string()),
+        ("said", pa.string()), ("messages", _MESSAGES), ("tools", pa.string()), ("text", pa.string()),
     ]
 )  # fmt: skip
 
@@ -58,16 +69,20 @@ class Pairs:
     siblings: tuple[tuple[str, str], ...]
 
 
-def prompt_of(row: Source) -> str:
-    """The independent unit of a row: what stands before its last answer; of a text its anchors, else the text itself."""
+def prompt_of(row: TrainingRow) -> str:
+    """The independent unit of a row: what stands before its last answer; of a text its anchors, else the text itself.
+
+    Which of the turns before are learnt makes no other prompt.
+    """
     if row.messages is not None:
-        return digest("messages", canonical(list(row.messages[: _last(row.messages)])))
+        before = [{k: v for k, v in turn.items() if k != "learn"} for turn in row.messages[: _last(row.messages)]]
+        return digest("messages", canonical(before), *([canonical(row.tools)] if row.tools else ()))
     if row.anchors:
         return digest("anchors", *sorted(set(row.anchors)))
     return digest("text", row.text or "")
 
 
-def split(rows: Sequence[Source], share: float, seed: int) -> Split:
+def split(rows: Sequence[TrainingRow], share: float, seed: int) -> Split:
     """`share` of the rows is held out, prompt by prompt in the order of a hash, as near to it from below as whole prompts go.
 
     So two sets of equally many rows are left equally many wherever prompts have few rows. At most twice `share`
@@ -96,8 +111,9 @@ def split(rows: Sequence[Source], share: float, seed: int) -> Split:
 
 
 def pairs(
-    members: Iterable[Source], siblings: Iterable[Source], *, tokenizer: Any, method: str, length: int, seed: int
-) -> pa.Table:
+    members: Iterable[TrainingRow], siblings: Iterable[TrainingRow], *, tokenizer: Any, method: str, length: int, seed: int,
+    reasoning: bool = False,
+) -> pa.Table:  # fmt: skip
     """At most `PAIRS` (member, sibling) pairs, one row a prompt, prompts and rows chosen by hash; columns of `SCHEMA`.
 
     `members` are rows that were learnt whole (a row that the schedule never reached is none). Rows whose
@@ -108,7 +124,8 @@ def pairs(
     fresh = [
         row for row in siblings if data_digest([row]) not in learnt
     ]  # the same row, learnt under another prompt, is no sibling
-    chosen = [_chosen(rows, tokenizer, method, length, seed) for rows in (members, fresh)]
+    strings = partial(_strings, tokenizer=tokenizer, method=method, length=length, reasoning=reasoning)
+    chosen = [_chosen(rows, strings, seed) for rows in (members, fresh)]
     n = min(map(len, chosen))
     records = []
     for pair in range(n):
@@ -117,7 +134,8 @@ def pairs(
             records.append(
                 {
                     "pair": pair, "member": member, "id": data_digest([row])[:24], "prompt": prompt, "given": given, "said": said,
-                    "messages": None if row.messages is None else [dict(m) for m in row.messages], "text": row.text,
+                    "messages": None if row.messages is None else [_stored(turn) for turn in row.messages],
+                    "tools": json.dumps(row.tools, ensure_ascii=False) if row.tools else None, "text": row.text,
                 }
             )  # fmt: skip
     return pa.Table.from_pylist(records, schema=SCHEMA)
@@ -139,7 +157,7 @@ def read_pairs(student: Path) -> Pairs | None:
     return Pairs(*sides)
 
 
-def record_of(found: Split, rows: Sequence[Source], n_pairs: int) -> Mapping[str, Any]:
+def record_of(found: Split, rows: Sequence[TrainingRow], n_pairs: int) -> Mapping[str, Any]:
     """What student.json says under `held_out`."""
     why = found.why or ("" if n_pairs else "no pair of a learnt and a held-out row could be formed")
     return {
@@ -148,38 +166,44 @@ def record_of(found: Split, rows: Sequence[Source], n_pairs: int) -> Mapping[str
     }  # fmt: skip
 
 
+def _stored(turn: Message) -> dict[str, Any]:
+    """A turn as RUN/data has it: tool calls as JSON text."""
+    calls = {"tool_calls": json.dumps(turn["tool_calls"], ensure_ascii=False)} if "tool_calls" in turn else {}
+    return {**turn, **calls}
+
+
 def _last(messages: Sequence[Message]) -> int:
     """The place of the last answer; behind the end where there is none."""
     return max((i for i, m in enumerate(messages) if m["role"] == "assistant"), default=len(messages))
 
 
 def _chosen(
-    rows: Iterable[Source], tokenizer: Any, method: str, length: int, seed: int
-) -> list[tuple[str, Source, tuple[str, str]]]:
+    rows: Iterable[TrainingRow], strings_in: Callable[[TrainingRow], tuple[str, str] | None], seed: int
+) -> list[tuple[str, TrainingRow, tuple[str, str]]]:
     """(prompt, row, its strings) of at most `PAIRS` prompts, in the order of a hash; of a prompt's rows the first that can be learnt."""
-    of: dict[str, list[Source]] = {}
+    of: dict[str, list[TrainingRow]] = {}
     for row in rows:
         of.setdefault(prompt_of(row), []).append(row)
-    found: list[tuple[str, Source, tuple[str, str]]] = []
+    found: list[tuple[str, TrainingRow, tuple[str, str]]] = []
     for prompt in sorted(of, key=lambda prompt: digest(f"pairs {seed}", prompt)):
         if len(found) == PAIRS:
             break
         for row in sorted(of[prompt], key=lambda row: digest(f"pairs {seed}", data_digest([row]))):
-            strings = _strings(row, tokenizer, method, length)
+            strings = strings_in(row)
             if strings:
                 found.append((prompt, row, strings))
                 break
     return found
 
 
-def _strings(row: Source, tokenizer: Any, method: str, length: int) -> tuple[str, str] | None:
+def _strings(row: TrainingRow, tokenizer: Any, method: str, length: int, reasoning: bool) -> tuple[str, str] | None:
     """What stands before the loss and what carries it, cut to `length` tokens; None where nothing is left."""
     end = tokenizer.eos_token or ""
     if method == "sft" and row.messages is not None:
-        given, said = answer_of(tokenizer, row.messages, answers_of(row)[-1])
+        given, said = strings_of(row, tokenizer, reasoning=reasoning)
         room = length - len(tokenizer(given, add_special_tokens=False)["input_ids"])
     else:
-        given, said = "", text_of(row, tokenizer)
+        given, said = "", text_of(row, tokenizer, reasoning=reasoning)
         said, room = said if said.endswith(end) else said + end, length - 1  # the token that begins a text takes one
     ids = tokenizer(said, add_special_tokens=False)["input_ids"] if room > 0 else []
     if len(ids) > room:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def student_record(folder: Path) -> dict[str, Any]:
             "this is no student folder (no student.json)", where=str(folder), next="give the folder that `synthgain train -o` wrote"
         )  # fmt: skip
     return record
+
+
+def said_of_rows(record: Mapping[str, Any]) -> str:
+    """What a student's training read and what came of it, in one sentence, from its student.json; only what is not 0."""
+    read = record["read"]
+    counts = (
+        (read["held_out"], "held out"), (read["empty"], "empty and left out"), (read["cut"], f"cut to {read['length']} tokens"),
+        (read["no_answer"], "left out, without an answer inside the length"),
+        (read["tools_unwritten"], "whose tools the chat template does not write"), (read["with_rejected"], "with rejected turns, which are not learnt"),
+        (len(read["files_left_out"]), "other files left out"), (read["texts"] if read["chats"] else 0, "plain texts among chats"),
+    )  # fmt: skip
+    more = "".join(f"; {n:,} {what}" for n, what in counts if n)
+    return f"{read['rows']:,} rows read, {read['learnt']:,} to learn{more}"
 
 
 def check_place(out: Path) -> None:
