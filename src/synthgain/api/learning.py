@@ -26,7 +26,7 @@ from synthgain.train.rows import method_of, read_rows, reads
 from synthgain.types import Row, SynthgainError, digest
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
-CHAT = frozenset({"messages", "conversations", "chosen", "completion", "output"})  # a row with one of these is no text
+ANSWERED = frozenset({"messages", "conversations", "chosen", "completion", "output", "response", "answer", "solution"})
 SHARD = 1_000  # rows
 
 
@@ -35,12 +35,15 @@ SHARD = 1_000  # rows
 
 def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) -> Path:
     """Where a trainer finds the rows of a source: a run's data; files of rows and plain texts as they are; other anchors as a
-    Parquet file of texts beside `out`. SynthgainError: chats that cannot be read as chats, which are never learnt as texts."""
+    Parquet file of texts beside `out`. SynthgainError: rows with answers that cannot be read as chats: to learn the questions
+    alone as texts must be asked for, with `text_field`."""
     path = source.path if isinstance(source, Run) else Path(source)
     if (path / "run.json").is_file():
         return Run.at(path).data
     why = SynthgainError(
-        "chats are not read from this kind of source", where=str(source), next="give Parquet or JSON Lines"
+        "chats are not read from this kind of source",
+        where=str(source),
+        next="give Parquet or JSON Lines, or --text-field",
     )
     if text_field is None and reads(path):
         try:
@@ -50,7 +53,7 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) 
             why = error
     anchors = load_anchors(str(source), text_field=text_field, repeats=True)
     first = next(iter(anchors))
-    if text_field is None and CHAT & first.fields.keys():
+    if text_field is None and ANSWERED & first.fields.keys():
         raise why
     return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(Row(text=a.text) for a in anchors))
 
@@ -202,13 +205,19 @@ def _reader(part: Part, source: Run | Path) -> tuple[Callable[[], Iterator[pa.Ta
 
 
 def _learnable(row: Mapping[str, Any], method: Method) -> bool:
-    """Whether a student finds something in the row: under "sft" an answer behind a turn, else any text."""
-    turns = row["messages"]
+    """Whether a student finds something in the row: under "sft" in the last turn that is learnt, else in any."""
+    turns = row["messages"] or ()
     if method == "sft":
-        said = [turn for turn in (turns or ())[1:] if turn["role"] == "assistant"][-1:]
+        said = [turn for i, turn in enumerate(turns) if _learnt(turn, i)][-1:]
     else:
         said = turns or [{"content": row["text"]}]
     return any((turn["content"] or "").strip() or turn.get("tool_calls") for turn in said)
+
+
+def _learnt(turn: Mapping[str, Any], i: int) -> bool:
+    """Whether loss falls on the turn at place `i`."""
+    says = turn.get("learn")
+    return bool(turn["role"] == "assistant" and i > 0 if says is None else says)
 
 
 def _mixed(arm: Arm, lots: Sequence[_Lot], wanted: int | None) -> list[_Lot]:

@@ -17,7 +17,7 @@ from synthgain.chain import Desk, Tally
 from synthgain.loop import Arm, Rows, Student, Weights
 from synthgain.models import Reach, folder_of, open_model
 from synthgain.store import Run
-from synthgain.train import FineTune, read_student, student_record
+from synthgain.train import FineTune, read_student, said_of_rows, student_record
 from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
 from synthgain.train.rows import method_of
@@ -61,6 +61,12 @@ def train(
         base_identity=open_model(base, Reach()).identity, watch=watch, **settings,
     )  # fmt: skip
     return fine(rows, place)
+
+
+def came_of(student: Path) -> str:
+    """What a student's training read and what came of it, in one sentence."""
+    record = student_record(student)
+    return f"{record['method']}: {said_of_rows(record)}; {record['steps']} steps, {record['tokens_seen']:,} tokens, {record['seconds']:.0f} s"
 
 
 def _own_texts(base: str, n: int, out: Path) -> Path:

@@ -13,7 +13,7 @@ from synthgain.cli.arguments import (
     BaseUrl,
     Json,
     Limit,
-    Models,
+    ModelOptions,
     Out,
     Seed,
     Sets,
@@ -64,6 +64,7 @@ def train(
     Example: synthgain train runs/first -o students/first --method cpt --replay general.txt
     """
     from synthgain import api
+    from synthgain.api.training import came_of
 
     student = api.train(
         source, out=out, base=base, method=method, adapter=adapter, epochs=epochs, max_steps=max_steps, tokens=tokens, batch=batch,
@@ -74,9 +75,7 @@ def train(
     if as_json:
         print_json(record)
         return
-    print(
-        f"{student}: {record['method']} on {record['rows']} rows, {record['steps']} steps, {record['tokens_seen']:,} tokens, {record['seconds']:.0f} s"
-    )
+    print(f"{student}: {came_of(student)}")
     print(f"use it: -m hf/{student}, or synthgain export {student} --to gguf")
 
 
@@ -124,7 +123,7 @@ def evaluate(
             examination=how,
             general=general,
             against=against,
-            reach=reach(base_url, "", "", None),
+            reach=reach(base_url),
             watch=watch,
         )
     )
@@ -138,7 +137,7 @@ def loop(
     out: Out,
     on: Annotated[Path, typer.Option("--on", help="Questions that share nothing with the anchors.")],
     rounds: Annotated[int, typer.Option("--rounds")] = 1,
-    model: Models = None,
+    model: ModelOptions = None,
     base: Annotated[
         str | None, typer.Option("--base", help="What students start from: local/… or hf/PATH (default: the writer).")
     ] = None,
@@ -179,7 +178,7 @@ def loop(
         recipe, anchors, out=out, on=on, rounds=rounds, model=models_by_role(model), base=base, arms=arm or ("unfiltered", "filtered"),
         method=method, train_from=train_from, examination=Examination(draws=draws),  # type: ignore[arg-type]
         settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch}, knobs=knobs(set_), with_=with_ or (),
-        without=without or (), limit=limit, text_field=text_field, reach=reach(base_url, "", "", None), seed=seed, panel=Live,
+        without=without or (), limit=limit, text_field=text_field, reach=reach(base_url), seed=seed, panel=Live,
     )  # fmt: skip
     print_json(result) if as_json else print_arms(result, out)
 
@@ -203,7 +202,7 @@ def demo(
 
     folder = out or Path("runs") / ("demo-documents" if documents else "demo")
     if documents:
-        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url, "", "", None), panel=Live)
+        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url), panel=Live)
     else:
         result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
     print_json(result) if as_json else print_arms(result, folder)
