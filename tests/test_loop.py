@@ -1,15 +1,32 @@
-"""The loop's order, its arms, and that every stage is its own resume; with stand-ins for the costly verbs."""
+"""Arms are data, rounds have an order, every stage is its own resume; with stand-ins for the costly parts."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from synthgain.api.teaching import matched
-from synthgain.loop import Plan, Rows, Verbs, run_loop
-from synthgain.store import Run, Staged, atomic_write
-from synthgain.types import Reading, Row, SynthgainError, assistant, drop, user
+from synthgain.loop import (
+    BASE,
+    FEW_SHOT,
+    FILTERED,
+    RAW,
+    REPEATED,
+    UNFILTERED,
+    Arm,
+    Part,
+    Round,
+    Rows,
+    Student,
+    Weights,
+    arms_json,
+    compared,
+    run_rounds,
+    starting_from,
+)
+from synthgain.types import Reading, SynthgainError
+
+DEMO = [BASE, FEW_SHOT, UNFILTERED, FILTERED]
 
 
 @dataclass
@@ -21,82 +38,131 @@ class Solved:
         return [Reading("accuracy", self.value, self.value - 0.1, self.value + 0.1, unit="prob", n=10)]
 
 
-def verbs(log: list[str], said: list[str]) -> Verbs:
-    def generate(number: int, writer: str, folder: Path) -> Path:
-        log.append(f"generate {number} with {writer}")
-        return folder
+def difference(a: Solved, b: Solved) -> Reading:
+    return Reading("difference", a.value - b.value, 0.1, 0.9)
 
-    def train(rows: Rows, folder: Path, base: str) -> Path:
-        log.append(f"train {folder.name} on {rows.n} from {base}")
-        atomic_write(folder / "student.json", json.dumps({"seed": 3, "steps": 5, "tokens_seen": 50}))
-        return folder
 
-    def evaluate(uri: str, few: bool, folder: Path) -> Solved:
-        log.append(f"evaluate {uri}{' with shots' if few else ''}")
-        return Solved(0.9 if "/filtered" in uri else 0.2)
+@dataclass
+class Rooms:
+    """What a loop is handed, writing down what it is asked."""
 
-    return Verbs(
-        generate=generate, arms=lambda run, folder: {"unfiltered": Rows(folder / "u", 7), "filtered": Rows(folder / "f", 7)}, train=train,
-        usable=lambda student: f"local/{student.parent.parent.name}/{student.name}", evaluate=evaluate,
-        difference=lambda a, b: Reading("difference", a.value - b.value, 0.1, 0.9), say=said.append, save=atomic_write,
-    )  # fmt: skip
+    log: list[str]
+
+    def generate(self, number: int, student: Path | None, out: Path) -> Path:
+        self.log.append(f"generate {number} with {name_of(student)}")
+        return out
+
+    def write_rows(self, arms: list[Arm], run: Path, folder: Path) -> dict[str, Rows]:
+        return {arm.name: Rows(folder / f"{arm.name}.parquet", 7, "sft") for arm in arms if arm.learns}
+
+    def train(self, arm: Arm, rows: Rows, start: Weights, out: Path) -> Student:
+        self.log.append(f"train {arm.name} on {rows.path.parent.parent.name} from {name_of(start)}")
+        return Student(out, {"rows": rows.n, "seed": 3, "steps": 5, "tokens_seen": 50, "method": rows.method})
+
+    def examine(self, arm: Arm, weights: Weights) -> Solved:
+        self.log.append(f"examine {name_of(weights)}{f' by {arm.exam}' if arm.exam else ''}")
+        return Solved(0.9 if arm.name == "filtered" else 0.2)
+
+    def rounds(self, arms: list[Arm], n: int, out: Path) -> list[Round[Solved]]:
+        made = run_rounds(
+            arms, n, generate=self.generate, write_rows=self.write_rows, train=self.train, examine=self.examine, out=out, base="local/base",
+        )  # fmt: skip
+        return list(made)
+
+
+def name_of(weights: Weights | None) -> str:
+    return "/".join(weights.parts[-3:]) if isinstance(weights, Path) else str(weights)
 
 
 def test_each_round_is_written_by_the_last_best_student_and_trained_from_the_base(tmp_path: Path) -> None:
-    log: list[str] = []
-    said: list[str] = []
-    result = run_loop(Plan(2, "local/base"), verbs(log, said), tmp_path)
-    assert log == [
-        "generate 0 with local/base", "evaluate local/base", "evaluate local/base with shots", "train unfiltered on 7 from local/base", "train filtered on 7 from local/base",
-        "evaluate local/round-0/unfiltered", "evaluate local/round-0/filtered",
-        "generate 1 with local/round-0/filtered", "train unfiltered on 7 from local/base", "train filtered on 7 from local/base",
-        "evaluate local/round-1/unfiltered", "evaluate local/round-1/filtered",
+    rooms = Rooms([])
+    first, second = rooms.rounds(DEMO, 2, tmp_path)
+    assert rooms.log == [
+        "generate 0 with None", "examine local/base", "examine local/base by few-shot",
+        "train unfiltered on round-0 from local/base", "examine round-0/students/unfiltered",
+        "train filtered on round-0 from local/base", "examine round-0/students/filtered",
+        "generate 1 with round-0/students/filtered",
+        "train unfiltered on round-1 from local/base", "examine round-1/students/unfiltered",
+        "train filtered on round-1 from local/base", "examine round-1/students/filtered",
     ]  # fmt: skip
-    assert [a["name"] for a in result["arms"]] == ["base", "base-few-shot", "unfiltered", "filtered"]
-    assert result["arms"][3] == {**result["arms"][3], "rows": 7, "tokens": 50, "steps": 5, "seeds": [3]}
-    assert result["differences"][0]["a"] == "filtered" and result["differences"][0]["value"] == pytest.approx(0.7)
-    assert json.loads((tmp_path / "arms.json").read_text()) == result
-    loop = json.loads((tmp_path / "loop.json").read_text())
-    assert loop["rounds"][1]["students"]["filtered"] == "round-1/students/filtered"
+    assert [r.arm.name for r in second.results] == ["base", "base-few-shot", "unfiltered", "filtered"]
+    assert (first.run, second.number) == (tmp_path / "round-0" / "run", 1)
 
 
 def test_training_from_the_previous_student(tmp_path: Path) -> None:
-    log: list[str] = []
-    run_loop(Plan(2, "local/base", train_from="previous"), verbs(log, []), tmp_path)
-    assert f"train filtered on 7 from hf/{tmp_path}/round-0/students/filtered" in log
+    rooms = Rooms([])
+    rooms.rounds([starting_from(arm, "previous") for arm in DEMO], 2, tmp_path)
+    assert "train filtered on round-0 from local/base" in rooms.log
+    assert "train unfiltered on round-1 from round-0/students/filtered" in rooms.log
 
 
-def run_with(folder: Path, rows: list[Row]) -> Run:
-    run = Run(folder)
-    staged = Staged(folder / ".staged")
-    staged.write(rows)
-    staged.place({}, run.rows, run.data)
-    return run
+def test_an_arm_that_is_the_same_in_every_round_is_trained_once(tmp_path: Path) -> None:
+    rooms = Rooms([])
+    last = rooms.rounds([BASE, RAW, REPEATED, FILTERED], 3, tmp_path)[-1]
+    assert [line for line in rooms.log if "train repeated" in line] == ["train repeated on round-0 from local/base"]
+    kept = {r.arm.name: r.student.folder.parent.parent.name for r in last.results if r.student}
+    assert kept == {"raw": "round-0", "repeated": "round-0", "filtered": "round-2"}
 
 
-def answer(text: str, *, falls: bool = False) -> Row:
-    return Row(messages=(user("q"), assistant(text)), verdicts=(drop("wrong", check="final-answer"),) if falls else ())
+def test_arms_from_weights_of_their_own_are_compared_without_rounds(tmp_path: Path) -> None:
+    rooms = Rooms([])
+    arms = [Arm("other", weights="hf/other"), Arm("tuned", (Part("a.jsonl"), Part("run")), weights="hf/other")]
+    rows = {"tuned": Rows(tmp_path / "a" / "b" / "tuned.parquet", 4, "cpt")}
+    results = list(compared(arms, rows, train=rooms.train, examine=rooms.examine, out=tmp_path / "x", base="local/base"))  # fmt: skip
+    assert rooms.log == ["examine hf/other", "train tuned on a from hf/other", f"examine {tmp_path.name}/x/tuned"]
+    assert results[1].student == Student(tmp_path / "x" / "tuned", results[1].student.record)  # type: ignore[union-attr]
 
 
-def test_matched_arms_have_equally_many_rows_and_the_control_ignores_the_checks(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    rows = (
-        [answer(f"right {i}") for i in range(20)]
-        + [answer(f"wrong {i}", falls=True) for i in range(80)]
-        + [answer(" ", falls=True)]
-    )
-    arms = matched(run_with(tmp_path / "run", rows), tmp_path / "arms", seed=1)
-    assert arms["filtered"].n == arms["unfiltered"].n == 20
-    drawn = [m[1]["content"] for m in pq.read_table(arms["unfiltered"].path).column("messages").to_pylist()]
-    assert len(set(drawn)) == 20 and 10 <= sum(text.startswith("wrong") for text in drawn) <= 20 and " " not in drawn
-    again = matched(run_with(tmp_path / "again", rows[::-1]), tmp_path / "arms2", seed=1)
-    assert sorted(drawn) == sorted(
-        m[1]["content"] for m in pq.read_table(again["unfiltered"].path).column("messages").to_pylist()
-    )
+def test_arms_json_says_what_each_arm_learnt_and_the_paired_differences(tmp_path: Path) -> None:
+    results = Rooms([]).rounds(DEMO, 1, tmp_path)[0].results
+    lost = Reading("memo", None, note="nothing was held out")
+    gained = Reading("generalisation_gap", 0.5)
+    tuned = replace(results[3], student=replace(results[3].student, readings=(lost, gained)))  # type: ignore[type-var]
+    told = arms_json([*results[:3], tuned], [("filtered", "base"), ("filtered", "unfiltered")], difference)
+    assert json.loads(json.dumps(told)) == told
+    base, *_, best = told["arms"]
+    assert (base["rows"], base["tokens"], base["steps"], base["seeds"]) == (0, 0, 0, [])
+    assert (best["name"], best["rows"], best["tokens"], best["steps"], best["seeds"]) == ("filtered", 7, 50, 5, [3])
+    assert [r["name"] for r in best["readings"]] == ["accuracy", "generalisation_gap"]
+    assert [(d["a"], d["b"], pytest.approx(d["value"])) for d in told["differences"]] == [
+        ("filtered", "base", 0.7), ("filtered", "unfiltered", 0.7),
+    ]  # fmt: skip
 
 
-def test_nothing_kept_is_an_error_that_says_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(SynthgainError, match="nothing to train on") as error:
-        matched(run_with(tmp_path / "run", [answer("x", falls=True)]), tmp_path / "arms", seed=0)
-    assert "report" in error.value.next
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ([FILTERED, FILTERED], "two arms"),
+        ([BASE, UNFILTERED], "as many rows as 'filtered'"),
+        ([FILTERED, Arm("a", (Part(),), as_many_as="b"), Arm("b", (Part(),), as_many_as="filtered")], "as many rows as 'b'"),
+        ([BASE, REPEATED], "should write the next round"),
+        ([BASE, Arm("filtered")], "should write the next round"),
+    ],
+)  # fmt: skip
+def test_arms_that_cannot_be_compared_are_refused_before_anything_is_made(
+    tmp_path: Path, arms: list[Arm], said: str
+) -> None:
+    rooms = Rooms([])
+    with pytest.raises(SynthgainError, match=said):
+        rooms.rounds(arms, 1, tmp_path)
+    assert rooms.log == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Part(take="all"),  # type: ignore[arg-type]
+        lambda: Part(rows=0),
+        lambda: Part(share=1.5),
+        lambda: Part(share=0.5, rows=3),
+        lambda: Arm("a/b"),
+        lambda: Arm("..", (Part(),)),
+        lambda: Arm("a", (Part(),), method="dpo"),  # type: ignore[arg-type]
+        lambda: Arm("a", (Part(take="anchors"),), method="sft"),
+        lambda: Arm("a", (Part("x", share=0.5), Part("y"))),
+        lambda: Arm("a", (Part("x", share=0.5), Part("y", share=0.4))),
+    ],
+)  # fmt: skip
+def test_an_arm_or_part_that_makes_no_sense_is_refused(wrong: object) -> None:
+    with pytest.raises(SynthgainError):
+        wrong()  # type: ignore[operator]

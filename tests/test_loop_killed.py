@@ -24,7 +24,8 @@ RECIPE = Recipe("said", "1", draft)
 """
 DRIVER = """
 import sys
-from synthgain.api.teaching import Examination, loop
+from synthgain.api import loop
+from synthgain.api.examining import Examination
 from synthgain.types import Sampling
 folder, tiny = sys.argv[1:]
 loop(folder + "/said.py", folder + "/anchors.jsonl", out=folder + "/loop", on=folder + "/test.jsonl", model="hf/" + tiny, rounds=2,

@@ -1,138 +1,261 @@
-"""Rounds: θ_{t+1} = Train(·, Generate(θ_t, Filter)), each against matched arms.
+"""Arms and rounds: which student learns what, and in which order: θ_{t+1} = Train(·, Generate(θ_t, Filter)).
 
-The loop receives its verbs; it knows their order, which arms are compared, and where a folder of
-rounds keeps them. Every verb is its own resume: generating looks calls up, training returns a student
-that stands, evaluating looks answers up. So a loop killed in any stage goes on by running again.
+An arm is data: what it learns from, by which method, from which weights, how it is examined. What is compared is a list
+of arms. How a run is made, how rows come to disk, how a student is trained and how it is examined are arguments.
+Every one of these is its own resume: making looks calls up, training returns a student that stands, examining looks
+answers up. So a loop that was killed in any stage goes on by running again.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from synthgain.types import Reading
+from synthgain.types import Reading, SynthgainError
+
+Method = Literal["sft", "cpt"]  # chats, with loss on answers; text, with loss on every token
+
+
+# ---------------------------------------------------------------------------------------------- what an arm is
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that an arm learns from.
+
+    `source` is a run, or a file or folder of chats, texts or documents; "" is the run of the round. Of a run `take` says what: the
+    rows that its checks kept, its candidates whatever the checks said, or the anchors that it was made from (as texts). Of files
+    all rows are meant.
+
+    `rows` takes so many, `share` makes the part this share of the arm's rows (all parts have one, or none has); both draw by a hash
+    of the row and `seed`. Without either the part is taken whole.
+    """
+
+    source: str = ""
+    take: Literal["kept", "candidates", "anchors"] = "kept"
+    rows: int | None = None
+    share: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.take not in ("kept", "candidates", "anchors"):
+            raise SynthgainError(f"take is {self.take!r}", where="Part", next="it is kept, candidates or anchors")
+        if self.rows is not None and self.rows < 1:
+            raise SynthgainError(f"rows must be 1 or more, not {self.rows}", where="Part")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise SynthgainError(f"a share lies above 0 and up to 1, not {self.share}", where="Part")
+        if self.share is not None and self.rows is not None:
+            raise SynthgainError("a part has rows or a share, not both", where="Part")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One student of a comparison.
+
+    Parts
+    - `learns`: what it learns from; nothing: it is not trained.
+    - `method`: "sft" or "cpt"; None: by the rows ("sft" where all of them are chats).
+    - `weights`: what it starts from: "base", "previous" (the student that wrote the round's rows; the base in the first round), or a
+      model's URI.
+    - `as_many_as`: the name of another arm; this one gets as many rows, drawn by a hash.
+    - `exam`: how questions are put to it, by name: "" as they stand, "few-shot" after worked examples.
+    - `settings`: the trainer's, where they differ from what the arms share.
+    """
+
+    name: str
+    learns: tuple[Part, ...] = ()
+    method: Method | None = None
+    weights: str = "base"
+    as_many_as: str = ""
+    exam: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.+-]*", self.name):
+            raise SynthgainError(
+                f"an arm cannot be named {self.name!r}", where="Arm", next="use letters, digits and . + - _: it names a folder"
+            )  # fmt: skip
+        if self.method not in (None, "sft", "cpt"):
+            raise SynthgainError(f"method is {self.method!r}; it is sft or cpt", where=f"arm {self.name}")
+        if self.method == "sft" and any(part.take == "anchors" for part in self.learns):
+            raise SynthgainError(
+                "supervised fine-tuning needs chats, and anchors are plain texts", where=f"arm {self.name}",
+                next='leave the method out, or take method="cpt"',
+            )  # fmt: skip
+        shares = [part.share for part in self.learns if part.share is not None]
+        if shares and (len(shares) < len(self.learns) or not math.isclose(math.fsum(shares), 1, abs_tol=1e-6)):
+            raise SynthgainError(
+                "the shares of a mixture add up to 1, and every part has one", where=f"arm {self.name}", next=f"they are {shares}"
+            )  # fmt: skip
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is another model in every round."""
+        rows = any(part.source == "" and part.take != "anchors" for part in self.learns)
+        return rows or self.weights == "previous" or bool(self.as_many_as)
+
+
+BASE = Arm("base")
+FEW_SHOT = Arm("base-few-shot", exam="few-shot")
+FILTERED = Arm("filtered", (Part(),))
+UNFILTERED = Arm("unfiltered", (Part(take="candidates"),), as_many_as="filtered")
+REPEATED = Arm("repeated", (Part(take="anchors"),))  # at the arms' shared budget of steps or tokens: again and again
+RAW = Arm("raw", (Part(take="anchors"),), settings={"epochs": 1, "max_steps": None, "tokens": None})  # the anchors once
+SHIPPED: Mapping[str, Arm] = {arm.name: arm for arm in (BASE, FEW_SHOT, FILTERED, UNFILTERED, REPEATED, RAW)}
+
+
+def check_arms(arms: Sequence[Arm], writer: str = "") -> None:
+    """SynthgainError where a list of arms cannot be compared; `writer` names the arm whose student writes the next round."""
+    names = [arm.name for arm in arms]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SynthgainError(f"two arms are named {twice!r}", where="arms", next="give each arm a name of its own")
+    followed = {arm.name for arm in arms if arm.learns and not arm.as_many_as}
+    for arm in arms:
+        if arm.as_many_as and (not arm.learns or arm.as_many_as not in followed):
+            raise SynthgainError(
+                f"it should have as many rows as {arm.as_many_as!r}, which is no trained arm with a number of its own",
+                where=f"arm {arm.name}", next=f"name one of: {', '.join(sorted(followed)) or 'none is here'}",
+            )  # fmt: skip
+    if writer and not any(arm.name == writer and arm.learns for arm in arms):
+        raise SynthgainError(
+            f"the arm {writer!r} should write the next round, and no trained arm has this name", where="arms"
+        )
+
+
+# ---------------------------------------------------------------------------------------------- what comes of it
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An arm's rows on disk; `method` is how they are learnt. `left_out` were there and hold nothing to learn."""
+
+    path: Path
+    n: int
+    method: Method
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained student: its folder, what its training wrote down (student.json), and what was measured after it."""
+
+    folder: Path
+    record: Mapping[str, Any] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
 
 
 class Scored(Protocol):
-    """What an evaluation gives: readings, and what paired differences need."""
+    """What an examination gives: readings, and what paired differences need."""
 
     @property
     def readings(self) -> Sequence[Reading]: ...
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Training rows on disk for one arm."""
-
-    path: Path
-    n: int
+S = TypeVar("S", bound=Scored)
 
 
 @dataclass(frozen=True)
-class Verbs:
-    """What a loop does, given by who puts the rooms together."""
+class Result(Generic[S]):
+    """What became of one arm."""
 
-    generate: Callable[[int, str, Path], Path]  # round, writer's URI, folder → run folder
-    arms: Callable[[Path, Path], Mapping[str, Rows]]  # run, folder → rows of each trained arm, equally many
-    train: Callable[[Rows, Path, str], Path]  # rows, folder, base's URI → student folder
-    usable: Callable[[Path], str]  # student folder → URI of the model that generates with it
-    evaluate: Callable[[str, bool, Path], Scored]  # URI, with the few-shot prompt?, folder of answers → readings
-    difference: Callable[[Any, Any], Reading]  # a, b → a - b, paired
-    say: Callable[[str], None]
-    save: Callable[[Path, str], None]  # file, text: whole or not at all
+    arm: Arm
+    scored: S
+    student: Student | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How many rounds, from which model, what is trained: the base again (as STaR and RFT), or the last student."""
+class Round(Generic[S]):
+    """What became of one round: its run and every arm."""
 
-    rounds: int
-    model: str
-    best: str = "filtered"  # the arm that writes the next round
-    train_from: Literal["base", "previous"] = "base"
-    settings: Mapping[str, Any] | None = None
-    note: str = ""
+    number: int
+    run: Path
+    results: tuple[Result[S], ...]
 
 
-def run_loop(plan: Plan, verbs: Verbs, out: Path) -> dict[str, Any]:
-    """All rounds into `out`. Returns what `arms.json` of the last round holds."""
-    untrained: dict[str, Scored] = {}
-    writer = base = plan.model
-    rounds: list[dict[str, Any]] = []
-    last: dict[str, Any] = {}
-    for number in range(plan.rounds):
+Weights = str | Path  # a model's URI, or a student's folder
+Generate = Callable[[int, Path | None, Path], Path]  # round, the student that writes (in round 0 none), folder → run
+WriteRows = Callable[[Sequence[Arm], Path, Path], Mapping[str, Rows]]  # arms, run, folder → rows of each trained arm
+TrainArm = Callable[[Arm, Rows, Weights, Path], Student]  # arm, its rows, what it starts from, folder → student
+Examine = Callable[[Arm, Weights], S]
+
+
+# ---------------------------------------------------------------------------------------------- the order
+
+
+def compared(
+    arms: Sequence[Arm], rows: Mapping[str, Rows], *, train: TrainArm, examine: Examine[S], out: Path, base: str, previous: Path | None = None
+) -> Iterator[Result[S]]:  # fmt: skip
+    """Each arm in turn, trained into a folder of `out` and examined. `rows` are those of the trained arms."""
+    starts: Mapping[str, Weights] = {"base": base, "previous": previous or base}
+    for arm in arms:
+        start = starts.get(arm.weights, arm.weights)
+        student = train(arm, rows[arm.name], start, out / arm.name) if arm.learns else None
+        yield Result(arm, examine(arm, student.folder if student else start), student)
+
+
+def run_rounds(
+    arms: Sequence[Arm], n: int, *, generate: Generate, write_rows: WriteRows, train: TrainArm, examine: Examine[S], out: Path,
+    base: str, writer: str = "filtered",
+) -> Iterator[Round[S]]:  # fmt: skip
+    """`n` rounds into `out`, one after the other. The student of the arm `writer` makes the next round's run.
+
+    An arm that is the same in every round is trained and examined in the first only.
+    """
+    check_arms(arms, writer)
+    if n < 1:
+        raise SynthgainError(f"rounds must be 1 or more, not {n}", where="--rounds")
+    lasting: dict[str, Result[S]] = {}
+    previous: Path | None = None
+    for number in range(n):
         here = out / f"round-{number}"
-        run = verbs.generate(number, writer, here / "run")
-        rows = verbs.arms(run, here / "arms")
-        if not untrained:
-            untrained = {
-                "base": verbs.evaluate(plan.model, False, out / "answers"),
-                "base-few-shot": verbs.evaluate(plan.model, True, out / "answers"),
-            }
-            for arm, solved in untrained.items():
-                verbs.say(line_of(arm, solved))
-        students = {arm: verbs.train(rows[arm], here / "students" / arm, base) for arm in rows}
-        uris = {arm: verbs.usable(student) for arm, student in students.items()}
-        scored = {**untrained, **{arm: verbs.evaluate(uri, False, out / "answers") for arm, uri in uris.items()}}
-        for arm in students:
-            verbs.say(line_of(arm, scored[arm]))
-        last = _arms(scored, rows, students, plan.best, verbs.difference)
-        text = json.dumps(last, indent=2) + "\n"
-        verbs.save(here / "arms.json", text)
-        verbs.save(out / "arms.json", text)
-        relative = {arm: str(student.relative_to(out)) for arm, student in students.items()}
-        rounds.append(
-            {
-                "round": number,
-                "run": str(run.relative_to(out)),
-                "arms": f"round-{number}/arms.json",
-                "students": relative,
-            }
-        )
-        record = {"rounds": rounds, "asked": plan.rounds, "settings": dict(plan.settings or {}), "note": plan.note}
-        verbs.save(out / "loop.json", json.dumps(record, indent=2) + "\n")
-        writer = uris[plan.best]
-        base = f"hf/{students[plan.best]}" if plan.train_from == "previous" else plan.model
-    return last
+        run = generate(number, previous, here / "run")
+        rows = write_rows(arms, run, here / "arms")
+        fresh = [arm for arm in arms if arm.name not in lasting]
+        made = compared(fresh, rows, train=train, examine=examine, out=here / "students", base=base, previous=previous)
+        found = lasting | {result.arm.name: result for result in made}
+        lasting = {name: result for name, result in found.items() if not result.arm.changes}
+        yield Round(number, run, tuple(found[arm.name] for arm in arms))
+        student = found[writer].student
+        previous = student.folder if student else None
 
 
-def _arms(
-    scored: Mapping[str, Scored],
-    rows: Mapping[str, Rows],
-    students: Mapping[str, Path],
-    best: str,
-    difference: Callable[[Any, Any], Reading],
+# ---------------------------------------------------------------------------------------------- arms.json
+
+
+def arms_json(
+    results: Sequence[Result[S]], pairs: Sequence[tuple[str, str]], difference: Callable[[S, S], Reading]
 ) -> dict[str, Any]:
-    arms = []
-    for name, solved in scored.items():
-        student = json.loads((students[name] / "student.json").read_text("utf-8")) if name in students else {}
-        arms.append(
-            {
-                "name": name, "rows": student.get("rows", rows[name].n if name in rows else 0), "tokens": student.get("tokens_seen", 0),
-                "steps": student.get("steps", 0), "seeds": [student["seed"]] if student else [],
-                "readings": [*(r.json() for r in solved.readings), *_after(students.get(name))],
-            }
-        )  # fmt: skip
-    others = [name for name in scored if name != best]
+    """arms.json (CONTRACT): every arm, and the paired differences a - b of `pairs` (names of arms)."""
+    found = {result.arm.name: result.scored for result in results}
+    differences = [{"a": a, "b": b, **difference(found[a], found[b]).json()} for a, b in pairs]
+    return {"arms": [_arm_json(result) for result in results], "differences": differences}
+
+
+def _arm_json(result: Result[S]) -> dict[str, Any]:
+    record = result.student.record if result.student else {}
+    after = [r for r in result.student.readings if r.value is not None] if result.student else []
     return {
-        "arms": arms,
-        "differences": [{"a": best, "b": name, **difference(scored[best], scored[name]).json()} for name in others],
-    }
+        "name": result.arm.name, "rows": record.get("rows", 0), "tokens": record.get("tokens_seen", 0), "steps": record.get("steps", 0),
+        "seeds": [record["seed"]] if "seed" in record else [], "readings": [r.json() for r in (*result.scored.readings, *after)],
+        "method": record.get("method"), "weights": result.arm.weights, "learns": [asdict(part) for part in result.arm.learns],
+    }  # fmt: skip
 
 
-def _after(student: Path | None) -> list[dict[str, Any]]:
-    """The readings after training that lie beside a student."""
-    file = None if student is None else student / "readings.json"
-    found = json.loads(file.read_text("utf-8"))["readings"] if file is not None and file.is_file() else []
-    return [r for r in found if r["value"] is not None]
-
-
-def line_of(name: str, solved: Scored) -> str:
+def line_of(name: str, scored: Scored) -> str:
     """An arm's accuracy in one line."""
-    accuracy = next((r for r in solved.readings if r.name == "accuracy"), None)
+    accuracy = next((r for r in scored.readings if r.name == "accuracy"), None)
     if accuracy is None or accuracy.value is None:
         return f"  {name:<14} not measured"
     return f"  {name:<14} {accuracy.value:.2f} [{accuracy.low or 0:.2f}, {accuracy.high or 0:.2f}]"
+
+
+def starting_from(arm: Arm, weights: str, method: Method | None = None) -> Arm:
+    """A trained arm that says nothing else, with these weights and this method."""
+    if not arm.learns:
+        return arm
+    return replace(arm, weights=weights if arm.weights == "base" else arm.weights, method=arm.method or method)

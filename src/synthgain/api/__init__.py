@@ -1,12 +1,14 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
 from synthgain.api.curating import curate
+from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
 from synthgain.api.looking import record, report, trace
+from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
 from synthgain.api.showing import demo, demo_documents
-from synthgain.api.teaching import evaluate, loop, train
+from synthgain.api.training import train
 from synthgain.api.trying import Preview, check, preview
 
 __all__ = [

@@ -14,7 +14,7 @@ def export(run: str | Path | Run, *, to: str, out: str | Path | None = None) -> 
     """A run's kept rows as `to`, or a student folder as "gguf": the file, rows written, rows that could not be."""
     folder = run.path if isinstance(run, Run) else Path(run)
     if to == "gguf":
-        from synthgain.api.teaching import gguf_of
+        from synthgain.api.training import gguf_of
 
         return gguf_of(folder, None if out is None else Path(out)), 0, 0
     file = Path(out) if out is not None else folder / f"{to}.jsonl"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.asking import DEFAULT_MODEL
+from synthgain.api.examining import ArmExaminer, Examination, Panel, no_panel
+from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
-from synthgain.api.making import DEFAULT_MODEL, generate
+from synthgain.api.looping import loop, round_json, write_arms, write_loop
+from synthgain.api.making import generate
 from synthgain.api.measuring import measure
-from synthgain.api.teaching import Examination, Panel, Say, loop, no_panel, steps_said, to_stderr, train
-from synthgain.evaluate import choose, difference, load_questions
+from synthgain.api.training import ArmTrainer, Say, to_stderr
+from synthgain.evaluate import Solved, load_questions
 from synthgain.intervals import wilson
-from synthgain.loop import line_of
-from synthgain.models import Reach, open_scorer
-from synthgain.store import atomic_write
-from synthgain.store.run import writing
+from synthgain.loop import BASE, Arm, Part, Result, compared
+from synthgain.models import Reach
+from synthgain.store import Run, atomic_write, writing
 from synthgain.types import Reading, assistant, user
 
 NOTE = (
@@ -78,15 +81,6 @@ DOCUMENT_NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What one arm is trained on."""
-
-    name: str
-    texts: tuple[str, ...]
-    run: Path | None = None
-
-
 def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, model: str = DEFAULT_MODEL, pairs: int = 6, tokens: int = 18_000,
                    reach: Reach | None = None, say: Say = to_stderr, panel: Panel = no_panel) -> dict[str, Any]:  # fmt: skip
     """Eight invented documents taught by `rephrase` and `entigraph` against raw repetition, at equal tokens and steps.
@@ -102,111 +96,83 @@ def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, mo
         examples.write_documents(place / "documents.jsonl")
         asked = examples.document_questions()
         atomic_write(place / "questions.jsonl", "".join(json.dumps(q, ensure_ascii=False) + "\n" for q in asked))
-        questions = load_questions(place / "questions.jsonl")
-        base = choose(open_scorer(DEFAULT_MODEL), questions)
-        say(line_of("base", base))
-        arms: dict[str, Any] = {"base": (None, base, None)}
-        for lesson in _lessons(place, model, pairs, seed, reach, say, panel):
-            said = coverage(lesson, asked)
-            say(f"{lesson.name}: {len(lesson.texts)} texts; {said.value:.0%} of the right answers stand in them")
-            rows = place / "lessons" / f"{lesson.name}.jsonl"
-            atomic_write(rows, "".join(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in lesson.texts))
-            student = train(
-                rows, out=place / "students" / lesson.name, method="cpt", tokens=tokens, batch=1, length=256, learning_rate=2e-4,
-                seed=seed, watch=steps_said(say),
-            )  # fmt: skip
-            solved = choose(open_scorer(student), questions)
-            say(line_of(lesson.name, solved))
-            arms[lesson.name] = (student, solved, said)
-            result = _written(place, arms, model)
+        runs = _written(place, model, pairs, seed, reach, say, panel)
+        said = _coverages(place / "documents.jsonl", runs, asked)
+        arms = document_arms(runs)
+        rows = write_rows(arms, None, place / "arms", seed=seed)
+        for name, reading in said.items():
+            say(f"{name}: {rows[name].n} texts; {reading.value:.0%} of the right answers stand in them")
+        settings = {"tokens": tokens, "batch": 1, "length": 256, "learning_rate": 2e-4}
+        train = ArmTrainer(DEFAULT_MODEL, seed, settings, say)
+        examine = ArmExaminer(
+            load_questions(place / "questions.jsonl"), Examination(), place / "answers", reach, say, panel
+        )
+        results: list[Result[Solved]] = []
+        for made in compared(arms, rows, train=train, examine=examine, out=place / "students", base=DEFAULT_MODEL):
+            coverage = [said[made.arm.name]] if made.arm.name in said else []
+            scored = replace(made.scored, readings=(*made.scored.readings, *coverage))
+            results.append(replace(made, scored=scored))
+            result = _told(place, results, runs, model)
     report(place)
     return result
 
 
-def _lessons(
+def _written(
     place: Path, model: str, pairs: int, seed: int, reach: Reach | None, say: Say, panel: Panel
-) -> Iterator[Lesson]:
-    """The arms in turn: the documents again and again; the documents with each recipe's rows."""
-    documents = tuple(a.text for a in load_anchors(str(place / "documents.jsonl"), text_field="text"))
-    yield Lesson("repeated", documents)
-    for recipe, knobs in (
-        ("rephrase", {"max_tokens": 256}),
-        ("entigraph", {"pairs": pairs, "triples": 0, "max_tokens": 256}),
-    ):
+) -> dict[str, Run]:
+    """What each recipe makes of the documents."""
+    runs = {}
+    for recipe, knobs in (("rephrase", {}), ("entigraph", {"pairs": pairs, "triples": 0})):
         say(f"{recipe} with {model}")
         with panel() as watch:
-            run = generate(
-                recipe,
-                str(place / "documents.jsonl"),
-                out=place / "runs" / recipe,
-                model=model,
-                knobs=knobs,
+            runs[recipe] = generate(
+                recipe, str(place / "documents.jsonl"), out=place / "runs" / recipe, model=model, knobs={"max_tokens": 256, **knobs},
                 without=("truncated",),  # a weak writer seldom ends by itself: three of four answers would fall
-                text_field="text",
-                seed=seed,
-                reach=reach,
-                watch=watch,
-            )
-        measure(run)
-        rows = [text for shard in run.kept(["text"]) for text in shard.column("text").to_pylist()]
-        yield Lesson(recipe, (*documents, *rows), run.path)
+                text_field="text", seed=seed, reach=reach, watch=watch,
+            )  # fmt: skip
+        measure(runs[recipe])
+    return runs
 
 
-def coverage(lesson: Lesson, questions: Sequence[Mapping[str, Any]]) -> Reading:
-    """Share of questions whose right option stands, word for word, in what an arm reads besides the documents.
+def document_arms(runs: Mapping[str, Run]) -> list[Arm]:
+    """Untrained; the documents again and again; the documents with each recipe's rows."""
+    documents = Part(str(next(iter(runs.values())).path), take="anchors")
+    recipes = [Arm(name, (documents, Part(str(run.path)))) for name, run in runs.items()]
+    return [BASE, Arm("repeated", (documents,)), *recipes]
 
-    For the arm that repeats the documents: in the documents. Exact, and no more than a hint: a fact may be
-    there in other words, and the right words may stand in a wrong sentence.
+
+def _told(place: Path, results: Sequence[Result[Solved]], runs: Mapping[str, Run], model: str) -> dict[str, Any]:
+    """arms.json and loop.json of what is done so far."""
+    names = [result.arm.name for result in results]
+    pairs = [(name, "repeated") for name in names if name != "repeated" and "repeated" in names]
+    told = write_arms([place], results, pairs, note=DOCUMENT_NOTE)
+    done = [
+        round_json(place, i, run.path, "arms.json", results, label=name)
+        for i, (name, run) in enumerate(runs.items()) if name in names
+    ]  # fmt: skip
+    write_loop(place, done, recipe=", ".join(runs), settings={"model": model}, note=DOCUMENT_NOTE)
+    return told
+
+
+def _coverages(documents: Path, runs: Mapping[str, Run], questions: Sequence[Mapping[str, Any]]) -> dict[str, Reading]:
+    """Of each trained arm: what it reads besides the documents; of the one that repeats them, the documents."""
+    texts = [a.text for a in load_anchors(str(documents), text_field="text")]
+    written = {
+        name: [text for shard in run.kept(["text"]) for text in shard.column("text").to_pylist()]
+        for name, run in runs.items()
+    }
+    return {name: coverage(read, questions) for name, read in {"repeated": texts, **written}.items()}
+
+
+def coverage(texts: Sequence[str], questions: Sequence[Mapping[str, Any]]) -> Reading:
+    """Share of questions whose right option stands, word for word, in the texts.
+
+    Exact, and no more than a hint: a fact may be there in other words, and the right words may stand in a wrong sentence.
     """
-    raw = len({q["document"] for q in questions})
-    texts = lesson.texts[raw:] or lesson.texts
     whole = "\n".join(texts).lower()
     found = sum(str(q["options"][q["gold"]]).lower() in whole for q in questions)
     low, high = wilson(found, len(questions))
     return Reading(
-        "answer_coverage",
-        found / len(questions),
-        low,
-        high,
-        unit="prob",
-        n=len(questions),
-        estimator="right option found verbatim; Wilson",
-        kind="exact",
-    )
-
-
-def _written(place: Path, arms: Mapping[str, Any], model: str) -> dict[str, Any]:
-    told = []
-    for name, (student, solved, said) in arms.items():
-        record = json.loads((student / "student.json").read_text("utf-8")) if student else {}
-        readings = [*solved.readings, *([said] if said else [])]
-        told.append(
-            {
-                "name": name, "rows": record.get("rows", 0), "tokens": record.get("tokens_seen", 0), "steps": record.get("steps", 0),
-                "seeds": [record["seed"]] if record else [], "readings": [r.json() for r in readings],
-            }
-        )  # fmt: skip
-    others = [name for name in arms if name != "repeated" and "repeated" in arms]
-    differences = [
-        {"a": name, "b": "repeated", **difference(arms[name][1], arms["repeated"][1]).json()} for name in others
-    ]
-    result = {"arms": told, "differences": differences, "note": DOCUMENT_NOTE}
-    atomic_write(place / "arms.json", json.dumps(result, indent=2) + "\n")
-    rounds = [
-        {"round": i, "label": name, "run": f"runs/{name}", "arms": "arms.json", "students": {n: f"students/{n}" for n, (s, _, _) in arms.items() if s}}
-        for i, name in enumerate(n for n in ("rephrase", "entigraph") if n in arms)
-    ]  # fmt: skip
-    atomic_write(
-        place / "loop.json",
-        json.dumps(
-            {
-                "recipe": "rephrase, entigraph",
-                "rounds": rounds,
-                "settings": {"model": model},
-                "note": DOCUMENT_NOTE,
-            },
-            indent=2,
-        )
-        + "\n",
-    )
-    return result
+        "answer_coverage", found / len(questions), low, high, unit="prob", n=len(questions),
+        estimator="right option found verbatim; Wilson", kind="exact",
+    )  # fmt: skip

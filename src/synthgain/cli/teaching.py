@@ -13,6 +13,7 @@ from synthgain.cli.arguments import (
     BaseUrl,
     Json,
     Limit,
+    ModelOptions,
     Out,
     Seed,
     Sets,
@@ -21,6 +22,7 @@ from synthgain.cli.arguments import (
     Withs,
     app,
     knobs,
+    models_by_role,
     reach,
     watched,
 )
@@ -31,7 +33,7 @@ Base = Annotated[str, typer.Option("--base", help="What the student starts from:
 
 @app.command()
 def train(
-    source: Annotated[str, typer.Argument(help="A run (its kept rows), or anchors (plain text).")],
+    source: Annotated[str, typer.Argument(help="A run (its kept rows), chats, or anchors (plain text).")],
     out: Out,
     base: Base = "local/smollm2-135m",
     method: Annotated[
@@ -55,11 +57,14 @@ def train(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a student on a run's kept rows or on plain text.
+    """Train a student on a run's kept rows, on chats, or on plain text.
+
+    Chats are read as our own rows, OpenAI's files, ShareGPT and Alpaca have them; --text-field learns that column as text.
 
     Example: synthgain train runs/first -o students/first --method cpt --replay general.txt
     """
     from synthgain import api
+    from synthgain.api.training import came_of
 
     student = api.train(
         source, out=out, base=base, method=method, adapter=adapter, epochs=epochs, max_steps=max_steps, tokens=tokens, batch=batch,
@@ -70,9 +75,7 @@ def train(
     if as_json:
         print_json(record)
         return
-    print(
-        f"{student}: {record['rows']} rows, {record['steps']} steps, {record['tokens_seen']:,} tokens, {record['seconds']:.0f} s"
-    )
+    print(f"{student}: {came_of(student)}")
     print(f"use it: -m hf/{student}, or synthgain export {student} --to gguf")
 
 
@@ -95,7 +98,10 @@ def evaluate(
         str, typer.Option("--against", help="The model it is compared with for that.")
     ] = "local/smollm2-135m",
     answers: Annotated[
-        Path | None, typer.Option("--answers", help="Where answers are remembered (default: beside the student).")
+        Path | None,
+        typer.Option(
+            "--answers", help="Where answers are remembered (default: beside the student; of a URI, runs/answers)."
+        ),
     ] = None,
     base_url: BaseUrl = "",
     as_json: Json = False,
@@ -105,7 +111,7 @@ def evaluate(
     Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
     """
     from synthgain import api
-    from synthgain.api.teaching import Examination
+    from synthgain.api.examining import Examination
     from synthgain.types import Sampling
 
     how = Examination(draws=draws, sampling=Sampling(temperature=temperature, max_tokens=max_tokens))
@@ -131,9 +137,19 @@ def loop(
     out: Out,
     on: Annotated[Path, typer.Option("--on", help="Questions that share nothing with the anchors.")],
     rounds: Annotated[int, typer.Option("--rounds")] = 1,
-    model: Annotated[
-        str, typer.Option("-m", "--model", help="The first writer and the students' base.")
-    ] = "local/smollm2-135m",
+    model: ModelOptions = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="What students start from: local/… or hf/PATH (default: the writer).")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="sft (chats, loss on answers) or cpt (text); the rows decide.")
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm", help="A trained arm, repeatable: unfiltered, filtered, repeated, raw (default: the first two)."
+        ),
+    ] = None,
     train_from: Annotated[str, typer.Option("--train-from", help="base (as STaR, RFT, ReST-EM) or previous.")] = "base",
     max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps of every arm.")] = 45,
     learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
@@ -144,21 +160,25 @@ def loop(
     with_: Withs = None,
     without: Withouts = None,
     text_field: TextField = None,
+    base_url: BaseUrl = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Rounds of generate, curate, train and evaluate, against matched arms.
 
+    From the second round on the student of the arm `filtered` writes; other roles keep their models.
+
     Example: synthgain loop rft problems.jsonl -o runs/loop --on test.jsonl --rounds 2 --set k=8
     """
     from synthgain import api
-    from synthgain.api.teaching import Examination
+    from synthgain.api.examining import Examination
     from synthgain.report.live import Live
 
     result = api.loop(
-        recipe, anchors, out=out, on=on, rounds=rounds, model=model, train_from=train_from, examination=Examination(draws=draws),
+        recipe, anchors, out=out, on=on, rounds=rounds, model=models_by_role(model), base=base, arms=arm or ("unfiltered", "filtered"),
+        method=method, train_from=train_from, examination=Examination(draws=draws),  # type: ignore[arg-type]
         settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch}, knobs=knobs(set_), with_=with_ or (),
-        without=without or (), limit=limit, text_field=text_field, seed=seed, panel=Live,
+        without=without or (), limit=limit, text_field=text_field, reach=reach(base_url), seed=seed, panel=Live,
     )  # fmt: skip
     print_json(result) if as_json else print_arms(result, out)
 

@@ -1,0 +1,121 @@
+"""How good a model is: questions put to it, of either kind, and what was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from synthgain.anchors import load as load_anchors
+from synthgain.api.asking import DEFAULT_MODEL
+from synthgain.api.desk import at_desk, unwatched
+from synthgain.api.making import Watch
+from synthgain.api.training import Say, to_stderr, usable
+from synthgain.chain import Desk, Tally
+from synthgain.curate.answers import final_answer, same_answer
+from synthgain.evaluate import Question, Solved, choose, forgetting, load_questions, solve
+from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
+from synthgain.models import Reach, open_scorer
+from synthgain.types import Message, Reading, Sampling, SynthgainError
+
+Panel = Callable[[], AbstractContextManager[Watch]]  # a live panel for one stage
+
+
+def no_panel() -> AbstractContextManager[Watch]:
+    """Nothing is shown."""
+    return nullcontext(unwatched)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How verifiable questions are put: draws a question, the law, and worked examples before it."""
+
+    draws: int = 4
+    sampling: Sampling = field(default=Sampling(temperature=0.7, max_tokens=48))
+    shots: tuple[Message, ...] = ()
+
+
+def evaluate(
+    student: str | Path,
+    *,
+    on: str | Path,
+    answers: str | Path | None = None,
+    examination: Examination | None = None,
+    general: str | Path | None = None,
+    against: str = DEFAULT_MODEL,
+    reach: Reach | None = None,
+    watch: Watch | None = None,
+) -> list[Reading]:
+    """A student's readings on questions (a folder, or any model's URI).
+
+    Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
+    ({"question", "options", "gold"}) is closed-book, by log-likelihood. Answers are remembered in `answers` (default: beside
+    the student, for a URI in runs/answers). With `general` text also what was forgotten, against the base.
+    """
+    weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
+    place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
+    solved = answered(
+        weights, load_questions(Path(on)), examination or Examination(), memory=place, reach=reach, watch=watch
+    )
+    readings = list(solved.readings)
+    if general is not None:
+        texts = [a.text for a in load_anchors(str(general))]
+        readings.append(forgetting(open_scorer(against), open_scorer(student), texts))
+    return readings
+
+
+def answered(
+    weights: Weights, questions: Sequence[Question], how: Examination, *, memory: Path, reach: Reach | None = None, watch: Watch | None = None
+) -> Solved:  # fmt: skip
+    """Questions put to a model (a URI, or a student's folder); its answers are remembered, so that a killed evaluation goes on."""
+    if questions[0].options:
+        return choose(open_scorer(weights), questions)
+    uri = usable(weights) if isinstance(weights, Path) else weights
+    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=len(questions) * how.draws)
+
+    def done(n: int, _: int) -> None:
+        tally.groups_done = n
+
+    async def work(desk: Desk) -> Solved:
+        return await solve(
+            desk, questions, same_answer, parsable=lambda text: final_answer(text) is not None,
+            draws=how.draws, sampling=how.sampling, few_shot=how.shots, watch=done,
+        )  # fmt: skip
+
+    return at_desk(uri, work, memory=memory, tally=tally, reach=reach, watch=watch or unwatched)
+
+
+@dataclass(frozen=True)
+class ArmExaminer:
+    """Puts the same questions to every arm (`loop.Examine`); worked examples stand before them where the arm's exam says so."""
+
+    questions: Sequence[Question]
+    how: Examination
+    memory: Path
+    reach: Reach | None = None
+    say: Say = to_stderr
+    panel: Panel = no_panel
+
+    @property
+    def shows(self) -> bool:
+        """Whether there are worked examples to show: multiple choice has none."""
+        return bool(self.how.shots) and not self.questions[0].options
+
+    def check(self, arms: Sequence[Arm]) -> None:
+        """SynthgainError where an arm wants an exam that cannot be held."""
+        for arm in arms:
+            if arm.exam not in ("", FEW_SHOT.exam):
+                raise SynthgainError(
+                    f"there is no exam {arm.exam!r}", where=f"arm {arm.name}", next=f"leave it out, or {FEW_SHOT.exam}"
+                )
+            if arm.exam and not self.shows:
+                raise SynthgainError("there are no worked examples to show", where=f"arm {arm.name}", next="leave this arm out, or give examples in the Examination")  # fmt: skip
+
+    def __call__(self, arm: Arm, weights: Weights) -> Solved:
+        """The arm's readings; its accuracy is said."""
+        how = self.how if arm.exam else replace(self.how, shots=())
+        with self.panel() as watch:
+            solved = answered(weights, self.questions, how, memory=self.memory, reach=self.reach, watch=watch)
+        self.say(line_of(arm.name, solved))
+        return solved

@@ -1,0 +1,165 @@
+"""Students: what they learn from, their training, their weights as others read them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthgain.api.asking import DEFAULT_MODEL
+from synthgain.api.desk import at_desk
+from synthgain.api.learning import rows_of
+from synthgain.api.measuring import measure_students
+from synthgain.chain import Desk, Tally
+from synthgain.loop import Arm, Rows, Student, Weights
+from synthgain.models import Reach, folder_of, open_model
+from synthgain.store import Run
+from synthgain.train import FineTune, read_student, said_of_rows, student_record
+from synthgain.train.replay import sample as sample_replay
+from synthgain.train.replay import write as write_replay
+from synthgain.train.rows import method_of
+from synthgain.types import Reading, SynthgainError
+
+Say = Callable[[str], None]
+
+
+def to_stderr(text: str) -> None:
+    """A line for people, beside what a command prints."""
+    print(text, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------- train
+
+
+def train(
+    source: str | Path | Run,
+    *,
+    out: str | Path,
+    base: str = DEFAULT_MODEL,
+    method: str | None = None,
+    text_field: str | None = None,
+    replay: str | Path | None = None,
+    replay_texts: int = 32,
+    watch: Callable[[int, int, float], None] | None = None,
+    **settings: Any,
+) -> Path:
+    """Train a student on a run's kept rows, on chats, or on plain text; the student's folder (its student.json says how).
+
+    `base` is local/… or hf/PATH. `method` is "sft" (chats, loss on answers only) or "cpt" (text, loss on every token);
+    without it the rows decide: chats are "sft". With `text_field` that column is learnt as text. `replay` is a file of general text, or "self":
+    `replay_texts` texts that the base writes from nothing. `settings` are the other fields of `train.FineTune`; `hold_out` (0.1)
+    is the share of rows that is not learnt, prompt by prompt, for the measures after training.
+    """
+    place = Path(out)
+    rows = rows_of(source, place, text_field)
+    old = _own_texts(base, replay_texts, place) if replay == "self" else None if replay is None else Path(replay)
+    fine = FineTune(
+        base=folder_of(base), method=method or method_of(rows), replay=old, base_uri=base,  # type: ignore[arg-type]
+        base_identity=open_model(base, Reach()).identity, watch=watch, **settings,
+    )  # fmt: skip
+    return fine(rows, place)
+
+
+def came_of(student: Path) -> str:
+    """What a student's training read and what came of it, in one sentence."""
+    record = student_record(student)
+    return f"{record['method']}: {said_of_rows(record)}; {record['steps']} steps, {record['tokens_seen']:,} tokens, {record['seconds']:.0f} s"
+
+
+def _own_texts(base: str, n: int, out: Path) -> Path:
+    """Replay text that the base itself samples, in a file beside the student; its calls are remembered there."""
+
+    async def work(desk: Desk) -> list[str]:
+        return await sample_replay(desk, n)
+
+    texts = at_desk(base, work, memory=out.parent / f".{out.name}.replay", tally=Tally(label="replay"))
+    return write_replay(texts, out.parent / f".{out.name}.replay.jsonl")
+
+
+def steps_said(say: Say, indent: str = "") -> Callable[[int, int, float], None]:
+    """Says the first step, the last, and every tenth."""
+
+    def watch(step: int, steps: int, loss: float) -> None:
+        if step in (1, steps) or step % 10 == 0:
+            say(f"{indent}step {step}/{steps}, loss {loss:.3f}")
+
+    return watch
+
+
+# ---------------------------------------------------------------------------------------------- arms
+
+
+@dataclass(frozen=True)
+class ArmTrainer:
+    """Trains the arms of a comparison alike (`loop.TrainArm`), but for what an arm's own settings say; then measures what it took in."""
+
+    base: str
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    say: Say = to_stderr
+
+    def check(self, arms: Sequence[Arm]) -> None:
+        """SynthgainError where weights or settings of an arm cannot be: before anything is bought."""
+        for arm in arms:
+            where = f"arm {arm.name}"
+            start = self.base if arm.weights in ("base", "previous") else arm.weights
+            try:
+                FineTune(folder_of(start), seed=self.seed, **self._settings(arm))
+            except SynthgainError as error:
+                raise SynthgainError(error.what, where=where, next=error.next) from error
+            except TypeError as error:
+                raise SynthgainError(f"the trainer does not know a setting ({error})", where=where) from error
+
+    def __call__(self, arm: Arm, rows: Rows, start: Weights, out: Path) -> Student:
+        """The arm's student at `out`, as it stands where nothing changed."""
+        left = f" ({rows.left_out} more hold nothing to learn)" if rows.left_out else ""
+        self.say(f"  training {arm.name} on {rows.n} rows{left}")
+        base = f"hf/{start}" if isinstance(start, Path) else start
+        folder = train(
+            rows.path, out=out, base=base, method=rows.method, seed=self.seed, watch=steps_said(self.say, "    "), **self._settings(arm)
+        )  # fmt: skip
+        record = student_record(folder)
+        if record["held_out"]["pairs"] and not _measured(folder):
+            measure_students([folder], seed=self.seed)
+        return Student(folder, record, _after(folder))
+
+    def _settings(self, arm: Arm) -> dict[str, Any]:
+        return {**self.settings, **arm.settings}
+
+
+def _measured(student: Path) -> bool:
+    """Whether a student's readings are newer than the student."""
+    file = student / "readings.json"
+    return file.is_file() and file.stat().st_mtime >= (student / "student.json").stat().st_mtime
+
+
+def _after(student: Path) -> tuple[Reading, ...]:
+    """The readings after training that lie beside a student."""
+    file = student / "readings.json"
+    held = json.loads(file.read_text("utf-8"))["readings"] if file.is_file() else []
+    return tuple(Reading.read(r) for r in held)
+
+
+# ---------------------------------------------------------------------------------------------- weights as others read them
+
+
+def gguf_of(student: Path, out: Path | None = None) -> Path:
+    """The student as a GGUF file (Q8_0), written once: by default inside its folder."""
+    from synthgain.models import gguf, weights
+
+    record = student_record(student)
+    file = out or student / "student.gguf"
+    if not file.is_file():
+        kind, _, name = record["base"].partition("/")
+        like = weights.find(name if kind == "local" else DEFAULT_MODEL.partition("/")[2])
+        gguf.to_gguf(student, file, like=like)
+    return file
+
+
+def usable(student: Path) -> str:
+    """The URI that generates with a student: its GGUF in the embedded runtime; transformers where its base was no GGUF."""
+    record = read_student(student)
+    return f"hf/{student}" if record and str(record["base"]).startswith("hf/") else f"local/{gguf_of(student)}"
