@@ -170,7 +170,10 @@ def test_a_system_turn_and_earlier_turns_are_kept(tmp_path: Path) -> None:
     assert alpaca.messages == share.messages == (system("s"), user("a"), assistant("b"), user("c"), assistant("d"))
 
 
-@pytest.mark.parametrize("tools", [[TOOL], [TOOL["function"]], json.dumps([TOOL]), json.dumps([TOOL["function"]])])
+@pytest.mark.parametrize(
+    "tools",
+    [[TOOL], [dict(reversed(TOOL.items()))], [TOOL["function"]], json.dumps([TOOL]), json.dumps([TOOL["function"]])],
+)
 @pytest.mark.parametrize(
     "calls",
     [[CALL], json.dumps([CALL]), [{"id": "c1", "function": {"arguments": {"city": "Oslo"}, "name": "weather"}}], [{"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}]],
@@ -179,6 +182,7 @@ def test_tool_calls_and_tools_in_every_spelling(tmp_path: Path, tools: Any, call
     record = {"messages": [user("w?"), {"role": "assistant", "content": None, "tool_calls": calls}, SAYS, assistant("Cold.")], "tools": tools}  # fmt: skip
     row = one(tmp_path, record)
     assert row.messages == (user("w?"), ASKS, SAYS, assistant("Cold.")) and row.tools == (TOOL,)
+    assert [list(tool) for tool in row.tools] == [["type", "function"]]  # a template writes them in this order
 
 
 def test_a_conversation_with_functions_as_llama_factory_has_it(tmp_path: Path) -> None:

@@ -209,10 +209,14 @@ def _tools(value: Any) -> tuple[Mapping[str, Any], ...]:
         return ()
     if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
         raise SynthgainError("`tools` is no list of functions")
-    return tuple(
-        {"type": "function", "function": tool} if "function" not in tool and "name" in tool and "type" not in tool else tool
-        for tool in value
-    )  # fmt: skip
+    return tuple(map(_tool, value))
+
+
+def _tool(given: dict[str, Any]) -> Mapping[str, Any]:
+    """A function in OpenAI's shape, its type first: templates write tools as JSON, in the order of their keys."""
+    if "function" not in given and "name" in given and "type" not in given:
+        return {"type": "function", "function": given}
+    return {name: given[name] for name in sorted(given, key=lambda name: ("type", "function", name).index(name))}
 
 
 def _parsed(text: Any, what: str) -> Any:
