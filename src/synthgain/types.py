@@ -193,6 +193,10 @@ def message(given: Mapping[str, Any]) -> Message:
 
 
 def _checked(turn: Mapping[str, Any]) -> None:
+    if not isinstance(turn, Mapping):
+        raise SynthgainError(
+            f"a message is {turn!r:.60}", where="message", next='write {"role": "user", "content": "…"}'
+        )
     if len(turn) == 2 and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str):
         return
     wrong = [f"a message has the key {name!r}" for name in sorted(map(str, turn.keys() - KEYS))]

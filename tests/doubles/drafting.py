@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
-from synthgain.types import Anchor, Call, CallFailed, Prompt, Recipe, Row
+from synthgain.types import Anchor, Call, CallFailed, Prompt, Recipe, Row, assistant
 
 
 class Desk:
@@ -19,19 +21,26 @@ class Desk:
         answer = self.reply(prompt)
         if isinstance(answer, Exception):
             raise answer
-        return Call(id=prompt.id("desk"), prompt=prompt, text=answer, model="desk", finish=self.finish)
+        return Call(id=prompt.id("desk"), prompt=prompt, message=assistant(answer), model="desk", finish=self.finish)
 
-    async def each(self, prompts: Iterable[Prompt]) -> AsyncIterator[Call]:
-        source, waiting = iter(prompts), []
+    async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
+        source, waiting = iter(prompts), list[Any]()
         while True:
-            while len(waiting) < self.ahead and (prompt := next(source, None)) is not None:
-                waiting.append(prompt)
+            while len(waiting) < self.ahead and (asked := next(source, None)) is not None:
+                waiting.append(asked)
             if not waiting:
                 return
+            asked = waiting.pop(0)
             try:
-                yield await self(waiting.pop(0))
+                call = await self(asked if isinstance(asked, Prompt) else asked[1])
             except CallFailed:
                 continue
+            yield call if isinstance(asked, Prompt) else (asked[0], call)
+
+    async def side_by_side(self, conversations: Iterable[Awaitable[Any]]) -> AsyncIterator[Any]:
+        for conversation in conversations:
+            with suppress(CallFailed):
+                yield await conversation
 
 
 async def drafted(recipe: Recipe, anchor: Anchor, desk: Desk) -> list[Row]:

@@ -19,7 +19,8 @@ import pytest
 
 from synthgain import Run, Scripted, SynthgainError, generate
 from synthgain.recipes import load, names
-from synthgain.types import Call, Prompt, Recipe
+from synthgain.store import chat
+from synthgain.types import Call, Prompt, Recipe, assistant
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -64,7 +65,7 @@ def test_it_runs_and_each_row_names_its_parents(name: str, tmp_path: Path) -> No
     assert run.record["status"] == "complete" and run.record["counts"]["broken"] == 0
     assert asked and made_rows and any(row["kept"] for row in made_rows)
     assert {id for row in made_rows for id in row["anchor_ids"]} == {
-        replace(a, reads=recipe.reads).id for a in recipe.examples
+        replace(a, needs=recipe.needs).id for a in recipe.examples
     }
     assert all(
         row["recipe"] == name and (row["call_ids"] or json.loads(row["fields"]).get("human")) for row in made_rows
@@ -91,7 +92,8 @@ def test_kept_rows_come_back_from_disk(name: str, tmp_path: Path) -> None:
     kept = [row for row in rows(run) if row["kept"]]
     data = [row for file in sorted(run.data.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
     assert [row["id"] for row in data] == [row["id"] for row in kept]
-    assert [row.get("text") or row.get("messages") for row in data] == [row["text"] or row["messages"] for row in kept]
+    said = [row["text"] or chat(row["messages"]) for row in kept]
+    assert [row.get("text") or chat(row.get("messages")) for row in data] == said
     for row, stored in zip(kept, data):
         assert set(json.loads(row["fields"])) <= set(stored)
 
@@ -123,7 +125,13 @@ MALFORMED = {
 @pytest.mark.parametrize("name", names())
 def test_malformed_answers_end_as_verdicts(name: str, said: str, tmp_path: Path) -> None:
     def cut_off(prompt: Prompt) -> Call:
-        return Call(id=prompt.id("scripted/python"), prompt=prompt, text=said, model="scripted/python", finish="length")
+        return Call(
+            id=prompt.id("scripted/python"),
+            prompt=prompt,
+            message=assistant(said),
+            model="scripted/python",
+            finish="length",
+        )
 
     replies = {"whole": lambda prompt: said, "cut": cut_off}
     if len(said) > 100_000:

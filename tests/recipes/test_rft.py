@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from doubles.drafting import Desk, drafted
-from synthgain.recipes.rft import RECIPE, RFT, cut, pick
+from synthgain import Scripted, generate
+from synthgain.recipes.rft import RECIPE, RFT, cut
 from synthgain.types import Anchor, CallFailed, SynthgainError
 
 QUESTION = Anchor("How many are 3 and 4?", "q#1", {"answer": "7", "id": "a"})
@@ -22,7 +24,7 @@ async def test_k_draws_of_one_prompt() -> None:
     desk = Desk(lambda prompt: f"Answer: {prompt.draw}")
     rows = await drafted(recipe(k=5, shots=SHOTS), QUESTION, desk)  # type: ignore[arg-type]
     assert [p.draw for p in desk.asked] == [0, 1, 2, 3, 4]
-    assert len({p.messages for p in map(lambda p: replace(p, messages=tuple(map(str, p.messages))), desk.asked)}) == 1  # type: ignore[misc]
+    assert all(p.messages == desk.asked[0].messages for p in desk.asked)
     assert [m["role"] for m in desk.asked[0].messages] == ["user", "assistant"] * 2 + ["user"]
     law = desk.asked[0].sampling
     assert (law.temperature, law.max_tokens) == (0.7, 256)
@@ -82,9 +84,11 @@ def test_cut(text: str, stays: str) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"answer": None}, {"answer": " "}])
-def test_a_question_without_gold_stops_before_anything_is_bought(fields: dict[str, object]) -> None:
-    with pytest.raises(SynthgainError, match="gold answer"):
-        pick([QUESTION, Anchor("How many?", "q#2", fields)])
+def test_a_question_without_gold_stops_before_anything_is_bought(fields: dict[str, object], tmp_path: Path) -> None:
+    model = Scripted(lambda prompt: "Answer: 7")
+    with pytest.raises(SynthgainError, match="answer"):
+        generate("rft", [QUESTION, Anchor("How many?", "q#2", fields)], model=model, out=tmp_path / "run")
+    assert model.asked == 0
 
 
 @pytest.mark.parametrize("knobs", [{"k": 0}, {"shots": ("a", "b")}, {"shots": (("a",),)}])

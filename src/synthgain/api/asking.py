@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.chain import Part, Parts, Reached, Request, settings_of, with_settings
+from synthgain.chain import Part, Parts, Reached, Request
 from synthgain.chain.judging import in_order
+from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
-from synthgain.models import Reach, open_model
+from synthgain.models import Reach, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
+from synthgain.settings import settings_of, with_settings
 from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
 
 DEFAULT_MODEL = "local/smollm2-135m"
@@ -76,15 +77,14 @@ def part_of(recipe: Recipe, given: str | Path | Recipe) -> Part:
     """The recipe as a request names it."""
     knobs = knobs_of(recipe)
     if isinstance(given, Recipe):
-        name = given.name.replace("_", "-")
+        name = given.name
         if (
             name in recipe_names()
             and type(load_recipe(name).draft) is type(recipe.draft)
             and is_dataclass(recipe.draft)
         ):
             return Part(recipe.name, knobs, recipe.version)
-        draft: Any = recipe.draft
-        owner = draft if hasattr(draft, "__qualname__") else type(draft)
+        owner: Any = recipe.draft if hasattr(recipe.draft, "__qualname__") else type(recipe.draft)
         return Part(recipe.name, knobs, recipe.version, python=f"{owner.__module__}.{owner.__qualname__}")
     if str(given).replace("_", "-") in recipe_names():
         return Part(recipe.name, knobs, recipe.version)
@@ -213,10 +213,13 @@ def ordered(parts: Sequence[tuple[AnyCheck, Part]]) -> tuple[tuple[AnyCheck, ...
 def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Part]:
     """A check that somebody named or made, and how a request names it."""
     if isinstance(given, str):
-        check, file = load_check(given)
-        sha = sha256_of(file) if file else ""
-        return check, Part(check.name, settings_of(check), file=file, sha256=sha)
-    if given.name in check_names() and type(load_check(given.name)[0]) is type(given):
+        file = file_of(given)
+        if file is None:
+            check = load_check(given)
+            return check, Part(check.name, settings_of(check))
+        check, sha256 = load_file(given)
+        return check, Part(check.name, settings_of(check), file=str(file), sha256=sha256)
+    if given.name in check_names() and type(load_check(given.name)) is type(given):
         return given, Part(given.name, settings_of(given))
     kind = type(given)
     return given, Part(given.name, settings_of(given), python=f"{kind.__module__}.{kind.__qualname__}")
@@ -233,7 +236,7 @@ def opened_checks(
         if part.shipped and part.name in own:
             check = own[part.name]
         elif part.shipped and part.name in check_names():
-            check = load_check(part.name)[0]
+            check = load_check(part.name)
         elif part.name in again:
             check = again[part.name]
         else:
@@ -270,12 +273,8 @@ def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
 def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
-    named = (
-        ""
-        if "@http" in model or not model.startswith("openai/")
-        else reach.base_url or os.environ.get("OPENAI_BASE_URL", "")
-    )
-    return Reached(model, base_url=named, served_as=reach.label_of(role), price=reach.price_of(role))
+    named = server_of(model, reach)[1] if model.startswith("openai/") and "@http" not in model else ""
+    return Reached(model, base_url=named, served_as=of_role(reach.served_as, role), price=of_role(reach.price, role))
 
 
 def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach | None = None) -> dict[str, Model]:
@@ -292,10 +291,10 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
                 next="give it again: model=…",
             )  # fmt: skip
         own = replace(
-            reach or Reach(), base_url=reached.base_url or (reach.base_url if reach else ""), served_as=reached.served_as,
-            price=reached.price, concurrency=request.concurrency,
+            reach or Reach(), base_url=reached.base_url, served_as=reached.served_as, price=reached.price,
+            concurrency=request.concurrency,
         )  # fmt: skip
-        key = (reached, own.key_of(role))
+        key = (reached, key_for(role))
         if key not in shared:
             shared[key] = open_model(reached.uri, own, role)
         found[role] = shared[key]

@@ -8,19 +8,19 @@ from synthgain.api.making import on_disk
 from synthgain.store import Run
 from synthgain.store import export as exporting
 from synthgain.store import push as pushing
+from synthgain.store.export import Exported
 
 
-def export(run: str | Path | Run, *, to: str, out: str | Path | None = None) -> tuple[Path, int, int]:
-    """A run's kept rows as `to`, or a student folder as "gguf": the file, rows written, rows that could not be."""
+def export(run: str | Path | Run, *, to: str, out: str | Path | None = None) -> tuple[Path, Exported]:
+    """A run's kept rows as `to`, or a student folder as "gguf": the file, and what was written and what could not be."""
     folder = run.path if isinstance(run, Run) else Path(run)
     if to == "gguf":
         from synthgain.api.training import gguf_of
 
-        return gguf_of(folder, None if out is None else Path(out)), 0, 0
+        return gguf_of(folder, None if out is None else Path(out)), Exported(0)
     file = Path(out) if out is not None else folder / f"{to}.jsonl"
     with on_disk(file):
-        written, left = exporting.export(Run.at(folder), to, file)
-    return file, written, left
+        return file, exporting.export(Run.at(folder), to, file)
 
 
 def push(run: str | Path | Run, repo: str, *, private: bool = True, endpoint: str | None = None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthgain.api.making import on_disk, reach_from_environment
+from synthgain.api.making import on_disk
 from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure import (
     Data,
@@ -82,7 +82,7 @@ def measure(
     )
     if of_student:
         return measure_students([folder], against=against, target=target, anchors=anchors, seed=seed, say=say)
-    reach = reach_from_environment(reach)
+    reach = reach or Reach()
     data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed)
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
@@ -309,7 +309,7 @@ def compare(
             "there is nothing to compare with", next="give two or more runs: synthgain compare RUN RUN"
         )
     names = _names([Path(r) for r in runs])
-    eyes = _eyes(student, "", embedder, reach_from_environment(reach))
+    eyes = _eyes(student, "", embedder, reach or Reach())
     sides: list[Side] = []
     told: list[dict[str, Any]] = []
     for name, run in zip(names, map(Path, runs)):

@@ -2,10 +2,22 @@
 
 from synthgain.chain.buying import Buyer, Desk, Tally
 from synthgain.chain.groups import PASS, Numbered
-from synthgain.chain.request import Part, Reached, Request, settings_of, with_settings
+from synthgain.chain.request import Part, Reached, Request
 from synthgain.chain.round import Outcome, run_round
 from synthgain.chain.wave import Parts, Shard, draft
 
 __all__ = [
-    "PASS", "Buyer", "Desk", "Numbered", "Outcome", "Part", "Parts", "Reached", "Request", "Shard", "Tally", "draft", "run_round", "settings_of", "with_settings",
-]  # fmt: skip
+    "PASS",
+    "Buyer",
+    "Desk",
+    "Numbered",
+    "Outcome",
+    "Part",
+    "Parts",
+    "Reached",
+    "Request",
+    "Shard",
+    "Tally",
+    "draft",
+    "run_round",
+]

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.types import Call, Model, Prompt, SynthgainError
+from synthgain.types import Call, Model, Prompt, SynthgainError, canonical
 
 FRAME = 32  # tokens that a template puts around a prompt, at most as a rule
-SAFE = 1.25  # of the most tokens a byte that were seen so far
+SAFE, LEAST = (
+    1.25,
+    0.5,
+)  # times the most tokens a byte that were seen so far; never fewer than this many (English has 0.25)
 
 
 @dataclass
@@ -59,10 +62,10 @@ class Budget:
         """The call has ended: what it really took is counted elsewhere, and shows what the next ones may take."""
         self.set_aside.pop(id, None)
         if call is not None:
-            size = _size(prompt)
-            seen = SAFE * max(0, call.tokens_in - FRAME) / size
-            self.tokens_a_byte = max(self.tokens_a_byte, seen) if self.seen else max(seen, 0.1)
-            self.seen = True
+            if call.tokens_in >= 4 * FRAME:  # of a short prompt the template says more than the text
+                seen = SAFE * call.tokens_in / _size(prompt)
+                self.tokens_a_byte = max(self.tokens_a_byte if self.seen else LEAST, seen)
+                self.seen = True
             tokens = call.tokens_in + call.tokens_out
             if call.cost is not None and tokens:
                 self.dollars_a_token[prompt.to] = max(self.dollars_a_token.get(prompt.to, 0.0), call.cost / tokens)
@@ -98,5 +101,7 @@ class Budget:
 
 
 def _size(prompt: Prompt) -> int:
-    """Bytes of what is sent."""
-    return max(1, len(prompt.content.encode("utf-8", "replace")))
+    """Bytes of what a model reads."""
+    said = [m["content"] if len(m) == 2 else canonical(m) for m in prompt.messages]
+    more = [canonical(prompt.tools)] if prompt.tools else []
+    return max(1, sum(len(text.encode("utf-8", "replace")) for text in (*said, *more)))

@@ -6,14 +6,11 @@ record of one. Opening its names (recipes, checks, models) is the business of wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from synthgain.types import SynthgainError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -115,52 +112,3 @@ def _told(thing: Any) -> dict[str, Any]:
         elif value not in (f.default, None, "", {}, ()):
             told[f.name] = value
     return told
-
-
-# ---------------------------------------------------------------------------------------------- settings
-
-
-def settings_of(part: Any, *, leave: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The dataclass fields of a part with knobs, as JSON values. SynthgainError where one has no JSON form."""
-    if not is_dataclass(part) or isinstance(part, type):
-        return {}
-    return {f.name: plain(getattr(part, f.name), f.name) for f in fields(part) if f.init and f.name not in leave}
-
-
-def plain(value: Any, name: str) -> Any:
-    """The JSON form of a setting: tuples are lists."""
-    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, list | tuple):
-        return [plain(v, name) for v in value]
-    if isinstance(value, Mapping):
-        return {str(k): plain(v, name) for k, v in value.items()}
-    raise SynthgainError(
-        f"the setting {name!r} is {value!r}, which cannot be written down",
-        next="settings are texts, numbers, true or false, and lists or objects of these",
-    )
-
-
-def with_settings(part: T, settings: Mapping[str, Any], where: str = "") -> T:
-    """The part with these settings; lists become tuples where the part holds tuples. SynthgainError for a setting it has not."""
-    if not settings:
-        return part
-    known = {f.name for f in fields(part) if f.init} if is_dataclass(part) else set()
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise SynthgainError(
-            f"there is no setting {unknown[0]!r}",
-            where=where,
-            next=f"the settings are: {', '.join(sorted(known)) or 'none'}",
-        )
-    values = {
-        name: _tupled(value) if isinstance(getattr(part, name), tuple) else value for name, value in settings.items()
-    }
-    try:
-        return replace(part, **values)  # type: ignore[type-var]
-    except (TypeError, ValueError) as error:
-        raise SynthgainError(str(error), where=where) from error
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, list | tuple) else value

@@ -184,12 +184,15 @@ def export(
     """
     from synthgain import api
 
-    file, written, left = api.export(run, to=to, out=out)
-    print(
-        f"{file}"
-        + ("" if to == "gguf" else f": {written:,} rows")
-        + (f"; {left:,} kept rows have no fallen partner and were left out" if left else "")
-    )
+    file, came = api.export(run, to=to, out=out)
+    if to == "gguf":
+        print(file)
+        return
+    said = [f"{came.written:,} rows"]
+    if came.unpaired:
+        said.append(f"{came.unpaired:,} kept rows have no worse answer beside them and were left out")
+    said += [f"of {n:,} rows this format does not hold {what}" for what, n in came.lost.items()]
+    print(f"{file}: {'; '.join(said)}")
 
 
 @app.command()

@@ -16,20 +16,17 @@ a record is run: a check that is somebody's own has to be given again.
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from synthgain.curate.files import read_with_hash
 from synthgain.types import AnyCheck, SynthgainError
 
-__all__ = ["file_of", "from_record", "load", "load_file", "names", "record"]
+__all__ = ["file_of", "load", "load_file", "names"]
 SHAPES = ("__call__", "begin")  # what a row check or a selection has, and what a fold has
 
 
@@ -132,76 +129,3 @@ def _read(text: str, default: Any, field: Field[Any], spec: str) -> Any:
     except (KeyError, ValueError):
         kind = "a number" if default is None else f"a value like {default!r}"
         raise SynthgainError(f"{field.name} needs {kind}, not {text!r}", where=f"--with {spec}") from None
-
-
-# ---------------------------------------------------------------------------------------------- what a record says
-
-
-def record(check: AnyCheck) -> dict[str, Any]:
-    """A check as JSON: {"name", "settings": {field: value}}; of one that we do not ship also "class", its class's name.
-
-    SynthgainError where a setting has no JSON form, or where the settings are not the fields of a dataclass.
-    """
-    settings: dict[str, Any] = {}
-    held: Any = check
-    if is_dataclass(held):
-        settings = {f.name: _plain(getattr(check, f.name), f"{check.name}.{f.name}") for f in fields(held) if f.init}
-    elif getattr(held, "__dict__", {}).keys() - {"name"}:
-        raise SynthgainError(
-            f"the settings of {check.name!r} cannot be recorded", where=type(check).__qualname__,
-            next="make it a frozen dataclass: its fields are the settings",
-        )  # fmt: skip
-    own = {} if _shipped().get(check.name) is type(check) else {"class": type(check).__qualname__}
-    return {"name": check.name, "settings": settings, **own}
-
-
-def from_record(record: Mapping[str, Any]) -> AnyCheck:
-    """The shipped check that `record` wrote. SynthgainError where it is none, or where its settings are not that check's."""
-    name, settings = record.get("name"), record.get("settings", {})
-    shipped = _shipped().get(name) if isinstance(name, str) else None
-    if shipped is None or record.keys() - {"name", "settings"}:
-        raise SynthgainError(
-            f"the check {name!r} is somebody's own, and a record runs no code", where="the run's record",
-            next="give it again, as it was: --with FILE.py, or with_=[…] in Python",
-        )  # fmt: skip
-    known = {f.name: f for f in fields(shipped) if f.init}
-    kinds = get_type_hints(shipped)
-    wrong = [key for key in settings if key not in known] if isinstance(settings, Mapping) else ["settings"]
-    values = {key: _read_back(value, known[key]) for key, value in settings.items()} if not wrong else {}
-    wrong += [key for key, value in values.items() if not _is_a(value, kinds[key])]
-    if wrong:
-        raise SynthgainError(
-            f"{wrong[0]!r} is no setting of {name!r}, or its value is none", where="the run's record",
-            next=f"mend it; its settings are: {', '.join(known) or 'none'}",
-        )  # fmt: skip
-    try:
-        return shipped(**values)  # type: ignore[no-any-return]
-    except (TypeError, ValueError) as error:
-        raise SynthgainError(f"{name}: {error}", where="the run's record") from error
-
-
-def _plain(value: Any, where: str) -> Any:
-    """A setting as JSON has it."""
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(v, where) for v in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(v, where) for key, v in value.items()}
-    raise SynthgainError(
-        f"{value!r:.80} has no JSON form", where=where, next="use texts, numbers, true and false, and lists of them"
-    )
-
-
-def _read_back(value: Any, field: Field[Any]) -> Any:
-    """A JSON value as this field has it: lists where tuples are meant, whole numbers where fractions are."""
-    if isinstance(value, list) and isinstance(field.default, tuple):
-        return tuple(_read_back(v, field) for v in value)
-    return float(value) if type(value) is int and isinstance(field.default, float) else value
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    if get_origin(kind) in (Union, UnionType):
-        return any(_is_a(value, k) for k in get_args(kind))
-    plain = get_origin(kind) or kind
-    return isinstance(value, plain) and (plain is bool or not isinstance(value, bool))

@@ -26,7 +26,8 @@ def run(work: Coroutine[object, object, T], on_interrupt: Callable[[], bool] | N
         asyncio.get_running_loop()
     except RuntimeError:
         with _few_collections():
-            return asyncio.run(guarded.here())
+            here: T = asyncio.run(guarded.here())
+            return here
     result: list[T] = []
     failure: list[BaseException] = []
 

@@ -32,6 +32,10 @@ class Thresholds:
     distinct_2: float = 0.02
     kept: float = 0.0
 
+    def text(self) -> str:
+        """The thresholds as `read` reads them."""
+        return f"near_dup={self.near_dup:g},distinct_2={self.distinct_2:g},kept={self.kept:g}"
+
     @staticmethod
     def read(text: str) -> Thresholds:
         """ "near_dup=0.3,distinct_2=0.1" as thresholds."""

@@ -11,7 +11,17 @@ from pathlib import Path
 from synthgain.models.scripted import Scripted, open_scripted
 from synthgain.types import Model, Scorer, SynthgainError
 
-__all__ = ["Reach", "Scripted", "folder_of", "key_for", "open_model", "open_scorer", "server_of", "weights_at"]
+__all__ = [
+    "Reach",
+    "Scripted",
+    "folder_of",
+    "key_for",
+    "of_role",
+    "open_model",
+    "open_scorer",
+    "server_of",
+    "weights_at",
+]
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Reach:
     of it: they come from the environment (`key_for`) and are never written.
     """
 
-    base_url: str = ""  # of every server whose URI names none
+    base_url: str = ""  # of every server whose URI names none; without it OPENAI_BASE_URL
     served_as: str | Mapping[str, str] = ""  # stands for the URL in the identity of calls
     price: str | Mapping[str, str] = ""  # "IN,OUT" in USD per million tokens
     concurrency: int | None = None
@@ -53,9 +63,9 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
         from synthgain.models.prices import Price
 
         name, base_url = server_of(uri, reach)
-        price = _of_role(reach.price, role)
+        price = of_role(reach.price, role)
         return OpenAI(
-            name, base_url=base_url, uri=uri, api_key=key_for(role), served_as=_of_role(reach.served_as, role),
+            name, base_url=base_url, uri=uri, api_key=key_for(role), served_as=of_role(reach.served_as, role),
             price=Price.parse(price) if price else None, concurrency=reach.concurrency, logprobs=reach.logprobs,
         )  # fmt: skip
     raise SynthgainError(
@@ -71,7 +81,7 @@ def server_of(uri: str, reach: Reach) -> tuple[str, str]:
         raise SynthgainError(
             f"{uri!r} names no model of a server", next="write openai/NAME or openai/NAME@https://HOST/v1"
         )
-    base_url = named[2] or reach.base_url
+    base_url = named[2] or reach.base_url or os.environ.get("OPENAI_BASE_URL", "")
     if not base_url:
         raise SynthgainError(
             "no server is named", where=uri,
@@ -86,7 +96,8 @@ def key_for(role: str) -> str:
     return own or os.environ.get("OPENAI_API_KEY", "")
 
 
-def _of_role(said: str | Mapping[str, str], role: str) -> str:
+def of_role(said: str | Mapping[str, str], role: str) -> str:
+    """What holds for a role of what was said for all, or by role."""
     return said if isinstance(said, str) else said.get(role, said.get("", ""))
 
 

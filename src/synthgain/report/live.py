@@ -49,7 +49,6 @@ class Progress(Protocol):
     groups_done: int
     rows: int
     kept: int
-    dropped_by: dict[str, int]
     broken: int
     calls_bought: int
     calls_reused: int
@@ -63,6 +62,9 @@ class Progress(Protocol):
     started: float
     note: str
     figures: Mapping[str, float]  # running estimates by name
+
+    @property
+    def dropped_by(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from synthgain.types import Call, CallFailed, Prompt, SynthgainError
 PAUSE = 0.002  # seconds the writer gathers answers for one commit
 TOGETHER = (60, 8, 1)  # rows of one INSERT: SQLite then works for longer without the interpreter's lock
 INSERT = {
-    n: f"INSERT OR IGNORE INTO calls VALUES {','.join(['(' + ','.join('?' * COLUMNS) + ')'] * n)}"
-    for n in TOGETHER
+    n: f"INSERT OR IGNORE INTO calls VALUES {','.join(['(' + ','.join('?' * COLUMNS) + ')'] * n)}" for n in TOGETHER
 }
 READONLY = SynthgainError("this memory of calls was opened to be read, not to be written")
 NEW_MODEL = "INSERT INTO models (uri, identity)"

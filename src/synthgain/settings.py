@@ -1,0 +1,97 @@
+"""Settings of parts with knobs (frozen dataclasses): to JSON and back, by name, never as code.
+
+A leaf that recipes' knobs, checks and requests share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from synthgain.types import SynthgainError
+
+T = TypeVar("T")
+
+
+def settings_of(part: Any, *, leave: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a part as JSON values. SynthgainError where one has no JSON form, or where its settings are no fields."""
+    if isinstance(part, type) or not is_dataclass(part):
+        held = {} if callable(getattr(part, "__get__", None)) else getattr(part, "__dict__", {})
+        if held.keys() - {"name", *leave}:
+            raise SynthgainError(
+                f"the settings of {getattr(part, 'name', part)!r} cannot be written down", where=type(part).__qualname__,
+                next="make it a frozen dataclass: its fields are the settings",
+            )  # fmt: skip
+        return {}
+    return {f.name: _plain(getattr(part, f.name), f.name) for f in fields(part) if f.init and f.name not in leave}
+
+
+def with_settings(part: T, settings: Mapping[str, Any], where: str = "") -> T:
+    """The part with these settings: lists become tuples where it holds tuples. SynthgainError for one that it has not, or of another kind."""
+    if not settings:
+        return part
+    known = {f.name: f for f in fields(part) if f.init} if is_dataclass(part) else {}
+    if unknown := sorted(set(settings) - set(known)):
+        raise SynthgainError(
+            f"there is no setting {unknown[0]!r}", where=where, next=f"the settings are: {', '.join(known) or 'none'}"
+        )
+    kinds = _kinds(type(part))
+    values = {name: _read_back(value, getattr(part, name)) for name, value in settings.items()}
+    if wrong := [name for name, value in values.items() if not _is_a(value, kinds.get(name, Any))]:
+        raise SynthgainError(
+            f"the setting {wrong[0]!r} cannot be {settings[wrong[0]]!r}", where=where,
+            next=f"give it a value like {getattr(part, wrong[0])!r}",
+        )  # fmt: skip
+    try:
+        return replace(part, **values)  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise SynthgainError(str(error), where=where) from error
+
+
+def _plain(value: Any, name: str) -> Any:
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(v, name) for v in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(v, name) for key, v in value.items()}
+    raise SynthgainError(
+        f"the setting {name!r} is {value!r:.80}, which has no JSON form",
+        next="settings are texts, numbers, true or false, and lists or objects of these",
+    )
+
+
+def _read_back(value: Any, now: Any) -> Any:
+    if isinstance(value, list) and isinstance(now, tuple):
+        return _tupled(value)
+    return float(value) if type(value) is int and isinstance(now, float) else value
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def _kinds(owner: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(owner)
+    except NameError:  # a class whose annotations name what its module does not have
+        return {}
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    origin = get_origin(kind)
+    if kind is Any or isinstance(kind, TypeVar):
+        return True
+    if origin in (Union, UnionType):
+        return any(_is_a(value, k) for k in get_args(kind))
+    if origin is Literal:
+        return value in get_args(kind)
+    plain = origin or kind
+    if not isinstance(plain, type):
+        return True
+    if plain is float and type(value) is int:
+        return True
+    return isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
