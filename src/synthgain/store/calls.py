@@ -295,7 +295,6 @@ class CallMemory:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self._let_go()
         self._close_files()
 
     def _close_files(self) -> None:
