@@ -84,10 +84,10 @@ class CallMemory:
         self._segments: list[Segment] = []
         try:
             self._open(folder, readonly)
+            self._known = [] if readonly else [self._keys()]
         except BaseException:
             self._close_files()
             raise
-        self._known = [] if readonly else [self._keys()]
         self._readonly = readonly
         self._seen_texts: set[bytes] = set()
         self._models: dict[tuple[str, str], int] = {}
@@ -170,9 +170,10 @@ class CallMemory:
     # ------------------------------------------------------------------------------------------ durability
 
     def put(self, call: Call, identity: str) -> asyncio.Future[None]:
-        """Write a call down. The future is done when it is safe on disk.
+        """Write a call down. The future is done when it is safe on disk; the answers of one commit share it.
 
         It fails with CallFailed where this answer has no form on disk, and with SynthgainError where nothing can be written any more.
+        Whoever may be cancelled awaits it through `asyncio.shield`.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -232,17 +233,16 @@ class CallMemory:
                 db.close()
 
     def _end(self, error: BaseException, batch: asyncio.Future[None] | None) -> None:
-        if isinstance(error, sqlite3.Error):
-            reason = explained(self._file, error)
-        elif isinstance(error, SynthgainError):
+        reason = SynthgainError(
+            f"no answer can be written down any more ({type(error).__name__}: {error})", where=str(self._file),
+            next="run the same command again: every answer written so far is kept",
+        )  # fmt: skip
+        if isinstance(error, SynthgainError):
             reason = error
-        else:
-            reason = SynthgainError(
-                f"no answer can be written down any more ({type(error).__name__}: {error})", where=str(self._file),
-                next="run the same command again: every answer written so far is kept",
-            )  # fmt: skip
-        if reason is not error:
-            reason.__cause__ = error
+        elif isinstance(error, sqlite3.Error):
+            with suppress(Exception):  # explaining looks at the disk, and nobody may wait for ever for that
+                reason = explained(self._file, error)
+        reason.__cause__ = error if error is not reason else None
         with self._lock:
             self._ended = reason
             self._waiting = []
@@ -294,7 +294,6 @@ class CallMemory:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self._let_go()
         self._close_files()
 
     def _close_files(self) -> None:

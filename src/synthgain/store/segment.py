@@ -28,6 +28,7 @@ from synthgain.types import Call, CallFailed, Message, Prompt, SynthgainError, c
 FORMAT = 1  # PRAGMA user_version; files of before the first have 0
 LONG = 512  # characters; what is longer and repeats is stored once in `texts`
 LARGEST = 200_000_000  # characters of one answer or prompt (SQLite holds a billion bytes)
+TOO_LONG = f"it is longer than {LARGEST:,} characters"
 MOST = (1 << 63) - 1  # the largest count that a column holds
 BROKEN = re.compile("[\ud800-\udfff]")  # half of a character: UTF-8 has no form for it
 
@@ -87,8 +88,8 @@ def row_of(call: Call, identity: str) -> tuple[list[tuple[bytes, str]], tuple[st
             raise ValueError(f"its id is {call.id!r:.100}")
         long, content, places = _split(call.prompt)
         text, rest = _answer(call.message)
-        if len(text) > LARGEST or len(content) > LARGEST or (rest and len(rest) > LARGEST):
-            raise ValueError(f"it is longer than {LARGEST:,} characters")
+        if len(text) + len(content) + len(rest or "") > LARGEST:
+            raise ValueError(TOO_LONG)
         logprob = _finite(call.logprob)
         law = call.law if logprob is not None or call.logprob is None else "the log-probability was not finite"
         return long, (_label(call.model), storable(identity)), (
@@ -109,6 +110,8 @@ def _split(prompt: Prompt) -> tuple[list[tuple[bytes, str]], str, str | None]:
     def short(place: int | str, text: str) -> bool:
         if len(text) <= LONG:
             return True
+        if len(text) > LARGEST:
+            raise ValueError(TOO_LONG)
         hexed = digest(text)[:32]
         long.append((bytes.fromhex(hexed), storable(text)))
         places.append((place, hexed))
