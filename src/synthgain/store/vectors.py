@@ -39,6 +39,10 @@ def on_disk(folder: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise SynthgainError(
+                f"nothing can be written here ({error.strerror}): {doing}", where=str(folder), next=f"chmod u+rwx {folder}"
+            ) from error  # fmt: skip
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise SynthgainError(
