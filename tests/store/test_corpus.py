@@ -104,7 +104,7 @@ def test_it_is_a_corpus_as_recipes_see_it(tmp_path: Path) -> None:
     anchors = some(3)
     write_corpus(tmp_path, anchors)
     corpus: types.Corpus = Corpus(tmp_path, ("answer",))
-    assert list(types.singly(corpus, [], 0)) == [(a,) for a in anchors]  # type: ignore[arg-type]
+    assert list(types.singly(corpus, [], 0)) == [(a,) for a in anchors]
     assert len(repr(corpus)) < 200
 
 

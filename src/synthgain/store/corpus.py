@@ -21,7 +21,6 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -184,13 +183,13 @@ class Corpus(Sequence[Anchor]):
         """
         wanted = dict.fromkeys(ids)
         found: dict[str, Anchor] = {}
-        values = pa.array(list(wanted), pa.string())
         for group in self._layout[0]:
             if len(found) == len(wanted):
                 break
-            here = pc.indices_nonzero(pc.is_in(_columns(("id",), *group)[0], values))
-            if len(here):
-                for row in zip(*(column.take(here).to_pylist() for column in _columns(None, *group))):
+            here = [row for row, id in enumerate(_columns(("id",), *group)[0].to_pylist()) if id in wanted]
+            if here:
+                columns = _columns(None, *group)
+                for row in zip(*(column.take(pa.array(here)).to_pylist() for column in columns)):
                     found.setdefault(row[0], self._anchor(*row))
         return {id: found[id] for id in wanted if id in found}
 

@@ -1,8 +1,9 @@
 """Arrays about the anchors of a corpus, computed once, kept beside them as .npy and memory-mapped: vectors and nearest neighbours.
 
-Neighbours are exact up to `EXACT` vectors: blocked products, n² · dimensions multiplications (50,000 × 256: about half a minute on two
-cores). Above that a graph of small worlds (HNSW, Malkov and Yashunin, arXiv 1603.09320) is built by `voyager`, by one thread so that it is
-the same graph every time, and asked by all threads.
+Neighbours are exact up to `EXACT` vectors: blocked products, n² · dimensions multiplications (60,000 × 256 took 211 s on two cores that
+nine other processes shared). Above that a graph of small worlds (HNSW, Malkov and Yashunin, arXiv 1603.09320) is built by `voyager`, by one thread so that it is
+the same graph every time, and asked by all threads. 60,000 × 256 took 75 s to build on the same
+cores, less busy.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ def on_disk(folder: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise SynthgainError(
+                f"nothing can be written here ({error.strerror}): {doing}", where=str(folder), next=f"chmod u+rwx {folder}"
+            ) from error  # fmt: skip
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise SynthgainError(
@@ -135,7 +140,9 @@ def _no_vectors(embedder: Embedder, what: str) -> SynthgainError:
 def blocks_of_neighbours(vectors: Vectors, k: int, done: int = 0, exact: int = EXACT) -> Iterator[NDArray[np.int64]]:
     """For each vector from row `done` on the k others nearest to it by cosine, nearest first, equals by place: int64, block by block.
 
-    Above `exact` vectors by the graph: RECALL
+    Above `exact` vectors by the graph. Its recall@10 against the exact ones, 60,000 vectors of 256 dimensions in 1,000 Gaussian clusters:
+    1.00 with noise as large as the spread of their centres (measured on all), 0.92 with twice that, where clusters have all but
+    dissolved (measured on 2,000).
     """
     if len(vectors) <= exact:
         size = max(1, CELLS // len(vectors))
@@ -163,7 +170,7 @@ def _nearest(vectors: Vectors, start: int, end: int, k: int) -> NDArray[np.int64
     """Exactly, for the rows from start to end."""
     alike = vectors[start:end] @ vectors.T
     alike[np.arange(end - start), np.arange(start, end)] = -np.inf
-    found = np.argpartition(-alike, k - 1, axis=1)[:, :k]
+    found = np.argpartition(alike, -k, axis=1)[:, -k:]
     order = np.lexsort((found, -np.take_along_axis(alike, found, axis=1)))
     return np.take_along_axis(found, order, axis=1).astype(np.int64)
 
