@@ -103,7 +103,7 @@ class ArmTrainer:
 
     def check(self, arms: Sequence[Arm]) -> None:
         """SynthgainError where weights or settings of an arm cannot be: before anything is bought."""
-        for arm in arms:
+        for arm in (arm for arm in arms if arm.learns):
             where = f"arm {arm.name}"
             start = self.base if arm.weights in ("base", "previous") else arm.weights
             try:
