@@ -38,7 +38,7 @@ def shards():
         if kind == "distinct-equations":
             sums = [(draw.randrange(1, 9), draw.randrange(1, 9)) for _ in range(size)]
             yield {
-                "answer": [f"{w} {a} + {b} = {a + b}" for (a, b), w in zip(sums, words(size))],
+                "answer": [f"{a} + {b} = {a + b}, says {w}" for (a, b), w in zip(sums, words(size))],
                 "anchor_ids": [[f"question {(start + i) // 8}"] for i in range(size)],
                 "fields": ["{}"] * size,
             }
