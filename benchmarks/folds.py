@@ -72,7 +72,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     options.add_argument(
-        "--kinds", nargs="+", default=["exact-duplicate", "near-duplicate", "template", "distinct-equations"]
+        "--kinds", nargs="+", default=["exact-duplicate", "near-duplicate", "distinct-equations", "template"]
     )
     options.add_argument("--json", action="store_true")
     asked = options.parse_args()

@@ -154,6 +154,12 @@ def test_settings_that_are_not_the_checks_are_refused(settings: object) -> None:
     assert "want" in error.value.next
 
 
+@pytest.mark.parametrize("tolerance", [float("nan"), float("inf"), 10**400, "1"])
+def test_what_is_no_number_is_refused(tolerance: object) -> None:
+    with pytest.raises(SynthgainError, match="tolerance"):
+        from_record({"name": "equations", "settings": {"tolerance": tolerance}})
+
+
 def test_a_value_that_the_check_refuses_is_refused_from_a_record_too() -> None:
     with pytest.raises(SynthgainError, match="between 0 and 1"):
         from_record({"name": "near-duplicate", "settings": {"threshold": 2.0}})

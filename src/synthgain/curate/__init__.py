@@ -157,9 +157,10 @@ def record(check: AnyCheck) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> AnyCheck:
     """The shipped check that `record` wrote. SynthgainError where it is none, or where its settings are not that check's."""
-    name, settings = record.get("name"), record.get("settings", {})
+    held: Mapping[str, Any] = record if isinstance(record, Mapping) else {"name": str(record)[:80]}
+    name, settings = held.get("name"), held.get("settings", {})
     shipped = _shipped().get(name) if isinstance(name, str) else None
-    if shipped is None or record.keys() - {"name", "settings"}:
+    if shipped is None or held.keys() - {"name", "settings"}:
         raise SynthgainError(
             f"the check {name!r} is somebody's own, and a record runs no code", where="the run's record",
             next="give it again, as it was: --with FILE.py, or with_=[…] in Python",
@@ -197,11 +198,12 @@ def _read_back(value: Any, field: Field[Any]) -> Any:
     """A JSON value as this field has it: lists where tuples are meant, whole numbers where fractions are."""
     if isinstance(value, list) and isinstance(field.default, tuple):
         return tuple(_read_back(v, field) for v in value)
-    return float(value) if type(value) is int and isinstance(field.default, float) else value
+    return float(value) if type(value) is int and isinstance(field.default, float) and abs(value) < 2**53 else value
 
 
 def _is_a(value: Any, kind: Any) -> bool:
     if get_origin(kind) in (Union, UnionType):
         return any(_is_a(value, k) for k in get_args(kind))
     plain = get_origin(kind) or kind
-    return isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, plain) and finite and (plain is bool or not isinstance(value, bool))
