@@ -1,8 +1,8 @@
-"""Seconds and memory of the folds at 10,000, 100,000 and 1,000,000 tiny rows, fed in shards of 1,024.
+"""CPU seconds and memory of the folds at 10,000, 100,000 and 1,000,000 tiny rows, fed in shards of 1,024.
 
     python benchmarks/folds.py [--rows 10000 100000 1000000] [--json]
 
-Each figure is a process of its own. Seconds are those inside the judge, without making the rows. Memory is the operating system's
+Each figure is a process of its own. Seconds are the CPU's inside the judge, without making the rows. Memory is the operating system's
 peak of the resident set above what the process held before the first shard. The exponent e says that time grows as rows to the e
 between two sizes: 1 is linear. "template" is near-duplicate on rows that all share most of their words, where every row is a candidate for
 every other.
@@ -38,7 +38,7 @@ def shards():
         if kind == "distinct-equations":
             sums = [(draw.randrange(1, 9), draw.randrange(1, 9)) for _ in range(size)]
             yield {
-                "answer": [f"{w} {a} + {b} = {a + b}" for (a, b), w in zip(sums, words(size))],
+                "answer": [f"{a} + {b} = {a + b}, says {w}" for (a, b), w in zip(sums, words(size))],
                 "anchor_ids": [[f"question {(start + i) // 8}"] for i in range(size)],
                 "fields": ["{}"] * size,
             }
@@ -54,9 +54,9 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 spent, kept = 0.0, 0
 for shard in shards():
     table = pa.table(shard)
-    began = time.perf_counter()
+    began = time.process_time()
     kept += sum(verdict.keeps for verdict in judge(table))
-    spent += time.perf_counter() - began
+    spent += time.process_time() - began
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"seconds": spent, "mb": (after - before) / 1024, "kept": kept}))
 """
@@ -72,7 +72,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     options.add_argument(
-        "--kinds", nargs="+", default=["exact-duplicate", "near-duplicate", "template", "distinct-equations"]
+        "--kinds", nargs="+", default=["exact-duplicate", "near-duplicate", "distinct-equations", "template"]
     )
     options.add_argument("--json", action="store_true")
     asked = options.parse_args()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from synthgain.evaluate import Solved, difference
-from synthgain.intervals import clustered, mean_t, t_quantile, wilson
+from synthgain.intervals import clustered, effective_size, mean_t, of_clusters, t_quantile, wilson
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,28 @@ def test_clustered_intervals_cover() -> None:
         _, low, high = clustered(list(shares), draws=4)
         hits += low <= 0.25 <= high
     assert 0.93 <= hits / 600 <= 0.98
+
+
+def test_the_effective_size_of_a_known_case() -> None:
+    # two clusters, (1 of 1) and (1 of 3): p = 1/2, deviations 1/2 and -1/2, variance (1/4 + 1/4)/16 · 2 = 1/16, size 1/4 · 16
+    assert effective_size([1, 1], [1, 3]) == pytest.approx(4.0)
+    assert effective_size([0, 4, 0], [4, 4, 0]) == pytest.approx(1.0)  # one without draws is no cluster
+    assert effective_size([2], [5]) == 1 and effective_size([0, 0, 0], [4, 2, 1]) == 3 == effective_size(
+        [1, 0, 1], [1, 1, 1]
+    )
+    with pytest.raises(ValueError, match="no draws"):
+        effective_size([], [])
+
+
+def test_intervals_of_unequal_clusters_cover() -> None:
+    rng = np.random.default_rng(5)
+    draws, hits = np.tile([1, 2, 4, 8, 10], 16), 0
+    for _ in range(600):
+        right = rng.binomial(draws, rng.beta(1, 3, size=80))
+        size = effective_size(right.tolist(), draws.tolist())
+        low, high = of_clusters(right.sum() / draws.sum(), size, 80)
+        hits += low <= 0.25 <= high
+    assert 0.92 <= hits / 600 <= 0.98
 
 
 def test_the_mean_interval_is_students() -> None:

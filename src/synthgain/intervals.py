@@ -62,19 +62,37 @@ def wilson(right: float, n: float, level: float = 0.95, *, quantile: float | Non
 def clustered(shares: Sequence[float], draws: int = 1, level: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of shares in [0, 1], one a question, each the mean of `draws` yes-or-no draws.
 
-    The Wilson interval at the effective size p(1 − p)/var(mean), never more than the number of draws, with
-    Student's quantile on questions − 1; for one draw a question it is the plain Wilson interval.
-    Where every share is 0, or every one is 1, the questions are the size: their draws may have been alike.
+    The Wilson interval at the effective size (`effective_size`), with Student's quantile on questions − 1; for one draw a question it is
+    the plain Wilson interval. Where every share is 0, or every one is 1, the questions are the size: their draws may have been alike.
     """
     n = len(shares)
     if n == 0:
         raise ValueError("no shares")
     p = math.fsum(shares) / n
-    if draws == 1 or n == 1 or p in (0.0, 1.0):
-        return p, *wilson(p * n, n, level)
-    variance = math.fsum((x - p) ** 2 for x in shares) / (n - 1) / n
-    size = n * draws if variance == 0 else min(n * draws, p * (1 - p) / variance)
-    return p, *wilson(p * size, size, level, quantile=t_quantile(level, n - 1))
+    return p, *of_clusters(p, effective_size([x * draws for x in shares], [draws] * n), n, level)
+
+
+def effective_size(part: Sequence[float], whole: Sequence[float]) -> float:
+    """How many independent yes-or-no draws say as much about the share Σ part / Σ whole as these clusters, of unequal sizes, do.
+
+    p(1 − p) over the variance of the ratio between clusters (Cochran, Sampling Techniques, 1977, eq. 6.9; Korn and Graubard 1998), and no
+    more than Σ whole. The number of clusters where it is the number of draws, where there is one, and where the share is 0 or 1.
+    Clusters without draws are not counted.
+    """
+    total, clusters = math.fsum(whole), sum(n > 0 for n in whole)
+    if not clusters:
+        raise ValueError("no draws")
+    p = math.fsum(part) / total
+    if clusters in (1, total) or p in (0.0, 1.0):
+        return clusters
+    variance = math.fsum((k - p * n) ** 2 for k, n in zip(part, whole)) / total**2 * clusters / (clusters - 1)
+    return min(total, p * (1 - p) / variance) if variance else total
+
+
+def of_clusters(share: float, size: float, clusters: int, level: float = 0.95) -> Interval:
+    """The score interval of a share at its effective size, with Student's quantile on clusters − 1 where clusters and size differ."""
+    student = None if clusters == size or clusters < 2 else t_quantile(level, clusters - 1)
+    return wilson(share * size, size, level, quantile=student)
 
 
 def mean_t(values: Sequence[float], level: float = 0.95) -> tuple[float, float | None, float | None]:

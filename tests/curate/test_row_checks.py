@@ -19,7 +19,7 @@ from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.refusal import Refusal
 from synthgain.curate.repetition import Repetition, repeated_lines, repeated_ngrams
 from synthgain.curate.truncated import Truncated
-from synthgain.types import Anchor, Call, Prompt, Row, SetCheck, assistant, user
+from synthgain.types import Anchor, Call, Fold, Prompt, Row, assistant, user
 
 PROSE = (
     "The harbour of Quell was dug in 1611 by forty masons who had never seen the sea. They lined it with slate, "
@@ -29,7 +29,7 @@ DOC = Anchor(PROSE)
 
 
 def said(answer: str, finish: str = "stop") -> Row:
-    call = Call(id="c", prompt=Prompt((user("?"),)), text=answer, model="m", finish=finish)
+    call = Call(id="c", prompt=Prompt((user("?"),)), message=assistant(answer), model="m", finish=finish)
     return Row(text=answer, calls=(call,))
 
 
@@ -185,7 +185,7 @@ def test_a_chat_is_judged_by_its_answer() -> None:
     assert Equations()(row, ()).keeps
 
 
-ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), SetCheck)]
+ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), Fold)]
 HOSTILE = ["", "\x00", "\ud800 lone", "(" * 1_000_000, "a " * 500_000, "1+" * 500_000, "<<" * 500_000, "Answer: " * 125_000, "{" * 1_000_000, "\n" * 1_000_000, "Sure, " * 160_000]  # fmt: skip
 
 

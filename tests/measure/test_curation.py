@@ -1,12 +1,13 @@
-"""The curation ledger against explicit laws."""
+"""The curation ledger against explicit laws, and its intervals against simulated prompts."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from synthgain.intervals import wilson
-from synthgain.measure.curation import best_of, curation
+from synthgain.intervals import effective_size, of_clusters, wilson
+from synthgain.measure.curation import best_of, curation, kept_share
 from synthgain.measure.data import Data, Step
 from synthgain.types import Reading
 
@@ -22,8 +23,10 @@ def test_a_quarter_kept_is_1_386_nats_and_a_distance_of_three_quarters() -> None
     low, high = wilson(100, 400)
     assert (found["curation_nats"].low, found["curation_nats"].high) == pytest.approx((-math.log(high), -math.log(low)))
     assert (found["curation_tv"].low, found["curation_tv"].high) == pytest.approx((1 - high, 1 - low))
-    assert found["curation_nats"].unit == "nats/kept sample" and found["curation_nats"].kind == "exact"
+    assert found["curation_nats"].unit == "nats/kept sample" and found["curation_nats"].kind == "estimate"
     assert found["curation_nats"].n == 400
+    for reading in found.values():
+        assert "not known which prompts" in reading.note
 
 
 def test_the_identities_hold_for_explicit_laws_of_fifty_states() -> None:
@@ -98,13 +101,62 @@ def test_a_check_named_twice_has_two_lines() -> None:
     assert found["curation_tv/language#2"].value == pytest.approx(0.5)
 
 
-def test_intervals_cover_the_rate() -> None:
-    rng, hits = np.random.default_rng(1), 0
-    kept = rng.binomial(200, 0.3, 1000)
-    for k in kept:
-        reading = ledger(("a", 200, int(k)))["curation_nats"]
-        hits += reading.low <= -math.log(0.3) <= reading.high
-    assert 930 <= hits <= 970
+def drawn(rng: np.random.Generator, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each prompt: how many of its draws parse, and how many of these are right. Prompts differ in both, and most are hard."""
+    parsed = rng.binomial(draws, rng.beta(4, 1, len(draws)))
+    return parsed, rng.binomial(parsed, rng.beta(0.3, 1.1, len(draws)))
+
+
+def step(name: str, seen: np.ndarray, kept: np.ndarray) -> Step:
+    return Step(
+        name, int(seen.sum()), int(kept.sum()), int((seen > 0).sum()), effective_size(kept.tolist(), seen.tolist())
+    )
+
+
+@pytest.mark.parametrize("draws", [np.full(60, 8), np.tile([2, 6, 8, 12, 12], 12)], ids=["equal", "unequal"])
+def test_intervals_cover_where_draws_of_a_prompt_are_alike(draws: np.ndarray) -> None:
+    """The truth in closed form: a parses with mean 4/5, is right with mean 3/14 of these, independently of it."""
+    parses, right = 4 / 5, 0.3 / 1.4
+    truth = {"curation_tv/parse": 1 - parses, "curation_tv/answer": 1 - right, "curation_tv": 1 - parses * right}
+    truth |= {name.replace("tv", "nats"): -math.log(1 - value) for name, value in truth.items()}
+    truth["kept_share"] = parses * right
+    rng, hits, naive, n = np.random.default_rng(3), dict.fromkeys(truth, 0), 0, 800
+    for _ in range(n):
+        parsed, good = drawn(rng, draws)
+        steps = step("parse", draws, parsed), step("answer", parsed, good)
+        data = replace(Data.of(["x"], ledger=steps), judged=step("", draws, good))
+        found = {r.name: r for r in (*curation(data), kept_share(data))}
+        for name, value in truth.items():
+            hits[name] += found[name].low <= value <= found[name].high
+            assert found[name].n in (60, steps[1].prompts) and "not known" not in found[name].note
+        low, high = wilson(good.sum(), draws.sum())
+        naive += low <= parses * right <= high
+    assert all(0.92 <= hit / n <= 0.985 for hit in hits.values()), hits
+    assert naive < 0.8 * n  # what counting candidates as independent would give
+
+
+def test_one_draw_a_prompt_is_plain_wilson() -> None:
+    data = Data.of(["x"], ledger=[Step("a", 200, 50, prompts=200, size=200)])
+    reading = curation(data)[-1]
+    assert (reading.name, reading.low, reading.high) == ("curation_tv/a", *(1 - x for x in reversed(wilson(50, 200))))
+
+
+def test_prompts_that_all_pass_are_the_size() -> None:
+    seen = [8.0] * 12
+    size = effective_size(seen, seen)
+    assert size == 12 and of_clusters(1.0, size, 12) == wilson(12, 12)
+
+
+def test_the_kept_share_counts_what_accept_drops_as_kept() -> None:
+    known = Data.of(["x"], ledger=[Step("a", 100, 60), Step("accept", 60, 40)])
+    found = kept_share(known)
+    assert (found.value, found.n, found.kind) == (0.6, 100, "estimate") and "20 beyond" in found.note
+    clustered = kept_share(replace(known, judged=Step("", 100, 60, prompts=10, size=25.0)))
+    assert clustered.value == 0.6 and clustered.n == 10
+    assert clustered.high - clustered.low > found.high - found.low
+    assert (
+        kept_share(Data.of(["x"])).value is None and kept_share(Data.of([], ledger=[Step("none", 0, 0)])).value is None
+    )
 
 
 def test_best_of_n() -> None:

@@ -1,15 +1,21 @@
 """Running estimates: what they say of streams whose answer is known."""
 
+import os
 import random
+import subprocess
+import sys
+import tracemalloc
 
 import pytest
 
 from synthgain.measure.running import DENSE, LEAST, PAIRS, WINDOW, Running, Thresholds
-from synthgain.types import Call, Prompt, Row, SynthgainError, drop, user
+from synthgain.types import Call, Prompt, Row, SynthgainError, assistant, drop, user
 
 
 def row(text: str, prompt: str, logprob: float | None = None, tokens: int = 0, fell: bool = False) -> Row:
-    call = Call("c" + prompt + text, Prompt((user(prompt),)), text, "scripted/x", logprob=logprob, tokens_out=tokens)
+    call = Call(
+        "c" + prompt + text, Prompt((user(prompt),)), assistant(text), "scripted/x", logprob=logprob, tokens_out=tokens
+    )
     return Row(text=text, calls=(call,), anchors=(prompt,), verdicts=(drop("bad", check="x"),) if fell else ())
 
 
@@ -59,19 +65,48 @@ def test_a_collapse_that_ends_is_forgotten() -> None:
 
 def test_few_words_again_and_again_are_a_collapse_by_pairs() -> None:
     draw, running = random.Random(3), Running(Thresholds(distinct_2=0.02, near_dup=1.0))
-    while len(running._recent) < PAIRS:
-        running.add(row(words(draw, 60, size=12), f"p{running.seen}"))
+    for i in range(PAIRS // 59 + 1):
+        running.add(row(words(draw, 60, size=12), f"p{i}"))
     assert running.figures["distinct_2"] == pytest.approx(144 / PAIRS)
     assert "distinct" in running.collapse
 
 
 def test_memory_is_bounded_by_the_windows() -> None:
-    draw, running = random.Random(4), Running()
-    for i in range(4_000):
-        running.add(row(words(draw, 40), f"p{i}"))
-    assert len(running._rows) == WINDOW and len(running._recent) == PAIRS
-    assert len(running._owners) <= 64 * WINDOW and len(running._pairs) <= PAIRS
-    assert running.examined < 3_500  # later rows are sampled
+    draw, running, held = random.Random(4), Running(), []
+    tracemalloc.start()
+    try:
+        for i in range(6_000):
+            running.add(row(words(draw, 40), f"p{i:04}"))
+            if i in (2_999, 5_999):
+                held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert held[1] < 1.1 * held[0]
+    assert running.examined < 5_000  # later rows are sampled
+
+
+STREAM = """
+import random
+from synthgain.measure.running import Running
+from synthgain.types import Row
+draw, running = random.Random(1), Running()
+for i in range(300):
+    words = [f"wörd{n}" for n in range(300)]
+    for _ in range(40):
+        words[draw.randrange(300)] = f"x{draw.randrange(10**6)}"
+    running.add(Row(text=" ".join(words), anchors=(str(i),)))
+print(running.figures)
+"""
+
+
+def test_figures_are_the_same_in_every_process() -> None:
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", STREAM], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert said[0] == said[1] and "near_dup" in said[0]
 
 
 def test_rows_without_words_log_probabilities_or_calls_are_taken() -> None:

@@ -6,22 +6,30 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
 from synthgain.anchors.columns import CHATS, BadRow, turns_of
-from synthgain.measure.data import BATCH, Batches, Data, Step
+from synthgain.intervals import effective_size
+from synthgain.measure.curation import SURPLUS
+from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
 from synthgain.store import Run
 from synthgain.types import Anchor, SynthgainError
 
 ASKED = ("instruction", "prompt", "question", "problem", "query")
 ANSWERED = ("output", "response", "completion", "answer", "solution", "chosen")
 MOST_TOKENS = 2**31 - 1  # of a row; a count beyond is no count
+PROMPTS = 1 << 16  # prompts that the ledger's intervals tell apart
 NAMED = 4_096  # different anchors' ids of the rows by which the anchors' ids are known
 SCHEMA = pa.schema(
     [
@@ -47,8 +55,15 @@ def data_of_run(
     def kept(names: Sequence[str]) -> Iterator[pa.Table]:
         return _readable(run.rows, lambda: run.kept(names))
 
+    try:
+        steps, judged = by_prompt(ledger(record), _readable(run.rows, lambda: _ends(run)))
+    except ValueError as error:
+        raise SynthgainError(
+            f"run.json and RUN/rows do not agree: {error}", where=str(run.path),
+            next="run its command again: rows are made anew from the calls, which are not bought twice",
+        ) from error  # fmt: skip
     real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
-    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=ledger(record), seed=seed)
+    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=steps, judged=judged, seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
 
@@ -113,22 +128,68 @@ def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
 
 
 def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
-    """What each check saw and let through, in the order the checks were asked; drafts' own refusals come first."""
-    fallen = dict(record.get("dropped_by") or {})
-    checks = [_slug(str(check).partition("(")[0]) for check in record["recipe"]["checks"]]
-    asked = sorted((name for name in fallen if _slug(name) in checks), key=lambda name: checks.index(_slug(name)))
-    last = [name for name in fallen if name == "accept"]
-    first = [name for name in fallen if name not in asked and name not in last]
+    """What each check that dropped rows saw and let through, in the order in which they judged.
+
+    Drafts' own refusals come first, then the checks of `recipe.checks`, then "accept" (rows beyond the number asked for). Where none
+    dropped anything there is one line of the name "none".
+    """
+    fallen: dict[str, int] = dict(record.get("dropped_by") or {})
+    asked = list(dict.fromkeys(check["name"] for check in record["recipe"]["checks"]))
+    first = [name for name in fallen if name not in asked and name != SURPLUS]
+    order = [*first, *(name for name in asked if name in fallen and name != SURPLUS), *({SURPLUS} & fallen.keys())]
     steps, seen = [], int(record["counts"]["rows"])
-    for name in (*first, *asked, *last):
+    for name in order:
         steps.append(Step(name, seen, seen - fallen[name]))
         seen -= fallen[name]
     return tuple(steps) or (Step("none", seen, seen),)
 
 
-def _slug(name: str) -> str:
-    """A check's class and its name for people agree in this."""
-    return "".join(c for c in name.lower() if c.isalnum())
+def by_prompt(steps: Sequence[Step], rows: Iterable[tuple[str, str]]) -> tuple[tuple[Step, ...], Step]:
+    """The ledger with its prompts and effective sizes, and one line of all checks but "accept" together.
+
+    `rows` gives for each row its unit (the prompt: the anchors it was made from) and the check that dropped it, "" where it was kept. Up
+    to `PROMPTS` units are counted one by one; those that come beyond are added to these by their content. Sums of independent
+    units are independent units of the same share, so the intervals stay right and memory flat. ValueError where the rows are not the
+    ledger's.
+    """
+    ends = {step.check: at for at, step in enumerate(steps)}
+    places: dict[str, int] = {}
+    counts = np.zeros((PROMPTS, len(steps) + 1), np.int64)  # unit × the line that the row ended in (the last: kept)
+    for unit, check in rows:
+        place = places.get(unit)
+        if place is None:
+            place = len(places) if len(places) < PROMPTS else fold_of(unit, PROMPTS)
+            if len(places) < PROMPTS:
+                places[unit] = place
+        counts[place, ends.get(check, -1)] += 1
+    reached = counts[: len(places), ::-1].cumsum(axis=1)[:, ::-1]  # unit × line: the rows that came so far
+    if [(s.seen, s.kept) for s in steps] != list(pairwise(reached.sum(axis=0).tolist())):
+        raise ValueError("the rows' checks are not those of the ledger")
+    last = ends.get(SURPLUS, len(steps))
+    together = Step("", steps[0].seen, int(reached[:, last].sum()))
+    sized = [_sized(step, reached[:, at], reached[:, at + 1]) for at, step in enumerate(steps)]
+    return tuple(sized), _sized(together, reached[:, 0], reached[:, last])
+
+
+def _sized(step: Step, seen: NDArray[np.int64], kept: NDArray[np.int64]) -> Step:
+    """The line with what its counts by prompt say."""
+    if not step.seen:
+        return step
+    return replace(step, prompts=int((seen > 0).sum()), size=effective_size(kept.tolist(), seen.tolist()))
+
+
+def _ends(run: Run) -> Iterator[tuple[str, str]]:
+    """Each row's unit and the check that dropped it, in order."""
+    rows = 0
+    for part in sorted(run.rows.glob("*.parquet")):
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(BATCH, columns=["anchor_ids", "check"]):
+                units = pc.binary_join(batch.column("anchor_ids"), " ").to_pylist()
+                yield from (
+                    (unit or f"row {i}", check)
+                    for i, (unit, check) in enumerate(zip(units, batch.column("check").to_pylist()), rows)
+                )
+                rows += len(batch)
 
 
 # ---------------------------------------------------------------------------------------------- anybody's data set

@@ -25,7 +25,7 @@ class HashTable:
     """
 
     def __init__(self, words: int, key: DTypeLike, value: DTypeLike) -> None:
-        self._keys = np.zeros((1_024, words), key)
+        self._keys = [np.zeros(1_024, key) for _ in range(words)]
         self._values = np.zeros(1_024, value)
         self._taken = 0
 
@@ -43,9 +43,10 @@ class HashTable:
         while len(left):
             at = places[left]
             free = self._values[at] == 0
-            self._keys[at[free]] = keys[left[free]]  # of new keys that want one place the last gets it
+            for word, column in enumerate(self._keys):  # of new keys that want one place the last gets it
+                column[at[free]] = keys[left[free], word]
             self._values[at[free]] = values[left[free]]
-            mine = (self._keys[at] == keys[left]).all(axis=1)
+            mine = ~self._others(at, keys[left])
             self._values[at[mine]] = values[left[mine]]
             left = left[~mine]
             places[left] = self._places(keys[left])
@@ -60,20 +61,28 @@ class HashTable:
         left = np.arange(len(keys))
         while len(left):
             at = places[left]
-            left = left[(self._values[at] != 0) & (self._keys[at] != keys[left]).any(axis=1)]
-            places[left] = (places[left] + 1) % size
+            left = left[(self._values[at] != 0) & self._others(at, keys[left])]
+            places[left] += 1
+            places[left[places[left] == size]] = 0
         return places
+
+    def _others(self, places: NDArray[np.int64], keys: Keys) -> Flags:
+        """Whether another key than this stands in each place."""
+        other: Flags = self._keys[0][places] != keys[:, 0]
+        for word, column in enumerate(self._keys[1:], 1):
+            other |= column[places] != keys[:, word]
+        return other
 
     def _grow(self, wanted: int) -> None:
         size = len(self._values)
         while wanted > FULL * size:
             size = int(size * WIDER)
         keys, values = self._keys, self._values
-        self._keys, self._values = np.zeros((size, keys.shape[1]), keys.dtype), np.zeros(size, values.dtype)
+        self._keys, self._values = [np.zeros(size, column.dtype) for column in keys], np.zeros(size, values.dtype)
         self._taken = 0
         for start in range(0, len(values), MOVED):
             there = np.flatnonzero(values[start : start + MOVED]) + start
-            self.put(keys[there], values[there])
+            self.put(np.column_stack([column[there] for column in keys]), values[there])
 
 
 class Seen:

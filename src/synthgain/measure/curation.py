@@ -1,44 +1,72 @@
-"""The curation ledger: what the checks put in, known without any estimation (ESTIMATORS I3).
+"""The curation ledger: what the checks put in, in closed form from the share they kept (ESTIMATORS I3).
 
 A check that keeps a share a of M(p) moves the law of the rows by KL(D_gen ‖ D_M) = -ln a nats a kept row and by the
 total variation 1 - a. Shares of checks in sequence multiply, so their nats add. Both are identities for checks that judge a
-row by itself; a check of the whole set (duplicates, selection) depends on the other rows, and its line is bookkeeping.
+row by itself; a fold or a selection (duplicates, caps) looks at the other rows, and its line is bookkeeping.
+
+The share itself is an estimate: candidates of one prompt are alike, so the prompt is the independent unit of its interval.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 
-from synthgain.intervals import wilson
+from synthgain.intervals import Interval, of_clusters, wilson
 from synthgain.measure.data import Data, Step, nothing
 from synthgain.types import Reading
 
 SURPLUS = "accept"  # drops what is beyond the number asked for: no judgement of quality
 NATS, TV = "curation_nats", "curation_tv"
+CLUSTERED = "Wilson on the kept share at the effective size of prompts"
+INDEPENDENT = "Wilson on the kept share"
+UNKNOWN = (
+    "candidates counted as independent, for it is not known which prompts they are of: the interval may be too narrow"
+)
 
 
 def curation(data: Data) -> list[Reading]:
     """`curation_nats` and `curation_tv` of all checks together, then of each check as `curation_nats/CHECK`, `curation_tv/CHECK`."""
+    if not data.ledger:
+        return _none("", "no ledger: it is not known what the checks dropped")
     judging = [step for step in data.ledger if step.check != SURPLUS]
     surplus = sum(step.seen - step.kept for step in data.ledger if step.check == SURPLUS)
     note = f"{surplus:,} rows beyond the number asked for ({SURPLUS}) are left out of the ledger" if surplus else ""
-    if not data.ledger:
-        return _none("", "no ledger: it is not known what the checks dropped")
-    readings = _total(judging, data.ledger[0].seen, note)
-    seen: Counter[str] = Counter()
+    wrong = next((why for why in map(_wrong, judging) if why), "")
+    if wrong:
+        readings = _none("", wrong, n=max(0, judging[0].seen))
+    elif judging or data.ledger[0].seen:
+        readings = _together(data, note if judging else "; ".join(filter(None, ("no check judged the rows", note))))
+    else:
+        readings = _none("", "there were no candidates")
+    times: Counter[str] = Counter()
     for step in judging:
-        seen[step.check] += 1
-        name = f"/{step.check}" + (f"#{seen[step.check]}" if seen[step.check] > 1 else "")
+        times[step.check] += 1
+        name = f"/{step.check}" + (f"#{times[step.check]}" if times[step.check] > 1 else "")
         wrong = _wrong(step)
-        said = "a share of what the checks before it let through"
         readings += (
             _none(name, wrong, n=max(0, step.seen))
             if wrong
-            else _figures(name, float(step.kept), float(step.seen), said)
+            else _figures(name, step, "a share of what the checks before it let through")
         )
     return readings
+
+
+def kept_share(data: Data) -> Reading:
+    """Share of the candidates that every check let pass; what `accept` drops, beyond the number asked for, counts as kept."""
+    if not data.ledger or not data.ledger[0].seen:
+        why = "there are no rows" if data.ledger else "there is no ledger of checks"
+        return nothing("kept_share", why, unit="prob")
+    seen = data.ledger[0].seen
+    kept = seen - sum(step.seen - step.kept for step in data.ledger if step.check != SURPLUS)
+    surplus = kept - data.ledger[-1].kept
+    step = data.judged or Step("", seen, kept)
+    (low, high), how, unknown = _interval(step)
+    beyond = f"{surplus:,} beyond the number asked for count as kept" if surplus else ""
+    return Reading(
+        "kept_share", kept / seen, low, high, unit="prob", n=step.prompts or seen, estimator=how,
+        note="; ".join(filter(None, ("kept over all candidates", beyond, unknown))),
+    )  # fmt: skip
 
 
 def best_of(n: int) -> float:
@@ -48,33 +76,44 @@ def best_of(n: int) -> float:
     return math.log(n) - (n - 1) / n
 
 
-def _total(steps: Sequence[Step], first: int, note: str) -> list[Reading]:
-    """All steps together. The size is that at which a share has the variance that the product of the steps' shares has."""
+def _together(data: Data, note: str) -> list[Reading]:
+    """All judging checks at once. Where rows are not known one by one, the size is that at which a share has the variance that the
+    product of the lines' shares has."""
+    if data.judged is not None:
+        return _figures("", data.judged, note)
+    steps = [step for step in data.ledger if step.check != SURPLUS]
     if not steps:
-        unjudged = "; ".join(said for said in ("no check judged the rows", note) if said)
-        return _figures("", float(first), float(first), unjudged) if first else _none("", "there were no candidates")
-    wrong = next((why for why in map(_wrong, steps) if why), "")
-    if wrong:
-        return _none("", wrong, n=max(0, steps[0].seen))
+        return _figures("", Step("", data.ledger[0].seen, data.ledger[0].seen), note)
     share = math.prod(step.kept / step.seen for step in steps)
     spread = math.fsum((1 - step.kept / step.seen) / step.kept for step in steps)  # the variance of ln a
     size = min(step.seen for step in steps) if share == 1 else (1 - share) / (share * spread)
-    return _figures("", share * size, size, note)
+    return _readings(
+        "", share, wilson(share * size, size), round(size), INDEPENDENT, f"{note}; {UNKNOWN}" if note else UNKNOWN
+    )
 
 
-def _figures(name: str, kept: float, seen: float, note: str) -> list[Reading]:
-    """-ln a and 1 - a with Wilson's interval of a, carried through both."""
-    low, high = wilson(kept, seen)
-    n = round(seen)
-    how = "Wilson on the kept share; candidates counted as independent"
+def _figures(name: str, step: Step, note: str) -> list[Reading]:
+    interval, how, unknown = _interval(step)
+    note = "; ".join(filter(None, (note, unknown)))
+    return _readings(name, step.kept / step.seen, interval, step.prompts or step.seen, how, note)
+
+
+def _readings(name: str, share: float, interval: Interval, n: int, how: str, note: str) -> list[Reading]:
+    """-ln a and 1 - a with the interval of a, carried through both."""
+    low, high = interval
     nats = Reading(
-        NATS + name, math.log(seen / kept), math.log(1 / high), math.log(1 / low), unit="nats/kept sample", n=n,
-        estimator=f"-ln a, {how}", kind="exact", note=note,
+        NATS + name, abs(math.log(share)), abs(math.log(high)), -math.log(low) if low > 0 else None, unit="nats/kept sample", n=n,
+        estimator=f"-ln a, {how}", note=note,
     )  # fmt: skip
-    tv = Reading(
-        TV + name, (seen - kept) / seen, 1 - high, 1 - low, unit="prob", n=n, estimator=f"1 - a, {how}", kind="exact", note=note
-    )  # fmt: skip
+    tv = Reading(TV + name, 1 - share, 1 - high, 1 - low, unit="prob", n=n, estimator=f"1 - a, {how}", note=note)
     return [nats, tv]
+
+
+def _interval(step: Step) -> tuple[Interval, str, str]:
+    """The interval of the share that a line kept, how it was made, and what is not known."""
+    if not step.prompts:
+        return wilson(step.kept, step.seen), INDEPENDENT, UNKNOWN
+    return of_clusters(step.kept / step.seen, step.size, step.prompts), CLUSTERED, ""
 
 
 def _wrong(step: Step) -> str:
@@ -88,6 +127,6 @@ def _wrong(step: Step) -> str:
 
 def _none(name: str, why: str, n: int = 0) -> list[Reading]:
     return [
-        nothing(NATS + name, why, unit="nats/kept sample", kind="exact", n=n),
-        nothing(TV + name, why, unit="prob", kind="exact", n=n),
+        nothing(NATS + name, why, unit="nats/kept sample", n=n),
+        nothing(TV + name, why, unit="prob", n=n),
     ]

@@ -24,11 +24,17 @@ BATCH = 2_048
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the curation ledger: what a check saw, and what it let through."""
+    """One line of the curation ledger: what a check saw, and what it let through.
+
+    Candidates of one prompt are alike: `prompts` says of how many prompts those seen are, and `size` how many independent candidates
+    would say as much about the share let through (`intervals.effective_size`). 0: not known.
+    """
 
     check: str
     seen: int
     kept: int
+    prompts: int = 0
+    size: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Data:
     known), `logprob` (nats, the answer's sum under the law sampled from, or null), `tokens_out` (0:
     not known), `law` (what the log-probability is of, or why there is none). `anchors` and `target`
     give `id` and `text`; `target` is real text that nothing was made from, None where there is none.
-    `linked` says whether rows name the anchors they were made from.
+    `linked` says whether rows name the anchors they were made from. `ledger` has a line for each check in the order in which they
+    judged; `judged` is one line for all of them but "accept" together, None where the rows are not known one by one.
     """
 
     rows: Batches
@@ -51,6 +58,7 @@ class Data:
     n_target: int = 0
     linked: bool = False
     ledger: tuple[Step, ...] = ()
+    judged: Step | None = None
     seed: int = 0
 
     @staticmethod

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from synthgain.types import Row, SynthgainError
 
@@ -18,6 +21,8 @@ LEAST = 200  # examined rows before anything is called a collapse
 SHINGLE = 5  # words
 NEAR = 0.5  # share of a row's shingles that another prompt's row must share
 DENSE = 2_000  # rows that are all examined; of those that come later, fewer and fewer
+READ = 2_000  # words of a row
+SPREAD = np.random.default_rng(0).integers(1, 2**63, SHINGLE, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,10 @@ class Running:
 
     def _examine(self, row: Row) -> None:
         self.examined += 1
-        words = row.answer.lower().split()[:2_000]
-        for pair in pairwise(words):
-            key = hash(pair)
-            self._pairs[key] += 1
-            self._recent.append(key)
+        words = _numbers(row.answer.lower().split()[:READ])
+        pairs = _runs(words, 2)
+        self._pairs.update(pairs)
+        self._recent.extend(pairs)
         while len(self._recent) > PAIRS:
             old = self._recent.popleft()
             self._pairs[old] -= 1
@@ -129,12 +133,10 @@ class Running:
                 del self._pairs[old]
         self._compare("\0".join(row.anchors) or row.id, words)
 
-    def _compare(self, prompt: str, words: list[str]) -> None:
+    def _compare(self, prompt: str, words: NDArray[np.uint64]) -> None:
         """Whether the row shares most of its shingles with recent rows of another prompt; then remember it."""
-        grams = (
-            {hash(tuple(words[i : i + SHINGLE])) for i in range(max(1, len(words) - SHINGLE + 1))} if words else set()
-        )
-        least = sorted(grams)[:64]  # the smallest hashes are an even sample of the shingles, the same in every row
+        grams = set(_runs(words, min(SHINGLE, len(words))) if len(words) else ())
+        least = sorted(grams)[:64]  # the smallest numbers are an even sample of the shingles, the same in every row
         shared = sum(any(other != prompt for other in self._owners.get(g, ())) for g in least)
         again = bool(least) and shared >= NEAR * len(least)
         self._flags.append(again)
@@ -151,3 +153,16 @@ class Running:
                     del owners[gone]
                     if not owners:
                         del self._owners[gram]
+
+
+def _numbers(words: list[str]) -> NDArray[np.uint64]:
+    """A number for each word that depends on the word alone: Python's own `hash` of a text is another one in each process."""
+    raw = " ".join(words).encode("utf-8", "surrogatepass").split(b" ") if words else []
+    numbers: NDArray[np.uint64] = np.array([crc32(word) for word in raw], np.uint64) * SPREAD[0]
+    numbers ^= numbers >> np.uint64(32)
+    return numbers
+
+
+def _runs(words: NDArray[np.uint64], n: int) -> list[int]:
+    """A number for each run of n words, in order; of fewer than n words none."""
+    return np.convolve(words, SPREAD[:n], "valid").tolist() if len(words) >= n else []

@@ -1,0 +1,97 @@
+"""The curation ledger of a run: the order of its checks, and what its rows say of prompts."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from synthgain.api import sources
+from synthgain.api.sources import by_prompt, ledger
+from synthgain.intervals import effective_size
+from synthgain.measure.curation import curation, kept_share
+from synthgain.measure.data import Data, Step
+
+
+def record(dropped_by: dict[str, int], *checks: str, rows: int = 100) -> dict[str, Any]:
+    told = [{"name": name, "settings": {}} for name in checks]
+    return {"counts": {"rows": rows}, "dropped_by": dropped_by, "recipe": {"checks": told}}
+
+
+def lines(*steps: tuple[str, int, int]) -> tuple[Step, ...]:
+    return tuple(Step(*step) for step in steps)
+
+
+def test_checks_stand_in_the_order_in_which_they_judged() -> None:
+    held = record({"too-short": 30, "equations": 20}, "equations", "empty", "too-short")
+    assert ledger(held) == lines(("equations", 100, 80), ("too-short", 80, 50))
+
+
+def test_drafts_own_refusals_come_first_and_accept_last() -> None:
+    held = record({"accept": 5, "near-duplicate": 10, "language": 20, "parse": 3}, "language", "near-duplicate")
+    assert [step.check for step in ledger(held)] == ["parse", "language", "near-duplicate", "accept"]
+    assert [step.kept for step in ledger(held)] == [97, 77, 67, 62]
+
+
+def test_names_are_names_and_not_what_looks_like_them() -> None:
+    held = record({"too_short": 1, "TooShort": 2, "too-short": 3}, "too-short", "too_short")
+    assert [step.check for step in ledger(held)] == ["TooShort", "too-short", "too_short"]
+
+
+def test_where_nothing_fell_there_is_one_line() -> None:
+    assert ledger(record({}, "language")) == lines(("none", 100, 100))
+    assert by_prompt(ledger(record({})), [(f"q{i % 10}", "") for i in range(100)])[1].prompts == 10
+
+
+def run(prompts: int, draws: tuple[int, ...], seed: int = 0) -> list[tuple[str, str]]:
+    rng = random.Random(seed)
+    rows = []
+    for i in range(prompts):
+        hard = rng.betavariate(0.3, 1.1)
+        for _ in range(rng.choice(draws)):
+            fell = "parse" if rng.random() < 0.2 else "" if rng.random() < hard else "final-answer"
+            rows.append((f"q{i}", "accept" if not fell and rng.random() < 0.1 else fell))
+    rng.shuffle(rows)  # a question's rows need not lie side by side
+    return rows
+
+
+@pytest.mark.parametrize("draws", [(8,), (1, 3, 8)])
+def test_counts_by_prompt_are_those_of_a_plain_count(draws: tuple[int, ...]) -> None:
+    rows = run(60, draws)
+    steps = ledger(record(dict(Counter(c for _, c in rows if c)), "final-answer", rows=len(rows)))
+    found, judged = by_prompt(steps, rows)
+    order = ["parse", "final-answer", "accept"]
+    for at, step in enumerate(found):
+        seen = Counter(unit for unit, check in rows if check not in order[:at])
+        kept = Counter(unit for unit, check in rows if check not in order[: at + 1])
+        size = effective_size([kept[unit] for unit in seen], list(seen.values()))
+        assert (step.check, step.seen, step.kept) == (order[at], sum(seen.values()), sum(kept.values()))
+        assert (step.prompts, step.size) == (len(seen), pytest.approx(size))
+    all_of, through = Counter(u for u, _ in rows), Counter(u for u, c in rows if c in ("", "accept"))
+    size = effective_size([through[unit] for unit in all_of], list(all_of.values()))
+    assert (judged.seen, judged.kept, judged.prompts) == (len(rows), sum(through.values()), 60)
+    assert judged.size == pytest.approx(size) and size < len(rows) / 2
+    data = Data.of(["x"], ledger=found)
+    share = kept_share(Data(data.rows, 1, data.anchors, 0, ledger=found, judged=judged))
+    assert share.n == 60 and share.value == judged.kept / judged.seen
+    assert all(
+        "not known" not in r.note for r in curation(Data(data.rows, 1, data.anchors, 0, ledger=found, judged=judged))
+    )
+
+
+def test_more_prompts_than_are_told_apart_give_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = run(6_000, (8,))
+    steps = ledger(record(dict(Counter(c for _, c in rows if c)), "final-answer", rows=len(rows)))
+    one_by_one = by_prompt(steps, rows)[1]
+    monkeypatch.setattr(sources, "PROMPTS", 1_000)
+    summed = by_prompt(steps, rows)[1]
+    assert (summed.seen, summed.kept) == (one_by_one.seen, one_by_one.kept) and summed.prompts == 1_000
+    assert summed.size == pytest.approx(one_by_one.size, rel=0.15)
+
+
+def test_rows_that_are_not_the_ledgers_are_refused() -> None:
+    steps = ledger(record({"a": 1}, "a", rows=2))
+    by_prompt(steps, [("q", "a"), ("q", "")])
+    for rows in ([("q", ""), ("q", "")], [("q", "a")], [("q", "a"), ("q", ""), ("q", "")]):
+        with pytest.raises(ValueError, match="not those of the ledger"):
+            by_prompt(steps, rows)
