@@ -6,7 +6,6 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import pairwise
-from time import monotonic
 
 import pytest
 
