@@ -175,10 +175,11 @@ def counted(texts: list[str]) -> np.ndarray:
     return raw / np.linalg.norm(raw, axis=1, keepdims=True)
 
 
-def test_a_servers_vectors_come_in_the_order_of_the_texts(server) -> None:
+def test_a_servers_vectors_come_in_the_order_of_the_texts(server, monkeypatch) -> None:
     served, url = server
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
     texts = [f"text {i} " + "a" * (i % 7) + "e" * (i % 3) for i in range(500)]
-    embedder = open_embedder("openai/letters", Reach(base_url=url, api_key="secret"))
+    embedder = open_embedder("openai/letters", Reach(base_url=url))
     found = embedder([*texts, "", "  "])
     assert found.dtype == np.float32 and found[:500] == pytest.approx(counted(texts), abs=1e-6)
     assert not found[500:].any() and embedder.uri == "openai/letters"
@@ -186,8 +187,28 @@ def test_a_servers_vectors_come_in_the_order_of_the_texts(server) -> None:
     assert len(served.asked) == 4 and "secret" not in repr(embedder)  # 128 texts a request
 
 
-def test_the_width_is_known_before_and_without_any_text(server) -> None:
+def test_a_uri_may_name_its_server_and_the_embedder_has_a_key_of_its_own(server, monkeypatch) -> None:
     served, url = server
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-writer")
+    monkeypatch.setenv("OPENAI_API_KEY_EMBEDDER", "of-the-embedder")
+    embedder = open_embedder(f"openai/org/letters@{url}?chars=9")
+    assert embedder(["banana"]) == pytest.approx(counted(["banana"]), abs=1e-6)
+    assert served.keys == ["Bearer of-the-embedder"] and served.asked[0]["model"] == "org/letters"
+    assert embedder.uri == f"openai/org/letters@{url}"
+
+
+def test_the_identity_is_what_decides_about_vectors() -> None:
+    at, elsewhere = Reach(base_url="http://127.0.0.1:9/v1"), Reach(base_url="http://127.0.0.1:8/v1")
+    opened = [
+        open_embedder(uri, reach) for reach in (at, elsewhere) for uri in ("openai/x", "openai/y", "openai/x?chars=9")
+    ]
+    assert len({each.identity for each in (*opened, open_embedder(), open_embedder("words?chars=9"))}) == 8
+    assert open_embedder("openai/x@http://127.0.0.1:9/v1/").identity == open_embedder("openai/x", at).identity
+
+
+def test_the_width_is_known_before_and_without_any_text(server, monkeypatch) -> None:
+    served, url = server
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     embedder = open_embedder("openai/letters?chars=3", Reach(base_url=url))
     assert embedder(["", ""]).shape == (2, 5) and embedder.width == 5
     assert embedder(["aaaeee"])[0] == pytest.approx(counted(["aaa"])[0], abs=1e-6)
@@ -209,11 +230,12 @@ def test_passing_faults_are_waited_for(server) -> None:
     assert len(served.asked) == 4
 
 
-def test_a_refusal_is_said_at_once_without_the_key(server) -> None:
+def test_a_refusal_is_said_at_once_without_the_key(server, monkeypatch) -> None:
     served, url = server
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
     served.faults = [(401, b"the key secret is not known here")]
     with pytest.raises(SynthgainError, match="401") as caught:
-        open_embedder("openai/x", Reach(base_url=url, api_key="secret"))(["banana"])
+        open_embedder("openai/x", Reach(base_url=url))(["banana"])
     assert caught.value.code == 4 and "secret" not in str(caught.value) and len(served.asked) == 1
 
 

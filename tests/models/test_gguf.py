@@ -10,7 +10,7 @@ from doubles.tiny import tiny_model
 from synthgain.models.gguf import folder_of, requantise, to_gguf
 from synthgain.models.hf import HF, HFScorer
 from synthgain.models.local import Local
-from synthgain.models.weights import eight_bit, find, header
+from synthgain.models.weights import eight_bit, find, metadata
 from synthgain.types import Message, Prompt, Sampling, SynthgainError, user
 
 TEXTS = ("The capital of France is", "Water boils at 100 degrees", "One, two, three,")
@@ -35,7 +35,7 @@ def test_requantised_weights_are_the_same_to_eight_bits(base: Path) -> None:
     import numpy as np
 
     path = eight_bit(base)
-    assert header(path).fields == header(base).fields | {"general.file_type": 7}
+    assert metadata(path) == metadata(base) | {"general.file_type": 7}
     before = {tensor.name: tensor for tensor in gguf.GGUFReader(base).tensors}
     after = gguf.GGUFReader(path).tensors
     assert {tensor.name for tensor in after} == set(before)

