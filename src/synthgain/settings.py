@@ -67,7 +67,7 @@ def _plain(value: Any, name: str) -> Any:
 def _read_back(value: Any, now: Any) -> Any:
     if isinstance(value, list) and isinstance(now, tuple):
         return _tupled(value)
-    return float(value) if type(value) is int and isinstance(now, float) else value
+    return float(value) if type(value) is int and isinstance(now, float) and abs(value) < 2**53 else value
 
 
 def _tupled(value: Any) -> Any:
@@ -92,6 +92,8 @@ def _is_a(value: Any, kind: Any) -> bool:
     plain = origin or kind
     if not isinstance(plain, type):
         return True
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     if plain is float and type(value) is int:
         return True
     return isinstance(value, plain) and (plain is bool or not isinstance(value, bool))

@@ -217,7 +217,7 @@ def _checked(turn: Mapping[str, Any]) -> None:
 _KINDS_OF_KEYS: dict[str, Any] = {name: str for name in KEYS} | {"tool_calls": list | tuple, "learn": bool}
 
 
-def _fits(name: str, value: object) -> bool:
+def _fits(name: str, value: Any) -> bool:
     if not isinstance(value, _KINDS_OF_KEYS[name]):
         return False
     return name != "tool_calls" or all(
@@ -227,7 +227,7 @@ def _fits(name: str, value: object) -> bool:
         and not function.keys() - {"name", "arguments"}
         and isinstance(function.get("name"), str)
         and isinstance(function.get("arguments", ""), str | Mapping)
-        for call in value  # type: ignore[attr-defined]
+        for call in value
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from synthgain.curate import file_of, from_record, load, load_file, names, record
+from synthgain.curate import file_of, load, load_file, names
 from synthgain.curate.language import Language
 from synthgain.curate.near_duplicate import NearDuplicate
+from synthgain.settings import settings_of
 from synthgain.types import Row, SynthgainError
 
 MINE = """
@@ -84,85 +83,7 @@ def test_the_hash_of_a_file_is_that_of_what_was_run(tmp_path: Path) -> None:
         file.write_text(MINE.replace("0.5", most))
         check, sha256 = load_file(str(file))
         assert sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-        assert record(check)["settings"]["most"] == float(most)
-
-
-# ---------------------------------------------------------------------------------------------- records
-
-
-@pytest.mark.parametrize(
-    "spec", [*names(), "language=de:letters=3", "length=20:most=none", "near-duplicate=1:n=5", "truncated=yes"]
-)
-def test_a_shipped_check_is_made_again_from_its_record(spec: str) -> None:
-    check = load(spec)
-    held = json.loads(json.dumps(record(check)))
-    assert held.keys() == {"name", "settings"} and held["name"] == check.name in names()
-    assert from_record(held) == check and type(from_record(held)) is type(check)
-
-
-@dataclass(frozen=True)
-class Mine:
-    words: object = ("a", ("b", "c"))
-    name: str = "language"
-
-    def __call__(self, row: Row, anchors: object) -> object: ...
-
-
-def test_ones_own_check_is_recorded_and_has_to_be_given_again(tmp_path: Path) -> None:
-    held = record(Mine())  # type: ignore[arg-type]
-    assert held == {"name": "language", "settings": {"words": ["a", ["b", "c"]], "name": "language"}, "class": "Mine"}
-    (tmp_path / "mine.py").write_text(MINE)
-    for own in (
-        held,
-        record(load(str(tmp_path / "mine.py"))),
-        {"name": "language", "settings": {}, "file": "x.py", "sha256": ""},
-        {"name": None},
-        {},
-    ):
-        with pytest.raises(SynthgainError) as error:
-            from_record(own)
-        assert "give it again" in error.value.next
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"raw", {1: 2}, {"a": object()}, Path("x")])
-def test_a_setting_without_a_json_form_is_refused(value: object) -> None:
-    with pytest.raises(SynthgainError, match="no JSON form"):
-        record(Mine(value))  # type: ignore[arg-type]
-
-
-def test_settings_outside_fields_are_refused() -> None:
-    class Loose:
-        name = "loose"
-
-        def __init__(self, most: float) -> None:
-            self.most = most
-
-        def __call__(self, row: Row, anchors: object) -> object: ...
-
-    with pytest.raises(SynthgainError, match="cannot be recorded") as error:
-        record(Loose(0.5))  # type: ignore[arg-type]
-    assert "frozen dataclass" in error.value.next
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"want": 3}, {"letters": "20"}, {"letters": True}, {"letters": None}, {"wnat": "de"}, ["de"], "de", {"want": ["de"]}],
-)  # fmt: skip
-def test_settings_that_are_not_the_checks_are_refused(settings: object) -> None:
-    with pytest.raises(SynthgainError) as error:
-        from_record({"name": "language", "settings": settings})
-    assert "want" in error.value.next
-
-
-@pytest.mark.parametrize("tolerance", [float("nan"), float("inf"), 10**400, "1"])
-def test_what_is_no_number_is_refused(tolerance: object) -> None:
-    with pytest.raises(SynthgainError, match="tolerance"):
-        from_record({"name": "equations", "settings": {"tolerance": tolerance}})
-
-
-def test_a_value_that_the_check_refuses_is_refused_from_a_record_too() -> None:
-    with pytest.raises(SynthgainError, match="between 0 and 1"):
-        from_record({"name": "near-duplicate", "settings": {"threshold": 2.0}})
+        assert settings_of(check)["most"] == float(most)
 
 
 @pytest.mark.parametrize(

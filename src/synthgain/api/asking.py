@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.chain import Part, Parts, Reached, Request
+from synthgain.chain import Named, Opened, Reached, Request
 from synthgain.chain.judging import in_order
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
@@ -73,22 +73,21 @@ def sensible(**numbers: float | None) -> None:
 # ---------------------------------------------------------------------------------------------- recipes and their knobs
 
 
-def part_of(recipe: Recipe, given: str | Path | Recipe) -> Part:
+def part_of(recipe: Recipe, given: str | Path | Recipe) -> Named:
     """The recipe as a request names it."""
-    knobs = knobs_of(recipe)
+    knobs, draft, name = knobs_of(recipe), recipe.draft, recipe.name
     if isinstance(given, Recipe):
-        name = given.name
         if (
             name in recipe_names()
-            and type(load_recipe(name).draft) is type(recipe.draft)
-            and is_dataclass(recipe.draft)
+            and type(load_recipe(name).draft) is type(draft)
+            and not hasattr(draft, "__qualname__")
         ):
-            return Part(recipe.name, knobs, recipe.version)
-        owner: Any = recipe.draft if hasattr(recipe.draft, "__qualname__") else type(recipe.draft)
-        return Part(recipe.name, knobs, recipe.version, python=f"{owner.__module__}.{owner.__qualname__}")
+            return Named(recipe.name, knobs, recipe.version)
+        owner: Any = draft if hasattr(draft, "__qualname__") else type(draft)
+        return Named(recipe.name, knobs, recipe.version, python=f"{owner.__module__}.{owner.__qualname__}")
     if str(given).replace("_", "-") in recipe_names():
-        return Part(recipe.name, knobs, recipe.version)
-    return Part(recipe.name, knobs, recipe.version, file=str(given), sha256=sha256_of(given))
+        return Named(recipe.name, knobs, recipe.version)
+    return Named(recipe.name, knobs, recipe.version, file=str(given), sha256=sha256_of(given))
 
 
 def sha256_of(file: str | Path) -> str:
@@ -147,7 +146,7 @@ def _as_knob(name: str, text: str, default: object) -> object:
         raise SynthgainError(f"knob {name} needs {kind}, not {text!r}", where=f"--set {name}={text}") from None
 
 
-def opened_recipe(part: Part, given: str | Path | Recipe | None = None) -> Recipe:
+def opened_recipe(part: Named, given: str | Path | Recipe | None = None) -> Recipe:
     """The recipe that a request names, with its knobs. One that is not shipped must be given again: a record executes nothing."""
     if part.shipped and given is None:
         recipe = load_recipe(part.name)
@@ -175,7 +174,7 @@ def opened_recipe(part: Part, given: str | Path | Recipe | None = None) -> Recip
     return with_knobs(recipe, part.settings, f"the recipe {part.name}")
 
 
-def _same_version(recipe: Recipe, part: Part) -> None:
+def _same_version(recipe: Recipe, part: Named) -> None:
     if part.version and recipe.version != part.version:
         raise SynthgainError(
             f"this run was made with version {part.version} of {part.name}; here is version {recipe.version}", where="recipe",
@@ -188,7 +187,7 @@ def _same_version(recipe: Recipe, part: Part) -> None:
 
 def judged_by(
     recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]
-) -> tuple[tuple[AnyCheck, ...], tuple[Part, ...]]:
+) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
     """The recipe's checks, less `without`, then `with_`, in the order in which they judge; a name given again replaces its namesake."""
     added = [check_given(c) for c in with_]
     names = {c.name for c in recipe.checks}
@@ -200,45 +199,46 @@ def judged_by(
         )  # fmt: skip
     replaced = {check.name for check, _ in added}
     stay = [c for c in recipe.checks if "all" not in without and c.name not in without and c.name not in replaced]
-    return ordered([*((c, Part(c.name, settings_of(c))) for c in stay), *added])
+    return ordered([*((c, Named(c.name, settings_of(c))) for c in stay), *added])
 
 
-def ordered(parts: Sequence[tuple[AnyCheck, Part]]) -> tuple[tuple[AnyCheck, ...], tuple[Part, ...]]:
+def ordered(parts: Sequence[tuple[AnyCheck, Named]]) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
     """Checks and how a request names them, in the order in which they judge."""
     order = in_order([check for check, _ in parts])
     told = {id(check): part for check, part in parts}
     return order, tuple(told[id(check)] for check in order)
 
 
-def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Part]:
+def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Named]:
     """A check that somebody named or made, and how a request names it."""
     if isinstance(given, str):
         file = file_of(given)
         if file is None:
             check = load_check(given)
-            return check, Part(check.name, settings_of(check))
+            return check, Named(check.name, settings_of(check))
         check, sha256 = load_file(given)
-        return check, Part(check.name, settings_of(check), file=str(file), sha256=sha256)
+        return check, Named(check.name, settings_of(check), file=str(file), sha256=sha256)
     if given.name in check_names() and type(load_check(given.name)) is type(given):
-        return given, Part(given.name, settings_of(given))
+        return given, Named(given.name, settings_of(given))
     kind = type(given)
-    return given, Part(given.name, settings_of(given), python=f"{kind.__module__}.{kind.__qualname__}")
+    return given, Named(given.name, settings_of(given), python=f"{kind.__module__}.{kind.__qualname__}")
 
 
 def opened_checks(
-    parts: Sequence[Part], recipe: Recipe, given: Sequence[tuple[AnyCheck, Part]] = ()
-) -> list[tuple[AnyCheck, Part]]:
+    parts: Sequence[Named], recipe: Recipe, given: Sequence[tuple[AnyCheck, Named]] = ()
+) -> list[tuple[AnyCheck, Named]]:
     """The checks that a request names; those that are neither the recipe's nor shipped must be among the `given`."""
     own = {c.name: c for c in recipe.checks}
-    again = {part.name: check for check, part in given}
-    found: list[tuple[AnyCheck, Part]] = []
+    again = {part.name: (check, part) for check, part in given}
+    found: list[tuple[AnyCheck, Named]] = []
     for part in parts:
         if part.shipped and part.name in own:
             check = own[part.name]
         elif part.shipped and part.name in check_names():
             check = load_check(part.name)
         elif part.name in again:
-            check = again[part.name]
+            found.append(again[part.name])
+            continue
         else:
             what = f"the file {part.file}" if part.file else "an object of Python" if part.python else "unknown here"
             raise SynthgainError(
@@ -301,7 +301,7 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
     return found
 
 
-def opened(request: Request) -> Parts:
+def opened(request: Request) -> Opened:
     """The parts of a request that was made here, also in another process: a recipe's or check's file is loaded if it has not changed."""
     recipe = opened_recipe(request.recipe, request.recipe.file or None)
     given = [check_given(part.file) for part in request.checks if part.file]
@@ -309,7 +309,7 @@ def opened(request: Request) -> Parts:
     if changed:
         raise SynthgainError("this check's file has changed", where=changed[0].file, next="run the command again")
     checks = [check for check, _ in opened_checks(request.checks, recipe, given)]
-    return Parts(recipe, tuple(checks), opened_models(request, {}))
+    return Opened(recipe, tuple(checks), opened_models(request, {}))
 
 
 # ---------------------------------------------------------------------------------------------- as a command
@@ -365,6 +365,6 @@ def _as_text(value: Any) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_spec(part: Part) -> str:
+def _as_spec(part: Named) -> str:
     settings = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
     return f"{part.file or part.name}{':' if settings else ''}{settings}"

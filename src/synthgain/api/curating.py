@@ -18,7 +18,7 @@ from synthgain.api.asking import (
     turned,
 )
 from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
-from synthgain.chain import Part, Parts, Request
+from synthgain.chain import Named, Opened, Request
 from synthgain.store import Run
 from synthgain.types import AnyCheck, Call, CallFailed, ModelInfo, Prompt, Recipe, SynthgainError
 
@@ -46,7 +46,7 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
         models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
         ask = Asked(changed, chosen, checks, models)
         embedder = embedder_for(ask)
-        opened = Parts(chosen, checks, models, embedder)
+        opened = Opened(chosen, checks, models, embedder)
         told = {"anchors": record.get("anchors", {})}
         corpus = here.corpus(chosen.needs, embedder)
         return carried_out(ask, opened, corpus, here, watch or (lambda _: None), told, before=record)
@@ -66,7 +66,7 @@ def _replayable(run: Run, recipe: Recipe) -> None:
 
 def _judged_anew(
     request: Request, recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]
-) -> tuple[tuple[AnyCheck, ...], tuple[Part, ...]]:
+) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
     """The run's own checks, less `without`, then `with_`."""
     names = [part.name for part in request.checks]
     if unknown := [name for name in without if name not in (*names, "all")]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
-from synthgain.chain import Buyer, Outcome, Parts, Tally, run_round
+from synthgain.chain import Buyer, Opened, Outcome, Tally, run_round
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
@@ -75,7 +75,7 @@ def generate(
         embed = embedder_for(request)
         corpus, summary = taken_in(run, anchors, request, embed)
         models = opened_models(request.request, request.objects, reach)
-        parts = Parts(request.recipe, request.checks, models, embed)
+        parts = Opened(request.recipe, request.checks, models, embed)
         return carried_out(request, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
 
@@ -156,7 +156,7 @@ def _not_its_own(anchors: object, out: Path) -> None:
 # ---------------------------------------------------------------------------------------------- the run
 
 
-def carried_out(ask: Asked, parts: Parts, corpus: Corpus, run: Run, watch: Watch, told: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
+def carried_out(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, told: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
     """One round into the run folder, with its record and card. `before` is the record of the run that is judged again, buying nothing."""
     began = time.time()
     replay = before is not None
@@ -208,7 +208,7 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _drafted(ask: Asked, parts: Parts, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None) -> tuple[Outcome, dict[str, str | None]]:  # fmt: skip
+def _drafted(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None) -> tuple[Outcome, dict[str, str | None]]:  # fmt: skip
     buyers: list[Buyer] = []
     replay = before is not None
 
@@ -243,7 +243,7 @@ async def _licence(model: Model) -> str | None:
     return None if model.uri.startswith("openai/") else (await model.info()).licence
 
 
-def _record(ask: Asked, parts: Parts, run: Run) -> dict[str, Any]:
+def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
     """run.json as far as it is known before the first call."""
     request = ask.request
     return {

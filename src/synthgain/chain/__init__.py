@@ -2,18 +2,18 @@
 
 from synthgain.chain.buying import Buyer, Desk, Tally
 from synthgain.chain.groups import PASS, Numbered
-from synthgain.chain.request import Part, Reached, Request
+from synthgain.chain.request import Named, Reached, Request
 from synthgain.chain.round import Outcome, run_round
-from synthgain.chain.wave import Parts, Shard, draft
+from synthgain.chain.wave import Opened, Shard, draft
 
 __all__ = [
     "PASS",
     "Buyer",
     "Desk",
+    "Named",
     "Numbered",
+    "Opened",
     "Outcome",
-    "Part",
-    "Parts",
     "Reached",
     "Request",
     "Shard",

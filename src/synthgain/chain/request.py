@@ -14,7 +14,7 @@ from synthgain.types import SynthgainError
 
 
 @dataclass(frozen=True)
-class Part:
+class Named:
     """A recipe or a check, by name and settings.
 
     A shipped part has its name alone. One from a file has the file's path and the SHA-256 of its content: it is opened only where the
@@ -52,8 +52,8 @@ class Request:
     and `max_tokens` (in and out) are over all calls that the data set uses, reused ones too.
     """
 
-    recipe: Part
-    checks: tuple[Part, ...] = ()
+    recipe: Named
+    checks: tuple[Named, ...] = ()
     models: Mapping[str, Reached] = field(default_factory=dict)
     anchors: str = ""
     text_field: str | None = None
@@ -82,8 +82,8 @@ class Request:
             if unknown := sorted(set(held) - known):
                 raise TypeError(f"unknown: {', '.join(unknown)}")
             given = dict(held)
-            given["recipe"] = Part(**held["recipe"])
-            given["checks"] = tuple(Part(**check) for check in held.get("checks", ()))
+            given["recipe"] = Named(**held["recipe"])
+            given["checks"] = tuple(Named(**check) for check in held.get("checks", ()))
             given["models"] = {role: Reached(**model) for role, model in held.get("models", {}).items()}
             return Request(**given)
         except (TypeError, KeyError, AttributeError) as error:

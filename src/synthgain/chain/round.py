@@ -14,7 +14,7 @@ from synthgain.chain.buying import Buyer, Tally
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
 from synthgain.chain.request import Request
-from synthgain.chain.wave import Parts, Wave
+from synthgain.chain.wave import Opened, Wave
 from synthgain.store import Accepted, CallMemory, Corpus, Run
 from synthgain.types import Row, SynthgainError, Verdict
 
@@ -47,7 +47,7 @@ class Round:
     """Drives one request into a run folder. `replay` buys nothing and drafts the groups of the run as they were picked."""
 
     def __init__(
-        self, request: Request, parts: Parts, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
+        self, request: Request, parts: Opened, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
         most: int | None = None, pulse: Pulse | None = None, replay: bool = False,
     ) -> None:  # fmt: skip
         self.request, self.parts, self.run, self.watch, self.pulse, self.replay = (
@@ -207,7 +207,7 @@ class Round:
 
 
 async def run_round(
-    request: Request, parts: Parts, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
+    request: Request, parts: Opened, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
     most: int | None = None, pulse: Pulse | None = None, replay: bool = False, on_buyer: Callable[[Buyer], None] = lambda buyer: None,
 ) -> Outcome:  # fmt: skip
     """One round into the run folder. `most` is the limit of candidates. `on_buyer` receives the buyer, whose `stop` ends the run cleanly."""

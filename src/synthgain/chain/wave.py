@@ -21,7 +21,7 @@ from synthgain.types import AnyCheck, CallFailed, Embedder, Model, Recipe, Row, 
 
 
 @dataclass(frozen=True)
-class Parts:
+class Opened:
     """What a request names, opened."""
 
     recipe: Recipe
@@ -42,7 +42,7 @@ class Wave:
     """Drafts groups by workers; `spent` is called when the last group has been handed out, so that the next wave may begin."""
 
     def __init__(
-        self, parts: Parts, groups: Sequence[Numbered], buyer: Buyer, round: int, spent: Callable[[], None]
+        self, parts: Opened, groups: Sequence[Numbered], buyer: Buyer, round: int, spent: Callable[[], None]
     ) -> None:
         self.parts, self.groups, self.buyer, self.round, self.spent = parts, groups, buyer, round, spent
         self.checks = row_checks(parts.checks)
@@ -111,7 +111,7 @@ class Wave:
             self._crew()
 
 
-async def drafted(parts: Parts, numbered: Numbered, buyer: Buyer, round: int, checks: Sequence[Any]) -> Drafted:
+async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, checks: Sequence[Any]) -> Drafted:
     """The rows of one draft with the row checks' verdicts. A fault of the recipe's own is data: it says where, and others go on."""
     group, rows = numbered.group, list[Row]()
     ids = tuple(a.id for a in group)
@@ -158,7 +158,7 @@ def draft(
     request: Request,
     groups: Sequence[Numbered],
     memory: Path,
-    opened: Callable[[Request], Parts],
+    opened: Callable[[Request], Opened],
     segment: str = "local",
 ) -> Shard:
     """The wave of these groups. Everything is picklable: it runs here or in another process, and gives the same shard.
@@ -168,7 +168,7 @@ def draft(
     return asyncio.run(_alone(request, groups, memory, opened, segment))
 
 
-async def _alone(request: Request, groups: Sequence[Numbered], folder: Path, opened: Callable[[Request], Parts], segment: str) -> Shard:  # fmt: skip
+async def _alone(request: Request, groups: Sequence[Numbered], folder: Path, opened: Callable[[Request], Opened], segment: str) -> Shard:  # fmt: skip
     parts, tally, broken = opened(request), Tally(label=request.recipe.name), list[dict[str, Any]]()
     memory = CallMemory(folder, segment=segment)
     try:

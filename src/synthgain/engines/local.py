@@ -39,12 +39,13 @@ def run(work: Coroutine[object, object, T], on_interrupt: Callable[[], bool] | N
             failure.append(error)
 
     thread = threading.Thread(target=elsewhere, name="synthgain")
-    thread.start()
-    while thread.is_alive():
-        try:
-            thread.join(0.1)  # without a limit it could not be interrupted everywhere
-        except KeyboardInterrupt:
-            guarded.interrupt()
+    with _heard(guarded.interrupt):
+        thread.start()
+        while thread.is_alive():
+            try:
+                thread.join(0.1)  # without a limit it could not be interrupted everywhere
+            except KeyboardInterrupt:
+                guarded.interrupt()
     if failure:
         raise failure[0]
     return result[0]
@@ -93,17 +94,27 @@ class _Guarded:
             for name in names:
                 loop.add_signal_handler(name, self._interrupted)
         except NotImplementedError:  # Windows
-            before = signal.signal(signal.SIGINT, lambda *_: self.interrupt())
-            try:
+            with _heard(self.interrupt):
                 yield
-            finally:
-                signal.signal(signal.SIGINT, before)
             return
         try:
             yield
         finally:
             for name in names:
                 loop.remove_signal_handler(name)
+
+
+@contextmanager
+def _heard(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C goes to `interrupt` for a while, whoever listened before: a loop's own handler would wait for the loop that is blocked."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: interrupt())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _running: list[tuple[int, int, int]] = []  # the thresholds to go back to, once for each run under way

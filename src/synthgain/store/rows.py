@@ -69,9 +69,14 @@ def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
     """A call as columns hold it: its arguments are JSON text."""
     function = call["function"]
     arguments = function.get("arguments")
-    arguments = arguments if arguments is None or isinstance(arguments, str) else canonical(arguments)
+    arguments = arguments if arguments is None or isinstance(arguments, str) else _spelt(arguments)
     said = {"name": _clean(function["name"]), "arguments": _clean(arguments)}
     return {"id": _clean(call.get("id")), "type": _clean(call.get("type")), "function": said}
+
+
+def _spelt(value: Any) -> str:
+    """JSON in the order of its keys, as chat templates will write it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def chat(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Message, ...] | None:
@@ -108,7 +113,7 @@ def table(rows: Sequence[Row]) -> pa.Table:
         "messages": _messages([row.messages for row in rows]),
         "text": [_clean(row.text) for row in rows],
         "rejected": _messages([row.rejected for row in rows]),
-        "tools": [_clean(canonical(row.tools)) if row.tools else None for row in rows],
+        "tools": [_clean(_spelt(row.tools)) if row.tools else None for row in rows],
         "anchor_ids": [row.anchors for row in rows],
         "call_ids": [[call.id for call in row.calls] for row in rows],
         "fields": [_clean(json.dumps(dict(row.fields), ensure_ascii=False)) if row.fields else "{}" for row in rows],
