@@ -514,20 +514,27 @@ def test_a_stop_keeps_what_is_in_flight_and_ends_buying(inside_a_loop: bool, tmp
     model = Scripted(echo, latency=0.05, width=4)
     many = [Anchor(f"text {n}") for n in range(400)]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def press() -> None:
+        until = time.monotonic() + 30
+        while model.asked < 20 and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
 
     async def cell() -> None:
         generate(FAN, many, model=model, out=tmp_path)
 
     try:
-        timer.start()
+        presser.start()
         with pytest.raises(KeyboardInterrupt) as stopped:
             if inside_a_loop:
                 asyncio.run(cell())
             else:
                 generate(FAN, many, model=model, out=tmp_path)
     finally:
-        timer.join()
+        presser.join()
         signal.signal(signal.SIGINT, before)
     asked = model.asked
     time.sleep(0.2)
