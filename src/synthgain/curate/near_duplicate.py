@@ -29,7 +29,7 @@ class NearDuplicate:
     what keeps the result independent of anything but the order. Signatures come from rensa (R-MinHash), candidates
     from banding, and each candidate is decided by the estimate over all 128 numbers, which is the score.
     Where very many rows share whole phrases (a template), a row is compared with the last 32 of them for each band.
-    Texts without words are never near-duplicates.
+    Texts without words are never near-duplicates. A kept row takes 0.9 KB of memory (the peak measured at 1,000,000 tiny rows).
     """
 
     threshold: float = 0.7
