@@ -29,8 +29,8 @@ MEANINGS: dict[str, str] = {
     "transfer_kl_byte": "What a perfect imitator of the writer would absorb, for each byte of text: the form for a writer and a student with different tokenizers.",
     "transfer_kl_sample": "What a perfect imitator of the writer would absorb from a whole row: long rows hold more of it.",
     # ------------------------------------------------------------------------ curation
-    "curation_nats": "Information that the checks put in by choosing: minus the logarithm of the share accepted, exact.",
-    "curation_tv": "How far choosing moved the rows away from what the writer would write: one minus the share accepted, exact, and not a fault.",
+    "curation_nats": "Information that the checks put in by choosing: minus the logarithm of the share accepted.",
+    "curation_tv": "How far choosing moved the rows away from what the writer would write: one minus the share accepted, and not a fault.",
     # ------------------------------------------------------------------------ distance and diversity
     "tv_lower": "A classifier tells synthetic from real at least this well: a lower bound on how far apart the two are.",
     "vendi": "Effective number of different rows among 200; compare with the same figure for real anchors only.",

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import synthgain as sg
-from synthgain.api.making import planned, turned
+from synthgain.api.asking import asked, turned
 from synthgain.api.trying import first_prompts
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, drop, keep, user
 
@@ -123,19 +123,21 @@ def test_each_role_asks_its_own_model(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_role_serves_every_role_not_named() -> None:
-    plan = planned(TWICE, TEXTS, {"judge": "scripted/echo", "": WORDS})
-    assert plan.models == {"writer": WORDS, "judge": "scripted/echo"}
+    models = asked(TWICE, model={"judge": "scripted/echo", "": WORDS}).request.models
+    assert {role: model.uri for role, model in models.items()} == {"writer": WORDS, "judge": "scripted/echo"}
     with pytest.raises(SynthgainError, match="no role 'critic'"):
-        planned(TWICE, TEXTS, {"critic": WORDS})
+        asked(TWICE, model={"critic": WORDS})
+    with pytest.raises(SynthgainError, match="no model is named for the role 'judge'"):
+        asked(TWICE, model={"writer": WORDS})
 
 
 def test_checks_are_added_replaced_and_taken_away() -> None:
     def names(**options: object) -> list[str]:
-        return [repr(c) for c in planned("rephrase", TEXTS, WORDS, **options).checks]  # type: ignore[arg-type]
+        return [repr(c) for c in asked("rephrase", model=WORDS, **options).checks]  # type: ignore[arg-type]
 
     default = names()
     assert names(without=["all"]) == []
-    assert names(with_=[Short(3)]) == [*default, repr(Short(3))]
+    assert names(with_=[Short(3)]) == [*default, repr(Short(3))] and len(default) == 3
     assert names(with_=["truncated:sentence=true"]) == [
         *(c for c in default if not c.startswith("Truncated")), "Truncated(sentence=True)",
     ]  # fmt: skip
@@ -198,7 +200,7 @@ def test_curate_replays_the_recorded_recipe_seed_and_limit(tmp_path: Path) -> No
     assert len(before) == 4
     again = sg.curate(tmp_path / "r")
     assert rows(again) == before
-    assert again.record["seed"] == 7 and again.record["counts"]["calls_bought"] == 0
+    assert again.record["seed"] == 7 and again.record["counts"] == first.record["counts"]
     assert again.record["recipe"]["knobs"] == first.record["recipe"]["knobs"]
 
 
@@ -227,9 +229,11 @@ def test_curate_needs_no_model(tmp_path: Path) -> None:
 
 def test_curate_with_another_knob_says_what_was_never_bought(tmp_path: Path) -> None:
     run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs={"styles": "easy"})
+    before = rows(run), run.record
     with pytest.raises(SynthgainError) as caught:
         sg.curate(run, knobs={"temperature": 0.5})
     assert caught.value.code == 5 and "never bought" in str(caught.value)
+    assert (rows(run), run.record) == before
     assert (
         sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs={"styles": "easy"}).record["counts"][
             "calls_bought"
@@ -249,8 +253,8 @@ def test_curate_of_a_recipe_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monk
     sg.generate("mine.py", TEXTS, model="scripted/echo", out="r")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert sg.curate(tmp_path / "r", with_=[Short(30)]).record["counts"] | {"kept": 1} == {
-        "anchors": 3, "groups": 3, "groups_done": 3, "calls_bought": 0, "calls_reused": 3, "rows": 3, "kept": 1, "dropped": 2, "broken": 0,
+    assert sg.curate(tmp_path / "r", with_=[Short(30)], recipe=file).record["counts"] | {"kept": 1} == {
+        "anchors": 3, "groups": 3, "groups_done": 3, "calls_bought": 3, "calls_reused": 0, "rows": 3, "kept": 1, "dropped": 2, "broken": 0,
     }  # fmt: skip
 
 
@@ -277,7 +281,7 @@ def test_first_prompts_are_those_that_are_sent(tmp_path: Path) -> None:
     model = sg.Scripted(reply, width=1)
     for name in ("rephrase", "entigraph"):
         sent.clear()
-        shown = first_prompts(planned(name, TEXTS[:1], model), 3)
+        _, n, shown = first_prompts(name, TEXTS[:1], limit=3, model=model)
         assert sent == [] and len(shown) == 1
         sg.generate(name, TEXTS[:1], model=model, out=tmp_path / name)
         assert shown[0][1].messages[-1]["content"] == sent[0]

@@ -244,7 +244,7 @@ async def test_an_odd_value_is_made_storable_and_hurts_nobody(tmp_path: Path, od
         Prompt((user("\ud800"),)),
         Prompt((user("long \ud800" * 300),)),
         Prompt((user("q"),), schema={"\ud800": 1}, tools=({"name": "\udfff" * 600},)),
-        Prompt(({"role": "assistant", "content": "", "tool_calls": [{"id": "\ud800"}]},)),
+        Prompt(({"role": "assistant", "content": "", "tool_calls": [{"id": "\ud800", "function": {"name": "f"}}]},)),
     ],
 )
 async def test_a_prompt_with_half_a_character_is_still_found_by_its_id(tmp_path: Path, prompt: Prompt) -> None:

@@ -23,7 +23,15 @@ def odd_rows(n: int, seed: int) -> list[Row]:
     def call() -> Call:
         prompt = Prompt((user(text()),), draw=rng.randrange(10**6))
         logprob = rng.choice([None, -1.5, -2.25])
-        return Call(prompt.id("m"), prompt, text(), "m", tokens_out=rng.randint(0, 9), logprob=logprob, law=text()[:0])
+        return Call(
+            prompt.id("m"),
+            prompt,
+            assistant(text()),
+            "m",
+            tokens_out=rng.randint(0, 9),
+            logprob=logprob,
+            law=text()[:0],
+        )
 
     rows = []
     for _ in range(n):
@@ -47,6 +55,9 @@ def whole(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
+NOTHING = dict.fromkeys(("tool_calls", "tool_call_id", "name", "reasoning", "learn"))
+
+
 def plainly(row: Row) -> dict[str, object]:
     """One row as CONTRACT writes it, the slow way."""
     fell = [v for v in row.verdicts if v.outcome == "drop"]
@@ -57,8 +68,8 @@ def plainly(row: Row) -> dict[str, object]:
         "check": fell[0].check if fell else "", "reason": fell[0].reason if fell else "",
         "score": scored[0].score if scored else None, "recipe": "r", "round": row.round,
         "messages": None if row.messages is None
-        else [{"role": m["role"], "content": whole(m["content"])} for m in row.messages],
-        "text": whole(row.text), "anchor_ids": list(row.anchors), "call_ids": [c.id for c in row.calls],
+        else [{"role": m["role"], "content": whole(m["content"]), **NOTHING} for m in row.messages],
+        "text": whole(row.text), "rejected": None, "tools": None, "anchor_ids": list(row.anchors), "call_ids": [c.id for c in row.calls],
         "logprob": only.logprob if only else None,
         "tokens_out": sum(c.tokens_out for c in row.calls), "law": only.law if only else f"the row came from {len(row.calls)} calls" if row.calls else "no model wrote this row",
     }  # fmt: skip
@@ -89,13 +100,10 @@ def test_shards_are_put_in_place_with_the_verdicts_on_their_own_rows(tmp_path: P
     for at in range(0, 90, 30):
         staged.write(rows[at : at + 30])
     kept = [row.id for i, row in enumerate(rows) if row.fallen is None and i not in fallen]
-    assert staged.place(fallen, tmp_path / "rows", tmp_path / "data") == len(kept)
+    assert staged.place(fallen, tmp_path, with_groups=True) == len(kept)
     stored = pa.concat_tables(pq.read_table(file) for file in sorted((tmp_path / "rows").iterdir()))
     assert stored.schema.equals(ROWS)
     assert stored.column("id").to_pylist() == [row.id for row in rows]
     assert [c == "twice" for c in stored.column("check").to_pylist()] == [i in fallen for i in range(90)]
     assert pq.read_table(tmp_path / "data").column("id").to_pylist() == kept
-    assert staged.dropped_by == {"mine": sum(r.verdicts == (drop("wrong", 0.25, "mine"),) for r in rows)} | {
-        "b": sum(len(r.verdicts) == 2 for r in rows)
-    }
     assert not (tmp_path / "staged").exists()

@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,8 +9,7 @@ from hypothesis import strategies as st
 from synthgain.store import Run, atomic_write
 from synthgain.store.calls import _Known
 from synthgain.store.rows import Staged
-from synthgain.store.run import writing
-from synthgain.types import Anchor, Row, SynthgainError, Verdict, assistant, drop, user
+from synthgain.types import Row, SynthgainError, Verdict, assistant, drop, user
 
 
 @given(st.lists(st.binary(min_size=16, max_size=16), unique=True, max_size=200))
@@ -32,40 +30,12 @@ def test_the_filter_seldom_cries_wolf() -> None:
     assert sum(key in known for key in keys[250_000:]) < 250  # 0.5 %
 
 
-def hold(folder: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
-    with writing(folder):
-        held.set()
-        done.wait(30)
-
-
-def test_a_folder_has_one_writer(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(tmp_path, held, done))
-    other.start()
-    assert held.wait(30)
-    with pytest.raises(SynthgainError, match=f"pid {other.pid}") as error, writing(tmp_path):
-        pass
-    assert error.value.code == 2
-    done.set()
-    other.join()
-    with writing(tmp_path):
-        pass
-
-
 def test_a_write_is_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "a" / "x.json"
     atomic_write(file, "one")
     with pytest.raises(TypeError):
         atomic_write(file, 5)  # type: ignore[arg-type]
     assert file.read_text() == "one"
-
-
-def test_anchors_come_back(tmp_path: Path) -> None:
-    anchors = [Anchor(f"text {i}", f"f#{i}", {"title": f"T{i}", "n": i}, ("title",)) for i in range(5)]
-    run = Run(tmp_path)
-    run.write_anchors(iter(anchors), shard=2)
-    assert run.anchors(("title",)) == anchors and list(run.anchor_ids()) == [a.id for a in anchors]
 
 
 def test_a_folder_that_is_no_run_says_what_to_give(tmp_path: Path) -> None:
@@ -75,6 +45,13 @@ def test_a_folder_that_is_no_run_says_what_to_give(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(SynthgainError, match="damaged"):
         _ = Run.at(tmp_path).record
+
+
+def test_a_run_of_an_earlier_format_is_refused_in_words(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "run.json", json.dumps({"synthgain": "0.1.0", "status": "complete"}))
+    with pytest.raises(SynthgainError, match="written in format 1, and this synthgain reads format 2") as error:
+        Run.at(tmp_path)
+    assert error.value.code == 2 and "-o" in error.value.next
 
 
 def rows() -> list[Row]:
@@ -91,8 +68,8 @@ def placed(folder: Path, rows: list[Row], fallen: dict[int, Verdict] | None = No
     staged = Staged(folder / ".staged")
     staged.write(rows[:2])
     staged.write(rows[2:])
-    staged.place(fallen or {}, run.rows, run.data)
-    atomic_write(run.run_json, json.dumps({"status": "complete"}))
+    staged.place(fallen or {}, run.path, with_groups=True)
+    atomic_write(run.run_json, json.dumps({"format": 2, "status": "complete"}))
     return run
 
 

@@ -174,7 +174,7 @@ def carried_out(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watc
     except BaseException as error:
         with suppress(OSError):
             reserve.unlink(missing_ok=True)  # a full disk has this much room left
-            run.write_record({**record, "status": "stopped", "why": _said(error)})
+            run.write_record(before if before is not None else {**record, "status": "stopped", "why": _said(error)})
         raise
     finally:
         reserve.unlink(missing_ok=True)
@@ -219,7 +219,8 @@ def _drafted(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, 
         most = ask.request.most if asked_then else None  # another number is chosen from all that was bought
         try:
             outcome = await run_round(
-                ask.request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay, on_buyer=buyers.append
+                ask.request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay,
+                whole=before is not None and before["recipe"]["knobs"] != ask.request.recipe.settings, on_buyer=buyers.append,
             )  # fmt: skip
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
         finally:

@@ -44,11 +44,12 @@ class Outcome:
 
 
 class Round:
-    """Drives one request into a run folder. `replay` buys nothing and drafts the groups of the run as they were picked."""
+    """Drives one request into a run folder. `replay` buys nothing and drafts the groups of the run as they were picked; with `whole`
+    every call that it asks for must have been bought."""
 
     def __init__(
         self, request: Request, parts: Opened, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
-        most: int | None = None, pulse: Pulse | None = None, replay: bool = False,
+        most: int | None = None, pulse: Pulse | None = None, replay: bool = False, whole: bool = False,
     ) -> None:  # fmt: skip
         self.request, self.parts, self.run, self.watch, self.pulse, self.replay = (
             request,
@@ -75,7 +76,7 @@ class Round:
             else Picked(corpus, self.pool, parts.recipe.pick, request.seed, request.limit, self.staged.groups)
         )
         self.tally.groups_total = self.waves.total
-        self.most = most
+        self.most, self.whole = most, whole
         if replay:
             self.buyer.known_broken = {b["call"]: b["reason"] for b in run.broken() if "call" in b}
 
@@ -88,6 +89,12 @@ class Round:
             self.buyer.cancel()
             raise
         await self.buyer.settled()
+        if self.whole and self.tally.not_bought:
+            self.staged.discard()
+            raise SynthgainError(
+                f"{self.tally.not_bought:,} calls that this asks for were never bought; nothing was changed", where=str(self.run.path),
+                code=5, next="`synthgain generate` with the same settings buys them",
+            )  # fmt: skip
         dropped: Mapping[int, Verdict] = {}
         try:
             dropped = selected(self.parts.checks, self.staged.alive)
@@ -208,9 +215,9 @@ class Round:
 
 async def run_round(
     request: Request, parts: Opened, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
-    most: int | None = None, pulse: Pulse | None = None, replay: bool = False, on_buyer: Callable[[Buyer], None] = lambda buyer: None,
+    most: int | None = None, pulse: Pulse | None = None, replay: bool = False, whole: bool = False, on_buyer: Callable[[Buyer], None] = lambda buyer: None,
 ) -> Outcome:  # fmt: skip
     """One round into the run folder. `most` is the limit of candidates. `on_buyer` receives the buyer, whose `stop` ends the run cleanly."""
-    round = Round(request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay)
+    round = Round(request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay, whole=whole)
     on_buyer(round.buyer)
     return await round()

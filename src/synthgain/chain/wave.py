@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,8 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
         async for row in recipe.draft(desk, *group):
             if not isinstance(row, Row):
                 raise TypeError(f"the draft of {recipe.name} gave a {type(row).__name__}, not a Row")
+            if row.verdicts:
+                row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in row.verdicts))
             verdicts = verdicts_of(row, group, checks) if checks else row.verdicts
             rows.append(Row(row.messages, row.text, row.calls, row.fields, row.rejected, row.tools, verdicts, ids, recipe.name, round))  # fmt: skip
     except (Stopped, NotBought):

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from synthgain.intervals import wilson
 from synthgain.measure.copying import copy_rate, copy_rate_any, test_overlap
-from synthgain.measure.curation import SURPLUS, curation
+from synthgain.measure.curation import curation, kept_share
 from synthgain.measure.data import Data, nothing
 from synthgain.measure.dependence import nhsic
 from synthgain.measure.gradients import grad_align
@@ -141,28 +140,4 @@ def tokens_out(data: Data) -> Reading:
         n=data.n_rows,
         estimator="mean over all kept rows",
         kind="exact",
-    )
-
-
-def kept_share(data: Data) -> Reading:
-    """Share of the candidates that every check let pass."""
-    if not data.ledger or not data.ledger[0].seen:
-        return nothing(
-            "kept_share", "there is no ledger of checks" if not data.ledger else "there are no rows", unit="prob"
-        )
-    seen = data.ledger[0].seen
-    kept = seen - sum(step.seen - step.kept for step in data.ledger if step.check != SURPLUS)
-    surplus = kept - data.ledger[-1].kept
-    low, high = wilson(kept, seen)
-    return Reading(
-        "kept_share",
-        kept / seen,
-        low,
-        high,
-        unit="prob",
-        n=seen,
-        estimator="Wilson",
-        kind="exact",
-        note="kept over all candidates"
-        + (f"; {surplus:,} beyond the number asked for count as kept" if surplus else ""),
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthgain.intervals import t_quantile, wilson
+from synthgain.intervals import effective_size, of_clusters, t_quantile, wilson
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2_000
@@ -108,9 +108,7 @@ def share_interval(part: ArrayLike, whole: ArrayLike, *, level: float = 0.95) ->
         return Ratio(p, None, None, "no interval from one unit")
     if p in (0.0, 1.0):
         return Ratio(p, *wilson(p * units, units, level), "Wilson over units")
-    variance = float(((k - p * n) ** 2).sum()) / total**2 * units / (units - 1)
-    size = min(total, p * (1 - p) / variance) if variance > 0 else total
-    low, high = wilson(p * size, size, level, quantile=t_quantile(level, units - 1))
+    low, high = of_clusters(p, effective_size(k.tolist(), n.tolist()), units, level)
     return Ratio(p, low, high, "Wilson at the effective size of units")
 
 

@@ -208,6 +208,11 @@ class Staged:
         self.kept.append(sum(row.fallen is None for row in rows))
         self.rows += len(rows)
 
+    def discard(self) -> None:
+        """Throw all of it away: the run stays as it was."""
+        self.groups.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def broke(self, what: Mapping[str, Any]) -> None:
         """Note a draft or call that failed."""
         with open(self.folder / "broken.jsonl", "a", encoding="utf-8", errors="replace") as out:
