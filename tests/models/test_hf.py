@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from doubles.tiny import tiny_model
-from synthgain.models.hf import HF, HFScorer, folder_identity, log_law
+from synthgain.models.folders import folder_identity
+from synthgain.models.hf import HF, HFScorer, log_law
 from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, user
 
 
