@@ -6,9 +6,6 @@ A server process answers after 50 ms, on keep-alive connections. The bare loop s
 sends, as many at once, through aiohttp's own session and reads the answers as JSON; it remembers nothing, judges
 nothing and writes nothing. `generate` is timed whole: reading anchors, drafting, durable memory on, rows and data
 set written. The two take turns, and the one that goes first changes. Both have been run once before (imports).
-
-`--wire` adds the same bare loop over synthgain's own connections (models/wire.py). They cost less than aiohttp's
-session, so the ratio to that loop shows what everything else in `generate` costs.
 """
 
 from __future__ import annotations
@@ -28,11 +25,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
-from yarl import URL
 
 import synthgain as sg
 from synthgain.models.openai import OpenAI
-from synthgain.models.wire import Wire
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, user
 
 JSON = {"Content-Type": "application/json"}
@@ -122,18 +117,6 @@ async def bare(base_url: str, bodies: list[bytes], width: int) -> None:
         await asyncio.gather(*(work(session) for _ in range(width)))
 
 
-async def wired(base_url: str, bodies: list[bytes], width: int) -> None:
-    """The same over synthgain's own connections."""
-    waiting, wire = iter(bodies), Wire(URL(f"{base_url}/chat/completions"), JSON, connect=10.0)
-
-    async def work() -> None:
-        for body in waiting:
-            json.loads((await wire.post(body)).body)["choices"][0]["message"]["content"]
-
-    await asyncio.gather(*(work() for _ in range(width)))
-    await wire.close()
-
-
 def ours(base_url: str, anchors: Path, width: int, calls: int) -> None:
     """The whole `generate`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +140,7 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - used
 
 
-def turns(base_url: str, folder: Path, calls: int, width: int, repeats: int, wire: bool) -> list[dict[str, float]]:
+def turns(base_url: str, folder: Path, calls: int, width: int, repeats: int) -> list[dict[str, float]]:
     """The sides in turn; the order is reversed each time."""
     texts = [
         f"Question number {i}: what is {i} times {i % 97}, and why does it matter to a reader in a hurry?"
@@ -170,15 +153,12 @@ def turns(base_url: str, folder: Path, calls: int, width: int, repeats: int, wir
         ("bare", lambda: asyncio.run(bare(base_url, bodies, width))),
         ("ours", lambda: ours(base_url, anchors, width, calls)),
     ]
-    if wire:
-        sides.insert(0, ("wire", lambda: asyncio.run(wired(base_url, bodies, width))))
     results = []
     for n in range(repeats):
         taken = {name: timed(work) for name, work in (sides if n % 2 == 0 else reversed(sides))}
         seconds = {name: s for name, (s, _) in taken.items()}
         results.append(
             {"in_flight": width, "ratio": seconds["bare"] / seconds["ours"]}
-            | ({"wire_ratio": seconds["wire"] / seconds["ours"]} if wire else {})
             | {f"{name}_per_s": calls / s for name, s in seconds.items()}
             | {f"{name}_cpu_us": cpu / calls * 1e6 for name, (_, cpu) in taken.items()}
         )
@@ -191,7 +171,6 @@ def main() -> None:
     options.add_argument("--in-flight", type=int, nargs="+", default=[64, 256, 1024])
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--latency", type=float, default=0.05)
-    options.add_argument("--wire", action="store_true")
     options.add_argument("--json", action="store_true")
     options.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     asked = options.parse_args()
@@ -200,9 +179,9 @@ def main() -> None:
         return
     results = []
     with served(asked.latency) as base_url, tempfile.TemporaryDirectory() as name:
-        turns(base_url, Path(name), 200, 64, 1, asked.wire)
+        turns(base_url, Path(name), 200, 64, 1)
         for width in asked.in_flight:
-            results += turns(base_url, Path(name), asked.calls, width, asked.repeats, asked.wire)
+            results += turns(base_url, Path(name), asked.calls, width, asked.repeats)
     if asked.json:
         print(json.dumps({"calls": asked.calls, "runs": results}))
         return
@@ -215,11 +194,6 @@ def main() -> None:
             f"{width:>6} in flight: bare {middle['bare_per_s']:>6,.0f}/s, generate {middle['ours_per_s']:>6,.0f}/s, "
             f"ratio {middle['ratio']:.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
             f"processor a call: {middle['bare_cpu_us']:.0f} and {middle['ours_cpu_us']:.0f} us"
-            + (
-                f"; own connections, bare {middle['wire_per_s']:,.0f}/s, ratio {middle['wire_ratio']:.2f}"
-                if asked.wire
-                else ""
-            )
         )
 
 

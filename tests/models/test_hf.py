@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from doubles.tiny import tiny_model
-from synthgain.models.hf import HF, HFScorer, folder_identity, log_law
+from synthgain.models.folders import folder_identity
+from synthgain.models.hf import HF, HFScorer, log_law
 from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, user
 
 
@@ -146,6 +147,42 @@ def test_a_chat_gets_the_template(folder: Path) -> None:
         chat, add_generation_prompt=True, tokenize=False
     )
     assert HFScorer(folder).logprobs([(chat, "7")])[0] == pytest.approx(directly(folder, written, "7"), abs=1e-4)
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+TOOLS_TOO = (
+    "{% if tools %}{% for tool in tools %}{{ tool.function.name }} {% endfor %}{% endif %}"
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ m.reasoning_content or '' }}"
+    "{% for call in m.tool_calls or [] %} {{ call.function.name }}({{ call.function.arguments.city }}){% endfor %}{{ '\n' }}"
+    "{% endfor %}assistant:"
+)
+
+
+async def test_the_template_gets_tools_calls_and_reasoning(tmp_path: Path) -> None:
+    other = tiny_model(tmp_path / "tools")
+    (other / "chat_template.jinja").write_text(TOOLS_TOO)
+    called = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bonn"}'}}
+    said = (
+        user("Rain?"),
+        Message(role="assistant", content="", tool_calls=[called], reasoning="Look.", learn=False),
+        Message(role="tool", content="no", tool_call_id="c1"),
+    )
+    written = "weather user: Rain?\nassistant: Look. weather(Bonn)\ntool: no\nassistant:"
+    model = HF(other)
+    law = Sampling(max_tokens=4)
+    told = await model(Prompt(said, tools=(WEATHER,), sampling=law))
+    assert told.tokens_in == len(AutoTokenizer.from_pretrained(other)(written, add_special_tokens=False)["input_ids"])
+    assert HFScorer(other).logprobs([(said, "7")])[0] == pytest.approx(
+        directly(other, written.removeprefix("weather "), "7"), abs=1e-4
+    )
+    await model.aclose()
+
+
+async def test_tools_that_a_template_would_leave_out_break_the_call(folder: Path) -> None:
+    model = HF(folder)
+    with pytest.raises(CallFailed, match="no place for tools"):
+        await model(replace(ask("x"), tools=(WEATHER,)))
+    await model.aclose()
 
 
 def test_identity_follows_the_weights_and_the_template(folder: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +150,60 @@ async def test_a_schema_is_followed_and_its_law_is_not_claimed(model: Local) -> 
     call = await model(Prompt((user("Name colours as JSON."),), schema=schema, sampling=Sampling(max_tokens=80)))
     assert set(json.loads(call.text)["colours"]) <= {"red", "blue"}
     assert call.logprob is None and "schema" in call.law
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather of a city now.",
+        "parameters": {
+            "type": "object", "properties": {"city": {"enum": ["Bonn", "Berlin"]}}, "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}  # fmt: skip
+TOOLS_TOO = """
+{%- if tools %}{{- '<|im_start|>system\nTo call a function write <tool_call>{"name": ..., "arguments": {...}}</tool_call>.' }}
+{%- for tool in tools %}{{- '\n' + (tool | tojson) }}{%- endfor %}{{- '<|im_end|>\n' }}{%- endif %}
+{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' }}{%- if message.content %}{{- message.content }}{%- endif %}
+{%- if message.tool_calls %}{%- for call in message.tool_calls %}
+{{- '\n<tool_call>\n{"name": "' + call.function.name + '", "arguments": ' + (call.function.arguments | tojson) + '}\n</tool_call>' }}
+{%- endfor %}{%- endif %}{{- '<|im_end|>\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}
+"""
+
+
+async def test_tools_are_offered_and_a_call_of_one_comes_back(model: Local, tmp_path: Path) -> None:
+    """The same weights with a chat template that has a place for tools; a call in the chat shows the small model how."""
+    path = tmp_path / "tools.gguf"
+    command = [sys.executable, "-m", "gguf.scripts.gguf_new_metadata", str(model.path), str(path)]
+    subprocess.run([*command, "--chat-template", TOOLS_TOO], check=True, capture_output=True)
+    able = Local(path, slots=1, threads=1, context=2048)
+    made = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bonn"}'}}
+    turns = (
+        user("What is the weather in Bonn? Call the function weather."),
+        Message(role="assistant", content="", tool_calls=[made], reasoning="Look it up."),
+        Message(role="tool", content="It rains.", tool_call_id="c1"),
+        user("Again for Berlin, with the function."),
+    )
+    asked = Prompt(turns, tools=(WEATHER,), sampling=Sampling(temperature=0.0, max_tokens=60))
+    call, same = await able(asked), await able(asked)
+    without = await able(replace(asked, tools=()))
+    await able.aclose()
+    assert call.tokens_in > without.tokens_in + 40  # the model sees them
+    (called,) = call.message["tool_calls"]
+    assert called["type"] == "function" and called["function"]["name"] == "weather"
+    assert json.loads(called["function"]["arguments"])["city"] in ("Bonn", "Berlin")
+    assert (call.text, call.finish) == ("", "tool_calls") and call.message == same.message
+    assert call.logprob is None and "tools" in call.law
+
+
+async def test_tools_that_a_template_would_leave_out_break_the_call(model: Local) -> None:
+    with pytest.raises(CallFailed, match="no place for tools"):
+        await model(replace(ask("x"), tools=(WEATHER,)))
+    with pytest.raises(CallFailed, match="tools"):
+        await model(replace(raw("x"), tools=(WEATHER,)))
 
 
 async def test_raw_text_is_continued_without_a_template(model: Local) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
@@ -30,6 +31,11 @@ async def reached(server: Server, **options: Any) -> AsyncIterator[OpenAI]:
         yield model
     finally:
         await model.aclose()
+
+
+def at(url: str, **options: Any) -> contextlib.aclosing[OpenAI]:
+    """The model behind any address, closed at the end."""
+    return contextlib.aclosing(OpenAI("double", base_url=url, **options))
 
 
 async def ask(model: OpenAI, n: int, text: str = "question") -> list[Call | BaseException]:
@@ -303,7 +309,7 @@ async def test_places_are_in_balance_whatever_becomes_of_calls(planned: Planned)
         async with reached(server, concurrency=4, unreachable_after=0.6) as model:
             said = [*(f"fine {i}" for i in range(20)), "CURSED", *(f"STUCK {i}" for i in range(3))]
             tasks = [asyncio.create_task(bought(model, Prompt((user(text),)))) for text in said]
-            await asyncio.wait(tasks[:21], timeout=20)
+            await asyncio.sleep(0.5)
             for task in tasks[21:]:
                 task.cancel()
             answers = await asyncio.gather(*tasks, return_exceptions=True)
@@ -440,6 +446,60 @@ async def test_a_wrong_path_says_what_to_check(planned: Planned) -> None:
             with pytest.raises(SynthgainError) as error:
                 await model(ASK)
     assert error.value.code == 4
+
+
+@asynccontextmanager
+async def saying(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """The address of a server that says these bytes, one piece a request, and the heads of the requests that it got."""
+    heads = list[bytes]()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = re.search(rb"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(size[1]) if size else 0)
+                heads.append(head)
+                writer.write(answers[min(len(heads), len(answers)) - 1])
+        writer.close()
+
+    listening = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", heads
+    finally:
+        listening.close()
+        await asyncio.sleep(0)
+
+
+BODY = b'{"choices": [{"message": {"content": "x"}}]}'
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+async def test_a_redirect_is_not_followed_with_the_key() -> None:
+    moved = b"HTTP/1.1 307 Elsewhere\r\nLocation: http://elsewhere.test/\r\nContent-Length: 0\r\n\r\n"
+    async with saying(moved) as (url, heads), at(f"{url}/v1", api_key="secret") as model:
+        with pytest.raises(SynthgainError, match=r"redirects to http://elsewhere\.test/") as error:
+            await model(ASK)
+    assert error.value.code == 4 and len(heads) == 1
+
+
+async def test_a_proxy_that_the_environment_names_is_used_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with saying(FINE) as (url, heads):
+        monkeypatch.setenv("http_proxy", url.replace("//", "//me:pass@"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        async with at("http://model.test:81/v1") as model:
+            assert (await model(ASK)).text == "x"
+        async with saying(FINE) as (here, direct), at(f"{here}/v1") as model:
+            assert (await model(ASK)).text == "x"
+    assert heads[0].startswith(b"POST http://model.test:81/v1/chat/completions HTTP/1.1\r\n")
+    assert b"proxy-authorization: basic bwu6cgfzcw==" in heads[0].lower() and len(heads) == len(direct) == 1
+
+
+async def test_what_is_no_http_costs_one_try_and_no_more() -> None:
+    for said in (b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nhi"):
+        async with saying(said, FINE) as (url, _), at(f"{url}/v1", unreachable_after=0.5) as model:
+            assert (await asyncio.wait_for(model(ASK), 10)).text == "x"
 
 
 # ------------------------------------------------------------------------------------------ what passes

@@ -11,19 +11,17 @@ digits, so the same call answers the same unless a draw falls within that roundi
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthgain.models import protocol
-from synthgain.models.weights import content_hash
+from synthgain.models.folders import Loaded, folder_identity, load
 from synthgain.types import (
     Call,
     CallFailed,
@@ -33,115 +31,9 @@ from synthgain.types import (
     Sampling,
     SynthgainError,
     assistant,
-    canonical,
-    digest,
 )
 
 ROWS = 128  # positions whose laws are made at once: sorting a vocabulary for each takes memory
-_TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
-
-
-def folder_identity(folder: Path) -> str:
-    """Content hash of a transformers folder: weights, configuration, tokenizer, chat template."""
-    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-    if not (folder / "config.json").is_file() or not weights:
-        raise SynthgainError(
-            "this is no transformers folder (config.json and model.safetensors)", where=str(folder),
-            next="give a folder that `synthgain train` or `save_pretrained` wrote; a GGUF file is local/PATH.gguf",
-        )  # fmt: skip
-    files = [*weights, *(folder / name for name in _TEXTS if (folder / name).is_file())]
-    return digest(*(part for file in files for part in (file.name, content_hash(file))))
-
-
-@dataclass
-class _Loaded:
-    """A folder in memory, in float32."""
-
-    model: Any
-    tokenizer: Any
-    torch: Any
-    device: str
-
-    def tokens(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
-        """A prompt's tokens: the chat template (which gets the tools) with the opening of an answer, or raw text as it stands."""
-        if any(message["role"] == "raw" for message in messages):
-            if len(messages) > 1:
-                raise CallFailed('a message of the role "raw" must be the only one')
-            if tools:
-                raise CallFailed("text without a chat template offers no tools")
-            return self.text(messages[0]["content"]) or [self.first()]
-        if not self.tokenizer.chat_template:
-            raise CallFailed('the folder has no chat template: send text as one message of the role "raw"')
-        written = self._written(messages, tools)
-        if tools and written == self._written(messages, ()):
-            raise CallFailed("the folder's chat template has no place for tools")
-        return self.text(written)
-
-    def _written(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
-        offered = json.loads(canonical(tools)) or None
-        try:
-            written: str = self.tokenizer.apply_chat_template(
-                templated(messages), tools=offered, add_generation_prompt=True, tokenize=False
-            )
-        except Exception as error:  # a template raises what its author chose, for chats that it does not know
-            raise CallFailed(f"the folder's chat template refuses this chat: {error}") from error
-        return written
-
-    def text(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def first(self) -> int:
-        """The token that begins a text."""
-        for token in (self.tokenizer.bos_token_id, self.model.config.bos_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
-                return int(token)
-        raise CallFailed("the folder names no token that begins a text")
-
-    def ends(self) -> set[int]:
-        """The tokens that end an answer."""
-        named = self.model.generation_config.eos_token_id
-        found = {named} if isinstance(named, int) else set(named or ())
-        return found | ({self.tokenizer.eos_token_id} - {None})
-
-
-def templated(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Messages as the chat templates of transformers read them: arguments of tool calls as objects, reasoning as `reasoning_content`."""
-    turns = []
-    for message in protocol.sent(messages):
-        turn = dict(message)
-        if "tool_calls" in turn:
-            turn["tool_calls"] = [_with_object(call) for call in turn["tool_calls"]]
-        turns.append(turn)
-    return turns
-
-
-def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A tool call whose arguments are an object where their text is one."""
-    function = call.get("function")
-    said = function.get("arguments") if isinstance(function, Mapping) else None
-    try:
-        found = json.loads(said) if isinstance(said, str) else None
-    except (ValueError, RecursionError):
-        return call
-    return {**call, "function": {**function, "arguments": found}} if function and isinstance(found, dict) else call
-
-
-def _load(folder: Path, device: str) -> _Loaded:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise SynthgainError(
-            "a transformers model needs torch and transformers", next='pip install "synthgain[train]"'
-        ) from error
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except Exception as error:  # damaged weights raise each library's own kind
-        raise SynthgainError(
-            f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
-        ) from error
-    return _Loaded(model.to(device).eval(), tokenizer, torch, device)
 
 
 # ---------------------------------------------------------------------------------------------- Model
@@ -154,7 +46,7 @@ class HF:
         self._path, self._device, self._batch = Path(path).expanduser(), device, batch
         self._uri = f"hf/{path}"
         self._identity = ""
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._waiting: list[tuple[Prompt, asyncio.Future[Call]]] = []
         self._worker: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="synthgain-hf")
@@ -194,10 +86,10 @@ class HF:
         await asyncio.to_thread(self._pool.shutdown)
         self._loaded = None
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> Loaded:
         if self._loaded is None:
             self._identity = folder_identity(self._path)
-            self._loaded = _load(self._path, self._device)
+            self._loaded = load(self._path, self._device)
         return self._loaded
 
     async def _work(self) -> None:
@@ -265,7 +157,7 @@ class _Draft:
         if self.most <= 0:
             self.finish = "length"
 
-    def add(self, token: int, logprob: float, loaded: _Loaded) -> None:
+    def add(self, token: int, logprob: float, loaded: Loaded) -> None:
         """Takes the next token and sees whether the answer ends."""
         self.written.append(token)
         self.logprobs.append(logprob)
@@ -280,7 +172,7 @@ class _Draft:
             self.finish = "length"
 
 
-def _generate(loaded: _Loaded, drafts: list[_Draft]) -> None:
+def _generate(loaded: Loaded, drafts: list[_Draft]) -> None:
     """Writes all drafts as one batch, prompts padded on the left."""
     torch = loaded.torch
     if not any(not draft.finish for draft in drafts):
@@ -381,7 +273,7 @@ class HFScorer:
     batch_tokens: int = 2048
     ends: bool = False
     law: Callable[[Any], Any] = plain
-    _loaded: _Loaded | None = field(init=False, default=None, repr=False)
+    _loaded: Loaded | None = field(init=False, default=None, repr=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -412,16 +304,16 @@ class HFScorer:
                 found[at] = values
         return found
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> Loaded:
         with self._lock:
             if self._loaded is None:
                 folder_identity(self.path)
-                self._loaded = _load(self.path, self.device)
+                self._loaded = load(self.path, self.device)
                 if self.ends and not self._loaded.ends():
                     raise SynthgainError("the folder names no token that ends an answer", where=str(self.path))
             return self._loaded
 
-    def _tokens(self, loaded: _Loaded, first: str | Sequence[Message], second: str) -> tuple[list[int], list[int]]:
+    def _tokens(self, loaded: Loaded, first: str | Sequence[Message], second: str) -> tuple[list[int], list[int]]:
         try:
             before = (loaded.text(first) or [loaded.first()]) if isinstance(first, str) else loaded.tokens(first)
         except CallFailed as error:
@@ -446,7 +338,7 @@ class HFScorer:
                 batches.append([at])
         return batches
 
-    def _score(self, loaded: _Loaded, rows: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+    def _score(self, loaded: Loaded, rows: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
         """Padded on the right: what stands behind a token cannot change it, so no mask is needed."""
         torch = loaded.torch
         longest = max(len(before) + len(text) for before, text in rows)
@@ -462,7 +354,7 @@ class HFScorer:
                 found.append(self._values(loaded, row[start : start + len(text) + 1], text))
         return found
 
-    def _values(self, loaded: _Loaded, logits: Any, text: Sequence[int]) -> list[float]:
+    def _values(self, loaded: Loaded, logits: Any, text: Sequence[int]) -> list[float]:
         """`logits` has a row for each token of the text and one for what follows it."""
         torch = loaded.torch
         values: list[float] = []

@@ -148,6 +148,8 @@ class Local:
             return self._runtime
 
     def _ask(self, prompt: Prompt) -> Call:
+        if prompt.tools and "tools" not in metadata(self.path).get("tokenizer.chat_template", ""):
+            raise CallFailed("the model's chat template has no place for tools")
         runtime, began = self._started(), time.perf_counter()
         call_id = prompt.id(self.identity)
         asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
@@ -155,21 +157,26 @@ class Local:
         choice, usage = answer["choices"][0], answer["usage"]
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         return Call(
-            id=call_id, prompt=prompt, message=_message(choice),
+            id=call_id, prompt=prompt, message=_message(choice, call_id),
             model=self.uri, finish=choice["finish_reason"] or "stop", tokens_in=usage["prompt_tokens"],
             tokens_out=usage["completion_tokens"], tokens_cached=cached, logprob=logprob, law=law, cost=0.0,
             seconds=time.perf_counter() - began,
         )  # fmt: skip
 
 
-def _message(choice: dict[str, Any]) -> Message:
-    """The answer of a chat, or of a text that was continued."""
+def _message(choice: dict[str, Any], call_id: str) -> Message:
+    """The answer of a chat, or of a text that was continued. Ids of tool calls follow from the call's (the runtime draws them by chance)."""
     if "message" not in choice:
         return assistant(choice["text"])
     try:
-        return protocol.answered(choice["message"])
+        turn = protocol.answered(choice["message"])
     except ValueError as error:
         raise CallFailed(f"the embedded runtime gave no answer: {error}") from error
+    if "tool_calls" in turn:
+        turn["tool_calls"] = [
+            dict(call) | {"id": f"call_{call_id[:12]}_{n}"} for n, call in enumerate(turn["tool_calls"])
+        ]
+    return turn
 
 
 def _context(fields: dict[str, Any], asked: int | None) -> int:

@@ -1,0 +1,118 @@
+"""A transformers folder: known by its content, opened in memory, its chat template filled in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgain.models import protocol
+from synthgain.models.weights import content_hash
+from synthgain.types import CallFailed, Message, SynthgainError, canonical, digest
+
+_TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+
+
+def folder_identity(folder: Path) -> str:
+    """Content hash of a transformers folder: weights, configuration, tokenizer, chat template."""
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not (folder / "config.json").is_file() or not weights:
+        raise SynthgainError(
+            "this is no transformers folder (config.json and model.safetensors)", where=str(folder),
+            next="give a folder that `synthgain train` or `save_pretrained` wrote; a GGUF file is local/PATH.gguf",
+        )  # fmt: skip
+    files = [*weights, *(folder / name for name in _TEXTS if (folder / name).is_file())]
+    return digest(*(part for file in files for part in (file.name, content_hash(file))))
+
+
+@dataclass
+class Loaded:
+    """A folder in memory, in float32."""
+
+    model: Any
+    tokenizer: Any
+    torch: Any
+    device: str
+
+    def tokens(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """A prompt's tokens: the chat template (which gets the tools) with the opening of an answer, or raw text as it stands."""
+        if any(message["role"] == "raw" for message in messages):
+            if len(messages) > 1:
+                raise CallFailed('a message of the role "raw" must be the only one')
+            if tools:
+                raise CallFailed("text without a chat template offers no tools")
+            return self.text(messages[0]["content"]) or [self.first()]
+        if not self.tokenizer.chat_template:
+            raise CallFailed('the folder has no chat template: send text as one message of the role "raw"')
+        written = self._written(messages, tools)
+        if tools and written == self._written(messages, ()):
+            raise CallFailed("the folder's chat template has no place for tools")
+        return self.text(written)
+
+    def _written(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
+        offered = json.loads(canonical(tools)) or None
+        try:
+            written: str = self.tokenizer.apply_chat_template(
+                templated(messages), tools=offered, add_generation_prompt=True, tokenize=False
+            )
+        except Exception as error:  # a template raises what its author chose, for chats that it does not know
+            raise CallFailed(f"the folder's chat template refuses this chat: {error}") from error
+        return written
+
+    def text(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def first(self) -> int:
+        """The token that begins a text."""
+        for token in (self.tokenizer.bos_token_id, self.model.config.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise CallFailed("the folder names no token that begins a text")
+
+    def ends(self) -> set[int]:
+        """The tokens that end an answer."""
+        named = self.model.generation_config.eos_token_id
+        found = {named} if isinstance(named, int) else set(named or ())
+        return found | ({self.tokenizer.eos_token_id} - {None})
+
+
+def templated(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as the chat templates of transformers read them: arguments of tool calls as objects, reasoning as `reasoning_content`."""
+    turns = []
+    for message in protocol.sent(messages):
+        turn = dict(message)
+        if "tool_calls" in turn:
+            turn["tool_calls"] = [_with_object(call) for call in turn["tool_calls"]]
+        turns.append(turn)
+    return turns
+
+
+def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool call whose arguments are an object where their text is one."""
+    function = call.get("function")
+    said = function.get("arguments") if isinstance(function, Mapping) else None
+    try:
+        found = json.loads(said) if isinstance(said, str) else None
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": found}} if function and isinstance(found, dict) else call
+
+
+def load(folder: Path, device: str) -> Loaded:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise SynthgainError(
+            "a transformers model needs torch and transformers", next='pip install "synthgain[train]"'
+        ) from error
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except Exception as error:  # damaged weights raise each library's own kind
+        raise SynthgainError(
+            f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
+        ) from error
+    return Loaded(model.to(device).eval(), tokenizer, torch, device)
