@@ -216,7 +216,7 @@ def test_a_folder_that_may_not_be_written(run: Cli) -> None:
 
 
 def test_two_writers_are_one_too_many(run: Cli) -> None:
-    from synthgain.store.run import writing
+    from synthgain.store import writing
 
     with writing(Path("r")):
         said = make(run)
@@ -416,9 +416,11 @@ def test_curate_buys_nothing_and_changes_verdicts(run: Cli) -> None:
     assert done["counts"]["calls_bought"] == 0 and done["counts"]["kept"] == 0
     assert done["dropped_by"] == {"no": 8}
     assert [r["reason"] for r in rows("r")] == ["never"] * 8
-    back = run("curate", "r", "--without", "truncated", "--json").json
+    refused = run("curate", "r", "--without", "truncated")
+    assert refused.code == 2 and "--with no.py" in refused.err and "--without no" in refused.err
+    back = run("curate", "r", "--without", "truncated", "--without", "no", "--json").json
     assert back["counts"]["kept"] == 8
-    assert not any("Truncated" in check for check in back["recipe"]["checks"])
+    assert not {"truncated", "no"} & {check["name"] for check in back["recipe"]["checks"]}
     few = run("curate", "r", "--accept", "3", "--json").json
     assert (few["counts"]["kept"], few["dropped_by"]) == (3, {"accept": 5})
 

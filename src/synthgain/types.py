@@ -61,6 +61,10 @@ class SynthgainError(Exception):
         return f"{where}{self.what}{after}"
 
 
+class WrongMessage(SynthgainError):
+    """A message that is none: an unknown key, or a value of the wrong kind (code 2). In a draft it breaks that draft."""
+
+
 class BudgetReached(SynthgainError):
     """Stopped at a budget, at a limit of candidates, or at a full disk (code 3): everything bought is kept."""
 
@@ -194,9 +198,7 @@ def message(given: Mapping[str, Any]) -> Message:
 
 def _checked(turn: Mapping[str, Any]) -> None:
     if not isinstance(turn, Mapping):
-        raise SynthgainError(
-            f"a message is {turn!r:.60}", where="message", next='write {"role": "user", "content": "…"}'
-        )
+        raise WrongMessage(f"a message is {turn!r:.60}", where="message", next='write {"role": "user", "content": "…"}')
     if len(turn) == 2 and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str):
         return
     wrong = [f"a message has the key {name!r}" for name in sorted(map(str, turn.keys() - KEYS))]
@@ -207,7 +209,7 @@ def _checked(turn: Mapping[str, Any]) -> None:
         if not _fits(name, turn[name])
     ]
     if wrong:
-        raise SynthgainError(
+        raise WrongMessage(
             wrong[0], where="message",
             next=f"its keys are role and content (texts), and where they say something {', '.join(sorted(KEYS - {'role', 'content'}))}; "
             "a tool call is {id, type, function: {name, arguments}}",

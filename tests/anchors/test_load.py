@@ -213,7 +213,7 @@ def test_a_run_gives_its_kept_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["1"], "text": ["kept"]}), tmp_path / "data" / "part-00000.parquet")
     pq.write_table(pa.table({"id": ["2"], "text": ["fallen"]}), tmp_path / "rows" / "part-00000.parquet")
     (tmp_path / "data" / "README.md").write_text("card")
-    (tmp_path / "run.json").write_text('{"status": "stopped"}')
+    (tmp_path / "run.json").write_text('{"format": 2, "status": "stopped"}')
     for source in (tmp_path, tmp_path / "data"):
         found = load(source)
         assert [(a.text, a.fields) for a in found] == [("kept", {"id": "1"})]

@@ -218,7 +218,7 @@ def test_folders_with_nothing_to_read(tmp_path: Path) -> None:
 def test_a_run_without_data_a_loop_and_damaged_records(tmp_path: Path) -> None:
     run = tmp_path / "round-0" / "run"
     run.mkdir(parents=True)
-    (run / "run.json").write_text('{"status": "running"}')
+    (run / "run.json").write_text('{"format": 2, "status": "running"}')
     assert "no data yet" in refused(run).what
     (run / "run.json").write_text("{")
     assert "damaged" in refused(run).what

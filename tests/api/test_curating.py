@@ -57,6 +57,9 @@ class Odd:
 def seen(run: Run) -> dict[str, Any]:
     """All that is said of a run, and all of its rows, without what a clock says."""
     record = {k: v for k, v in run.record.items() if k not in ("curated", "finished", "python")}
+    record["counts"] = {
+        k: v for k, v in record["counts"].items() if not k.startswith("calls_")
+    }  # what this command bought
     rows = [row for shard in run.shards() for row in shard.to_pylist()]
     data = sorted(file.read_bytes() for file in run.data.glob("*.parquet"))
     return {"record": record, "rows": rows, "data": data, "broken": list(run.broken())}

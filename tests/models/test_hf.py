@@ -178,8 +178,9 @@ async def test_the_template_gets_tools_calls_and_reasoning(tmp_path: Path) -> No
     await model.aclose()
 
 
-async def test_tools_that_a_template_would_leave_out_break_the_call(folder: Path) -> None:
-    model = HF(folder)
+async def test_tools_that_a_template_would_leave_out_break_the_call(tmp_path: Path) -> None:
+    plain = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    model = HF(tiny_model(tmp_path / "plain", template=plain))
     with pytest.raises(CallFailed, match="no place for tools"):
         await model(replace(ask("x"), tools=(WEATHER,)))
     await model.aclose()

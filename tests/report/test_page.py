@@ -105,7 +105,7 @@ def hostile_run(folder: Path) -> Path:
         call = Call(
             prompt.id("w"),
             prompt,
-            f"say {text}",
+            assistant(f"say {text}"),
             MODEL + text.replace("\ud800", "?"),
             "<b>odd</b>",
             3,
@@ -158,7 +158,7 @@ def test_a_megabyte_in_one_row_is_cut_with_a_note(tmp_path: Path) -> None:
     anchor = problem(rng)
     long = "word " * 200_000
     prompt = Prompt((user(anchor.text),), sampling=LAW)
-    call = Call(prompt.id("w"), prompt, long, MODEL, tokens_out=200_000)
+    call = Call(prompt.id("w"), prompt, assistant(long), MODEL, tokens_out=200_000)
     row = Row(messages=(user(anchor.text), assistant(long)), calls=(call,), anchors=(anchor.id,))
     folder = run_folder(tmp_path / "run", rows=[row], given=[anchor])
     said = opened(folder).said
@@ -283,7 +283,7 @@ def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
 def test_rows_of_plain_text_made_by_several_calls(tmp_path: Path) -> None:
     anchor = Anchor("The mill at Orle grinds salt. " * 200, "mill.md#0")
     prompts = [Prompt((user(f"step {n}: {anchor.text}"),), sampling=LAW, draw=n) for n in range(6)]
-    made = tuple(Call(p.id("w"), p, f"piece {n}", MODEL, tokens_out=3) for n, p in enumerate(prompts))
+    made = tuple(Call(p.id("w"), p, assistant(f"piece {n}"), MODEL, tokens_out=3) for n, p in enumerate(prompts))
     rows = [Row(text="A text about the mill at Orle.", calls=made, anchors=(anchor.id, "f" * 32)),
             Row(text="No call made this.", anchors=(), verdicts=(drop("too short", 4.0, "length"),))]  # fmt: skip
     folder = run_folder(tmp_path / "run", rows=rows, given=[anchor], record={"recipe": {"name": "entigraph"}})

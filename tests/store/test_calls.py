@@ -126,10 +126,14 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+CALLS = st.fixed_dictionaries(
+    {"function": st.fixed_dictionaries({"name": st.text()}, optional={"arguments": st.text() | st.dictionaries(st.text(), JSON, max_size=3)})},
+    optional={"id": st.text(), "type": st.text()},
+)  # fmt: skip
 TURNS = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": TEXTS},
     optional={
-        "tool_calls": st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=2), "tool_call_id": st.text(),
+        "tool_calls": st.lists(CALLS, max_size=2), "tool_call_id": st.text(),
         "name": st.text(), "reasoning": TEXTS,
     },
 )  # fmt: skip

@@ -103,14 +103,14 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
     """The recipe with these knobs set; values given as text are read by the knob's own type."""
     if not knobs:
         return recipe
-    known = {f.name: part for part in (recipe.pick, recipe.draft) for f in _fields(part)}
+    known = {f.name: part for part in (recipe.draft, recipe.pick) for f in _fields(part)}
     if not known:
         raise SynthgainError(f"the recipe {recipe.name!r} has no knobs", next="leave --set out")
     values: dict[str, Any] = {}
     for name, value in knobs.items():
         if name not in known:
             raise SynthgainError(
-                f"the recipe {recipe.name!r} has no knob {name!r}", next=f"its knobs are: {', '.join(sorted(known))}"
+                f"the recipe {recipe.name!r} has no knob {name!r}", next=f"its knobs are: {', '.join(known)}"
             )
         values[name] = _as_knob(name, value, getattr(known[name], name)) if isinstance(value, str) else value
     return with_knobs(recipe, values, f"--set {dict(knobs)}")

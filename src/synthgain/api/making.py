@@ -63,10 +63,11 @@ def generate(
     """
     place = Path(out)
     _not_its_own(anchors, place)
+    collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     request = asked(
         recipe, model=model, knobs=knobs, with_=with_, without=without, reach=reach, accept=accept, max_candidates=max_candidates,
         limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, text_field=text_field, id_field=id_field, embedder=embedder,
-        round=round, collapse=collapse if isinstance(collapse, str) else collapse.text(), stop_on_collapse=stop_on_collapse,
+        round=round, collapse=collapse, stop_on_collapse=stop_on_collapse,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
     )  # fmt: skip
     with writes_to(place):
@@ -188,16 +189,13 @@ def carried_out(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watc
 
 def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """What judging again does not change: how the run ended, from whom it bought, and what it took."""
-    same = {
-        name: before[name]
-        for name in ("why", "models", "identities", "tokens", "cost_usd", "seconds", "finished")
-        if name in before
-    }
-    bought = {name: n for name, n in before.get("counts", {}).items() if name.startswith(("calls_", "groups"))}
+    kept = ("why", "models", "identities", "tokens", "cost_usd", "seconds", "finished")
+    same = {name: before[name] for name in kept if name in before}
+    groups = {name: n for name, n in before.get("counts", {}).items() if name.startswith("groups")}
     killed = before.get("status") not in ("complete", "stopped")
     status = {"status": "stopped", "why": "its process ended before it did"} if killed else {"status": before["status"]}
     counts = {name: n for name, n in record["counts"].items() if name != "not_bought"}
-    return same | status | {"counts": counts | bought, "curated": record["finished"]}
+    return same | status | {"counts": counts | groups, "curated": record["finished"]}
 
 
 def _said(error: BaseException) -> str:

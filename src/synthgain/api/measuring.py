@@ -146,7 +146,7 @@ def _first_run(folder: Path) -> str:
 
 def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Eyes:
     """`law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
-    from synthgain.models.hf import folder_identity
+    from synthgain.models.folders import folder_identity
     from synthgain.models.rescoring import LawScorer
 
     vectors, why = _embedder(embedder, reach)

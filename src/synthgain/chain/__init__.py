@@ -1,9 +1,11 @@
 """One round of the chain: `run_round`; what is asked for (`Request`); and what buys calls, for others that ask models."""
 
-from synthgain.chain.buying import Buyer, Desk, Tally
+from synthgain.chain.buying import Buyer
+from synthgain.chain.desk import Desk
 from synthgain.chain.groups import PASS, Numbered
 from synthgain.chain.request import Named, Reached, Request
 from synthgain.chain.round import Outcome, run_round
+from synthgain.chain.tally import Tally
 from synthgain.chain.wave import Opened, Shard, draft
 
 __all__ = [

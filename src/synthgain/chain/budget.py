@@ -43,7 +43,7 @@ class Budget:
                     where=f"--max-cost {max_cost:g}", next="give --price IN,OUT (USD per million tokens)",
                 )  # fmt: skip
         self.tokens_a_byte = 1.0
-        self.seen = False
+        self.seen = self.answered = False
         self.dollars_a_token: dict[str, float] = {}
         self.set_aside: dict[str, tuple[int, float]] = {}  # by call: tokens, US dollars
         self.news = asyncio.Event()
@@ -62,6 +62,7 @@ class Budget:
         """The call has ended: what it really took is counted elsewhere, and shows what the next ones may take."""
         self.set_aside.pop(id, None)
         if call is not None:
+            self.answered = True
             if call.tokens_in >= 4 * FRAME:  # of a short prompt the template says more than the text
                 seen = SAFE * call.tokens_in / _size(prompt)
                 self.tokens_a_byte = max(self.tokens_a_byte if self.seen else LEAST, seen)
@@ -73,6 +74,8 @@ class Budget:
 
     def _most(self, prompt: Prompt) -> tuple[int, float]:
         came_in, out = FRAME + int(_size(prompt) * self.tokens_a_byte), prompt.sampling.max_tokens
+        if not self.answered and not self.set_aside:  # the very first call shows what calls take: it goes where it likely fits
+            came_in, out = int(_size(prompt) * USUAL), 0
         price = self.prices.get(prompt.to)
         if price is not None:
             return came_in + out, float(price.cost(came_in, out))

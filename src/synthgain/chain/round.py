@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from synthgain.chain.buying import Buyer, Tally
+from synthgain.chain.buying import Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
 from synthgain.chain.request import Request
+from synthgain.chain.tally import Tally
 from synthgain.chain.wave import Opened, Wave
 from synthgain.store import Accepted, CallMemory, Corpus, Run
 from synthgain.types import Row, SynthgainError, Verdict

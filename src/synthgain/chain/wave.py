@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.chain.buying import Buyer, Desk, NotBought, Stopped, Tally, said_of
+from synthgain.chain.buying import Buyer, NotBought, Stopped
+from synthgain.chain.desk import Desk, said_of
 from synthgain.chain.groups import Numbered
 from synthgain.chain.judging import row_checks, verdicts_of
 from synthgain.chain.request import Request
+from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
-from synthgain.types import AnyCheck, CallFailed, Embedder, Model, Recipe, Row, SynthgainError
+from synthgain.types import AnyCheck, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,11 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
         buyer.lost(group, str(error), call=error.call, draft=True)
         return Drafted(rows, whole=True)
     except SynthgainError as error:
-        buyer.fail(error)
-        return Drafted(rows, whole=False)
+        if not isinstance(error, WrongMessage):
+            buyer.fail(error)
+            return Drafted(rows, whole=False)
+        buyer.lost(group, said_of(error), draft=True)
+        return Drafted(rows, whole=True)
     except Exception as error:
         buyer.lost(group, said_of(error), draft=True)
         return Drafted(rows, whole=True)

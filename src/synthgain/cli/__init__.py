@@ -40,14 +40,16 @@ def main() -> None:
     from synthgain.types import SynthgainError
 
     try:
-        app(standalone_mode=False)
+        ended = app(standalone_mode=False)
         sys.stdout.flush()
-    except SynthgainError as error:
-        say(f"synthgain: {error}")
-        raise SystemExit(error.code) from None
+        if ended == 130:  # what the parser makes of a KeyboardInterrupt, ours (`Interrupted`) among them
+            raise KeyboardInterrupt
     except KeyboardInterrupt:
         say(f"synthgain: interrupted; everything bought is kept. To go on: {command_line()}")
         raise SystemExit(130) from None
+    except SynthgainError as error:
+        say(f"synthgain: {error}")
+        raise SystemExit(error.code) from None
     except BrokenPipeError:
         _unheard()
     except SystemExit as end:  # the parser ends so where standard output was closed

@@ -135,9 +135,11 @@ def generate(recipe: str, anchors: Anchors, out: Out, model: ModelOptions = None
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:
     from synthgain.api.trying import first_prompts
+    from synthgain.types import singly
 
     ask, n, prompts = first_prompts(recipe, anchors, limit=min(limit or 3, 3), **asked)
-    print(f"{n:,} anchors; {ask.recipe.name} costs {ask.recipe.calls} calls an anchor.")
+    groups = f"{n:,} groups" if ask.recipe.pick is singly else "groups by its own pick"
+    print(f"{n:,} anchors in {groups}; {ask.recipe.name} costs {ask.recipe.calls}.")
     print(
         f"roles: {', '.join(f'{role}={model.uri}' for role, model in ask.request.models.items())}; "
         f"checks: {', '.join(c.name for c in ask.checks) or 'none'}"

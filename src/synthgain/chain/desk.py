@@ -1,0 +1,169 @@
+"""What one draft, or an evaluation, is handed: the models behind memory and budget."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from synthgain.chain.buying import Buyer, NotBought, Purchase, Stopped
+from synthgain.types import Call, CallFailed, Group, Prompt, SynthgainError
+
+T = TypeVar("T")
+
+
+class _Order:
+    """What a draft asked for: a remembered call, a purchase that it waits for, or why there is none."""
+
+    __slots__ = ("call", "failure", "purchase")
+
+    def __init__(self, buyer: Buyer, prompt: Prompt, rank: int, base: int) -> None:
+        self.call: Call | None = None
+        self.purchase: Purchase | None = None
+        self.failure: Exception | None = None
+        try:
+            got = buyer.order(prompt, rank, base)
+        except (CallFailed, Stopped, SynthgainError) as error:
+            self.failure = error
+            return
+        if isinstance(got, Purchase):
+            got.waiting += 1
+            self.purchase = got
+        else:
+            self.call = got
+
+    async def received(self, buyer: Buyer) -> Call:
+        if self.failure is not None:
+            raise self.failure
+        if self.call is not None:
+            return self.call
+        assert self.purchase is not None
+        return await buyer.receive(self.purchase)
+
+    def leave(self) -> None:
+        """Want it no more (any number of times)."""
+        purchase, self.purchase = self.purchase, None
+        if purchase is not None:
+            purchase.leave()
+
+
+class Desk:
+    """What one draft, or an evaluation, is handed (`types.Models`): the models behind memory and budget."""
+
+    def __init__(self, buyer: Buyer, group: Group = (), rank: int = 0, base: int = 0) -> None:
+        self.buyer, self.group, self.rank, self.base = buyer, group, rank, base
+        self.orders: set[_Order] = set()
+        self.conversations: set[asyncio.Future[Any]] = set()
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        order = self._order(prompt)
+        try:
+            return await order.received(self.buyer)
+        finally:
+            self._leave(order)
+
+    async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
+        """Answers in order, bought side by side, looking ahead no further than is of use; pairs where pairs were given.
+
+        Where the run stops, what was paid for is still given, and then `Stopped` is raised.
+        """
+        ahead: deque[tuple[Any, Prompt, _Order]] = deque()
+        source = iter(prompts)
+        missing: Exception | None = None
+        try:
+            while True:
+                while len(ahead) < 2 * self.buyer.width and (asked := next(source, None)) is not None:
+                    prompt = asked if isinstance(asked, Prompt) else asked[1]
+                    ahead.append((asked, prompt, self._order(prompt)))
+                if not ahead:
+                    break
+                asked, prompt, order = ahead.popleft()
+                try:
+                    call = await order.received(self.buyer)
+                except Stopped as error:
+                    missing, source = error, iter(())
+                    continue
+                except NotBought as error:
+                    missing = error
+                    continue
+                except CallFailed as error:
+                    self.buyer.lost(self.group, str(error), prompt, call=error.call)
+                    continue
+                finally:
+                    self._leave(order)
+                yield call if asked is prompt else (asked[0], call)
+            if missing is not None:
+                raise missing
+        finally:
+            for _, _, order in ahead:
+                self._leave(order)
+
+    async def side_by_side(self, conversations: Iterable[Awaitable[T]]) -> AsyncIterator[T]:
+        """What several conversations come to, in their order; one that fails is noted as broken and left out."""
+        ahead: deque[asyncio.Future[T]] = deque()
+        source = iter(conversations)
+        missing: Exception | None = None
+        over = False
+        try:
+            while True:
+                while not over and len(ahead) < 2 * self.buyer.width and (talk := next(source, None)) is not None:
+                    ahead.append(asyncio.ensure_future(talk))
+                    self.conversations.add(ahead[-1])
+                if not ahead:
+                    break
+                task = ahead.popleft()
+                try:
+                    result = await task
+                except Stopped as error:
+                    missing, over = error, True
+                    continue
+                except NotBought as error:
+                    missing = error
+                    continue
+                except CallFailed as error:
+                    self.buyer.lost(self.group, str(error), call=error.call)
+                    continue
+                except SynthgainError:
+                    raise
+                except Exception as error:
+                    self.buyer.lost(self.group, said_of(error))
+                    continue
+                finally:
+                    self.conversations.discard(task)
+                yield result
+            if missing is not None:
+                raise missing
+        finally:
+            for task in ahead:
+                task.cancel()
+            if isinstance(conversations, Sequence):  # those never begun
+                for talk in source:
+                    getattr(talk, "close", lambda: None)()
+
+    async def close(self) -> None:
+        """The draft has ended: what it still had under way is left, and its conversations are over."""
+        for order in list(self.orders):
+            self._leave(order)
+        talks = list(self.conversations)
+        for talk in talks:
+            talk.cancel()
+        if talks:
+            await asyncio.gather(*talks, return_exceptions=True)
+
+    def _order(self, prompt: Prompt) -> _Order:
+        order = _Order(self.buyer, prompt, self.rank, self.base)
+        if order.purchase is not None:
+            self.orders.add(order)
+        return order
+
+    def _leave(self, order: _Order) -> None:
+        self.orders.discard(order)
+        order.leave()
+
+
+def said_of(error: Exception) -> str:
+    """A fault of a recipe's own code, with its place."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
