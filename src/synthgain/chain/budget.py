@@ -10,6 +10,7 @@ from typing import Any
 from synthgain.types import Call, Model, Prompt, SynthgainError, canonical
 
 FRAME = 32  # tokens that a template puts around a prompt, at most as a rule
+USUAL = 0.3  # tokens a byte, of a prompt of which nothing is known
 SAFE, LEAST = (
     1.25,
     0.5,
@@ -74,7 +75,9 @@ class Budget:
 
     def _most(self, prompt: Prompt) -> tuple[int, float]:
         came_in, out = FRAME + int(_size(prompt) * self.tokens_a_byte), prompt.sampling.max_tokens
-        if not self.answered and not self.set_aside:  # the very first call shows what calls take: it goes where it likely fits
+        if (
+            not self.answered and not self.set_aside
+        ):  # the very first call shows what calls take: it goes where it likely fits
             came_in, out = int(_size(prompt) * USUAL), 0
         price = self.prices.get(prompt.to)
         if price is not None:
