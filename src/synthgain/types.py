@@ -153,6 +153,15 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def offered(tools: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tools as models and chat templates get them: plain JSON, the type first, all else in the order given.
+
+    Templates write tools in the order of their keys, so a student must be asked in the order in which it learnt.
+    """
+    plain = json.loads(json.dumps(list(tools), default=_plain))
+    return [{"type": tool["type"]} | tool if "type" in tool else tool for tool in plain]
+
+
 class Message(TypedDict):
     """One turn of a chat. `role` is "system", "user", "assistant" or "tool" ("raw": text without a template).
 

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from doubles.tiny import tiny_model
 from synthgain.models.folders import folder_identity
 from synthgain.models.hf import HF, HFScorer, log_law
+from synthgain.train.tokens import Template
 from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, user
 
 
@@ -175,6 +176,22 @@ async def test_the_template_gets_tools_calls_and_reasoning(tmp_path: Path) -> No
     assert HFScorer(other).logprobs([(said, "7")])[0] == pytest.approx(
         directly(other, written.removeprefix("weather "), "7"), abs=1e-4
     )
+    await model.aclose()
+
+
+async def test_tools_are_written_in_the_order_in_which_a_student_learns_them(tmp_path: Path) -> None:
+    """Templates write tools as JSON in the order of their keys: the type first, the rest as given, in asking and in learning."""
+    parameters = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}}
+    tool = {"function": {"name": "weather", "description": "d", "parameters": parameters}, "type": "function"}
+    first = "{% for held in (t, t.function, t.function.parameters, t.function.parameters.properties) %}{{ (held | list)[0] }} {% endfor %}"
+    template = "{% for t in tools or [] %}" + first + "{% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}"
+    folder = tiny_model(tmp_path / "ordered", template=template)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = HF(folder)
+    asked = await model(replace(ask("Rain?"), tools=(tool,)))
+    written = "type name type b Rain?"
+    assert asked.tokens_in == len(tokenizer(written, add_special_tokens=False)["input_ids"])
+    assert Template(tokenizer)((user("Rain?"),), (tool,), ask=True) == written
     await model.aclose()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from synthgain.models import protocol
 from synthgain.models.weights import content_hash
-from synthgain.types import CallFailed, Message, SynthgainError, canonical, digest
+from synthgain.types import CallFailed, Message, SynthgainError, digest, offered
 
 _TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
@@ -52,10 +52,9 @@ class Loaded:
         return self.text(written)
 
     def _written(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
-        offered = json.loads(canonical(tools)) or None
         try:
             written: str = self.tokenizer.apply_chat_template(
-                templated(messages), tools=offered, add_generation_prompt=True, tokenize=False
+                templated(messages), tools=offered(tools) or None, add_generation_prompt=True, tokenize=False
             )
         except Exception as error:  # a template raises what its author chose, for chats that it does not know
             raise CallFailed(f"the folder's chat template refuses this chat: {error}") from error

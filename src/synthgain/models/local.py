@@ -49,6 +49,7 @@ from synthgain.types import (
     assistant,
     canonical,
     digest,
+    offered,
 )
 
 CONTEXT = 4096  # tokens of prompt and answer together, where the weights allow it
@@ -204,7 +205,7 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
     if prompt.tools and raw:
         raise CallFailed("text without a chat template offers no tools")
     if prompt.tools:
-        body["tools"] = json.loads(canonical(prompt.tools))
+        body["tools"] = offered(prompt.tools)
     if prompt.schema is not None:
         schema = json.loads(canonical(prompt.schema))
         body |= (

@@ -30,7 +30,7 @@ from synthgain.models import protocol
 from synthgain.models.pacing import Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import EXTRAS, KEY, URL_OR_NAME, Retries, Server
-from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, user
+from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, offered, user
 
 PLAIN_LAW, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
 
@@ -124,7 +124,7 @@ class OpenAI:
 
     def _body(self, prompt: Prompt, id: str, without: frozenset[str]) -> bytes:
         schema = "" if prompt.schema is None else canonical(prompt.schema)
-        tools = canonical(prompt.tools) if prompt.tools else ""
+        tools = _encode(offered(prompt.tools)) if prompt.tools else ""
         key = (prompt.sampling, schema, tools, without)
         tail = self._tails.get(key)
         if tail is None:

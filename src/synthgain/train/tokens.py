@@ -21,7 +21,7 @@ from typing import Any
 
 from synthgain.train.rows import no_chat
 from synthgain.train.shapes import TrainingRow
-from synthgain.types import Message, SynthgainError, digest
+from synthgain.types import Message, SynthgainError, digest, offered
 
 IGNORED = -100  # the label of a token without loss, as torch and TRL have it
 
@@ -80,7 +80,7 @@ class Template:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    [self._turn(turn) for turn in messages], tools=[dict(tool) for tool in tools] or None,
+                    [self._turn(turn) for turn in messages], tools=offered(tools) or None,
                     tokenize=False, add_generation_prompt=ask,
                 )
             )  # fmt: skip
