@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from synthgain import Run, Scripted, export, generate, trace
+from synthgain import Run, Scripted, export, generate, report, trace
+from synthgain.cli.printing import print_life
 from synthgain.types import Anchor, Message, Models, Prompt, Recipe, Row, SynthgainError, assistant, user
 
 WEATHER = {
@@ -70,6 +72,15 @@ def test_it_survives_the_memory_and_the_rows(run: Run) -> None:
     assert row["messages"][3]["learn"] is True and row["rejected"][0]["content"] == "I do not know."
     again = generate(RECIPE, ["How warm is Oslo?", "Is Oslo cold?"], model=Scripted(reply), out=run.path)
     assert again.record["counts"]["calls_bought"] == 0 and next(iter(again.shards())).to_pylist()[0] == row
+
+
+def test_trace_and_the_page_show_the_calls(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a model asked of a tool is part of the row: for people too it stands where the model said it."""
+    row = next(id for shard in run.shards(["id"]) for id in shard.column("id").to_pylist())
+    print_life(trace(run, row))
+    assert capsys.readouterr().out.count('weather({"city":"Oslo"})') == 3  # an answer, the next prompt, the row
+    shown = html.unescape(report(run).read_text("utf-8"))
+    assert shown.count('weather({"city":"Oslo"})') >= 6 and "(empty)" not in shown
 
 
 def test_prompts_that_differ_in_tool_calls_are_two() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from synthgain.api.making import on_disk
 from synthgain.store import Run
+from synthgain.store.rows import spoken
 from synthgain.types import Call, SynthgainError
 
 
@@ -26,12 +28,17 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     return {
         "row": found,
         "anchors": [{"id": a.id, "source": a.source, "text": a.text, "fields": dict(a.fields)} for a in anchors],
-        "calls": [_told(calls[id]) for id in found["call_ids"] if id in calls],
+        "calls": [_call_json(calls[id]) for id in found["call_ids"] if id in calls],
         "cost_usd": None if None in costs else sum(c for c in costs if c is not None),
     }
 
 
-def _told(call: Call) -> dict[str, Any]:
+def said_in(turn: Mapping[str, Any]) -> str:
+    """What a turn says, its tool calls too."""
+    return spoken([turn], None)
+
+
+def _call_json(call: Call) -> dict[str, Any]:
     names = (
         "id", "model", "text", "message", "finish", "tokens_in", "tokens_out", "tokens_cached", "logprob", "law", "cost", "seconds",
     )  # fmt: skip

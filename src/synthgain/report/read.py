@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from synthgain.report.numbers import number
 from synthgain.store import Run
+from synthgain.store.rows import spoken
 from synthgain.types import Reading, SynthgainError
 
 MOST = 20_000  # characters of one text that are taken along
@@ -261,9 +262,20 @@ def _parsed(text: object, default: Any) -> Any:
     return value if isinstance(value, type(default)) else default
 
 
+def said_in(turn: object) -> str:
+    """What a turn says, its tool calls too (`store.rows.spoken`), whatever the folder holds in its place."""
+    held = mapping(turn)
+    calls = [
+        c
+        for c in map(mapping, listed(held.get("tool_calls")))
+        if isinstance(mapping(c.get("function")).get("name"), str)
+    ]
+    return spoken([{"content": str(held.get("content") or ""), "tool_calls": calls}], None)
+
+
 def _row_text(row: Json) -> Text:
     messages = row["messages"]
-    said = row["text"] or "" if messages is None else "\n\n".join(str(m["content"] or "") for m in messages)
+    said = row["text"] or "" if messages is None else "\n\n".join(map(said_in, messages))
     return Text(row["id"], said[:MOST], len(said), len(said.split()), bool(row["kept"]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from synthgain.report.markup import Safe, el, escaped, join, passage, snippet
 from synthgain.report.numbers import count, figure, money, number
-from synthgain.report.read import Json, Reason, RunPart, listed, mapping
+from synthgain.report.read import Json, Reason, RunPart, listed, mapping, said_in
 
 CALLS = 4  # calls of one row that are shown
 
@@ -65,7 +65,7 @@ def _answer(row: Json) -> str:
     messages = row["messages"]
     if messages is None:
         return str(row["text"] or "")
-    return next((str(m["content"] or "") for m in reversed(messages) if m["role"] == "assistant"), "")
+    return next((said_in(m) for m in reversed(messages) if m["role"] == "assistant"), "")
 
 
 def _anchors(run: RunPart, row: Json) -> Safe:
@@ -104,7 +104,7 @@ def _calls(run: RunPart, row: Json) -> Sequence[Safe]:
             continue
         steps.append(_step(f"Prompt{numbered}", "plain", _messages(listed(call.get("messages")))))
         steps.append(
-            _step(f"Answer{numbered}", "plain", _facts(call, id), passage(str(call.get("text") or "") or "(empty)"))
+            _step(f"Answer{numbered}", "plain", _facts(call, id), passage(said_in(call.get("message")) or "(empty)"))
         )
     if len(ids) > CALLS:
         steps.append(
@@ -125,10 +125,7 @@ def _calls(run: RunPart, row: Json) -> Sequence[Safe]:
 
 def _messages(messages: Sequence[object]) -> Safe:
     turns = [mapping(m) for m in messages]
-    shown = [
-        el("div", el("span", str(m.get("role") or "?"), class_="role"), passage(str(m.get("content") or "")))
-        for m in turns[:8]
-    ]
+    shown = [el("div", el("span", str(m.get("role") or "?"), class_="role"), passage(said_in(m))) for m in turns[:8]]
     more = el("p", f"and {len(turns) - 8} more turns", class_="cut") if len(turns) > 8 else None
     return el("div", shown, more, class_="turns")
 
