@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from doubles.tiny import tiny_model
+from synthgain.store import Run, Staged
 from synthgain.store.export import export
 from synthgain.train import TrainingRow, method_of, read_rows
 from synthgain.train.learn import load_tokenizer
 from synthgain.train.tokens import Examples, blocks, chats
-from synthgain.types import SynthgainError, assistant, system, user
+from synthgain.types import Row, SynthgainError, assistant, drop, system, user
 
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -27,46 +26,26 @@ OTHER: dict[str, Any] = {"type": "function", "function": {"name": "stocks", "des
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo", "days": 2}'}}
 ASKS: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [CALL]}
 SAYS: dict[str, Any] = {"role": "tool", "content": "4 C", "tool_call_id": "c1"}
-OPTIONAL = {"tool_calls": pa.string(), "tool_call_id": pa.string(), "name": pa.string(), "reasoning": pa.string(), "learn": pa.bool_()}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A run's rows as its Parquet has them, in shards of two."""
-
-    path: Path
-
-    def shards(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        for part in sorted((self.path / "rows").glob("*.parquet")):
-            yield pq.read_table(part, columns=list(columns))
-
-
-def stored(folder: Path, rows: Sequence[dict[str, Any]]) -> Stored:
-    """A folder written by hand: rows/ with everything, data/ with the kept rows and only those members that one of them uses."""
-    plain = [{"text": None, "messages": None, "rejected": None, "tools": None, "kept": True, "check": "", **row} for row in rows]  # fmt: skip
-    for n, row in enumerate(plain):
-        row["id"] = f"row{n}"
-        row["tools"] = json.dumps(row["tools"]) if row["tools"] else None
-        for name in ("messages", "rejected"):
-            row[name] = row[name] and [_turn(turn) for turn in row[name]]
-    kept = [row for row in plain if row["kept"]]
-    used = {key for row in kept for turn in (*(row["messages"] or ()), *(row["rejected"] or ())) for key in turn}
-    for name, some, members in (("rows", plain, OPTIONAL.keys()), ("data", kept, used)):
-        turns = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string()), *((k, t) for k, t in OPTIONAL.items() if k in members)]))  # fmt: skip
-        columns = {"id": pa.string(), "kept": pa.bool_(), "check": pa.string(), "messages": turns, "text": pa.string(), "rejected": turns, "tools": pa.string()}  # fmt: skip
-        if name == "data":
-            del columns["kept"], columns["check"]
-        (folder / name).mkdir(parents=True)
-        for at in range(0, len(some), 2):
-            table = pa.Table.from_pylist(some[at : at + 2], schema=pa.schema(list(columns.items())))
-            pq.write_table(table, folder / name / f"part-{at:05d}.parquet")
+def stored(folder: Path, rows: Sequence[dict[str, Any]]) -> Run:
+    """A run's folder with these rows, as the store writes them."""
+    made = [_row(n, row) for n, row in enumerate(rows)]
+    staged = Staged(folder / ".staged")
+    for at in range(0, len(made), 2):
+        staged.write(made[at : at + 2])
+    staged.place({}, folder, True)
     (folder / "run.json").write_text("{}")
     (folder / "data" / "README.md").write_text("A card.")
-    return Stored(folder)
+    return Run(folder)
 
 
-def _turn(turn: dict[str, Any]) -> dict[str, Any]:
-    return {**turn, "tool_calls": json.dumps(turn["tool_calls"])} if "tool_calls" in turn else dict(turn)
+def _row(n: int, told: dict[str, Any]) -> Row:
+    fallen = () if told.get("kept", True) else (drop("for a reason", check=told.get("check", "mine")),)
+    chats = {name: tuple(told[name]) for name in ("messages", "rejected") if told.get(name) is not None}
+    row = Row(text=told.get("text"), tools=tuple(told.get("tools") or ()), verdicts=fallen, **chats)
+    row.__dict__["id"] = f"row{n}"
+    return row
 
 
 def lines(file: Path) -> list[dict[str, Any]]:

@@ -21,11 +21,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synthgain.store.rows import OPTIONAL, chat
+from synthgain.store.run import Run
 from synthgain.types import SynthgainError, canonical
 
 Stored = dict[str, Any]
@@ -36,14 +38,6 @@ NOT_WORSE = (
     "near-duplicate",
     "distinct-equations",
 )  # fell for what others say, not for itself
-
-
-class Shards(Protocol):
-    """What is exported of a run: its rows, shard by shard (see `store.Run`)."""
-
-    @property
-    def path(self) -> Path: ...
-    def shards(self, columns: Sequence[str]) -> Iterable[pa.Table]: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Form:
     column: str = "messages"
 
 
-def export(run: Shards, form: str, out: Path) -> Exported:
+def export(run: Run, form: str, out: Path) -> Exported:
     """Write the kept rows as `form` to a .jsonl or .parquet file.
 
     "preference" writes the rows that have rejected turns; where no row has, it pairs a kept answer with a fallen one to the same
@@ -100,7 +94,7 @@ def _why_nothing(form: str) -> str:
 # ---------------------------------------------------------------------------------------------- rows of a run
 
 
-def _kept(run: Shards, form: Form) -> Iterator[Stored]:
+def _kept(run: Run, form: Form) -> Iterator[Stored]:
     for row in _rows(run):
         if row["kept"]:
             if row[form.column] is None:
@@ -112,37 +106,36 @@ def _kept(run: Shards, form: Form) -> Iterator[Stored]:
             yield row
 
 
-def _rows(run: Shards) -> Iterator[Stored]:
+def _rows(run: Run) -> Iterator[Stored]:
     for shard in run.shards(["id", "kept", "check", "messages", "text", "rejected", "tools"]):
         for row in shard.to_pylist():
-            tools = row["tools"]
-            tools = json.loads(tools) if isinstance(tools, str) else tools
-            yield row | {"messages": _chat(row["messages"]), "rejected": _chat(row["rejected"]), "tools": tools or []}
+            tools = json.loads(row["tools"]) if row["tools"] else []
+            yield row | {"messages": _chat(row["messages"]), "rejected": _chat(row["rejected"]), "tools": tools}
 
 
 def _chat(stored: Sequence[Mapping[str, Any]] | None) -> list[Stored] | None:
-    """Turns as columns hold them, without what is null; tool calls in OpenAI's shape."""
-    if stored is None:
-        return None
-    turns = []
-    for held in stored:
-        turn = {name: value for name, value in held.items() if value is not None}
-        calls = turn.pop("tool_calls", None)
-        if calls := json.loads(calls) if isinstance(calls, str) else calls:
-            turn["tool_calls"] = [_call(call) for call in calls]
-        turns.append(turn)
-    return turns
+    """Turns as columns hold them, tool calls in OpenAI's shape (`type` and `arguments` may be missing in a row)."""
+    said = chat(stored)
+    return None if said is None else [_turn(dict(turn)) for turn in said]
+
+
+def _turn(turn: Stored) -> Stored:
+    if "tool_calls" not in turn:
+        return turn
+    calls = turn.pop("tool_calls")
+    return turn | {"tool_calls": [_call(call) for call in calls]} if calls else turn
 
 
 def _call(given: Mapping[str, Any]) -> Stored:
-    function, known = given["function"], given.get("id")
-    arguments = function.get("arguments")
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
-    said = {"type": given.get("type") or "function", "function": {"name": function["name"], "arguments": text}}
-    return said if known is None else {"id": known} | said
+    known = {"id": given["id"]} if "id" in given else {}
+    function = {"arguments": "{}"} | given["function"]
+    return known | {
+        "type": given.get("type", "function"),
+        "function": {name: function[name] for name in ("name", "arguments")},
+    }
 
 
-def _any_rejected(run: Shards) -> bool:
+def _any_rejected(run: Run) -> bool:
     shards = (shard.filter(shard.column("kept")).column("rejected") for shard in run.shards(["kept", "rejected"]))
     return any(column.null_count < len(column) for column in shards)
 
@@ -155,7 +148,7 @@ def _with_rejected(rows: Iterable[Stored], unpaired: Counter[str]) -> Iterator[S
             unpaired["rows"] += 1
 
 
-def _paired(run: Shards, unpaired: Counter[str]) -> Iterator[Stored]:
+def _paired(run: Run, unpaired: Counter[str]) -> Iterator[Stored]:
     """Kept rows, each with a fallen answer to the same prompt; an answer stands in one pair."""
     kept: dict[str, list[Stored]] = defaultdict(list)
     fallen: dict[str, list[list[Stored]]] = defaultdict(list)
@@ -353,12 +346,7 @@ def _keys(name: str, value: Any) -> set[str]:
     return {"from", "value"} if name == "conversations" else {"role", "content"}.union(*value)
 
 
-_CALL = pa.struct([("name", pa.string()), ("arguments", pa.string())])
-_KEYS = {
-    "role": pa.string(), "content": pa.string(), "from": pa.string(), "value": pa.string(),
-    "tool_calls": pa.list_(pa.struct([("id", pa.string()), ("type", pa.string()), ("function", _CALL)])),
-    "tool_call_id": pa.string(), "name": pa.string(), "reasoning": pa.string(), "learn": pa.bool_(), "weight": pa.int64(),
-}  # fmt: skip
+_KEYS = {name: pa.string() for name in ("role", "content", "from", "value")} | OPTIONAL | {"weight": pa.int64()}
 
 
 def _schema(used: Mapping[str, set[str]]) -> pa.Schema:
