@@ -14,6 +14,7 @@ import pytest
 
 from synthgain import Run, Scripted, generate
 from synthgain.chain import PASS
+from synthgain.chain.judging import Judging
 from synthgain.types import (
     Anchor,
     Call,
@@ -575,3 +576,50 @@ def test_no_anchor_and_no_row_still_give_a_readable_run(tmp_path: Path) -> None:
     made = drive(tmp_path, Scripted(echo), with_=[Short(0)])
     assert made.counts["kept"] == 0 and len(made.rows) == 30
     assert sum(pq.read_table(part).num_rows for part in (tmp_path / "data").glob("*.parquet")) == 0
+
+
+@dataclass(frozen=True)
+class NotAlike:
+    """A fold that drops a row whose vector is that of the row before."""
+
+    name: str = "not-alike"
+    columns: tuple[str, ...] = ("vector",)
+
+    def begin(self) -> Judge:
+        before: list[list[float]] = []
+
+        def judge(rows: pa.Table) -> list[Verdict]:
+            verdicts = []
+            for vector in rows.column("vector").to_pylist():
+                verdicts.append(drop("alike") if vector in before[-1:] else keep(sum(x * x for x in vector)))
+                before.append(vector)
+            return verdicts
+
+        return judge
+
+
+def vectors_of(texts: Sequence[str]) -> list[list[float]]:
+    return [[len(t), 2.0] if t != "broken" else [float("nan"), 1.0] for t in texts]
+
+
+@dataclass
+class Lengths:
+    identity: str = "lengths"
+    asked: int = 0
+
+    def __call__(self, texts: Sequence[str]) -> list[list[float]]:
+        self.asked += 1
+        return vectors_of(texts)
+
+
+def test_folds_get_unit_vectors_computed_once_a_shard() -> None:
+    embedder = Lengths()
+    judging = Judging([NotAlike(), replace(NotAlike(), name="again")], None, embedder)
+    judged = judging.shard([Row(text=text) for text in ("one", "two", "three")]) + judging.shard([Row(text="seven")])
+    assert [row.fallen is None for row in judged] == [True, False, True, False] and embedder.asked == 2
+    assert judged[0].verdicts[0].score == pytest.approx(1.0)
+
+
+def test_an_embedder_that_gives_no_vectors_ends_the_run_in_words() -> None:
+    with pytest.raises(SynthgainError, match="not finite"):
+        Judging([NotAlike()], None, Lengths()).shard([Row(text="broken")])

@@ -176,10 +176,16 @@ class Message(TypedDict):
     tool_call_id: NotRequired[str]  # of a tool's turn: which call it answers
     name: NotRequired[str]
     reasoning: NotRequired[str]  # what was thought before the content; no part of the answer
-    learn: NotRequired[bool]  # whether a student learns this turn; left out: assistant turns are learnt, others are not
+    learn: NotRequired[bool]  # whether a student learns this turn; left out: see `is_learnt`
 
 
 KEYS = frozenset(Message.__annotations__)
+
+
+def is_learnt(turn: Mapping[str, Any], place: int) -> bool:
+    """Whether a student learns the turn at this place of a chat: what its `learn` says, else answers (of the assistant, to something)."""
+    says = turn.get("learn")
+    return bool(turn["role"] == "assistant" and place > 0 if says is None else says)
 
 
 def user(content: str) -> Message:

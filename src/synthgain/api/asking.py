@@ -315,7 +315,7 @@ def opened(request: Request) -> Opened:
 # ---------------------------------------------------------------------------------------------- as a command
 
 
-def command(request: Request, out: Path, recipe: Recipe) -> str:
+def command(request: Request, out: Path) -> str:
     """What to type to ask the same again; "" where parts were objects of Python, which no command names."""
     parts = (request.recipe, *request.checks)
     if any(p.python for p in parts) or any(m.python for m in request.models.values()) or not request.anchors:

@@ -18,9 +18,9 @@ from synthgain.api.asking import (
     turned,
 )
 from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
-from synthgain.chain import Named, Opened, Request
+from synthgain.chain import Named, NotBought, Opened, Request
 from synthgain.store import Run
-from synthgain.types import AnyCheck, Call, CallFailed, ModelInfo, Prompt, Recipe, SynthgainError
+from synthgain.types import AnyCheck, Call, ModelInfo, Prompt, Recipe, SynthgainError
 
 
 def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), knobs: Mapping[str, Any] | None = None,
@@ -90,7 +90,7 @@ class _Remembered:
     width: int = 64
 
     async def __call__(self, prompt: Prompt) -> Call:
-        raise CallFailed("this call was never bought; `synthgain generate` buys it")
+        raise NotBought
 
     async def info(self) -> ModelInfo:
         return ModelInfo(self.uri)

@@ -23,7 +23,7 @@ from synthgain.loop import Arm, Method, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
 from synthgain.train.rows import method_of, read_rows, reads
-from synthgain.types import Row, SynthgainError, digest
+from synthgain.types import Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
 ANSWERED = frozenset({"messages", "conversations", "chosen", "completion", "output", "response", "answer", "solution"})
@@ -208,16 +208,10 @@ def _learnable(row: Mapping[str, Any], method: Method) -> bool:
     """Whether a student finds something in the row: under "sft" in the last turn that is learnt, else in any."""
     turns = row["messages"] or ()
     if method == "sft":
-        said = [turn for i, turn in enumerate(turns) if _learnt(turn, i)][-1:]
+        said = [turn for i, turn in enumerate(turns) if is_learnt(turn, i)][-1:]
     else:
         said = turns or [{"content": row["text"]}]
     return any((turn["content"] or "").strip() or turn.get("tool_calls") for turn in said)
-
-
-def _learnt(turn: Mapping[str, Any], i: int) -> bool:
-    """Whether loss falls on the turn at place `i`."""
-    says = turn.get("learn")
-    return bool(turn["role"] == "assistant" and i > 0 if says is None else says)
 
 
 def _mixed(arm: Arm, lots: Sequence[_Lot], wanted: int | None) -> list[_Lot]:

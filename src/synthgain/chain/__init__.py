@@ -1,6 +1,6 @@
 """One round of the chain: `run_round`; what is asked for (`Request`); and what buys calls, for others that ask models."""
 
-from synthgain.chain.buying import Buyer
+from synthgain.chain.buying import Buyer, NotBought
 from synthgain.chain.desk import Desk
 from synthgain.chain.groups import PASS, Numbered
 from synthgain.chain.request import Named, Reached, Request
@@ -13,6 +13,7 @@ __all__ = [
     "Buyer",
     "Desk",
     "Named",
+    "NotBought",
     "Numbered",
     "Opened",
     "Outcome",

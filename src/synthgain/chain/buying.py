@@ -27,6 +27,9 @@ class Stopped(Exception):
 class NotBought(CallFailed):
     """A replay asked for a call that was never bought."""
 
+    def __init__(self) -> None:
+        super().__init__("this call was never bought; `synthgain generate` buys it")
+
 
 class Places:
     """The gate of a model that does not pace itself: as many calls as its `width`, the earliest group first."""
@@ -152,7 +155,7 @@ class Buyer:
             if id in self.known_broken:
                 raise CallFailed(self.known_broken[id], call=id)
             self.tally.not_bought += 1
-            raise NotBought("this call was never bought; `synthgain generate` buys it")
+            raise NotBought
         if self.stopped is not None:
             raise Stopped
         purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))

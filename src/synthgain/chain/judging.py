@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from synthgain.store import Met
 from synthgain.store.rows import columns_of, table
+from synthgain.store.vectors import blocks_of_vectors
 from synthgain.types import (
     Anchor,
     AnyCheck,
@@ -111,8 +111,7 @@ class Judging:
         if not rows:
             return pa.array([], pa.list_(pa.float32()))
         texts = columns_of(table(rows), ["text"]).column("text").to_pylist()
-        vectors = np.asarray(self.embedder(texts), np.float32)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        vectors = next(blocks_of_vectors([texts], self.embedder))
         return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
 
 

@@ -9,8 +9,8 @@ the end. All are frozen dataclasses, and their fields are what `--with CHECK` ca
     ./mine.py                       the CHECK of anybody's file
     ./mine.py:least=10              with its fields set
 
-A run's record holds checks as JSON, by name and settings (`record`); shipped ones are made from it again (`from_record`). Nothing of
-a record is run: a check that is somebody's own has to be given again.
+A run's record holds checks by name and settings (`chain.Named`). Nothing of a record is run: a check that is somebody's own has to be
+given again.
 """
 
 from __future__ import annotations

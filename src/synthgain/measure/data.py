@@ -18,7 +18,6 @@ from synthgain.types import Reading, ReadingClass
 
 Batches = Callable[[Sequence[str]], Iterator[pa.Table]]  # column names → tables of some thousand rows, in a fixed order
 
-ROW_COLUMNS = ("text", "answer", "prompt", "anchor_ids", "logprob", "tokens_out", "law")
 BATCH = 2_048
 
 

@@ -29,7 +29,7 @@ from synthgain.types import Anchor, Embedder, SynthgainError
 
 ANCHORS = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("fields", pa.string())])
 ROWS, SIZE = 1024, 2**20  # a row group ends at this many anchors or characters
-GROUPS = 64  # row groups of a shard
+SHARD = 64  # row groups of a shard
 CACHED = 8  # row groups held for looking up
 LONGEST = 2**29  # characters of one anchor's text and fields: 2 GB of UTF-8 at most, which is what Parquet holds
 
@@ -109,7 +109,7 @@ class CorpusWriter:
                 self._shards += 1
             self._shard.write_table(table)
             self._groups += 1
-        if self._groups == GROUPS:
+        if self._groups == SHARD:
             self._end_shard()
 
     def _end_shard(self) -> None:

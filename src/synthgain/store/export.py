@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from synthgain.store.rows import OPTIONAL, chat
 from synthgain.store.run import Run
-from synthgain.types import SynthgainError, canonical
+from synthgain.types import SynthgainError, canonical, is_learnt
 
 Stored = dict[str, Any]
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
@@ -265,7 +265,7 @@ def _told(row: Stored) -> tuple[list[Stored], list[Stored]]:
     """Prompt and last answer; a prompt's answers are not learnt there, so those that are say it."""
     before, answer = _split(row)
     marked = [
-        _without(turn, "learn") | ({"learn": True} if turn.get("learn", i > 0) else {}) if turn["role"] == "assistant" else turn
+        _without(turn, "learn") | ({"learn": True} if is_learnt(turn, i) else {}) if turn["role"] == "assistant" else turn
         for i, turn in enumerate(before)
     ]  # fmt: skip
     return marked, answer
@@ -305,8 +305,8 @@ def _counted(row: Stored, form: Form, lost: Counter[str]) -> Stored:
     has = {name for name in ("tools", "rejected") if row[name]}
     for i, turn in enumerate(row["messages"] or ()):
         has |= turn.keys() - {"role", "content", "learn"}
-        usual = turn["role"] == "assistant" and i > 0
-        if turn.get("learn", usual) != usual:
+        usual = is_learnt(_without(turn, "learn"), i)
+        if is_learnt(turn, i) != usual:
             has.add(MASK if usual else MORE)
     lost.update(has - form.holds)
     return form.shape(row)

@@ -167,7 +167,7 @@ def record_of(found: Split, rows: Sequence[TrainingRow], n_pairs: int) -> Mappin
 
 
 def _stored(turn: Message) -> dict[str, Any]:
-    """A turn as RUN/data has it: tool calls as JSON text."""
+    """A turn as a column holds it: tool calls as JSON text."""
     calls = {"tool_calls": json.dumps(turn["tool_calls"], ensure_ascii=False)} if "tool_calls" in turn else {}
     return {**turn, **calls}
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from synthgain.train.rows import no_chat
 from synthgain.train.shapes import TrainingRow
-from synthgain.types import Message, SynthgainError, digest, offered
+from synthgain.types import Message, SynthgainError, digest, is_learnt, offered
 
 IGNORED = -100  # the label of a token without loss, as torch and TRL have it
 
@@ -157,7 +157,7 @@ def learnt_turns(row: TrainingRow) -> list[int]:
     """
     if row.messages is None:
         raise no_chat(row.where)
-    found = [i for i, turn in enumerate(row.messages) if turn.get("learn", turn["role"] == "assistant" and i > 0)]
+    found = [i for i, turn in enumerate(row.messages) if is_learnt(turn, i)]
     if not found:
         raise SynthgainError(
             "no assistant turn that is to be learnt follows a turn of somebody else: nothing to learn",
