@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ import pytest
 from synthgain import Run, Scripted, generate
 from synthgain.chain import PASS
 from synthgain.chain.judging import Judging
+from synthgain.store import Staged
 from synthgain.types import (
     Anchor,
     Call,
@@ -618,6 +619,34 @@ def test_folds_get_unit_vectors_computed_once_a_shard() -> None:
     judged = judging.shard([Row(text=text) for text in ("one", "two", "three")]) + judging.shard([Row(text="seven")])
     assert [row.fallen is None for row in judged] == [True, False, True, False] and embedder.asked == 2
     assert judged[0].verdicts[0].score == pytest.approx(1.0)
+
+
+@dataclass(frozen=True)
+class SelfSimilar:
+    """A selection: rows whose vector has unit length stay."""
+
+    name: str = "self-similar"
+    columns: tuple[str, ...] = ("vector",)
+    selects: Literal[True] = True
+
+    def __call__(self, table: pa.Table) -> list[Verdict]:
+        return [keep() if abs(sum(x * x for x in v) - 1) < 1e-6 else drop("not of unit length") for v in table.column("vector").to_pylist()]  # fmt: skip
+
+
+def test_a_selection_gets_vectors_too(tmp_path: Path) -> None:
+    staged = Staged(tmp_path / "staged")
+    staged.write([Row(text="one"), Row(messages=(user("q"), assistant("three")))])
+    staged.write([Row(text="seven", verdicts=(drop("bad", check="mine"),)), Row(text="eleven")])
+    columns, positions = staged.alive(("vector",), {}, Lengths())
+    assert positions == [0, 1, 3] and all(v.keeps for v in SelfSimilar()(columns))
+    with pytest.raises(SynthgainError, match="no embedder"):
+        staged.alive(("vector",), {})
+
+
+def test_a_selection_by_vectors_judges_a_run(tmp_path: Path) -> None:
+    pytest.importorskip("wordllama")
+    made = drive(tmp_path, Scripted(echo), with_=[SelfSimilar()])
+    assert made.counts["kept"] == made.counts["rows"] == 30
 
 
 def test_an_embedder_that_gives_no_vectors_ends_the_run_in_words() -> None:

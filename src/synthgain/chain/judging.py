@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from synthgain.store import Met
 from synthgain.store.rows import columns_of, table
-from synthgain.store.vectors import blocks_of_vectors
 from synthgain.types import (
     Anchor,
     AnyCheck,
@@ -62,7 +61,7 @@ class Judging:
 
     def __init__(self, checks: Sequence[AnyCheck], accept: int | None, embedder: Embedder | None) -> None:
         self.folds: list[tuple[Fold, Judge]] = [(c, c.begin()) for c in checks if isinstance(c, Fold)]
-        self.columns = list(dict.fromkeys(name for fold, _ in self.folds for name in fold.columns))
+        self.columns = list(dict.fromkeys(["id", *(name for fold, _ in self.folds for name in fold.columns)]))
         self.accept, self.embedder = accept, embedder
         self.accepted = self.repeated = 0
         self._met = Met()
@@ -71,7 +70,7 @@ class Judging:
         """The rows with the folds' verdicts, and `accept`'s on those beyond the number asked for; a row that came before is left out."""
         fresh = self._fresh(rows)
         alive = [i for i, row in enumerate(fresh) if row.fallen is None]
-        columns = self._columns([fresh[i] for i in alive]) if self.folds else None
+        columns = columns_of(table([fresh[i] for i in alive]), self.columns, self.embedder) if self.folds else None
         for fold, judge in self.folds:
             assert columns is not None
             if not alive:
@@ -97,26 +96,9 @@ class Judging:
         self.repeated += len(rows) - sum(new)
         return [row for row, first in zip(rows, new) if first]
 
-    def _columns(self, rows: Sequence[Row]) -> pa.Table:
-        plain = [name for name in self.columns if name != "vector"]
-        columns = columns_of(table(rows), plain) if plain else pa.table({"id": [row.id for row in rows]})
-        if "vector" in self.columns:
-            columns = columns.append_column("vector", self._vectors(rows))
-        return columns
-
-    def _vectors(self, rows: Sequence[Row]) -> pa.Array:
-        """One unit vector a row, computed once a shard, whatever folds read it."""
-        if self.embedder is None:
-            raise SynthgainError("a check wants vectors, and no embedder was named", next="give the run an embedder")
-        if not rows:
-            return pa.array([], pa.list_(pa.float32()))
-        texts = columns_of(table(rows), ["text"]).column("text").to_pylist()
-        vectors = next(blocks_of_vectors([texts], self.embedder))
-        return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-
 
 def selected(checks: Sequence[AnyCheck], alive: Any) -> dict[int, Verdict]:
-    """What the selections drop, by position among all rows. `alive(columns, dropped)` gives columns and positions."""
+    """What the selections drop, by position among all rows. `alive(columns, dropped)` gives columns and positions (`Staged.alive`)."""
     dropped: dict[int, Verdict] = {}
     for check in selections(checks):
         columns, positions = alive(check.columns, dropped)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from synthgain.chain.buying import Buyer
@@ -98,7 +99,7 @@ class Round:
             )  # fmt: skip
         dropped: Mapping[int, Verdict] = {}
         try:
-            dropped = selected(self.parts.checks, self.staged.alive)
+            dropped = selected(self.parts.checks, partial(self.staged.alive, embedder=self.parts.embedder))
         except SynthgainError as error:
             self.buyer.fail(error)
         for verdict in dropped.values():

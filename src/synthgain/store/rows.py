@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthgain.store.groups import GroupsWriter
-from synthgain.types import Anchor, Message, Row, Verdict, canonical
+from synthgain.store.vectors import blocks_of_vectors
+from synthgain.types import Anchor, Embedder, Message, Row, SynthgainError, Verdict, canonical
 
 CALLED = pa.struct([("name", pa.string()), ("arguments", pa.string())])
 TOOL_CALLS = pa.list_(pa.struct([("id", pa.string()), ("type", pa.string()), ("function", CALLED)]))
@@ -156,6 +157,7 @@ def _last(messages: Sequence[Mapping[str, Any]] | None, role: str) -> str:
     return next((_turn_text(m) for m in reversed(messages or ()) if m["role"] == role), "")
 
 
+VECTOR = "vector"  # made of the text by an embedder
 DERIVED: dict[str, Callable[[Any, Any], str]] = {
     "text": spoken,
     "answer": lambda messages, text: text or "" if messages is None else _last(messages, "assistant"),
@@ -163,16 +165,32 @@ DERIVED: dict[str, Callable[[Any, Any], str]] = {
 }
 
 
-def columns_of(shard: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The columns that a check or a measure reads (see `types.Fold`), from stored rows."""
+def columns_of(shard: pa.Table, names: Sequence[str], embedder: Embedder | None = None) -> pa.Table:
+    """The columns that a check or a measure reads (see `types.Fold`), from stored rows; `vector` needs an embedder."""
     out: dict[str, Any] = {}
     for name in names:
         if name in DERIVED:
-            messages, text = shard.column("messages").to_pylist(), shard.column("text").to_pylist()
-            out[name] = pa.array([DERIVED[name](m, t) for m, t in zip(messages, text)], pa.string())
+            out[name] = pa.array(_derived(shard, name), pa.string())
+        elif name == VECTOR:
+            out[name] = _vectors(_derived(shard, "text"), embedder)
         else:
             out[name] = shard.column(name)
     return pa.table(out)
+
+
+def _derived(shard: pa.Table, name: str) -> list[str]:
+    messages, text = shard.column("messages").to_pylist(), shard.column("text").to_pylist()
+    return [DERIVED[name](m, t) for m, t in zip(messages, text)]
+
+
+def _vectors(texts: list[str], embedder: Embedder | None) -> pa.Array:
+    """One unit vector a text."""
+    if embedder is None:
+        raise SynthgainError("a check wants vectors, and no embedder was named", next="give the run an embedder")
+    if not texts:
+        return pa.array([], pa.list_(pa.float32()))
+    vectors = next(blocks_of_vectors([texts], embedder))
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
 
 
 class Staged:
@@ -218,7 +236,9 @@ class Staged:
         with open(self.folder / "broken.jsonl", "a", encoding="utf-8", errors="replace") as out:
             out.write(json.dumps(what, ensure_ascii=False, default=str) + "\n")
 
-    def alive(self, names: Sequence[str], fallen: Mapping[int, Verdict]) -> tuple[pa.Table, list[int]]:
+    def alive(
+        self, names: Sequence[str], fallen: Mapping[int, Verdict], embedder: Embedder | None = None
+    ) -> tuple[pa.Table, list[int]]:
         """Columns of the rows still alive (memory-mapped) and their positions among all rows."""
         file = self.folder / "columns.arrow"
         wanted = list(dict.fromkeys(["id", *names]))
@@ -232,7 +252,7 @@ class Staged:
             positions += [start + i for i in mine]
             start += len(kept)
             if mine:
-                batch = columns_of(read.take(pa.array(mine)), wanted)
+                batch = columns_of(read.take(pa.array(mine)), wanted, embedder)
                 writer = writer or pa.ipc.new_file(str(file), batch.schema)
                 writer.write_table(batch)
         if writer is None:
@@ -306,8 +326,8 @@ def _kind(value: object) -> str:
 
 
 def _needed(wanted: Sequence[str]) -> list[str]:
-    stored = {"kept", *(name for name in wanted if name not in DERIVED)}
-    if any(name in DERIVED for name in wanted):
+    stored = {"kept", *(name for name in wanted if name not in DERIVED and name != VECTOR)}
+    if any(name in DERIVED or name == VECTOR for name in wanted):
         stored |= {"messages", "text"}
     return [name for name in ROWS.names if name in stored]
 
