@@ -160,11 +160,11 @@ def _place(path: Path) -> tuple[int, int]:
 
 def _special(folder: Path, root: Path, notes: Notes) -> Iterator[Found] | None:
     """A run's data, or a saved data set's shards; None for an ordinary folder."""
-    if (folder / "run.json").is_file():
+    if Run.is_at(folder):
         run = Run.at(folder)
         return _run(run, run.data, root, notes)
     above = folder.absolute().parent
-    if (above / "run.json").is_file() and Run.at(above).data == folder.absolute():
+    if Run.is_at(above) and Run.at(above).data == folder.absolute():
         return _run(Run.at(above), folder, root, notes)
     if (folder / "dataset_dict.json").is_file():
         return _splits(folder, root, notes)

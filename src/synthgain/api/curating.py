@@ -53,11 +53,11 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
 
 
 def _replayable(run: Run, recipe: Recipe) -> None:
-    if not any(run.anchors.glob("*.parquet")):
+    if not run.files("anchors"):
         raise SynthgainError(
             "this run has no anchors yet", where=str(run.path), next="finish it first: run its command again"
         )
-    if getattr(recipe.pick, "pooled", False) and not any(run.groups.glob("*.parquet")):
+    if getattr(recipe.pick, "pooled", False) and not run.files("groups"):
         raise SynthgainError(
             "this run was killed before its groups were written down, and they depend on its rows", where=str(run.path),
             next="finish it first: run its command again",

@@ -38,7 +38,7 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) 
     Parquet file of texts beside `out`. SynthgainError: rows with answers that cannot be read as chats: to learn the questions
     alone as texts must be asked for, with `text_field`."""
     path = source.path if isinstance(source, Run) else Path(source)
-    if (path / "run.json").is_file():
+    if Run.is_at(path):
         return Run.at(path).data
     why = SynthgainError(
         "chats are not read from this kind of source",
@@ -131,7 +131,7 @@ def _source(part: Part, run: Path | None, beside: Path) -> Run | Path:
     if not part.source and run is None:
         raise SynthgainError("a part names no source, and there is no run of a round", where="Part")
     path = Path(part.source) if part.source else run or Path()
-    if (path / "run.json").is_file() or not part.source:
+    if Run.is_at(path) or not part.source:
         return Run(path)
     if part.take != "kept":
         raise SynthgainError(f"files have no {part.take}: only a run has", where=part.source, next="give a run")

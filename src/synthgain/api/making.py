@@ -112,7 +112,7 @@ def writes_to(folder: Path) -> Iterator[None]:
         with on_disk(folder), writing(folder):
             yield
     except SynthgainError as error:
-        if new and error.code == 2 and not (folder / "run.json").exists() and not (folder / "calls").exists():
+        if new and error.code == 2 and not Run.is_at(folder) and not Run(folder).calls.exists():
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -140,13 +140,14 @@ def on_disk(where: Path) -> Iterator[None]:
 def _not_its_own(anchors: object, out: Path) -> None:
     """A run that read itself would be another, larger run each time, and would replace what it reads."""
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
-        here, run = Path(anchors).resolve(), out.resolve()
-        own = (run / name for name in ("anchors", "rows", "data", "calls"))
-        if (here == run and (run / "run.json").exists()) or any(part in (here, *here.parents) for part in own):
+        here, place = Path(anchors).resolve(), out.resolve()
+        run = Run(place)
+        own = (run.anchors, run.rows, run.data, run.calls)
+        if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
             )
-        if here in run.parents:
+        if here in place.parents:
             raise SynthgainError(
                 "this folder lies inside the anchors' folder: its rows would be read as anchors the next time",
                 where=str(out),

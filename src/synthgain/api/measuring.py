@@ -87,7 +87,7 @@ def measure(
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
     readings = meter(data, _eyes(student, writer, embedder, reach, law), again=again, also=also, say=say)
-    if (folder / "run.json").is_file():
+    if Run.is_at(folder):
         run = Run.at(folder)
         run.write_readings(readings)
         if say is not None and run.record.get("status") != "complete":
@@ -127,7 +127,7 @@ def data_of(
         raise SynthgainError(
             "this is a folder of rounds", where=str(source), next=f"measure one run: {_first_run(source)}"
         )
-    if (source / "run.json").is_file():
+    if Run.is_at(source):
         return data_of_run(Run.at(source), anchors=anchors, target=target, seed=seed)
     if not source.exists() and not str(source).startswith("hf:"):
         raise SynthgainError(
@@ -162,7 +162,7 @@ def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling 
 
 def _law_of(folder: Path) -> Sampling:
     """What the rows of a run were sampled from: the settings of the first one's call; of no run, the plain law."""
-    if not (folder / "run.json").is_file():
+    if not Run.is_at(folder):
         return Sampling()
     run = Run.at(folder)
     ids = [
@@ -316,7 +316,7 @@ def compare(
         if say is not None:
             say(f"measuring {name}")
         data = data_of(run, anchors=anchors, target=target, seed=seed)
-        record = Run.at(run).record if (run / "run.json").is_file() else {}
+        record = Run.at(run).record if Run.is_at(run) else {}
         gains = judged(data)
         readings = meter(data, eyes, gains=gains)
         side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, held_out_gains(data, gains))

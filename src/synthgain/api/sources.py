@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +50,7 @@ def data_of_run(
     """A finished run's kept rows beside its own anchors, or beside other real text (`anchors`)."""
     _allowed(seed)
     record, counts = run.record, _counts(run)
-    _all_there(run.rows, "rows", counts["rows"])
+    _all_there(run, "rows", counts["rows"])
 
     def kept(names: Sequence[str]) -> Iterator[pa.Table]:
         return _readable(run.rows, lambda: run.kept(names))
@@ -92,26 +92,22 @@ def _counts(run: Run) -> dict[str, int]:
 
 
 def _anchors_of(run: Run) -> tuple[Batches, int]:
-    folder, counted = run.path / "anchors", _counts(run)["anchors"]
-    _all_there(folder, "anchors", counted)
+    counted = _counts(run)["anchors"]
+    _all_there(run, "anchors", counted)
 
     def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
-        return _readable(
-            folder, lambda: (pq.read_table(part, columns=list(names)) for part in sorted(folder.glob("*.parquet")))
-        )
+        return _readable(run.anchors, lambda: run.batches("anchors", names))
 
     return anchors, counted
 
 
-def _all_there(folder: Path, what: str, counted: int) -> None:
+def _all_there(run: Run, part: Literal["rows", "anchors"], counted: int) -> None:
     """SynthgainError where the files hold more or fewer than run.json counts: every share would be of the wrong whole."""
-    there = sum(
-        _readable(folder, lambda: (pq.read_metadata(part).num_rows for part in sorted(folder.glob("*.parquet"))))
-    )
+    there = sum(_readable(run.path / part, lambda: iter([run.count(part)])))
     if there != counted:
         held = f"{there:,}" if there else "none"
         raise SynthgainError(
-            f"run.json counts {counted:,} {what}, and RUN/{folder.name} holds {held}", where=str(folder.parent),
+            f"run.json counts {counted:,} {part}, and RUN/{part} holds {held}", where=str(run.path),
             next="run its command again: rows are made anew from the calls, which are not bought twice",
         )  # fmt: skip
 
@@ -181,15 +177,13 @@ def _sized(step: Step, seen: NDArray[np.int64], kept: NDArray[np.int64]) -> Step
 def _ends(run: Run) -> Iterator[tuple[str, str]]:
     """Each row's unit and the check that dropped it, in order."""
     rows = 0
-    for part in sorted(run.rows.glob("*.parquet")):
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(BATCH, columns=["anchor_ids", "check"]):
-                units = pc.binary_join(batch.column("anchor_ids"), " ").to_pylist()
-                yield from (
-                    (unit or f"row {i}", check)
-                    for i, (unit, check) in enumerate(zip(units, batch.column("check").to_pylist()), rows)
-                )
-                rows += len(batch)
+    for batch in run.batches("rows", ["anchor_ids", "check"]):
+        units = pc.binary_join(batch.column("anchor_ids"), " ").to_pylist()
+        yield from (
+            (unit or f"row {i}", check)
+            for i, (unit, check) in enumerate(zip(units, batch.column("check").to_pylist()), rows)
+        )
+        rows += len(batch)
 
 
 # ---------------------------------------------------------------------------------------------- anybody's data set
@@ -204,7 +198,7 @@ def data_of_files(
     log-probabilities and which anchors its rows come from.
     """
     folder = Path(source)
-    if folder.name == "data" and (folder.parent / "run.json").is_file() and text_field is None:
+    if Run.is_at(folder.parent) and folder == Run(folder.parent).data and text_field is None:
         return data_of_run(Run.at(folder.parent), anchors=anchors, target=target, seed=seed)
     _allowed(seed)
     rows = _Columns(source, text_field)
@@ -220,7 +214,7 @@ def real_texts(source: str | Path, named: Set[str] = frozenset()) -> tuple[Batch
 
     Of a run it is the anchors that the run was made from: its rows are not real text. `named` are ids that rows give.
     """
-    if (Path(source) / "run.json").is_file():
+    if Run.is_at(source):
         return _anchors_of(Run.at(source))
     held = _Columns(source, None)
     held.answer_to(named)

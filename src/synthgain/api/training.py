@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from synthgain.api.measuring import measure_students
 from synthgain.chain import Desk, Tally
 from synthgain.loop import Arm, Rows, Student, Weights
 from synthgain.models import Reach, folder_of, open_model
-from synthgain.store import Run
+from synthgain.store import Run, read_readings
 from synthgain.train import FineTune, read_student, said_of_rows, student_record
 from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
@@ -138,9 +137,7 @@ def _measured(student: Path) -> bool:
 
 def _after(student: Path) -> tuple[Reading, ...]:
     """The readings after training that lie beside a student."""
-    file = student / "readings.json"
-    held = json.loads(file.read_text("utf-8"))["readings"] if file.is_file() else []
-    return tuple(Reading.read(r) for r in held)
+    return tuple(read_readings(student))
 
 
 # ---------------------------------------------------------------------------------------------- weights as others read them

@@ -103,9 +103,9 @@ class Picked:
 class Recorded:
     """The groups of a run as they were picked, wave by wave: a replay asks what was asked, whatever the checks say now."""
 
-    def __init__(self, corpus: Corpus, folder: Path) -> None:
+    def __init__(self, corpus: Corpus, files: Sequence[Path]) -> None:
         self.corpus, self.given = corpus, 0
-        self._parts = sorted(folder.glob("*.parquet"))
+        self._parts = files
         self.total: int | None = sum(pq.read_metadata(part).num_rows for part in self._parts)
         self._waves = self._read()
 

@@ -71,9 +71,9 @@ class Round:
         self.judging = Judging(parts.checks, request.accept, parts.embedder)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
         self.pool = Accepted(self.staged)
-        recorded = replay and any(run.groups.glob("*.parquet"))
+        recorded = replay and bool(run.files("groups"))
         self.waves: Waves = (
-            Recorded(corpus, run.groups)
+            Recorded(corpus, run.files("groups"))
             if recorded
             else Picked(corpus, self.pool, parts.recipe.pick, request.seed, request.limit, self.staged.groups)
         )

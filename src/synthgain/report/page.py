@@ -17,7 +17,7 @@ from synthgain.report.numbers import count, counted, duration, interval, money, 
 from synthgain.report.read import Json, LoopPart, RunPart, json_at, listed, loop_part, mapping, run_part
 from synthgain.report.run_sections import run_sections
 from synthgain.report.student_sections import after_training, student_sections
-from synthgain.store import atomic_write
+from synthgain.store import Run, atomic_write
 from synthgain.types import Reading, SynthgainError
 
 Part = tuple[str, str, Safe]  # anchor in the page, short title, section
@@ -32,7 +32,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
     out = folder / "report.html" if out is None else Path(out)
     if (folder / "loop.json").is_file():
         page = _loop_page(loop_part(folder))
-    elif (folder / "run.json").is_file():
+    elif Run.is_at(folder):
         page = _run_page(run_part(folder))
     elif (folder / "student.json").is_file():
         page = _student_page(folder)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +35,14 @@ def write_readings(folder: Path, readings: Sequence[Reading]) -> None:
     atomic_write(folder / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n")
 
 
+def read_readings(folder: Path) -> list[Reading]:
+    """What `write_readings` wrote; none where it has not."""
+    file = folder / "readings.json"
+    return [Reading.read(r) for r in json.loads(file.read_text("utf-8"))["readings"]] if file.is_file() else []
+
+
 FORMAT = 2  # of a run folder; another one is refused
+Part = Literal["anchors", "groups", "rows", "data"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,15 @@ class Run:
         object.__setattr__(self, "path", Path(self.path))
 
     @staticmethod
+    def is_at(path: str | Path) -> bool:
+        """Whether a run lies there."""
+        return Run(Path(path)).run_json.is_file()
+
+    @staticmethod
     def at(path: str | Path) -> Run:
         """An existing run; SynthgainError where the folder is none."""
         run = Run(Path(path))
-        if not run.run_json.is_file():
+        if not Run.is_at(path):
             raise SynthgainError(
                 "this is not a run (no run.json)", where=str(path),
                 next="give the folder that `synthgain generate … -o RUN` wrote",
@@ -133,7 +145,7 @@ class Run:
         """The anchors with these ids; of recipes with a pool also the accepted rows that served as anchors."""
         wanted = set(ids)
         found = self.corpus().by_id(wanted)
-        for part in sorted(self.groups.glob("*.parquet")) if wanted - set(found) else ():
+        for part in self.files("groups") if wanted - set(found) else ():
             for row in pq.read_table(part, columns=["anchor_ids", "places", "made"]).to_pylist():
                 if row["made"]:
                     own = [id for id, at in zip(row["anchor_ids"], row["places"]) if at < 0]
@@ -159,13 +171,21 @@ class Run:
 
     # ------------------------------------------------------------------------------------------ rows and broken drafts
 
+    def files(self, part: Part) -> list[Path]:
+        """The Parquet files of a part, in order; none where it is not there."""
+        return sorted((self.path / part).glob("*.parquet"))
+
+    def count(self, part: Part) -> int:
+        """How many rows the files of a part hold."""
+        return sum(pq.read_metadata(file).num_rows for file in self.files(part))
+
     def data_columns(self) -> list[str]:
         """The columns of the data set."""
-        return list(pq.read_schema(min(self.data.glob("*.parquet"))).names)
+        return list(pq.read_schema(self.files("data")[0]).names)
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows, shard by shard."""
-        for part in sorted(self.rows.glob("*.parquet")):
+        for part in self.files("rows"):
             yield pq.read_table(part, columns=None if columns is None else list(columns))
 
     def kept(self, names: Sequence[str]) -> Iterator[pa.Table]:
@@ -175,9 +195,9 @@ class Run:
             if len(alive):
                 yield columns_of(alive, names)
 
-    def batches(self, part: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    def batches(self, part: Part, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Columns of "rows" or "anchors", a few thousand rows at a time; a column that a file lacks is null there."""
-        for file in sorted((self.path / part).glob("*.parquet")):
+        for file in self.files(part):
             with pq.ParquetFile(file) as opened:
                 there = [name for name in columns if name in opened.schema_arrow.names]
                 for batch in opened.iter_batches(batch_size=4096, columns=there):
@@ -187,9 +207,9 @@ class Run:
                             table = table.append_column(name, pa.nulls(len(table)))
                     yield table
 
-    def why_not(self, part: str) -> str:
+    def why_not(self, part: Part) -> str:
         """Why "rows" or "anchors" cannot be read; "" where they can."""
-        files = sorted((self.path / part).glob("*.parquet"))
+        files = self.files(part)
         if not files:
             return f"there is no {part}/ with Parquet files"
         for file in files:
@@ -199,7 +219,7 @@ class Run:
                 return f"{part}/{file.name} cannot be read ({error})"
         return ""
 
-    def found(self, part: str, ids: Iterable[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def found(self, part: Part, ids: Iterable[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The rows, or anchors, with these ids."""
         wanted = pa.array(sorted(set(ids)), pa.string())
         if not len(wanted) or self.why_not(part):
@@ -231,5 +251,4 @@ class Run:
         write_readings(self.path, readings)
 
     def readings(self) -> list[Reading]:
-        file = self.path / "readings.json"
-        return [Reading.read(r) for r in json.loads(file.read_text("utf-8"))["readings"]] if file.is_file() else []
+        return read_readings(self.path)
