@@ -1,6 +1,6 @@
 """Settings of parts with knobs (frozen dataclasses): to JSON and back, by name, never as code.
 
-A leaf that recipes' knobs, checks and requests share.
+A leaf that recipes' knobs, checks and requests share; what people type of them is read here too.
 """
 
 from __future__ import annotations
@@ -49,6 +49,23 @@ def with_settings(part: T, settings: Mapping[str, Any], where: str = "") -> T:
         return replace(part, **values)  # type: ignore[type-var]
     except (TypeError, ValueError) as error:
         raise SynthgainError(str(error), where=where) from error
+
+
+def typed(text: str, like: Any, name: str, where: str) -> Any:
+    """A setting that was typed as text, as a value of the kind that it has now (`like`); a text for a tuple is parted at commas."""
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if isinstance(like, str):
+            return text
+        if isinstance(like, tuple):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if text.lower() in ("none", "all"):
+            return None
+        return float(text) if isinstance(like, float) else int(text)
+    except (KeyError, ValueError):
+        kind = "a number" if like is None else f"a value like {like!r}"
+        raise SynthgainError(f"{name} needs {kind}, not {text!r}", where=where) from None
 
 
 def _plain(value: Any, name: str) -> Any:

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthgain.train import TrainingRow, check_method, check_row, data_digest, method_of, read_rows, reads
-from synthgain.types import Row, SynthgainError, assistant, system, user
+from synthgain.train import TrainingRow, data_digest, method_of, read_rows, reads
+from synthgain.train.tokens import learnt_turns
+from synthgain.types import SynthgainError, assistant, system, user
 
 CHAT = {"messages": [user("Who built the bridge?"), assistant("The salt widow.")]}
 TOOL = {
@@ -131,14 +132,9 @@ def test_rows_that_are_texts_are_seen_before_anything_is_trained(tmp_path: Path)
         "cpt",
         "sft",
     )  # no further than the first row
-    check_method(tmp_path / "c.jsonl", "sft")
-    check_method(tmp_path / "t.jsonl", "cpt")
-    check_row(Row(messages=tuple(CHAT["messages"])), "sft")
-    check_row(Row(text="x"), "cpt")
-    for refuse in (lambda: check_method(tmp_path / "t.jsonl", "sft"), lambda: check_row(Row(text="x"), "sft")):
-        with pytest.raises(SynthgainError, match="needs chats") as error:
-            refuse()
-        assert "cpt" in error.value.next and error.value.code == 2
+    with pytest.raises(SynthgainError, match="needs chats") as error:
+        learnt_turns(TrainingRow("t.jsonl:1", text="x"))
+    assert "cpt" in error.value.next and error.value.code == 2
 
 
 # ---------------------------------------------------------------------------------------------- shapes

@@ -17,7 +17,7 @@ from synthgain.curate import names as check_names
 from synthgain.models import Reach, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
-from synthgain.settings import settings_of, with_settings
+from synthgain.settings import settings_of, typed, with_settings
 from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
 
 DEFAULT_MODEL = "local/smollm2-135m"
@@ -112,7 +112,11 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
             raise SynthgainError(
                 f"the recipe {recipe.name!r} has no knob {name!r}", next=f"its knobs are: {', '.join(known)}"
             )
-        values[name] = _as_knob(name, value, getattr(known[name], name)) if isinstance(value, str) else value
+        values[name] = (
+            typed(value, getattr(known[name], name), f"knob {name}", f"--set {name}={value}")
+            if isinstance(value, str)
+            else value
+        )
     return with_knobs(recipe, values, f"--set {dict(knobs)}")
 
 
@@ -128,22 +132,6 @@ def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
 
 def _fields(part: Any) -> list[Any]:
     return [f for f in fields(part) if f.name not in NO_KNOBS] if is_dataclass(part) else []
-
-
-def _as_knob(name: str, text: str, default: object) -> object:
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
-        if isinstance(default, str):
-            return text
-        if isinstance(default, tuple):
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        if text.lower() in ("none", "all"):
-            return None
-        return float(text) if isinstance(default, float) else int(text)
-    except (KeyError, ValueError):
-        kind = "a number" if default is None else f"a value like {default!r}"
-        raise SynthgainError(f"knob {name} needs {kind}, not {text!r}", where=f"--set {name}={text}") from None
 
 
 def opened_recipe(part: Named, given: str | Path | Recipe | None = None) -> Recipe:

@@ -22,7 +22,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.loop import Arm, Method, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
-from synthgain.train.rows import method_of, read_rows, reads
+from synthgain.train.rows import method_of, no_chat, read_rows, reads
 from synthgain.types import Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
@@ -142,10 +142,7 @@ def _method(arm: Arm, sources: Sequence[Run | Path]) -> Method:
     """How the arm learns: what it says, if its rows allow it; else "sft" where all its rows are chats, and "cpt" otherwise."""
     kinds = [_kind(part, source) for part, source in zip(arm.learns, sources)]
     if arm.method == "sft" and "cpt" in kinds:
-        raise SynthgainError(
-            "supervised fine-tuning needs chats, and these rows are plain texts", where=f"arm {arm.name}",
-            next='leave the method out, or take method="cpt" (--method cpt), which learns plain text',
-        )  # fmt: skip
+        raise no_chat(f"arm {arm.name}", "these rows are plain texts")
     return arm.method or ("sft" if set(kinds) == {"sft"} else "cpt")
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from synthgain.api.making import on_disk
 from synthgain.store import Run
 from synthgain.store.rows import spoken
+from synthgain.train.student import read_student
 from synthgain.types import Call, SynthgainError
 
 
-def record(run: str | Path) -> dict[str, Any]:
-    """run.json as it stands: what was asked and what came of it."""
-    return Run.at(run).record
+def record(folder: str | Path) -> dict[str, Any]:
+    """What was asked and what came of it, as it stands: run.json of a run, student.json of a student."""
+    return read_student(Path(folder)) or Run.at(folder).record
 
 
 def trace(run: str | Path | Run, row: str) -> dict[str, Any]:

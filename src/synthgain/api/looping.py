@@ -32,7 +32,7 @@ from synthgain.loop import (
 )
 from synthgain.recipes import load as load_recipe
 from synthgain.store import atomic_write, writing
-from synthgain.train.rows import method_of
+from synthgain.train.rows import method_of, no_chat
 from synthgain.types import Model, Recipe, SynthgainError, TooManyBroken
 
 WRITER = "filtered"  # the arm whose student writes the next round
@@ -166,10 +166,7 @@ class RunMaker:
                 return
             if not any(len(shard) for shard in run.kept(["id"])) or method_of(run.data) == "sft":
                 return
-        raise SynthgainError(
-            f"supervised fine-tuning needs chats, and the rows of {self.named.name} are plain texts", where="method",
-            next='leave the method out, or take method="cpt" (--method cpt), which learns plain text',
-        )  # fmt: skip
+        raise no_chat("method", f"the rows of {self.named.name} are plain texts")
 
 
 def _came_of(record: Mapping[str, Any]) -> str:

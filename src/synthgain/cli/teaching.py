@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -71,9 +70,8 @@ def train(
         learning_rate=learning_rate, length=length, replay=replay, replay_share=replay_share, text_field=text_field, seed=seed,
         hold_out=hold_out, watch=_steps,
     )  # fmt: skip
-    record = json.loads((student / "student.json").read_text("utf-8"))
     if as_json:
-        print_json(record)
+        print_json(api.record(student))
         return
     print(f"{student}: {came_of(student)}")
     print(f"use it: -m hf/{student}, or synthgain export {student} --to gguf")

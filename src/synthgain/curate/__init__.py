@@ -16,7 +16,7 @@ given again.
 from __future__ import annotations
 
 import difflib
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +24,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from synthgain.curate.files import read_with_hash
+from synthgain.settings import typed
 from synthgain.types import AnyCheck, SynthgainError
 
 __all__ = ["file_of", "load", "load_file", "names"]
@@ -108,24 +109,10 @@ def _with_settings(check: Any, spec: str, first: str | None, settings: list[str]
                 f"the check {check.name!r} has no setting {key!r}", where=f"--with {spec}",
                 next=f"its settings are: {', '.join(known) or 'none'}",
             )  # fmt: skip
-        values[key] = _read(text or "", getattr(check, key), known[key], spec)
+        now, default = getattr(check, key), known[key].default
+        like = default if now is None and default is not MISSING else now
+        values[key] = typed(text or "", like, key, f"--with {spec}")
     try:
         return replace(check, **values)  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         raise SynthgainError(str(error), where=f"--with {spec}") from error
-
-
-def _read(text: str, default: Any, field: Field[Any], spec: str) -> Any:
-    """The text as a value of the kind that the setting has now."""
-    default = field.default if field.default is not MISSING and default is None else default
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
-        if isinstance(default, str):
-            return text
-        if text.lower() == "none":
-            return None
-        return float(text) if isinstance(default, float) else int(text)
-    except (KeyError, ValueError):
-        kind = "a number" if default is None else f"a value like {default!r}"
-        raise SynthgainError(f"{field.name} needs {kind}, not {text!r}", where=f"--with {spec}") from None

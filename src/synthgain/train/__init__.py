@@ -3,7 +3,7 @@
 from synthgain.train.finetune import FineTune
 from synthgain.train.learn import Lora
 from synthgain.train.replay import sample, write
-from synthgain.train.rows import TrainingRows, check_method, check_row, data_digest, method_of, read_rows, reads
+from synthgain.train.rows import TrainingRows, data_digest, method_of, read_rows, reads
 from synthgain.train.shapes import TrainingRow
 from synthgain.train.siblings import Pairs, read_pairs
 from synthgain.train.student import read_student, said_of_rows, student_record, weights_digest
@@ -14,8 +14,6 @@ __all__ = [
     "Pairs",
     "TrainingRow",
     "TrainingRows",
-    "check_method",
-    "check_row",
     "data_digest",
     "method_of",
     "read_pairs",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synthgain.train.shapes import COLUMNS, TrainingRow, row_of
-from synthgain.types import Row, SynthgainError, canonical, digest
+from synthgain.types import SynthgainError, canonical, digest
 
 LINES = (".jsonl", ".jsonl.gz")
 TEXTS = (".txt", ".md")
@@ -78,23 +78,11 @@ def method_of(path: Path) -> Method:
     return "cpt" if first.messages is None else "sft"
 
 
-def check_method(path: Path, method: str) -> None:
-    """SynthgainError where the first row at `path` cannot be learnt by `method`: texts have no answers for "sft"."""
-    if method == "sft" and method_of(path) == "cpt":
-        raise no_chat(str(path))
-
-
-def check_row(row: Row, method: str) -> None:
-    """The same for a row that a recipe made, before it is on disk: so that nothing more is bought for it."""
-    if method == "sft" and row.messages is None:
-        raise no_chat(f"row {row.id}" + (f" of {row.recipe}" if row.recipe else ""))
-
-
-def no_chat(where: str) -> SynthgainError:
-    """The error of a plain text under supervised fine-tuning."""
+def no_chat(where: str, what: str = "this row is a plain text") -> SynthgainError:
+    """The error of plain texts under supervised fine-tuning."""
     return SynthgainError(
-        "supervised fine-tuning needs chats, and this row is a plain text",
-        where=where, next='train with method="cpt" (--method cpt), which learns plain text',
+        f"supervised fine-tuning needs chats, and {what}", where=where,
+        next='leave the method out, or take method="cpt" (--method cpt), which learns plain text',
     )  # fmt: skip
 
 
