@@ -114,14 +114,16 @@ def peak() -> float:
 
 def one(folder: Path) -> dict[str, Any]:
     """The whole meter once, in this process."""
-    from synthgain.measure.meter import Eyes, meter
+    from synthgain.measure.meter import Instruments, meter
     from synthgain.models.embedders import open_embedder
 
     data, embedder = opened(folder), open_embedder("words")
     embedder(["one text"])
     empty, began, cpu = peak(), time.perf_counter(), time.process_time()
     marks: list[tuple[str, float, float]] = []
-    readings = meter(data, Eyes(embedder=embedder), say=lambda name: marks.append((name, time.process_time(), peak())))
+    readings = meter(
+        data, Instruments(embedder=embedder), say=lambda name: marks.append((name, time.process_time(), peak()))
+    )
     marks.append(("", time.process_time(), peak()))
     return {
         "rows": data.n_rows, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - began, "peak_mb": peak(), "empty_mb": empty,

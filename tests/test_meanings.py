@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from synthgain.meanings import MEANINGS, known, meaning
+from synthgain.measure.explain import explain
 
 
 @pytest.mark.parametrize("name", MEANINGS)
@@ -33,3 +37,12 @@ def test_sentences_of_variants() -> None:
     )
     assert meaning("never heard of") is None
     assert "randomness, not usefulness" in MEANINGS["delta_I"]
+
+
+def test_the_page_on_measuring_names_figures_that_are_explained() -> None:
+    """Its table says which question a figure answers and what it needs; what it means is said by `explain` alone."""
+    page = (Path(__file__).parent.parent / "docs" / "measure.md").read_text("utf-8")
+    table = re.findall(r"^\|(.*)\|$", page, re.M)[2:]
+    named = [name for line in table for name in re.findall(r"`([A-Za-z_0-9]+)`", line)]
+    assert len(named) > 15 and all(explain(name).name == name for name in named)
+    assert not [name for name, sentence in MEANINGS.items() if sentence in page]

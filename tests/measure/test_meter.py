@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from synthgain.measure import Data, Eyes, Rescoring, meter
+from synthgain.measure import Data, Instruments, Rescoring, meter
 from synthgain.measure.data import Step
 from synthgain.measure.meter import kept_share, tokens_out
 from synthgain.types import SynthgainError
@@ -84,7 +84,7 @@ def test_a_figure_that_is_not_there_is_refused() -> None:
 def test_nothing_to_measure_is_said_and_never_a_wrong_number(data: Data) -> None:
     from synthgain.models.embedders import open_embedder
 
-    for reading in meter(data, Eyes(embedder=open_embedder())):
+    for reading in meter(data, Instruments(embedder=open_embedder())):
         assert reading.value is None or math.isfinite(reading.value)
         assert reading.value is not None or reading.note
         if reading.name in ("proxy_gain", "delta_I", "tv_lower", "nhsic"):

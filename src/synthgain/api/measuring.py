@@ -18,7 +18,7 @@ from synthgain.api.making import on_disk
 from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure import (
     Data,
-    Eyes,
+    Instruments,
     Rescoring,
     Side,
     after_training,
@@ -86,7 +86,7 @@ def measure(
     data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed)
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
-    readings = meter(data, _eyes(student, writer, embedder, reach, law), again=again, also=also, say=say)
+    readings = meter(data, _instruments(student, writer, embedder, reach, law), again=again, also=also, say=say)
     if Run.is_at(folder):
         run = Run.at(folder)
         run.write_readings(readings)
@@ -144,7 +144,7 @@ def _first_run(folder: Path) -> str:
 # ---------------------------------------------------------------------------------------------- who looks
 
 
-def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Eyes:
+def _instruments(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Instruments:
     """`law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
     from synthgain.models.folders import folder_identity
     from synthgain.models.rescoring import LawScorer
@@ -153,7 +153,7 @@ def _eyes(student: str, writer: str, embedder: str, reach: Reach, law: Sampling 
     looking, wrote = (weights_at(uri) if uri else None for uri in (student, writer))
     for folder in filter(None, (looking, wrote)):
         folder_identity(folder)  # is it there at all
-    return Eyes(
+    return Instruments(
         student=None if looking is None else open_scorer(looking, ends=True),
         writer=None if wrote is None else LawScorer(wrote, law or Sampling(), ends=True),
         embedder=vectors, why_no_embedder=why, folder=looking,
@@ -309,7 +309,7 @@ def compare(
             "there is nothing to compare with", next="give two or more runs: synthgain compare RUN RUN"
         )
     names = _names([Path(r) for r in runs])
-    eyes = _eyes(student, "", embedder, reach or Reach())
+    instruments = _instruments(student, "", embedder, reach or Reach())
     sides: list[Side] = []
     told: list[dict[str, Any]] = []
     for name, run in zip(names, map(Path, runs)):
@@ -318,7 +318,7 @@ def compare(
         data = data_of(run, anchors=anchors, target=target, seed=seed)
         record = Run.at(run).record if Run.is_at(run) else {}
         gains = judged(data)
-        readings = meter(data, eyes, gains=gains)
+        readings = meter(data, instruments, gains=gains)
         side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, held_out_gains(data, gains))
         sides.append(side)
         told.append(

@@ -112,7 +112,7 @@ def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, mo
             coverage = [said[made.arm.name]] if made.arm.name in said else []
             scored = replace(made.scored, readings=(*made.scored.readings, *coverage))
             results.append(replace(made, scored=scored))
-            result = _told(place, results, runs, model)
+            result = _write_comparison(place, results, runs, model)
     report(place)
     return result
 
@@ -141,7 +141,9 @@ def document_arms(runs: Mapping[str, Run]) -> list[Arm]:
     return [BASE, Arm("repeated", (documents,)), *recipes]
 
 
-def _told(place: Path, results: Sequence[Result[Solved]], runs: Mapping[str, Run], model: str) -> dict[str, Any]:
+def _write_comparison(
+    place: Path, results: Sequence[Result[Solved]], runs: Mapping[str, Run], model: str
+) -> dict[str, Any]:
     """arms.json and loop.json of what is done so far."""
     names = [result.arm.name for result in results]
     pairs = [(name, "repeated") for name in names if name != "repeated" and "repeated" in names]

@@ -69,7 +69,7 @@ class Picked:
 
     def drafted(self, groups: Sequence[Numbered]) -> None:
         if groups:
-            self.out.add(self._told(groups))
+            self.out.add(self._table(groups))
             self.wave += 1
 
     def _pass(self) -> Iterator[Group]:
@@ -81,7 +81,7 @@ class Picked:
         )
         return known if self.limit is None or known is None else min(known, self.limit)
 
-    def _told(self, found: Sequence[Numbered]) -> pa.Table:
+    def _table(self, found: Sequence[Numbered]) -> pa.Table:
         alone = self.pick is singly  # then a group's place in its pass is its anchor's
         first = found[0].number - self.turn * (self.total or 0)
         places = [[first + i] if alone else [self.corpus.place(a) for a in n.group] for i, n in enumerate(found)]

@@ -72,7 +72,7 @@ class Request:
 
     def json(self) -> dict[str, Any]:
         """The request as JSON, what is at its default left out."""
-        return _told(self)
+        return _as_json(self)
 
     @staticmethod
     def read(held: Mapping[str, Any]) -> Request:
@@ -101,14 +101,16 @@ class Request:
         return replace(self, **changes)
 
 
-def _told(thing: Any) -> dict[str, Any]:
+def _as_json(thing: Any) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for f in fields(thing):
         value = getattr(thing, f.name)
         if is_dataclass(value):
-            told[f.name] = _told(value)
+            told[f.name] = _as_json(value)
         elif f.name in ("checks", "models"):
-            told[f.name] = {k: _told(v) for k, v in value.items()} if f.name == "models" else [_told(v) for v in value]
+            told[f.name] = (
+                {k: _as_json(v) for k, v in value.items()} if f.name == "models" else [_as_json(v) for v in value]
+            )
         elif value not in (f.default, None, "", {}, ()):
             told[f.name] = value
     return told

@@ -3,11 +3,11 @@
 from synthgain.measure.after_training import after_training
 from synthgain.measure.compare import Side, differences, ranking, sentences
 from synthgain.measure.data import Data, even_sample
-from synthgain.measure.meter import Eyes, Rescoring, meter
+from synthgain.measure.meter import Instruments, Rescoring, meter
 from synthgain.measure.proxy import held_out_gains, judged
 from synthgain.measure.running import Running, Thresholds
 
 __all__ = [
-    "Data", "Eyes", "Rescoring", "Running", "Side", "Thresholds", "after_training", "differences", "even_sample", "held_out_gains", "judged", "meter",
+    "Data", "Instruments", "Rescoring", "Running", "Side", "Thresholds", "after_training", "differences", "even_sample", "held_out_gains", "judged", "meter",
     "ranking", "sentences",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ ALSO = ("h_meaning", "grad_align")  # asked for by name: they cost generations o
 
 
 @dataclass(frozen=True)
-class Eyes:
+class Instruments:
     """The models that look at the data; None: the figures that need one are null, with the reason.
 
     `student` scores given texts before training; `writer` scores them as the model that wrote, under the rows' law.
@@ -54,18 +54,18 @@ class Rescoring:
 
 
 def meter(
-    data: Data, eyes: Eyes | None = None, *, again: Rescoring | None = None, gains: Judged | str | None = None, also: Sequence[str] = (), say: Callable[[str], None] | None = None
+    data: Data, instruments: Instruments | None = None, *, again: Rescoring | None = None, gains: Judged | str | None = None, also: Sequence[str] = (), say: Callable[[str], None] | None = None
 ) -> list[Reading]:  # fmt: skip
     """The default readings of ESTIMATORS section 6, with those of `also`. A figure that cannot be computed is null and says why.
 
     `again` are rows whose log-probabilities stand in for those of `data`; `gains` are what `judged` gave of it, if known.
     """
-    eyes = eyes or Eyes()
+    instruments = instruments or Instruments()
     unknown = [name for name in also if name not in ALSO]
     if unknown:
         raise SynthgainError(f"there is no further figure {unknown[0]!r}", next=f"choose from {', '.join(ALSO)}")
     found: list[Reading] = []
-    for name, figure in _figures(data, eyes, again, gains, also):
+    for name, figure in _figures(data, instruments, again, gains, also):
         if say is not None:
             say(name)
         found += figure()
@@ -73,16 +73,16 @@ def meter(
 
 
 Figure = Callable[[], list[Reading]]
-Eye = TypeVar("Eye")
+Instrument = TypeVar("Instrument")
 
 
 def _figures(
-    data: Data, eyes: Eyes, again: Rescoring | None, gains: Judged | str | None, also: Sequence[str]
+    data: Data, instruments: Instruments, again: Rescoring | None, gains: Judged | str | None, also: Sequence[str]
 ) -> list[tuple[str, Figure]]:
     """The figures in their order, by the name under which they are said to be under way."""
     scored, note = (data, "") if again is None else (again.data, again.note)
-    student, writer, vectors = eyes.student, eyes.writer, eyes.embedder
-    blind = eyes.why_no_embedder or "no embedder was given"
+    student, writer, vectors = instruments.student, instruments.writer, instruments.embedder
+    blind = instruments.why_no_embedder or "no embedder was given"
     no_student, no_writer = (
         "no student was given: --student URI",
         "nobody was given who scores texts as the writer: --writer URI",
@@ -103,14 +103,22 @@ def _figures(
     ]  # fmt: skip
     asked = {
         "h_meaning": _by(vectors, blind, ("h_meaning",), "nats/prompt", lambda e: [h_meaning(data, embedder=e)]),
-        "grad_align": _by(eyes.folder, no_student, ("grad_align",), "", lambda folder: grad_align(data, folder=folder)),
+        "grad_align": _by(
+            instruments.folder, no_student, ("grad_align",), "", lambda folder: grad_align(data, folder=folder)
+        ),
     }
     return figures + [(name, asked[name]) for name in also]
 
 
-def _by(eye: Eye | None, why: str, names: Sequence[str], unit: str, figure: Callable[[Eye], list[Reading]]) -> Figure:
-    """The figure as that eye sees it; where there is none, nulls with the reason."""
-    return lambda: [nothing(name, why, unit=unit) for name in names] if eye is None else figure(eye)
+def _by(
+    instrument: Instrument | None,
+    why: str,
+    names: Sequence[str],
+    unit: str,
+    figure: Callable[[Instrument], list[Reading]],
+) -> Figure:
+    """The figure by that instrument; where there is none, nulls with the reason."""
+    return lambda: [nothing(name, why, unit=unit) for name in names] if instrument is None else figure(instrument)
 
 
 def _noted(readings: Sequence[Reading], note: str) -> list[Reading]:

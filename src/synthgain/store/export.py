@@ -261,7 +261,7 @@ def _bare(tool: Stored) -> Any:
     return tool["function"] if plain else tool
 
 
-def _told(row: Stored) -> tuple[list[Stored], list[Stored]]:
+def _prompt_and_answer(row: Stored) -> tuple[list[Stored], list[Stored]]:
     """Prompt and last answer; a prompt's answers are not learnt there, so those that are say it."""
     before, answer = _split(row)
     marked = [
@@ -272,12 +272,12 @@ def _told(row: Stored) -> tuple[list[Stored], list[Stored]]:
 
 
 def _prompt_completion(row: Stored) -> Stored:
-    prompt, completion = _told(row)
+    prompt, completion = _prompt_and_answer(row)
     return {"prompt": prompt, "completion": completion, **_tools(row)}
 
 
 def _preference(row: Stored) -> Stored:
-    prompt, chosen = _told(row)
+    prompt, chosen = _prompt_and_answer(row)
     return {"prompt": prompt, "chosen": chosen, "rejected": row["rejected"], **_tools(row)}
 
 

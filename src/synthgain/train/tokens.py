@@ -176,7 +176,7 @@ def learnt_turn(row: TrainingRow, i: int, template: Template) -> _Learnt:
     """The turn at place `i` as the template writes it; SynthgainError where the template hides it."""
     messages = row.messages or ()
     if messages[i]["role"] != "assistant" or i == 0:
-        return _told(row, i, template)
+        return _other_turn(row, i, template)
     given, after = template(messages[:i], row.tools, ask=True), template(messages[: i + 1], row.tools)
     if not after.startswith(given):
         raise SynthgainError(
@@ -193,7 +193,7 @@ def learnt_turn(row: TrainingRow, i: int, template: Template) -> _Learnt:
     return _Learnt(given + said, len(given), True)
 
 
-def _told(row: TrainingRow, i: int, template: Template) -> _Learnt:
+def _other_turn(row: TrainingRow, i: int, template: Template) -> _Learnt:
     """A turn of somebody else than the model: from where its content begins to the end of the turn.
 
     The place is found with another text in the content's stead.
