@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from synthgain import Run, Scripted, generate
@@ -492,6 +492,73 @@ def test_a_pool_of_accepted_rows_grows_from_wave_to_wave(tmp_path: Path) -> None
     assert [row for shard in Run(tmp_path).shards() for row in shard.to_pylist()] == made.rows
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Each anchor beside its nearest other one."""
+
+    k: int = 1
+
+    def __call__(self, corpus: Corpus, pool: Pool, seed: int) -> Iterable[Group]:
+        near = corpus.neighbours(self.k)
+        for at, anchor in enumerate(corpus):
+            yield (anchor, *(corpus[int(other)] for other in near[at]))
+
+
+def test_neighbours_are_drafted_together_and_their_vectors_are_remembered(tmp_path: Path) -> None:
+    texts = [
+        "A mill grinds wheat into flour.",
+        "Ships carry salt over the sea.",
+        "The miller grinds flour in his mill.",
+        "A ship sails the sea with salt.",
+    ]
+    recipe = Recipe("pairs", "1", after, pick=Pairs())
+    made = drive(tmp_path, Scripted(lambda p: p.messages[-1]["content"]), recipe, [Anchor(text) for text in texts])
+    ids = [Anchor(text).id for text in texts]
+    assert [[ids.index(id) for id in row["anchor_ids"]] for row in made.rows] == [[0, 2], [1, 3], [2, 0], [3, 1]]
+    assert made.record["recipe"]["knobs"] == {"k": 1} and made.counts["groups_done"] == 4
+    arrays = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "anchors").glob("*.npy")}
+    assert {name.partition("-")[0] for name in arrays} == {"vectors", "neighbours"}
+    again = drive(tmp_path, Scripted(lambda p: p.messages[-1]["content"]), recipe, [Anchor(text) for text in texts])
+    assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "anchors").glob("*.npy")} == arrays
+    assert again.rows == made.rows and again.counts["calls_bought"] == 0
+
+
+@dataclass(frozen=True)
+class Novel:
+    """A fold: drops what lies near an earlier row in meaning."""
+
+    most: float = 0.9
+    name: str = "novel"
+    columns: tuple[str, ...] = ("vector",)
+
+    def begin(self) -> Judge:
+        kept: list[Any] = []
+
+        def judge(table: pa.Table) -> list[Verdict]:
+            verdicts = []
+            for vector in np.stack(table.column("vector").to_numpy(zero_copy_only=False)):
+                assert abs(float(vector @ vector) - 1) < 1e-5
+                near = max((float(vector @ other) for other in kept), default=-1.0)
+                verdicts.append(keep() if near < self.most else drop("near in meaning", round(near, 3)))
+                if near < self.most:
+                    kept.append(vector)
+            return verdicts
+
+        return judge
+
+
+def test_a_fold_reads_vectors_that_the_chain_computes(tmp_path: Path) -> None:
+    texts = [
+        "The mill of Orrin has two wheels.",
+        "Two wheels has the mill of Orrin.",
+        "Salt is sold at the port of Quell.",
+    ]
+    made = drive(
+        tmp_path, Scripted(lambda p: p.messages[-1]["content"][4:]), anchors=[Anchor(t) for t in texts], with_=[Novel()]
+    )
+    assert [row["check"] for row in made.rows] == ["", "novel", ""]
+
+
 def test_a_field_that_the_recipe_needs_is_looked_for_before_anything_is_bought(tmp_path: Path) -> None:
     model = Scripted(echo)
     recipe = replace(ONCE, needs=("answer", "hint?"))
@@ -576,7 +643,7 @@ def test_the_data_set_has_the_recipes_fields_as_columns(tmp_path: Path) -> None:
 def test_no_anchor_and_no_row_still_give_a_readable_run(tmp_path: Path) -> None:
     made = drive(tmp_path, Scripted(echo), with_=[Short(0)])
     assert made.counts["kept"] == 0 and len(made.rows) == 30
-    assert sum(pq.read_table(part).num_rows for part in (tmp_path / "data").glob("*.parquet")) == 0
+    assert sum(len(shard) for shard in Run(tmp_path).kept(["id"])) == 0
 
 
 @dataclass(frozen=True)

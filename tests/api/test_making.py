@@ -323,6 +323,23 @@ def test_the_data_set_loads_with_datasets(tmp_path: Path) -> None:
     assert loaded["id"][:] == [r["id"] for r in rows(run) if r["kept"]]
 
 
+def test_each_run_loads_as_itself_from_one_cache(tmp_path: Path) -> None:
+    """All folders are called `data`: the library's cache must tell runs apart, and a run from itself when it has grown."""
+    datasets = pytest.importorskip("datasets")
+
+    def loaded(run: sg.Run) -> list[str]:
+        return list(datasets.load_dataset(str(run.data), split="train", cache_dir=str(tmp_path / "cache"))["text"])
+
+    def kept(run: sg.Run) -> list[object]:
+        return [row["text"] for row in rows(run) if row["kept"]]
+
+    first = sg.generate("rephrase", TEXTS[:2], model=WORDS, out=tmp_path / "a")
+    other = sg.generate("rephrase", TEXTS[:2], model="scripted/words?n=31", out=tmp_path / "b")
+    assert loaded(first) == kept(first) != kept(other) == loaded(other)
+    grown = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "a")
+    assert loaded(grown) == kept(grown) and len(kept(grown)) == 12
+
+
 async def test_generate_in_a_running_event_loop(tmp_path: Path) -> None:
     """As in a notebook."""
     assert asyncio.get_running_loop().is_running()

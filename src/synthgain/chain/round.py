@@ -6,6 +6,7 @@ Only calls are remembered: to resume is to run again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,8 @@ from synthgain.store import Accepted, CallMemory, Corpus, Run
 from synthgain.types import Row, SynthgainError, Verdict
 
 WAVE = 1024  # groups
-SHARD = 1024  # rows judged and written at once, at least (a shard ends where a draft ends)
+SHARD = 1024  # rows written at once, at least (a shard ends where a draft ends)
+SOON, SECONDS = 64, 0.5  # rows judged at once, at least, or those of so many seconds
 
 
 class Pulse(Protocol):
@@ -79,6 +81,7 @@ class Round:
         )
         self.tally.groups_total = self.waves.total
         self.most, self.whole = most, whole
+        self.judged: list[Row] = []
         if replay:
             self.buyer.known_broken = {b["call"]: b["reason"] for b in run.broken() if "call" in b}
 
@@ -151,29 +154,41 @@ class Round:
                 await wave.close()
 
     async def _drain(self, wave: Wave) -> None:
+        """Judge a wave's rows soon after they come, in their order, and write them in shards."""
         rows: list[Row] = []
+        looked = time.monotonic()
         try:
             async for draft in wave:
                 rows += draft.rows
                 self.tally.groups_done += draft.whole
-                if len(rows) >= SHARD:
-                    rows = await self._write(rows)
+                if len(rows) >= SOON or time.monotonic() - looked > SECONDS:
+                    await self._judge(rows)
+                    rows, looked = [], time.monotonic()
+                    if len(self.judged) >= SHARD:
+                        await self._write()
         finally:
-            await self._write(rows)
+            await self._judge(rows)
+            await self._write()
 
-    async def _write(self, rows: list[Row]) -> list[Row]:
+    async def _judge(self, rows: list[Row]) -> None:
         if self.most is not None:
-            room = max(0, self.most - self.staged.rows)
+            room = max(0, self.most - self.staged.rows - len(self.judged))
             self.tally.beyond += len(rows[room:])
             rows = rows[:room]
         if rows:
-            judged = await asyncio.to_thread(self.judging.shard, rows)
+            judged = (
+                await asyncio.to_thread(self.judging.shard, rows) if self.judging.folds else self.judging.shard(rows)
+            )
             self.tally.repeated = self.judging.repeated
             for row in judged:
                 self._count(row)
-            await asyncio.to_thread(self.staged.write, judged)
+            self.judged += judged
             self.watch(self.tally)
-        return []
+
+    async def _write(self) -> None:
+        rows, self.judged = self.judged, []
+        if rows:
+            await asyncio.to_thread(self.staged.write, rows)
 
     def _count(self, row: Row) -> None:
         self.tally.rows += 1

@@ -61,7 +61,6 @@ def header(run_json: Mapping[str, Any], rows_kept: int, licences: Mapping[str, s
     lines += _list("size_categories", [size_category(rows_kept)])
     lines += _list("task_categories", ["text-generation"])
     lines += _list("tags", ["synthetic", "synthgain", *([f"recipe:{recipe}"] if recipe else [])])
-    lines += ["configs:", "- config_name: default", "  data_files:", "  - split: train", '    path: "*.parquet"']
     return "\n".join(["---", *lines, "---"])
 
 
