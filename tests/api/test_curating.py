@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from synthgain import Run, Scripted, curate, generate
+from synthgain.recipes import load
 from synthgain.types import (
     Anchor,
     CallFailed,
@@ -159,6 +160,28 @@ def test_a_run_folder_executes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SynthgainError, match="executes nothing"):
         curate("got/run")
     assert not marker.exists()
+
+
+def test_a_recipe_that_is_given_is_the_only_one_that_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a name that is a path, nor the path of a file beside the one that was given, is opened."""
+    monkeypatch.chdir(tmp_path)
+    marker = tmp_path / "executed"
+    Path("text.txt").write_text(DOCUMENTS[0])
+    Path("mine.py").write_text("from synthgain.recipes.rephrase import RECIPE\n")
+    run = generate("./mine.py", "text.txt", model="scripted/echo", out="got/run")
+    evil = Path("got/run/data/recipe.py")
+    evil.write_text(f"open({str(marker)!r}, 'w')\nfrom synthgain.recipes.rephrase import RECIPE\n")
+    record = run.record
+    record["request"]["recipe"] |= {"file": str(evil)}
+    run.write_record(record)
+    assert curate("got/run", recipe="./mine.py").record["counts"]["kept"] == 4
+    assert curate("got/run", recipe=load("rephrase")).record["counts"]["kept"] == 4
+    assert not marker.exists()
+    record["request"]["recipe"] = {"name": str(evil), "settings": record["recipe"]["knobs"]}
+    run.write_record(record)
+    with pytest.raises(SynthgainError, match="executes nothing") as error:
+        curate("got/run")
+    assert error.value.code == 2 and not marker.exists()
 
 
 def test_a_recipe_that_is_a_file_is_given_again_and_compared(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from synthgain.api.asking import (
     check_given,
     knobs_of,
     opened_checks,
-    opened_recipe,
     ordered,
+    recipe_of,
     sensible,
     turned,
+    with_knobs,
 )
 from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
 from synthgain.chain import Named, Opened, Request
@@ -36,15 +37,15 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
     with writes_to(here.path):
         record = here.record
         request = Request.read(here.request)
-        chosen = opened_recipe(request.recipe, recipe)
+        usual = recipe_of(request.recipe, recipe)
+        chosen = turned(with_knobs(usual, request.recipe.settings, f"the recipe {request.recipe.name}"), knobs or {})
         _replayable(here, chosen)
-        chosen = turned(chosen, knobs or {})
         checks, parts = _judged_anew(request, chosen, with_, without)
         changed = request.changed(
             recipe=replace(request.recipe, settings=knobs_of(chosen)), checks=parts, accept=accept or request.accept
         )
         models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
-        ask = Asked(changed, chosen, checks, models)
+        ask = Asked(changed, chosen, usual, checks, models)
         embedder = embedder_for(ask)
         opened = Opened(chosen, checks, models, embedder)
         told = {"anchors": record.get("anchors", {})}

@@ -261,7 +261,7 @@ def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
         "identities": {role: model.identity for role, model in parts.models.items()},
         "seed": request.seed,
         "round": request.round,
-        "command": command(request, run.path, ask.recipe),
+        "command": command(request, run.path, ask.usual),
         "python": sys.version.split()[0],
     }
 
