@@ -51,6 +51,12 @@ def with_settings(part: T, settings: Mapping[str, Any], where: str = "") -> T:
         raise SynthgainError(str(error), where=where) from error
 
 
+def misfit(part: Any) -> str:
+    """The first field of a part whose value is of another kind than the class says; "" where all fit."""
+    kinds = _kinds(type(part))
+    return next((f.name for f in fields(part) if not _is_a(getattr(part, f.name), kinds.get(f.name, Any))), "")
+
+
 def _plain(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value

@@ -121,7 +121,12 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
 
 
 def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe with knobs of these values, in its draft or its pick."""
+    """The recipe with knobs of these values, in its draft or its pick. SynthgainError for one that neither has."""
+    known = [f.name for part in (recipe.draft, recipe.pick) for f in _fields(part)]
+    if unknown := sorted(set(values) - set(known)):
+        raise SynthgainError(
+            f"there is no knob {unknown[0]!r}", where=where, next=f"the knobs are: {', '.join(known) or 'none'}"
+        )
     changed = {}
     for side in ("draft", "pick"):
         part: Any = getattr(recipe, side)
