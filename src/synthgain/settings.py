@@ -68,6 +68,12 @@ def typed(text: str, like: Any, name: str, where: str) -> Any:
         raise SynthgainError(f"{name} needs {kind}, not {text!r}", where=where) from None
 
 
+def misfit(part: Any) -> str:
+    """The first field of a part whose value is of another kind than the class says; "" where all fit."""
+    kinds = _kinds(type(part))
+    return next((f.name for f in fields(part) if not _is_a(getattr(part, f.name), kinds.get(f.name, Any))), "")
+
+
 def _plain(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value

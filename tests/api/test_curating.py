@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from synthgain import Run, Scripted, curate, generate
+from synthgain.recipes import load
 from synthgain.types import (
     Anchor,
     CallFailed,
@@ -161,6 +163,28 @@ def test_a_run_folder_executes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert not marker.exists()
 
 
+def test_a_recipe_that_is_given_is_the_only_one_that_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a name that is a path, nor the path of a file beside the one that was given, is opened."""
+    monkeypatch.chdir(tmp_path)
+    marker = tmp_path / "executed"
+    Path("text.txt").write_text(DOCUMENTS[0])
+    Path("mine.py").write_text("from synthgain.recipes.rephrase import RECIPE\n")
+    run = generate("./mine.py", "text.txt", model="scripted/echo", out="got/run")
+    evil = Path("got/run/data/recipe.py")
+    evil.write_text(f"open({str(marker)!r}, 'w')\nfrom synthgain.recipes.rephrase import RECIPE\n")
+    record = run.record
+    record["request"]["recipe"] |= {"file": str(evil)}
+    run.write_record(record)
+    assert curate("got/run", recipe="./mine.py").record["counts"]["kept"] == 4
+    assert curate("got/run", recipe=load("rephrase")).record["counts"]["kept"] == 4
+    assert not marker.exists()
+    record["request"]["recipe"] = {"name": str(evil), "settings": record["recipe"]["knobs"]}
+    run.write_record(record)
+    with pytest.raises(SynthgainError, match="executes nothing") as error:
+        curate("got/run")
+    assert error.value.code == 2 and not marker.exists()
+
+
 def test_a_recipe_that_is_a_file_is_given_again_and_compared(tmp_path: Path) -> None:
     file = tmp_path / "rare.py"
     file.write_text(RARE)
@@ -172,6 +196,45 @@ def test_a_recipe_that_is_a_file_is_given_again_and_compared(tmp_path: Path) -> 
     file.write_text(RARE.replace("10 == 0", "5 == 0"))
     with pytest.raises(SynthgainError, match="has changed"):
         curate(run, recipe=file)
+
+
+HOSTILE: list[tuple[str, Any]] = [
+    ("request.recipe.settings", 5), ("request.recipe.settings", "x"), ("request.recipe.settings", {"evil": 1}), ("request.recipe.name", ["a"]),
+    ("request.checks.0.name", "../../x"), ("request.checks.0.name", {}), ("request.checks.0.settings", []), ("request.checks.0.settings", None),
+    ("request.models.writer.uri", 5), ("request.accept", "x"), ("request.accept", -1), ("request.accept", 1e308), ("request.collapse", 5),
+    ("request.seed", None), ("request.surprise", 1), ("models", 5), ("models.writer", 5), ("models", {"a": "b"}), ("identities", {}),
+    ("counts", []), ("counts.rows", "many"), ("tokens.in", 10**400), ("cost_usd", 10**400), ("seconds", {}), ("recipe", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value"), HOSTILE, ids=str)
+def test_a_record_that_says_what_no_run_writes_is_refused_in_words(place: str, value: Any, tmp_path: Path) -> None:
+    run = generate("rephrase", DOCUMENTS[:2], model="scripted/echo", out=tmp_path / "run")
+    record = run.record
+    *path, last = place.split(".")
+    within: Any = record
+    for name in path:
+        within = within[int(name) if name.isdigit() else name]
+    within[last] = value
+    run.write_record(record)
+    if place == "recipe":  # what `request` says is enough
+        assert curate(run).record["recipe"]["name"] == "rephrase"
+        return
+    with pytest.raises(SynthgainError) as error:
+        curate(run)
+    assert error.value.code == 2 and error.value.next and run.record == record
+
+
+def test_a_path_that_is_no_text_is_in_the_record(tmp_path: Path) -> None:
+    """Linux has file names that are not UTF-8; Python holds them as half surrogate pairs."""
+    try:
+        place = tmp_path / os.fsdecode(b"texts-\xff.txt")
+        place.write_text(DOCUMENTS[0])
+    except OSError:
+        pytest.skip("this disk has no such names")
+    run = generate("rephrase", place, model="scripted/echo", out=tmp_path / "run")
+    assert run.record["request"]["anchors"] == str(place)
+    assert seen(curate(run))["rows"] == seen(run)["rows"]
 
 
 def test_checks_and_knobs_of_ones_own_are_named_and_asked_for_again(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ class Spool:
         return not self.rows and not self._waiting
 
     def add(self, text: str, source: str, fields: dict[str, Any]) -> None:
-        """One more. Text and fields must be encodable as UTF-8."""
+        """One more. Text and fields must be encodable as UTF-8; a source that is not (a file's name may not be) is written with escapes."""
+        if not source.isascii():
+            source = source.encode("utf-8", "backslashreplace").decode()
         packed = PACK(fields) if fields else "{}"
         alike = hash(PACK_SORTED(fields)) if fields and not self._all else 0
         self._waiting.append(((Anchor(text, source, fields, self.needs).id, text, source, packed), alike))

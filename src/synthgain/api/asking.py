@@ -27,10 +27,14 @@ NO_KNOBS = ("pooled",)  # fields of a `pick` that are no knobs
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, with what of it is in hand already: the recipe with its knobs, the checks, models that were given as objects."""
+    """A request, with what of it is in hand already: the recipe with its knobs, the checks, models that were given as objects.
+
+    `usual` is the recipe as its author has it, before any knob was set.
+    """
 
     request: Request
     recipe: Recipe
+    usual: Recipe
     checks: tuple[AnyCheck, ...]
     objects: Mapping[str, Model] = field(default_factory=dict)
 
@@ -46,8 +50,8 @@ def asked(
             for name in ("accept", "max_candidates", "limit", "max_cost", "max_tokens", "concurrency")
         }
     )
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    chosen = turned(chosen, knobs or {})
+    usual = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
+    chosen = turned(usual, knobs or {})
     checks, parts = judged_by(chosen, with_, without)
     given = by_role(chosen, model)
     reach = reach or Reach()
@@ -55,7 +59,7 @@ def asked(
         recipe=part_of(chosen, recipe), checks=parts, models={role: _reached(role, m, reach) for role, m in given.items()},
         concurrency=limits.pop("concurrency", None) or reach.concurrency, **limits,
     )  # fmt: skip
-    return Asked(request, chosen, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
+    return Asked(request, chosen, usual, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
 
 
 def sensible(**numbers: float | None) -> None:
@@ -121,7 +125,12 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
 
 
 def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe with knobs of these values, in its draft or its pick."""
+    """The recipe with knobs of these values, in its draft or its pick. SynthgainError for one that neither has."""
+    known = [f.name for part in (recipe.draft, recipe.pick) for f in _fields(part)]
+    if unknown := sorted(set(values) - set(known)):
+        raise SynthgainError(
+            f"there is no knob {unknown[0]!r}", where=where, next=f"the knobs are: {', '.join(known) or 'none'}"
+        )
     changed = {}
     for side in ("draft", "pick"):
         part: Any = getattr(recipe, side)
@@ -135,13 +144,24 @@ def _fields(part: Any) -> list[Any]:
 
 
 def opened_recipe(part: Named, given: str | Path | Recipe | None = None) -> Recipe:
-    """The recipe that a request names, with its knobs. One that is not shipped must be given again: a record executes nothing."""
-    if part.shipped and given is None:
+    """The recipe that a request names, with its knobs, as `recipe_of` finds it."""
+    return with_knobs(recipe_of(part, given), part.settings, f"the recipe {part.name}")
+
+
+def recipe_of(part: Named, given: str | Path | Recipe | None = None) -> Recipe:
+    """The recipe that a request names, as its author has it. One that is not shipped must be given again: a record executes nothing."""
+    if part.shipped and given is None and part.name in recipe_names():
         recipe = load_recipe(part.name)
         _same_version(recipe, part)
     elif given is None:
-        what = f"the file {part.file}" if part.file else f"an object of Python ({part.python})"
-        how = f"--recipe {shlex.quote(part.file)}" if part.file else "in Python: recipe=…"
+        what = (
+            f"the file {part.file}"
+            if part.file
+            else f"an object of Python ({part.python})"
+            if part.python
+            else "unknown here"
+        )
+        how = "in Python: recipe=…" if part.python else f"--recipe {shlex.quote(part.file or 'FILE')}"
         raise SynthgainError(
             f"this run's recipe {part.name!r} is {what}, and a run folder executes nothing", where="recipe",
             next=f"give it again: {how}",
@@ -159,7 +179,7 @@ def opened_recipe(part: Named, given: str | Path | Recipe | None = None) -> Reci
                 next="give the file as it was, or make the run again with `synthgain generate` (only changed prompts are bought)",
             )  # fmt: skip
         _same_version(recipe, part)
-    return with_knobs(recipe, part.settings, f"the recipe {part.name}")
+    return recipe
 
 
 def _same_version(recipe: Recipe, part: Named) -> None:
@@ -303,8 +323,11 @@ def opened(request: Request) -> Opened:
 # ---------------------------------------------------------------------------------------------- as a command
 
 
-def command(request: Request, out: Path) -> str:
-    """What to type to ask the same again; "" where parts were objects of Python, which no command names."""
+def command(request: Request, out: Path, usual: Recipe) -> str:
+    """What to type to ask the same again; "" where parts were objects of Python, which no command names.
+
+    `usual` is the recipe before its knobs were set: what differs from it is named. No file is opened because a request names it.
+    """
     parts = (request.recipe, *request.checks)
     if any(p.python for p in parts) or any(m.python for m in request.models.values()) or not request.anchors:
         return ""
@@ -318,7 +341,6 @@ def command(request: Request, out: Path) -> str:
     words += _per_role("--base-url", {role: m.base_url for role, m in request.models.items()}, one=True)
     words += _per_role("--served-as", {role: m.served_as for role, m in request.models.items()})
     words += _per_role("--price", {role: m.price for role, m in request.models.items()})
-    usual = load_recipe(request.recipe.file or request.recipe.name)
     before = knobs_of(usual)
     words += [
         w

@@ -12,13 +12,15 @@ from synthgain.api.asking import (
     check_given,
     knobs_of,
     opened_checks,
-    opened_recipe,
     ordered,
+    recipe_of,
     sensible,
     turned,
+    with_knobs,
 )
 from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
 from synthgain.chain import Named, NotBought, Opened, Request
+from synthgain.settings import misfit
 from synthgain.store import Run
 from synthgain.types import AnyCheck, Call, ModelInfo, Prompt, Recipe, SynthgainError
 
@@ -34,22 +36,73 @@ def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), witho
     sensible(accept=accept)
     here = run if isinstance(run, Run) else Run.at(run)
     with writes_to(here.path):
-        record = here.record
-        request = Request.read(here.request)
-        chosen = opened_recipe(request.recipe, recipe)
+        record = _sound(here)
+        request = _asked(here)
+        sensible(
+            **{name: getattr(request, name) for name in ("accept", "max_candidates", "limit", "max_cost", "max_tokens")}
+        )
+        usual = recipe_of(request.recipe, recipe)
+        chosen = turned(with_knobs(usual, request.recipe.settings, f"the recipe {request.recipe.name}"), knobs or {})
         _replayable(here, chosen)
-        chosen = turned(chosen, knobs or {})
         checks, parts = _judged_anew(request, chosen, with_, without)
         changed = request.changed(
             recipe=replace(request.recipe, settings=knobs_of(chosen)), checks=parts, accept=accept or request.accept
         )
         models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
-        ask = Asked(changed, chosen, checks, models)
+        ask = Asked(changed, chosen, usual, checks, models)
         embedder = embedder_for(ask)
         opened = Opened(chosen, checks, models, embedder)
         told = {"anchors": record.get("anchors", {})}
         corpus = here.corpus(chosen.needs, embedder)
         return carried_out(ask, opened, corpus, here, watch or (lambda _: None), told, before=record)
+
+
+SAID = {
+    "models": str,
+    "identities": str,
+    "counts": int,
+    "tokens": int,
+}  # of run.json: names, and what stands under each
+FIGURES = ("cost_usd", "seconds")
+AGAIN = "run the command that made it again: calls are kept apart and are not bought twice"
+MOST = 1e18  # no count, price or time of a run is larger
+
+
+def _sound(run: Run) -> dict[str, Any]:
+    """run.json, of which judging again takes over how the run ended. SynthgainError where it says what no run writes."""
+    record = run.record
+    wrong = [
+        name
+        for name, kind in SAID.items()
+        if not isinstance(said := record.get(name, {}), dict)
+        or not all(_is_one(value, kind) for value in said.values())
+    ]
+    wrong += [name for name in FIGURES if not (record.get(name) is None or _is_one(record[name], float | int))]
+    if not wrong and set(record.get("models", {})) != set(record.get("identities", {})):
+        wrong = ["identities"]
+    if not wrong and not record.get("models"):
+        wrong = ["models"]
+    if wrong:
+        raise SynthgainError(
+            f"run.json says of {wrong[0]}: {record.get(wrong[0])!r:.60}", where=str(run.run_json),
+            next=AGAIN,
+        )  # fmt: skip
+    return record
+
+
+def _asked(run: Run) -> Request:
+    """The request of a record. SynthgainError where a value is of another kind than a request has."""
+    request = Request.read(run.request)
+    for part in (request, request.recipe, *request.checks, *request.models.values()):
+        if wrong := misfit(part):
+            raise SynthgainError(
+                f"run.json asks for {wrong} {getattr(part, wrong)!r:.60}", where=str(run.run_json), next=AGAIN
+            )
+    return request
+
+
+def _is_one(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and (isinstance(value, str) or abs(value) < MOST)
 
 
 def _replayable(run: Run, recipe: Recipe) -> None:

@@ -230,7 +230,7 @@ def _drafted(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, 
         try:
             outcome = await run_round(
                 ask.request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay,
-                whole=before is not None and before["recipe"]["knobs"] != ask.request.recipe.settings, on_buyer=buyers.append,
+                whole=before is not None and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings, on_buyer=buyers.append,
             )  # fmt: skip
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
         finally:
@@ -273,7 +273,7 @@ def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
         "identities": {role: model.identity for role, model in parts.models.items()},
         "seed": request.seed,
         "round": request.round,
-        "command": command(request, run.path),
+        "command": command(request, run.path, ask.usual),
         "python": sys.version.split()[0],
     }
 
@@ -305,4 +305,4 @@ def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str 
     from synthgain.report.card import card
 
     text = card(dict(record), columns=run.data_columns(), rows_kept=record["counts"]["kept"], licences=dict(licences))
-    (run.data / "README.md").write_text(text, "utf-8")
+    (run.data / "README.md").write_text(text, "utf-8", errors="backslashreplace")

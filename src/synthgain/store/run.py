@@ -20,10 +20,10 @@ from synthgain.types import Anchor, Call, Embedder, Reading, SynthgainError
 
 
 def atomic_write(file: Path, text: str) -> None:
-    """The whole text or nothing: written beside, flushed to disk, renamed."""
+    """The whole text or nothing: written beside, flushed to disk, renamed. Half a surrogate pair is written as JSON escapes it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(new, "w", encoding="utf-8") as out:
+    with open(new, "w", encoding="utf-8", errors="backslashreplace") as out:
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
@@ -126,7 +126,7 @@ class Run:
             return dict(json.loads(self.run_json.read_text("utf-8")))
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise SynthgainError(
                 f"run.json is damaged ({error})", where=str(self.run_json),
                 next="delete this one file and run the same command again: calls are kept apart and are not bought twice",
