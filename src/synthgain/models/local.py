@@ -49,6 +49,7 @@ from synthgain.types import (
     assistant,
     canonical,
     digest,
+    in_order,
     offered,
 )
 
@@ -207,7 +208,7 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
     if prompt.tools:
         body["tools"] = offered(prompt.tools)
     if prompt.schema is not None:
-        schema = json.loads(canonical(prompt.schema))
+        schema = json.loads(in_order(prompt.schema))
         body |= (
             {"json_schema": schema}
             if raw
@@ -357,7 +358,7 @@ class _Runtime:
 
 def _read_as(prompt: Prompt) -> str:
     """A text whose common beginnings are about those of the prompts that the runtime reads."""
-    tools = canonical(prompt.tools) if prompt.tools else ""
+    tools = in_order(prompt.tools) if prompt.tools else ""
     turns = (
         f"{m['role']}\x1f{m['content']}" if len(m) == 2 else canonical({k: v for k, v in m.items() if k != "learn"})
         for m in prompt.messages

@@ -30,7 +30,18 @@ from synthgain.models import protocol
 from synthgain.models.pacing import Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import EXTRAS, KEY, URL_OR_NAME, Retries, Server
-from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, offered, user
+from synthgain.types import (
+    Call,
+    CallFailed,
+    ModelInfo,
+    Prompt,
+    Sampling,
+    SynthgainError,
+    canonical,
+    in_order,
+    offered,
+    user,
+)
 
 PLAIN_LAW, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
 
@@ -123,7 +134,7 @@ class OpenAI:
                 without = await retries.unserved(status, headers, raw, str(call), began, without)
 
     def _body(self, prompt: Prompt, id: str, without: frozenset[str]) -> bytes:
-        schema = "" if prompt.schema is None else canonical(prompt.schema)
+        schema = "" if prompt.schema is None else in_order(prompt.schema)
         tools = _encode(offered(prompt.tools)) if prompt.tools else ""
         key = (prompt.sampling, schema, tools, without)
         tail = self._tails.get(key)

@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from synthgain.types import Call, CallFailed, Message, Prompt, SynthgainError, canonical, digest
+from synthgain.types import Call, CallFailed, Message, Prompt, SynthgainError, canonical, digest, in_order
 
 FORMAT = 1  # PRAGMA user_version; files of before the first have 0
 LONG = 512  # characters; what is longer and repeats is stored once in `texts`
@@ -118,8 +118,8 @@ def _split(prompt: Prompt) -> tuple[list[tuple[bytes, str]], str, str | None]:
         return False
 
     messages = [turn if short(n, turn["content"]) else turn | {"content": ""} for n, turn in enumerate(prompt.messages)]
-    schema = prompt.schema if prompt.schema is None or short("schema", canonical(prompt.schema)) else None
-    tools = prompt.tools if not prompt.tools or short("tools", canonical(prompt.tools)) else ()
+    schema = prompt.schema if prompt.schema is None or short("schema", in_order(prompt.schema)) else None
+    tools = prompt.tools if not prompt.tools or short("tools", in_order(prompt.tools)) else ()
     if not places:
         return [], storable(prompt.content), None
     rest = replace(prompt, messages=tuple(messages), schema=schema, tools=tools)
