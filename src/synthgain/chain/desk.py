@@ -12,6 +12,8 @@ from synthgain.chain.buying import Buyer, NotBought, Purchase, Stopped
 from synthgain.types import Call, CallFailed, Group, Prompt, SynthgainError
 
 T = TypeVar("T")
+END: Any = object()  # of what a draft asks
+CANCELLED = "the draft's own code cancelled it (CancelledError)"
 
 
 class _Order:
@@ -74,8 +76,8 @@ class Desk:
         missing: Exception | None = None
         try:
             while True:
-                while len(ahead) < 2 * self.buyer.width and (asked := next(source, None)) is not None:
-                    prompt = asked if isinstance(asked, Prompt) else asked[1]
+                while len(ahead) < 2 * self.buyer.width and (asked := next(source, END)) is not END:
+                    prompt = _prompt_of(asked)
                     ahead.append((asked, prompt, self._order(prompt)))
                 if not ahead:
                     break
@@ -108,7 +110,7 @@ class Desk:
         over = False
         try:
             while True:
-                while not over and len(ahead) < 2 * self.buyer.width and (talk := next(source, None)) is not None:
+                while not over and len(ahead) < 2 * self.buyer.width and (talk := next(source, END)) is not END:
                     ahead.append(asyncio.ensure_future(talk))
                     self.conversations.add(ahead[-1])
                 if not ahead:
@@ -129,6 +131,11 @@ class Desk:
                     raise
                 except Exception as error:
                     self.buyer.lost(self.group, said_of(error))
+                    continue
+                except asyncio.CancelledError:
+                    if told_to_end() or not task.cancelled():
+                        raise
+                    self.buyer.lost(self.group, CANCELLED)
                     continue
                 finally:
                     self.conversations.discard(task)
@@ -161,6 +168,20 @@ class Desk:
     def _leave(self, order: _Order) -> None:
         self.orders.discard(order)
         order.leave()
+
+
+def _prompt_of(asked: Any) -> Prompt:
+    """The prompt of what `each` was given: itself, or the second of a pair."""
+    prompt = asked[1] if isinstance(asked, tuple | list) and len(asked) == 2 else asked
+    if not isinstance(prompt, Prompt):
+        raise TypeError(f"each takes prompts or (about, prompt) pairs, not {asked!r:.60}")
+    return prompt
+
+
+def told_to_end() -> bool:
+    """Whether this task is being cancelled from outside; else a CancelledError in it is a fault of the code that it runs."""
+    me = asyncio.current_task()
+    return me is not None and me.cancelling() > 0
 
 
 def said_of(error: Exception) -> str:

@@ -46,7 +46,7 @@ def verdicts_of(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) ->
     if row.fallen is None:
         for check in checks:
             try:
-                verdict = check(row, anchors)
+                verdict = plain_verdict(check(row, anchors))
             except Exception as error:
                 raise ValueError(f"the check {check.name} failed: {type(error).__name__}: {error}") from error
             if not verdict.keeps or verdict.score is not None:
@@ -54,6 +54,17 @@ def verdicts_of(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) ->
                 if not verdict.keeps:
                     break
     return tuple(verdicts)
+
+
+def plain_verdict(verdict: Verdict) -> Verdict:
+    """The verdict with its score as a float of Python. TypeError where it is none, or its reason is no text."""
+    if not isinstance(verdict, Verdict) or not isinstance(verdict.reason, str):
+        raise TypeError(f"it gave {verdict!r:.80}, which is no verdict")
+    return (
+        verdict
+        if verdict.score is None or type(verdict.score) is float
+        else replace(verdict, score=float(verdict.score))
+    )
 
 
 class Judging:
@@ -112,7 +123,7 @@ def selected(checks: Sequence[AnyCheck], alive: Any) -> dict[int, Verdict]:
 def _judged(name: str, judge: Judge, columns: pa.Table) -> Sequence[Verdict]:
     """The verdicts; SynthgainError in the check's name where it fails. The rows' calls are kept."""
     try:
-        verdicts = list(judge(columns))
+        verdicts = [plain_verdict(verdict) for verdict in judge(columns)]
     except Exception as error:
         raise SynthgainError(f"the check failed: {type(error).__name__}: {error}", where=name, next=AGAIN) from error
     if len(verdicts) != len(columns):

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.chain.buying import Buyer, NotBought, Stopped
-from synthgain.chain.desk import Desk, said_of
+from synthgain.chain.desk import CANCELLED, Desk, said_of, told_to_end
 from synthgain.chain.groups import Numbered
-from synthgain.chain.judging import row_checks, verdicts_of
+from synthgain.chain.judging import plain_verdict, row_checks, verdicts_of
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
-from synthgain.types import AnyCheck, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage
+from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage
+
+LONGEST = 10_000  # bits of a number in a row's fields: Python writes down no much longer one
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,10 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
         async for row in recipe.draft(desk, *group):
             if not isinstance(row, Row):
                 raise TypeError(f"the draft of {recipe.name} gave a {type(row).__name__}, not a Row")
+            _writable(row)
             if row.verdicts:
-                row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in row.verdicts))
+                said = map(plain_verdict, row.verdicts)
+                row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in said))
             verdicts = verdicts_of(row, group, checks) if checks else row.verdicts
             rows.append(Row(row.messages, row.text, row.calls, row.fields, row.rejected, row.tools, verdicts, ids, recipe.name, round))  # fmt: skip
     except (Stopped, NotBought):
@@ -141,10 +145,38 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
     except Exception as error:
         buyer.lost(group, said_of(error), draft=True)
         return Drafted(rows, whole=True)
+    except asyncio.CancelledError:
+        if told_to_end():
+            raise
+        buyer.lost(group, CANCELLED, draft=True)
+        return Drafted(rows, whole=True)
     finally:
         await desk.close()
     buyer.draft_ended(broken=False)
     return Drafted(rows, whole=True)
+
+
+def _writable(row: Row) -> None:
+    """TypeError where a row holds what cannot be written down; it would end the run when its shard is written."""
+    if not (row.text is None or isinstance(row.text, str)):
+        raise TypeError(f"a row's text is a {type(row.text).__name__}")
+    if not all(isinstance(call, Call) for call in row.calls):
+        raise TypeError("a row's calls are not all of them calls")
+    for name, value in row.fields.items():
+        if not isinstance(name, str) or not _has_json(value):
+            raise TypeError(f"a row's field {name!r} is {value!r:.60}, which has no JSON form")
+        if not name.isascii():
+            name.encode()  # UnicodeEncodeError: no column can have this name
+
+
+def _has_json(value: Any) -> bool:
+    if isinstance(value, int):
+        return value.bit_length() < LONGEST
+    if value is None or isinstance(value, str | float):
+        return True
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _has_json(v) for key, v in value.items())
+    return isinstance(value, list | tuple) and all(map(_has_json, value))
 
 
 # ---------------------------------------------------------------------------------------------- anywhere

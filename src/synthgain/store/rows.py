@@ -318,8 +318,10 @@ def _read(shard: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "long"  # no column of numbers holds it
     if isinstance(value, bool | str | int | float):
-        return type(value).__name__
+        return next(kind.__name__ for kind in (bool, str, int, float) if isinstance(value, kind))
     if value is None:
         return "null"
     return "strs" if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) else "json"

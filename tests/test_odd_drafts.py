@@ -1,0 +1,139 @@
+"""Drafts and checks that are not what they should be: each breaks alone, with the reason, and what was bought is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthgain import Run, Scripted, curate, generate
+from synthgain.types import (
+    Anchor,
+    Call,
+    Models,
+    Prompt,
+    Recipe,
+    Row,
+    TooManyBroken,
+    Verdict,
+    keep,
+    user,
+)
+
+ANCHORS = [f"anchor {i}" for i in range(8)]
+
+
+def asked(anchor: Anchor, more: str = "") -> Prompt:
+    return Prompt((user(anchor.text + more),))
+
+
+def row(call: Call, **fields: Any) -> Row:
+    return Row(text=call.text, calls=(call,), fields=fields)
+
+
+def made(draft: Any, folder: Path, **recipe: Any) -> Run:
+    """The run of a recipe whose second anchor alone may be odd."""
+    return generate(Recipe("odd", "1", draft, **recipe), ANCHORS, model=Scripted(lambda p: p.messages[-1]["content"], width=2), out=folder)  # fmt: skip
+
+
+async def cancels(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    call = await models(asked(anchor))
+    if anchor.text == ANCHORS[1]:
+        raise asyncio.CancelledError  # as a library does whose own task was cancelled
+    yield row(call)
+
+
+ODD: list[tuple[str, Callable[[Call], Any]]] = [
+    ("a field that is a set", lambda call: row(call, seen={1})),
+    ("a field that is an object", lambda call: row(call, seen=[object()])),
+    ("a field whose name is a number", lambda call: Row(text=call.text, calls=(call,), fields={1: 2})),  # type: ignore[dict-item]
+    ("a field whose name is no text", lambda call: row(call, **{"a\ud800": 2})),
+    ("a number that cannot be written", lambda call: row(call, n=10**5000)),
+    ("a text that is none", lambda call: Row(text=5, calls=(call,))),  # type: ignore[arg-type]
+    ("calls that are none", lambda call: Row(text=call.text, calls=(call.id,))),  # type: ignore[arg-type]
+    ("a reason that is no text", lambda call: Row(text=call.text, verdicts=(Verdict("drop", 5),))),  # type: ignore[arg-type]
+    ("no row", lambda call: None),
+]
+
+
+@pytest.mark.parametrize("odd", [odd for _, odd in ODD], ids=[name for name, _ in ODD])
+def test_a_row_that_cannot_be_written_breaks_its_draft_alone(odd: Callable[[Call], Any], tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        call = await models(asked(anchor))
+        yield odd(call) if anchor.text == ANCHORS[1] else row(call)
+
+    run = made(draft, tmp_path / "run")
+    counts = run.record["counts"]
+    assert (counts["rows"], counts["broken"], counts["calls_bought"]) == (7, 1, 8)
+    assert run.record["status"] == "complete"
+    assert curate(run, recipe=Recipe("odd", "1", draft)).record["counts"]["rows"] == 7
+
+
+def test_a_draft_that_cancels_itself_is_broken_and_nobody_else_is(tmp_path: Path) -> None:
+    counts = made(cancels, tmp_path / "run").record["counts"]
+    assert (counts["rows"], counts["broken"], counts["groups_done"]) == (7, 1, 8)
+
+
+def test_a_conversation_that_cancels_itself_fails_alone(tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async def talk(n: int) -> Row:
+            call = await models(asked(anchor, f" {n}"))
+            if n == 1 and anchor.text == ANCHORS[1]:
+                raise asyncio.CancelledError
+            return row(call)
+
+        async for made in models.side_by_side(talk(n) for n in range(3)):
+            yield made
+
+    counts = made(draft, tmp_path / "run").record["counts"]
+    assert (counts["rows"], counts["broken"], counts["calls_bought"]) == (23, 1, 24)
+
+
+def test_what_is_no_prompt_is_said_and_ends_no_list_in_silence(tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        prompts: Sequence[Any] = (None, asked(anchor)) if anchor.text == ANCHORS[1] else (asked(anchor),)
+        async for call in models.each(prompts):
+            yield row(call)
+
+    run = made(draft, tmp_path / "run")
+    assert (run.record["counts"]["rows"], run.record["counts"]["broken"]) == (7, 1)
+    assert "prompts or (about, prompt) pairs, not None" in next(iter(run.record["broken_by"]))
+
+
+def test_a_number_of_any_length_is_data(tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        yield row(await models(asked(anchor)), n=10**30 if anchor.text == ANCHORS[1] else 1)
+
+    run = made(draft, tmp_path / "run")
+    assert run.record["counts"]["kept"] == 8
+    assert [json.loads(f)["n"] for shard in run.shards(["fields"]) for f in shard.column("fields").to_pylist()][
+        1
+    ] == 10**30
+
+
+def test_a_check_may_give_another_librarys_number_and_must_give_a_verdict(tmp_path: Path) -> None:
+    import numpy as np
+
+    class Near:
+        name = "near"
+
+        def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+            return keep(np.float32(0.5))  # type: ignore[arg-type]
+
+    class Nothing:
+        name = "nothing"
+
+        def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+            return None  # type: ignore[return-value]
+
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        yield row(await models(asked(anchor)))
+
+    run = made(draft, tmp_path / "run", checks=(Near(),))
+    assert [s for shard in run.shards(["score"]) for s in shard.column("score").to_pylist()] == [0.5] * 8
+    with pytest.raises(TooManyBroken, match="the check nothing failed"):
+        made(draft, tmp_path / "other", checks=(Nothing(),))
