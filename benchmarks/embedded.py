@@ -69,9 +69,12 @@ async def speed(path: Path, parallel: int, tokens: int, repeats: int, threads: i
         del server
         await model.aclose()
     return {
-        "parallel": parallel, "tokens_per_s": max(mine), "runtime_tokens_per_s": max(its), "ratio": max(mine) / max(its),
+        "parallel": parallel,
+        "tokens_per_s": max(mine),
+        "runtime_tokens_per_s": max(its),
+        "ratio": max(mine) / max(its),
         "ratio_of_medians": statistics.median(mine) / statistics.median(its),
-    }  # fmt: skip
+    }
 
 
 async def prefixes(path: Path, slots: int, threads: int | None, pairs: int) -> dict[str, float]:
@@ -92,10 +95,14 @@ async def prefixes(path: Path, slots: int, threads: int | None, pairs: int) -> d
     shared = min(common, *(call.tokens_in for call in calls))
     reused = sum(min(call.tokens_cached, shared) for call in calls)
     return {
-        "slots": slots, "pairs": pairs, "prompt_tokens": sum(call.tokens_in for call in calls),
-        "reusable": shared * (len(calls) - 1), "reused": reused, "share": reused / (shared * (len(calls) - 1)),
+        "slots": slots,
+        "pairs": pairs,
+        "prompt_tokens": sum(call.tokens_in for call in calls),
+        "reusable": shared * (len(calls) - 1),
+        "reused": reused,
+        "share": reused / (shared * (len(calls) - 1)),
         "cached_of_all": sum(call.tokens_cached for call in calls) / sum(call.tokens_in for call in calls),
-    }  # fmt: skip
+    }
 
 
 async def main() -> None:

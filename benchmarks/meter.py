@@ -30,9 +30,9 @@ from typing import Any
 ROWS, WORDS, EACH = (1_000, 10_000, 100_000), 20_000, 10  # rows; kinds of words; rows an anchor
 COMMON = 0.95  # a writer's words: real ones are drawn from the WORDS most frequent, a writer's from the WORDS ** 0.95
 NEAR = 0.05  # share of rows that are an earlier row of the same anchor but for two words
-SINGLE = {
-    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "RAYON")
-} | {"TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
+SINGLE = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "RAYON")} | {
+    "TOKENIZERS_PARALLELISM": "false"
+}
 
 
 # ---------------------------------------------------------------------------------------------- data
@@ -73,11 +73,16 @@ def make(folder: Path, rows: int, seed: int = 0) -> None:
         prompts = [f"Write a note about {told[o].split(' ', 6)[5]} and what follows: {told[o][:40]}" for o in owner]
         table = pa.table(
             {
-                "id": [f"row-{i}" for i in range(start, start + n)], "text": [f"{p}\n\n{a}" for p, a in zip(prompts, answers)],
-                "answer": answers, "prompt": prompts, "anchor_ids": pa.array([[names[o]] for o in owner], pa.list_(pa.string())),
-                "logprob": -tokens * rng.normal(2.5, 0.2, n), "tokens_out": pa.array(tokens, pa.int32()), "law": ["softmax at T=1"] * n,
+                "id": [f"row-{i}" for i in range(start, start + n)],
+                "text": [f"{p}\n\n{a}" for p, a in zip(prompts, answers)],
+                "answer": answers,
+                "prompt": prompts,
+                "anchor_ids": pa.array([[names[o]] for o in owner], pa.list_(pa.string())),
+                "logprob": -tokens * rng.normal(2.5, 0.2, n),
+                "tokens_out": pa.array(tokens, pa.int32()),
+                "law": ["softmax at T=1"] * n,
             }
-        )  # fmt: skip
+        )
         writer = writer or pq.ParquetWriter(folder / "rows.parquet", table.schema, compression="zstd")
         writer.write_table(table)
     if writer is not None:
@@ -126,12 +131,16 @@ def one(folder: Path) -> dict[str, Any]:
     )
     marks.append(("", time.process_time(), peak()))
     return {
-        "rows": data.n_rows, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - began, "peak_mb": peak(), "empty_mb": empty,
+        "rows": data.n_rows,
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - began,
+        "peak_mb": peak(),
+        "empty_mb": empty,
         "figures": {name: after[1] - at for (name, at, _), after in itertools.pairwise(marks)},
         "rose_mb": {name: round(after[2] - at) for (name, _, at), after in itertools.pairwise(marks)},
         "null": [r.name for r in readings if r.value is None],
         "values": {r.name: r.value for r in readings if r.value is not None},
-    }  # fmt: skip
+    }
 
 
 def child(*arguments: str) -> str:
@@ -238,7 +247,9 @@ def classifier(texts: list[str], vectors: Any, side: Any, repeats: int) -> dict[
         return held_out(vectors, side, fold, words=hashed_words(texts))
 
     times, a, b = turns(ours, theirs, repeats)
-    said = f"right: {a.mean():.4f}" + ("" if b is None else f" and {b.mean():.4f}; rows judged alike: {(a == b).mean():.4f}")  # fmt: skip
+    said = f"right: {a.mean():.4f}" + (
+        "" if b is None else f" and {b.mean():.4f}; rows judged alike: {(a == b).mean():.4f}"
+    )
     return row | times | {"said": said}
 
 
@@ -313,13 +324,18 @@ def hsic(anchors: Any, answers: Any, repeats: int) -> list[dict[str, Any]]:
         for n in (500, 2_000) if other else ():
             x, y = anchors[:n], answers[:n]
             times, a, b = turns(
-                lambda x=x, y=y: dependence(x, y, np.arange(len(x)), resamples=1), lambda x=x, y=y, other=other: other(x, y), repeats if n < 2_000 else 1
-            )  # fmt: skip
+                lambda x=x, y=y: dependence(x, y, np.arange(len(x)), resamples=1),
+                lambda x=x, y=y, other=other: other(x, y),
+                repeats if n < 2_000 else 1,
+            )
             said = f"nHSIC {a.value:.5f} and {b[0]:.5f}; p {a.p:.3f} and {b[1]:.3f}"
             rows.append({"what": "HSIC, 199 permutations", "library": name, "n": n, "said": said} | times)
         if other is None:
             rows.append({"what": "HSIC, 199 permutations", "library": name, "n": 0, "said": "left out"})
-    x, y = (np.concatenate([side[:2_000]] * 5) + np.random.default_rng(0).normal(0, 0.01, (10_000, side.shape[1])) for side in (anchors, answers))  # fmt: skip
+    x, y = (
+        np.concatenate([side[:2_000]] * 5) + np.random.default_rng(0).normal(0, 0.01, (10_000, side.shape[1]))
+        for side in (anchors, answers)
+    )
     times, a, _ = turns(lambda: dependence(x, y, np.arange(len(x)), resamples=1), None, 1)
     said = f"nHSIC {a.value:.5f}; a full matrix takes 0.8 GB"
     return [*rows, {"what": "HSIC in blocks of 50", "library": "none", "n": 10_000, "said": said} | times]
@@ -357,7 +373,9 @@ def duplicates(texts: list[str], repeats: int) -> list[dict[str, Any]]:
             first, said = near_duplicates(some)
             return int(((first != np.arange(len(some))) & said).sum())
 
-        times, a, b = turns(ours, None if MinHash is None else (lambda some=some: theirs(some)), repeats if n == 2_000 else 1)  # fmt: skip
+        times, a, b = turns(
+            ours, None if MinHash is None else (lambda some=some: theirs(some)), repeats if n == 2_000 else 1
+        )
         said = f"{a:,}" + ("" if b is None else f" and {b:,}") + " near-duplicates"
         name = "datasketch" if MinHash else missing("datasketch")
         rows.append({"what": "near-duplicates", "library": name, "n": n, "said": said} | times)
@@ -427,7 +445,10 @@ def libraries(folder: Path, repeats: int) -> list[dict[str, Any]]:
 def library_table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [f"{'':<42}{'n':>7}{'ours s':>9}{'theirs s':>10}{'ratio':>7}  library; results (ours and theirs)"]
     for r in rows:
-        cells = [f"{r[key]:.{places}f}" if r.get(key) is not None else "-" for key, places in (("ours_s", 3), ("theirs_s", 3), ("ratio", 2))]  # fmt: skip
+        cells = [
+            f"{r[key]:.{places}f}" if r.get(key) is not None else "-"
+            for key, places in (("ours_s", 3), ("theirs_s", 3), ("ratio", 2))
+        ]
         lines.append(
             f"{r['what']:<42}{r['n']:>7,}{cells[0]:>9}{cells[1]:>10}{cells[2]:>7}  {r['library']}; {r['said']}"
         )

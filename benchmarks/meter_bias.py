@@ -71,14 +71,24 @@ def line(
         low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     slack = 1e-12
     inside = {
-        "both": (low <= exact + slack) & (exact <= high + slack), "ends": (low <= exact) & (exact <= high),
-        "lower": low <= exact + slack, "upper": high >= exact, "test": low > 0.05, "none": low == low,
-    }[kind]  # fmt: skip
+        "both": (low <= exact + slack) & (exact <= high + slack),
+        "ends": (low <= exact) & (exact <= high),
+        "lower": low <= exact + slack,
+        "upper": high >= exact,
+        "test": low > 0.05,
+        "none": low == low,
+    }[kind]
     error = value - exact
     return Line(
-        name, float(exact.mean()), len(value), float(value.mean()), float(error.mean()), float(value.std(ddof=1)) if len(value) > 1 else 0.0,
-        None if kind == "none" else float(inside.mean()), kind,
-    )  # fmt: skip
+        name,
+        float(exact.mean()),
+        len(value),
+        float(value.mean()),
+        float(error.mean()),
+        float(value.std(ddof=1)) if len(value) > 1 else 0.0,
+        None if kind == "none" else float(inside.mean()),
+        kind,
+    )
 
 
 # ---------------------------------------------------------------------------------------------- writers
@@ -171,9 +181,15 @@ def student(rng: Rng, repeats: int) -> Iterator[Line]:
         said = rng.random((120, 20)) < 0.3
         nats = np.where(said, math.log(0.3), math.log(0.7)).sum(1)
         rows = [
-            {"text": "".join("01"[int(b)] for b in y), "anchor_ids": [f"a{i // 3}"], "logprob": float(lp), "tokens_out": 20, "law": LAW}
+            {
+                "text": "".join("01"[int(b)] for b in y),
+                "anchor_ids": [f"a{i // 3}"],
+                "logprob": float(lp),
+                "tokens_out": 20,
+                "law": LAW,
+            }
             for i, (y, lp) in enumerate(zip(said, nats))
-        ]  # fmt: skip
+        ]
         for r in surprise(Data.of(rows), scorer=Coin(0.6)):
             found.setdefault(r.name, []).append(r)
     yield line("transfer_kl, coins .3 and .6", 0.3 * math.log(0.5) + 0.7 * math.log(1.75), found["transfer_kl"])
@@ -227,9 +243,15 @@ def told_of_prompt(rng: Rng, repeats: int) -> Iterator[Line]:
             said = toy.draw(np.arange(256), rng)
             own = toy.steps(toy.log, said).sum(1)
             rows = [
-                {"text": "".join(chr(97 + t) for t in y), "prompt": str(i), "tokens_out": toy.T, "logprob": float(lp), "law": LAW}
+                {
+                    "text": "".join(chr(97 + t) for t in y),
+                    "prompt": str(i),
+                    "tokens_out": toy.T,
+                    "logprob": float(lp),
+                    "law": LAW,
+                }
                 for i, (y, lp) in enumerate(zip(said, own))
-            ]  # fmt: skip
+            ]
             for r in i_prompt(Data.of(rows, seed=seed), scorer=eye):
                 ends.setdefault(r.name, []).append(r)
         yield line(f"i_prompt_low, chains apart by {beta}", exact, ends["i_prompt_low"], "lower")
@@ -451,9 +473,19 @@ def meant(rng: Rng, repeats: int) -> Iterator[Line]:
 
 
 CASES: dict[str, Callable[[Rng, int], Iterator[Line]]] = {
-    "delta_I": randomness, "transfer_kl": student, "curation": ledger, "i_prompt": told_of_prompt, "tv_lower": apart,
-    "nhsic": dependent, "vendi": effective, "variety": varied, "proxy_gain": proxied, "memo": remembered, "gain": gained, "h_meaning": meant,
-}  # fmt: skip
+    "delta_I": randomness,
+    "transfer_kl": student,
+    "curation": ledger,
+    "i_prompt": told_of_prompt,
+    "tv_lower": apart,
+    "nhsic": dependent,
+    "vendi": effective,
+    "variety": varied,
+    "proxy_gain": proxied,
+    "memo": remembered,
+    "gain": gained,
+    "h_meaning": meant,
+}
 
 
 def main() -> None:

@@ -84,11 +84,19 @@ def main() -> None:
     own = sum(f.stat().st_size for f in source.rglob("*") if f.is_file() and f.suffix != ".pyc")
     sizes = dict(sorted(((name, size(part)) for name, part in parts.items()), key=lambda item: -item[1]))
     result = {
-        "runs": asked.runs, "help_min_s": min(seconds), "help_median_s": statistics.median(seconds), "goal_s": GOAL,
-        "goal_met": statistics.median(seconds) < GOAL, "python_min_s": min(bare), "python_median_s": statistics.median(bare),
-        "core_mb": sum(sizes.values()) / 1e6, "own_mb": own / 1e6, "distributions": len(sizes),
-        "sizes_mb": {name: round(bytes / 1e6, 3) for name, bytes in sizes.items()}, "missing": missing,
-    }  # fmt: skip
+        "runs": asked.runs,
+        "help_min_s": min(seconds),
+        "help_median_s": statistics.median(seconds),
+        "goal_s": GOAL,
+        "goal_met": statistics.median(seconds) < GOAL,
+        "python_min_s": min(bare),
+        "python_median_s": statistics.median(bare),
+        "core_mb": sum(sizes.values()) / 1e6,
+        "own_mb": own / 1e6,
+        "distributions": len(sizes),
+        "sizes_mb": {name: round(bytes / 1e6, 3) for name, bytes in sizes.items()},
+        "missing": missing,
+    }
     if asked.json:
         print(json.dumps(result))
         return

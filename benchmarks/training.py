@@ -110,11 +110,19 @@ def measure(base: Path, steps: int, batch: int, adapter: str, note: Callable[[st
         tune = FineTune(base, adapter=adapter, max_steps=steps, batch=batch, learning_rate=rate)  # type: ignore[arg-type]
         speed, seconds = ours(tune, rows, Path(folder) / "student")
     return {
-        "base": base.name, "adapter": adapter, "steps": steps, "batch": batch, "tokens": plan.tokens, "precision": "bf16" if bf16 else "fp32",
-        "bare_tokens_per_second": round(plain, 1), "bare_answers_only_tokens_per_second": round(only, 1),
-        "finetune_tokens_per_second": round(speed, 1), "finetune_seconds_with_loading_and_saving": round(seconds, 1),
-        "ratio_to_bare": round(speed / plain, 3), "ratio_to_best": round(speed / max(plain, only), 3),
-    }  # fmt: skip
+        "base": base.name,
+        "adapter": adapter,
+        "steps": steps,
+        "batch": batch,
+        "tokens": plan.tokens,
+        "precision": "bf16" if bf16 else "fp32",
+        "bare_tokens_per_second": round(plain, 1),
+        "bare_answers_only_tokens_per_second": round(only, 1),
+        "finetune_tokens_per_second": round(speed, 1),
+        "finetune_seconds_with_loading_and_saving": round(seconds, 1),
+        "ratio_to_bare": round(speed / plain, 3),
+        "ratio_to_best": round(speed / max(plain, only), 3),
+    }
 
 
 def embedded() -> Path:

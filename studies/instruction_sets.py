@@ -31,13 +31,29 @@ HERE = Path(__file__).parent
 DATA = Path(os.environ.get("SYNTHGAIN_DATA", HERE.parent.parent / "shared" / "data")) / "instructions"
 ROWS = 1_900
 SETS = {
-    "Alpaca": "alpaca_random9k", "Alpaca, judged": "alpaca_claude_filtered", "GPTeacher, code": "gpteacher_codegen",
-    "GPTeacher, roles": "gpteacher_roleplay", "GPTeacher, tools": "gpteacher_toolformer", "Code Alpaca": "code_alpaca_2k", "Koala": "koala_180",
-}  # fmt: skip
+    "Alpaca": "alpaca_random9k",
+    "Alpaca, judged": "alpaca_claude_filtered",
+    "GPTeacher, code": "gpteacher_codegen",
+    "GPTeacher, roles": "gpteacher_roleplay",
+    "GPTeacher, tools": "gpteacher_toolformer",
+    "Code Alpaca": "code_alpaca_2k",
+    "Koala": "koala_180",
+}
 SHOWN = (
-    "proxy_gain", "proxy_gain_1", "target_fit", "tv_lower", "vendi", "vendi_anchors", "dup_rate", "dup_rate_anchors", "distinct_2",
-    "distinct_2_anchors", "copy_rate", "copy_rate_any", "nhsic",
-)  # fmt: skip
+    "proxy_gain",
+    "proxy_gain_1",
+    "target_fit",
+    "tv_lower",
+    "vendi",
+    "vendi_anchors",
+    "dup_rate",
+    "dup_rate_anchors",
+    "distinct_2",
+    "distinct_2_anchors",
+    "copy_rate",
+    "copy_rate_any",
+    "nhsic",
+)
 
 
 def lines(name: str) -> Iterator[dict[str, Any]]:
@@ -48,9 +64,10 @@ def lines(name: str) -> Iterator[dict[str, Any]]:
 def chat(row: dict[str, Any]) -> dict[str, str]:
     """Instruction, input and answer under one set of names; Koala has prompts only."""
     return {
-        "instruction": str(row.get("instruction") or row.get("prompt")), "input": str(row.get("input") or ""),
+        "instruction": str(row.get("instruction") or row.get("prompt")),
+        "input": str(row.get("input") or ""),
         "output": str(row.get("output") or row.get("response") or ""),
-    }  # fmt: skip
+    }
 
 
 def asked(row: dict[str, Any]) -> dict[str, str]:

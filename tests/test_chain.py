@@ -697,7 +697,10 @@ class SelfSimilar:
     selects: Literal[True] = True
 
     def __call__(self, table: pa.Table) -> list[Verdict]:
-        return [keep() if abs(sum(x * x for x in v) - 1) < 1e-6 else drop("not of unit length") for v in table.column("vector").to_pylist()]  # fmt: skip
+        return [
+            keep() if abs(sum(x * x for x in v) - 1) < 1e-6 else drop("not of unit length")
+            for v in table.column("vector").to_pylist()
+        ]
 
 
 def test_a_selection_gets_vectors_too(tmp_path: Path) -> None:

@@ -21,9 +21,22 @@ from synthgain import cli
 KEY = "sk-recognisable-4711"
 SCRIPT = "scripted/words?n=30"
 COMMANDS = (
-    "recipes", "check", "preview", "generate", "curate", "measure", "compare", "trace", "report",
-    "train", "evaluate", "loop", "demo", "export", "push",
-)  # fmt: skip
+    "recipes",
+    "check",
+    "preview",
+    "generate",
+    "curate",
+    "measure",
+    "compare",
+    "trace",
+    "report",
+    "train",
+    "evaluate",
+    "loop",
+    "demo",
+    "export",
+    "push",
+)
 
 
 @dataclass(frozen=True)
@@ -83,8 +96,13 @@ def make(run: Cli, *more: str, out: str = "r", model: str = SCRIPT) -> Said:
 
 def process(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "synthgain", *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )  # fmt: skip
+        [sys.executable, "-m", "synthgain", *arguments],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
 
 
 # ---------------------------------------------------------------------------------------------- help
@@ -257,8 +275,9 @@ def no_check() -> None:
     """no.py: a check that keeps nothing."""
     Path("no.py").write_text(
         "from dataclasses import dataclass\nfrom synthgain.types import drop\n\n@dataclass(frozen=True)\nclass No:\n    name: str = 'no'\n"
-        "    def __call__(self, row, anchors):\n        return drop('never')\n\nCHECK = No()\n", "utf-8",
-    )  # fmt: skip
+        "    def __call__(self, row, anchors):\n        return drop('never')\n\nCHECK = No()\n",
+        "utf-8",
+    )
 
 
 def test_accept_keeps_that_many(run: Cli) -> None:
@@ -288,8 +307,9 @@ def test_nobody_answers_ends_with_4(run: Cli, monkeypatch: pytest.MonkeyPatch) -
 def test_a_draft_that_always_fails_ends_with_5(run: Cli) -> None:
     Path("mine.py").write_text(
         "from synthgain.types import Recipe\n\nasync def draft(models, anchor):\n    raise KeyError('colour')\n    yield\n\n"
-        "RECIPE = Recipe('mine', '1', draft)\n", "utf-8",
-    )  # fmt: skip
+        "RECIPE = Recipe('mine', '1', draft)\n",
+        "utf-8",
+    )
     said = run("generate", "./mine.py", "docs", "-o", "r", "-m", SCRIPT)
     assert (said.code, said.out) == (5, "")
     assert "KeyError: 'colour'" in said.err

@@ -11,10 +11,18 @@ from synthgain.intervals import clustered, effective_size, mean_t, of_clusters, 
 @pytest.mark.parametrize(
     ("df", "level", "table"),
     [
-        (1, 0.95, 12.7062), (2, 0.95, 4.30265), (3, 0.95, 3.18245), (5, 0.95, 2.57058), (10, 0.95, 2.22814), (11, 0.99, 3.10581),
-        (30, 0.95, 2.04227), (120, 0.95, 1.97993), (400, 0.9, 1.64867), (1000, 0.95, 1.96234),
+        (1, 0.95, 12.7062),
+        (2, 0.95, 4.30265),
+        (3, 0.95, 3.18245),
+        (5, 0.95, 2.57058),
+        (10, 0.95, 2.22814),
+        (11, 0.99, 3.10581),
+        (30, 0.95, 2.04227),
+        (120, 0.95, 1.97993),
+        (400, 0.9, 1.64867),
+        (1000, 0.95, 1.96234),
     ],
-)  # fmt: skip
+)
 def test_quantiles_of_t_are_those_of_the_tables(df: int, level: float, table: float) -> None:
     assert t_quantile(level, df) == pytest.approx(table, abs=2e-5)
 

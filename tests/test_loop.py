@@ -65,8 +65,15 @@ class Rooms:
 
     def rounds(self, arms: list[Arm], n: int, out: Path) -> list[Round[Solved]]:
         made = run_rounds(
-            arms, n, generate=self.generate, write_rows=self.write_rows, train=self.train, examine=self.examine, out=out, base="local/base",
-        )  # fmt: skip
+            arms,
+            n,
+            generate=self.generate,
+            write_rows=self.write_rows,
+            train=self.train,
+            examine=self.examine,
+            out=out,
+            base="local/base",
+        )
         return list(made)
 
 
@@ -78,13 +85,19 @@ def test_each_round_is_written_by_the_last_best_student_and_trained_from_the_bas
     rooms = Rooms([])
     first, second = rooms.rounds(DEMO, 2, tmp_path)
     assert rooms.log == [
-        "generate 0 with None", "examine local/base", "examine local/base by few-shot",
-        "train unfiltered on round-0 from local/base", "examine round-0/students/unfiltered",
-        "train filtered on round-0 from local/base", "examine round-0/students/filtered",
+        "generate 0 with None",
+        "examine local/base",
+        "examine local/base by few-shot",
+        "train unfiltered on round-0 from local/base",
+        "examine round-0/students/unfiltered",
+        "train filtered on round-0 from local/base",
+        "examine round-0/students/filtered",
         "generate 1 with round-0/students/filtered",
-        "train unfiltered on round-1 from local/base", "examine round-1/students/unfiltered",
-        "train filtered on round-1 from local/base", "examine round-1/students/filtered",
-    ]  # fmt: skip
+        "train unfiltered on round-1 from local/base",
+        "examine round-1/students/unfiltered",
+        "train filtered on round-1 from local/base",
+        "examine round-1/students/filtered",
+    ]
     assert [r.arm.name for r in second.results] == ["base", "base-few-shot", "unfiltered", "filtered"]
     assert (first.run, second.number) == (tmp_path / "round-0" / "run", 1)
 
@@ -108,7 +121,9 @@ def test_arms_from_weights_of_their_own_are_compared_without_rounds(tmp_path: Pa
     rooms = Rooms([])
     arms = [Arm("other", weights="hf/other"), Arm("tuned", (Part("a.jsonl"), Part("run")), weights="hf/other")]
     rows = {"tuned": Rows(tmp_path / "a" / "b" / "tuned.parquet", 4, "cpt")}
-    results = list(compared(arms, rows, train=rooms.train, examine=rooms.examine, out=tmp_path / "x", base="local/base"))  # fmt: skip
+    results = list(
+        compared(arms, rows, train=rooms.train, examine=rooms.examine, out=tmp_path / "x", base="local/base")
+    )
     assert rooms.log == ["examine hf/other", "train tuned on a from hf/other", f"examine {tmp_path.name}/x/tuned"]
     assert results[1].student == Student(tmp_path / "x" / "tuned", results[1].student.record)  # type: ignore[union-attr]
 
@@ -125,8 +140,9 @@ def test_arms_json_says_what_each_arm_learnt_and_the_paired_differences(tmp_path
     assert (best["name"], best["rows"], best["tokens"], best["steps"], best["seeds"]) == ("filtered", 7, 50, 5, [3])
     assert [r["name"] for r in best["readings"]] == ["accuracy", "generalisation_gap"]
     assert [(d["a"], d["b"], pytest.approx(d["value"])) for d in told["differences"]] == [
-        ("filtered", "base", 0.7), ("filtered", "unfiltered", 0.7),
-    ]  # fmt: skip
+        ("filtered", "base", 0.7),
+        ("filtered", "unfiltered", 0.7),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,11 +150,14 @@ def test_arms_json_says_what_each_arm_learnt_and_the_paired_differences(tmp_path
     [
         ([FILTERED, FILTERED], "two arms"),
         ([BASE, UNFILTERED], "as many rows as 'filtered'"),
-        ([FILTERED, Arm("a", (Part(),), as_many_as="b"), Arm("b", (Part(),), as_many_as="filtered")], "as many rows as 'b'"),
+        (
+            [FILTERED, Arm("a", (Part(),), as_many_as="b"), Arm("b", (Part(),), as_many_as="filtered")],
+            "as many rows as 'b'",
+        ),
         ([BASE, REPEATED], "should write the next round"),
         ([BASE, Arm("filtered")], "should write the next round"),
     ],
-)  # fmt: skip
+)
 def test_arms_that_cannot_be_compared_are_refused_before_anything_is_made(
     tmp_path: Path, arms: list[Arm], said: str
 ) -> None:
@@ -162,7 +181,7 @@ def test_arms_that_cannot_be_compared_are_refused_before_anything_is_made(
         lambda: Arm("a", (Part("x", share=0.5), Part("y"))),
         lambda: Arm("a", (Part("x", share=0.5), Part("y", share=0.4))),
     ],
-)  # fmt: skip
+)
 def test_an_arm_or_part_that_makes_no_sense_is_refused(wrong: object) -> None:
     with pytest.raises(SynthgainError):
         wrong()  # type: ignore[operator]

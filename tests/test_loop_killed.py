@@ -46,9 +46,12 @@ STAGES = (
 
 def start(folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder), str(folder.parent / "tiny")], start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-c", DRIVER, str(folder), str(folder.parent / "tiny")],
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def prepared(folder: Path) -> Path:

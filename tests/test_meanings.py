@@ -20,11 +20,22 @@ def test_each_figure_has_one_sentence(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "entry"),
     [
-        ("proxy_gain", "proxy_gain"), ("proxy_gain_1", "proxy_gain_1"), ("proxy_gain_3", "proxy_gain"), ("pass_at_4", "pass_at_k"), ("accuracy/hard", "accuracy"),
-        ("curation_nats/final_answer", "curation_nats"), ("delta_I@noise=4", "delta_I"), ("vendi_anchors", "vendi"), ("distinct_2_anchors", "distinct_2"),
-        ("surprise_sample", "surprise"), ("never heard of", None), ("", None), ("_anchors", None), ("/", None),
+        ("proxy_gain", "proxy_gain"),
+        ("proxy_gain_1", "proxy_gain_1"),
+        ("proxy_gain_3", "proxy_gain"),
+        ("pass_at_4", "pass_at_k"),
+        ("accuracy/hard", "accuracy"),
+        ("curation_nats/final_answer", "curation_nats"),
+        ("delta_I@noise=4", "delta_I"),
+        ("vendi_anchors", "vendi"),
+        ("distinct_2_anchors", "distinct_2"),
+        ("surprise_sample", "surprise"),
+        ("never heard of", None),
+        ("", None),
+        ("_anchors", None),
+        ("/", None),
     ],
-)  # fmt: skip
+)
 def test_names_with_a_number_a_check_or_an_arm(name: str, entry: str | None) -> None:
     assert known(name) == entry
 

@@ -37,7 +37,12 @@ def row(call: Call, **fields: Any) -> Row:
 
 def made(draft: Any, folder: Path, **recipe: Any) -> Run:
     """The run of a recipe whose second anchor alone may be odd."""
-    return generate(Recipe("odd", "1", draft, **recipe), ANCHORS, model=Scripted(lambda p: p.messages[-1]["content"], width=2), out=folder)  # fmt: skip
+    return generate(
+        Recipe("odd", "1", draft, **recipe),
+        ANCHORS,
+        model=Scripted(lambda p: p.messages[-1]["content"], width=2),
+        out=folder,
+    )
 
 
 async def cancels(models: Models, anchor: Anchor) -> AsyncIterator[Row]:

@@ -50,9 +50,21 @@ def recipe(folder: Path, system: str = "You are terse.") -> Path:
 
 def command(folder: Path, server: Server) -> list[str]:
     return [
-        sys.executable, "-m", "synthgain", "generate", str(folder / "mine.py"), str(folder / "anchors.jsonl"), "-o", str(folder / "run"),
-        "-m", "openai/double", "--base-url", server.base_url, "--concurrency", "20",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "synthgain",
+        "generate",
+        str(folder / "mine.py"),
+        str(folder / "anchors.jsonl"),
+        "-o",
+        str(folder / "run"),
+        "-m",
+        "openai/double",
+        "--base-url",
+        server.base_url,
+        "--concurrency",
+        "20",
+    ]
 
 
 def finish(folder: Path, server: Server) -> dict[str, object]:

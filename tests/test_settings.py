@@ -16,7 +16,9 @@ from synthgain.settings import settings_of, with_settings
 from synthgain.types import SynthgainError
 
 
-@pytest.mark.parametrize("spec", [*names(), "language=de:letters=3", "length=20:most=none", "near-duplicate=1:n=5", "truncated=yes"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spec", [*names(), "language=de:letters=3", "length=20:most=none", "near-duplicate=1:n=5", "truncated=yes"]
+)
 def test_a_shipped_check_is_made_again_from_its_settings(spec: str) -> None:
     check = load(spec)
     held = json.loads(json.dumps(settings_of(check)))
@@ -61,7 +63,9 @@ def test_settings_outside_fields_are_refused() -> None:
     assert "frozen dataclass" in error.value.next
 
 
-@pytest.mark.parametrize("settings", [{"want": 3}, {"letters": "20"}, {"letters": True}, {"letters": None}, {"wnat": "de"}, {"want": ["de"]}])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings", [{"want": 3}, {"letters": "20"}, {"letters": True}, {"letters": None}, {"wnat": "de"}, {"want": ["de"]}]
+)
 def test_settings_that_are_not_the_checks_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SynthgainError, match=next(iter(settings))):
         with_settings(load("language"), settings, "run.json")

@@ -23,9 +23,11 @@ WEATHER = {
     },
 }
 CALLED: Message = {
-    "role": "assistant", "content": "", "reasoning": "I should look.",
+    "role": "assistant",
+    "content": "",
+    "reasoning": "I should look.",
     "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}],
-}  # fmt: skip
+}
 
 
 async def conversation(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
@@ -95,7 +97,14 @@ def test_prompts_that_differ_in_tool_calls_are_two() -> None:
     assert Prompt((user("w?"),), tools=(WEATHER,)).id("m") != Prompt((user("w?"),)).id("m")
 
 
-@pytest.mark.parametrize("wrong", [{"role": "user", "content": "a", "weight": 1}, {"role": "user"}, {"role": "assistant", "content": "", "tool_calls": "x"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role": "user", "content": "a", "weight": 1},
+        {"role": "user"},
+        {"role": "assistant", "content": "", "tool_calls": "x"},
+    ],
+)
 def test_a_message_with_another_key_is_refused_where_the_prompt_is_made(wrong: Any) -> None:
     with pytest.raises(SynthgainError, match="message"):
         Prompt((wrong,))

@@ -72,9 +72,16 @@ def test_identity_holds_everything_that_can_change_the_answer_and_nothing_else()
     plain = Prompt((user("a"),))
     same = [Prompt((user("a"),), to="judge"), Prompt(({"content": "a", "role": "user"},))]
     other = [
-        Prompt((user("b"),)), Prompt((user("a"), user(""))), Prompt((user("a"),), seed=1), Prompt((user("a"),), draw=1),
-        Prompt((user("a"),), schema={}), Prompt((user("a"),), schema={"x": 1, "y": 2}), Prompt((user("a"),), schema={"y": 2, "x": 1}), Prompt((user("a"),), sampling=Sampling(temperature=0.9)), Prompt((user("a"),), sampling=Sampling(stop=("x",))),
-    ]  # fmt: skip
+        Prompt((user("b"),)),
+        Prompt((user("a"), user(""))),
+        Prompt((user("a"),), seed=1),
+        Prompt((user("a"),), draw=1),
+        Prompt((user("a"),), schema={}),
+        Prompt((user("a"),), schema={"x": 1, "y": 2}),
+        Prompt((user("a"),), schema={"y": 2, "x": 1}),
+        Prompt((user("a"),), sampling=Sampling(temperature=0.9)),
+        Prompt((user("a"),), sampling=Sampling(stop=("x",))),
+    ]
     ids = {plain.id("m"), plain.id("n"), *(p.id("m") for p in other)}
     assert {p.id("m") for p in same} == {plain.id("m")}
     assert len(ids) == len(other) + 2

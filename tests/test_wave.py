@@ -43,7 +43,16 @@ def test_another_process_gives_the_same_shard(tmp_path: Path) -> None:
 
 
 def test_a_request_comes_back_from_its_record(tmp_path: Path) -> None:
-    run = generate("rephrase", ["One text about a mill."], model="scripted/echo", out=tmp_path / "run", knobs={"styles": ("qa",)}, with_=["language=en"], limit=1, seed=3)  # fmt: skip
+    run = generate(
+        "rephrase",
+        ["One text about a mill."],
+        model="scripted/echo",
+        out=tmp_path / "run",
+        knobs={"styles": ("qa",)},
+        with_=["language=en"],
+        limit=1,
+        seed=3,
+    )
     read = Request.read(run.request)
     assert read.json() == run.request
     parts = opened(read)

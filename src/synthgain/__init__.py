@@ -69,9 +69,34 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Anchor", "Call", "Prompt", "Reach", "Reading", "Recipe", "Row", "Run", "Sampling", "Scripted", "SynthgainError", "Verdict",
-    "check", "compare", "curate", "demo", "evaluate", "explain", "export", "generate", "loop", "measure", "preview", "push", "report", "trace", "train",
-]  # fmt: skip
+    "Anchor",
+    "Call",
+    "Prompt",
+    "Reach",
+    "Reading",
+    "Recipe",
+    "Row",
+    "Run",
+    "Sampling",
+    "Scripted",
+    "SynthgainError",
+    "Verdict",
+    "check",
+    "compare",
+    "curate",
+    "demo",
+    "evaluate",
+    "explain",
+    "export",
+    "generate",
+    "loop",
+    "measure",
+    "preview",
+    "push",
+    "report",
+    "trace",
+    "train",
+]
 
 
 class _Face(ModuleType):

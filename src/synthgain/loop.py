@@ -77,20 +77,25 @@ class Arm:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+-]*", self.name):
             raise SynthgainError(
-                f"an arm cannot be named {self.name!r}", where="Arm", next="use letters, digits and . + - _: it names a folder"
-            )  # fmt: skip
+                f"an arm cannot be named {self.name!r}",
+                where="Arm",
+                next="use letters, digits and . + - _: it names a folder",
+            )
         if self.method not in (None, "sft", "cpt"):
             raise SynthgainError(f"method is {self.method!r}; it is sft or cpt", where=f"arm {self.name}")
         if self.method == "sft" and any(part.take == "anchors" for part in self.learns):
             raise SynthgainError(
-                "supervised fine-tuning needs chats, and anchors are plain texts", where=f"arm {self.name}",
+                "supervised fine-tuning needs chats, and anchors are plain texts",
+                where=f"arm {self.name}",
                 next='leave the method out, or take method="cpt"',
-            )  # fmt: skip
+            )
         shares = [part.share for part in self.learns if part.share is not None]
         if shares and (len(shares) < len(self.learns) or not math.isclose(math.fsum(shares), 1, abs_tol=1e-6)):
             raise SynthgainError(
-                "the shares of a mixture add up to 1, and every part has one", where=f"arm {self.name}", next=f"they are {shares}"
-            )  # fmt: skip
+                "the shares of a mixture add up to 1, and every part has one",
+                where=f"arm {self.name}",
+                next=f"they are {shares}",
+            )
 
     @property
     def changes(self) -> bool:
@@ -119,8 +124,9 @@ def check_arms(arms: Sequence[Arm], writer: str = "") -> None:
         if arm.as_many_as and (not arm.learns or arm.as_many_as not in followed):
             raise SynthgainError(
                 f"it should have as many rows as {arm.as_many_as!r}, which is no trained arm with a number of its own",
-                where=f"arm {arm.name}", next=f"name one of: {', '.join(sorted(followed)) or 'none is here'}",
-            )  # fmt: skip
+                where=f"arm {arm.name}",
+                next=f"name one of: {', '.join(sorted(followed)) or 'none is here'}",
+            )
     if writer and not any(arm.name == writer and arm.learns for arm in arms):
         raise SynthgainError(
             f"the arm {writer!r} should write the next round, and no trained arm has this name", where="arms"
@@ -188,8 +194,15 @@ Examine = Callable[[Arm, Weights], S]
 
 
 def compared(
-    arms: Sequence[Arm], rows: Mapping[str, Rows], *, train: TrainArm, examine: Examine[S], out: Path, base: str, previous: Path | None = None
-) -> Iterator[Result[S]]:  # fmt: skip
+    arms: Sequence[Arm],
+    rows: Mapping[str, Rows],
+    *,
+    train: TrainArm,
+    examine: Examine[S],
+    out: Path,
+    base: str,
+    previous: Path | None = None,
+) -> Iterator[Result[S]]:
     """Each arm in turn, trained into a folder of `out` and examined. `rows` are those of the trained arms."""
     starts: Mapping[str, Weights] = {"base": base, "previous": previous or base}
     for arm in arms:
@@ -199,9 +212,17 @@ def compared(
 
 
 def run_rounds(
-    arms: Sequence[Arm], n: int, *, generate: Generate, write_rows: WriteRows, train: TrainArm, examine: Examine[S], out: Path,
-    base: str, writer: str = "filtered",
-) -> Iterator[Round[S]]:  # fmt: skip
+    arms: Sequence[Arm],
+    n: int,
+    *,
+    generate: Generate,
+    write_rows: WriteRows,
+    train: TrainArm,
+    examine: Examine[S],
+    out: Path,
+    base: str,
+    writer: str = "filtered",
+) -> Iterator[Round[S]]:
     """`n` rounds into `out`, one after the other. The student of the arm `writer` makes the next round's run.
 
     An arm that is the same in every round is trained and examined in the first only.
@@ -240,10 +261,16 @@ def _arm_json(result: Result[S]) -> dict[str, Any]:
     record = result.student.record if result.student else {}
     after = [r for r in result.student.readings if r.value is not None] if result.student else []
     return {
-        "name": result.arm.name, "rows": record.get("rows", 0), "tokens": record.get("tokens_seen", 0), "steps": record.get("steps", 0),
-        "seeds": [record["seed"]] if "seed" in record else [], "readings": [r.json() for r in (*result.scored.readings, *after)],
-        "method": record.get("method"), "weights": result.arm.weights, "learns": [asdict(part) for part in result.arm.learns],
-    }  # fmt: skip
+        "name": result.arm.name,
+        "rows": record.get("rows", 0),
+        "tokens": record.get("tokens_seen", 0),
+        "steps": record.get("steps", 0),
+        "seeds": [record["seed"]] if "seed" in record else [],
+        "readings": [r.json() for r in (*result.scored.readings, *after)],
+        "method": record.get("method"),
+        "weights": result.arm.weights,
+        "learns": [asdict(part) for part in result.arm.learns],
+    }
 
 
 def line_of(name: str, scored: Scored) -> str:

@@ -68,7 +68,7 @@ MEANINGS: dict[str, str] = {
     "absorbed_token": "How much of each token of the rows the student took in during one pass over them.",
     "faithfulness": "Change of the log-loss on the anchors' held-out split by training: below zero, the student has come nearer to the real text.",
     "forgetting": "Change of the log-loss on general text by training: above zero, the student has forgotten.",
-}  # fmt: skip
+}
 
 
 def known(name: str) -> str | None:

@@ -22,9 +22,10 @@ def settings_of(part: Any, *, leave: tuple[str, ...] = ()) -> dict[str, Any]:
         held = {} if callable(getattr(part, "__get__", None)) else getattr(part, "__dict__", {})
         if held.keys() - {"name", *leave}:
             raise SynthgainError(
-                f"the settings of {getattr(part, 'name', part)!r} cannot be written down", where=type(part).__qualname__,
+                f"the settings of {getattr(part, 'name', part)!r} cannot be written down",
+                where=type(part).__qualname__,
                 next="make it a frozen dataclass: its fields are the settings",
-            )  # fmt: skip
+            )
         return {}
     return {f.name: _plain(getattr(part, f.name), f.name) for f in fields(part) if f.init and f.name not in leave}
 
@@ -42,9 +43,10 @@ def with_settings(part: T, settings: Mapping[str, Any], where: str = "") -> T:
     values = {name: _read_back(value, getattr(part, name)) for name, value in settings.items()}
     if wrong := [name for name, value in values.items() if not _is_a(value, kinds.get(name, Any))]:
         raise SynthgainError(
-            f"the setting {wrong[0]!r} cannot be {settings[wrong[0]]!r}", where=where,
+            f"the setting {wrong[0]!r} cannot be {settings[wrong[0]]!r}",
+            where=where,
             next=f"give it a value like {getattr(part, wrong[0])!r}",
-        )  # fmt: skip
+        )
     try:
         return replace(part, **values)  # type: ignore[type-var]
     except (TypeError, ValueError) as error:

@@ -230,10 +230,11 @@ def _checked(turn: Mapping[str, Any]) -> None:
     ]
     if wrong:
         raise WrongMessage(
-            wrong[0], where="message",
+            wrong[0],
+            where="message",
             next=f"its keys are role and content (texts), and where they say something {', '.join(sorted(KEYS - {'role', 'content'}))}; "
             "a tool call is {id, type, function: {name, arguments}}",
-        )  # fmt: skip
+        )
 
 
 _KINDS_OF_KEYS: dict[str, Any] = {name: str for name in KEYS} | {"tool_calls": list | tuple, "learn": bool}
@@ -438,9 +439,14 @@ class Prompt:
         law = held.get("sampling", {})
         law = law | {"stop": tuple(law["stop"])} if "stop" in law else law
         return Prompt(
-            tuple(held["messages"]), to, Sampling(**law), held.get("schema"), tuple(held.get("tools", ())),
-            held.get("seed", 0), held.get("draw", 0),
-        )  # fmt: skip
+            tuple(held["messages"]),
+            to,
+            Sampling(**law),
+            held.get("schema"),
+            tuple(held.get("tools", ())),
+            held.get("seed", 0),
+            held.get("draw", 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

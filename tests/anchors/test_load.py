@@ -127,7 +127,17 @@ def test_parquet_values_become_json(tmp_path: Path) -> None:
 
 
 plain_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1).filter(str.strip)
-ROWS = st.lists(st.fixed_dictionaries({"text": plain_text, "a b": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")), "é": plain_text}), min_size=1, max_size=8)  # fmt: skip
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "text": plain_text,
+            "a b": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")),
+            "é": plain_text,
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -329,7 +339,22 @@ def test_anchors_keep_what_they_are_read_by() -> None:
         load([one, Anchor("u")])
 
 
-@pytest.mark.parametrize("source", [{"text": "a"}, b"a", 3, None, [3], [None], [["a"]], ["a", " "], [], [{"text": object()}], [{"text": "a", "f": object()}]])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"text": "a"},
+        b"a",
+        3,
+        None,
+        [3],
+        [None],
+        [["a"]],
+        ["a", " "],
+        [],
+        [{"text": object()}],
+        [{"text": "a", "f": object()}],
+    ],
+)
 def test_a_sequence_of_other_things_is_refused(source: Any) -> None:
     with pytest.raises(SynthgainError) as said:
         load(source)
@@ -419,9 +444,11 @@ def test_a_temporary_folder_goes_with_its_anchors(tmp_path: Path, monkeypatch: p
 
 def test_two_golds_of_one_question_are_two_anchors_or_it_is_said(tmp_path: Path) -> None:
     rows = [
-        {"question": "How many wheels?", "answer": "2"}, {"question": "How many wheels?", "answer": "3"},
-        {"question": "How many doors?", "answer": "7"}, {"answer": "7", "question": "How many doors?"},
-    ]  # fmt: skip
+        {"question": "How many wheels?", "answer": "2"},
+        {"question": "How many wheels?", "answer": "3"},
+        {"question": "How many doors?", "answer": "7"},
+        {"answer": "7", "question": "How many doors?"},
+    ]
     file = jsonl(tmp_path / "a.jsonl", rows)
     needing = load(file, needs=("answer",))
     assert [a.fields["answer"] for a in needing] == ["2", "3", "7"]

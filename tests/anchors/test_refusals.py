@@ -41,8 +41,20 @@ CASES: list[tuple[str, bytes, str, str, str]] = [
     ("a.csv", b"", "", "empty", "remove"),
     ("a.parquet", b"", "", "empty", "remove"),
     # encodings
-    ("a.txt", "één\nzwölf caf\xe9".encode("latin-1"), ":1", "byte 0 (0xe9) is not UTF-8; it looks like Latin-1", "iconv -f ISO-8859-1"),
-    ("a.txt", b"line\nit\x92s " + b"x" * 20, ":2", "byte 7 (0x92) is not UTF-8; it looks like Windows-1252", "iconv -f WINDOWS-1252"),
+    (
+        "a.txt",
+        "één\nzwölf caf\xe9".encode("latin-1"),
+        ":1",
+        "byte 0 (0xe9) is not UTF-8; it looks like Latin-1",
+        "iconv -f ISO-8859-1",
+    ),
+    (
+        "a.txt",
+        b"line\nit\x92s " + b"x" * 20,
+        ":2",
+        "byte 7 (0x92) is not UTF-8; it looks like Windows-1252",
+        "iconv -f WINDOWS-1252",
+    ),
     ("a.txt", "text".encode("utf-16"), ":1", "UTF-16", "iconv -f UTF-16 "),
     ("a.csv", "text\nabc\n".encode("utf-16-le"), ":1", "UTF-16LE without", "iconv -f UTF-16LE"),
     ("a.jsonl", '{"text": "a"}\n'.encode("utf-32"), ":1", "UTF-32", "iconv -f UTF-32"),
@@ -97,7 +109,7 @@ CASES: list[tuple[str, bytes, str, str, str]] = [
     # names
     ("a.docx", b"PK", "", ".docx are not read", ".jsonl"),
     ("noending", b"text", "", "no ending", ".jsonl"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "raw", "place", "what", "after"), CASES)
@@ -268,9 +280,13 @@ def test_permission_denied() -> None:
 
 def test_a_field_that_is_needed_stands_in_every_row(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
-        {"question": "a", "answer": "1"}, {"question": "b", "gold": "2"}, {"question": "c", "answer": None},
-        {"question": "d", "answer": " \n"}, {"question": "e", "answer": 0}, {"question": "f", "answer": False},
-    ]  # fmt: skip
+        {"question": "a", "answer": "1"},
+        {"question": "b", "gold": "2"},
+        {"question": "c", "answer": None},
+        {"question": "d", "answer": " \n"},
+        {"question": "e", "answer": 0},
+        {"question": "f", "answer": False},
+    ]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = refused(tmp_path / "a.jsonl", needs=("answer",))
     assert "3 rows or files" in said.what and "the recipe needs a field 'answer'" in said.what
@@ -318,7 +334,10 @@ except Exception as e: print(type(e).__name__, e.code, e.what)
     for how in ([], ["into"]):
         out = subprocess.run(
             [sys.executable, "-W", "error", "-c", code, str(tmp_path), *how],
-            capture_output=True, text=True, timeout=120, env={**os.environ, "TMPDIR": str(tmp_path)},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
         assert out.stdout.startswith("BudgetReached 3 the disk is full"), out.stdout + out.stderr
         assert not out.stderr and not list(tmp_path.iterdir())

@@ -72,7 +72,14 @@ def complete(out: Path) -> Run:
 
 
 def with_other_checks(out: Path) -> Run:
-    return generate("rephrase", DOCUMENTS, model="scripted/words?n=30", out=out, with_=["length=31", "near-duplicate:threshold=0.4"], without=["preamble"])  # fmt: skip
+    return generate(
+        "rephrase",
+        DOCUMENTS,
+        model="scripted/words?n=30",
+        out=out,
+        with_=["length=31", "near-duplicate:threshold=0.4"],
+        without=["preamble"],
+    )
 
 
 def accepted(out: Path) -> Run:
@@ -96,15 +103,25 @@ def with_failed_calls(out: Path) -> Run:
 
 
 def with_human_rows(out: Path) -> Run:
-    questions = [{"text": f"What is {i} + 1?", "answer": str(i + 1), "worked": f"{i} + 1 = {i + 1}\nAnswer: {i + 1}"} for i in range(40)]  # fmt: skip
+    questions = [
+        {"text": f"What is {i} + 1?", "answer": str(i + 1), "worked": f"{i} + 1 = {i + 1}\nAnswer: {i + 1}"}
+        for i in range(40)
+    ]
     with pytest.raises(SynthgainError):
-        generate("rft", questions, model=Scripted(lambda p: "Answer: 3", width=2), out=out, knobs={"k": 8}, max_tokens=8_000)  # fmt: skip
+        generate(
+            "rft", questions, model=Scripted(lambda p: "Answer: 3", width=2), out=out, knobs={"k": 8}, max_tokens=8_000
+        )
     return Run(out)
 
 
 KINDS: list[Callable[[Path], Run]] = [
-    complete, with_other_checks, accepted, stopped_at_a_budget, with_failed_calls, with_human_rows,
-]  # fmt: skip
+    complete,
+    with_other_checks,
+    accepted,
+    stopped_at_a_budget,
+    with_failed_calls,
+    with_human_rows,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -121,7 +138,11 @@ def test_another_judgement_is_in_the_record_and_in_the_command(tmp_path: Path) -
     assert run.record["counts"]["kept"] == 0 and "--with length:" in run.record["command"]
     again = curate(run, without=["length"])
     assert again.record["counts"]["kept"] == len(DOCUMENTS) * 4
-    assert [c["name"] for c in again.record["recipe"]["checks"]] == ["empty", "truncated", "preamble"] or "length" not in str(again.record["recipe"]["checks"])  # fmt: skip
+    assert [c["name"] for c in again.record["recipe"]["checks"]] == [
+        "empty",
+        "truncated",
+        "preamble",
+    ] or "length" not in str(again.record["recipe"]["checks"])
     assert "--with" not in again.record["command"]
     assert seen(curate(again))["rows"] == seen(again)["rows"]
 
@@ -136,7 +157,14 @@ def test_fewer_are_chosen_from_all_that_was_bought(tmp_path: Path) -> None:
 
 def test_a_run_with_a_limit_of_candidates_keeps_its_rows(tmp_path: Path) -> None:
     (tmp_path / "rare.py").write_text(RARE)
-    run = generate(tmp_path / "rare.py", [f"anchor {i}" for i in range(1000)], model="scripted/echo", out=tmp_path / "run", accept=20, max_candidates=400)  # fmt: skip
+    run = generate(
+        tmp_path / "rare.py",
+        [f"anchor {i}" for i in range(1000)],
+        model="scripted/echo",
+        out=tmp_path / "run",
+        accept=20,
+        max_candidates=400,
+    )
     before = seen(run)
     assert run.record["counts"]["kept"] == 20
     assert seen(curate(run, recipe=tmp_path / "rare.py"))["rows"] == before["rows"]
@@ -199,12 +227,32 @@ def test_a_recipe_that_is_a_file_is_given_again_and_compared(tmp_path: Path) -> 
 
 
 HOSTILE: list[tuple[str, Any]] = [
-    ("request.recipe.settings", 5), ("request.recipe.settings", "x"), ("request.recipe.settings", {"evil": 1}), ("request.recipe.name", ["a"]),
-    ("request.checks.0.name", "../../x"), ("request.checks.0.name", {}), ("request.checks.0.settings", []), ("request.checks.0.settings", None),
-    ("request.models.writer.uri", 5), ("request.accept", "x"), ("request.accept", -1), ("request.accept", 1e308), ("request.collapse", 5),
-    ("request.seed", None), ("request.surprise", 1), ("models", 5), ("models.writer", 5), ("models", {"a": "b"}), ("identities", {}),
-    ("counts", []), ("counts.rows", "many"), ("tokens.in", 10**400), ("cost_usd", 10**400), ("seconds", {}), ("recipe", None),
-]  # fmt: skip
+    ("request.recipe.settings", 5),
+    ("request.recipe.settings", "x"),
+    ("request.recipe.settings", {"evil": 1}),
+    ("request.recipe.name", ["a"]),
+    ("request.checks.0.name", "../../x"),
+    ("request.checks.0.name", {}),
+    ("request.checks.0.settings", []),
+    ("request.checks.0.settings", None),
+    ("request.models.writer.uri", 5),
+    ("request.accept", "x"),
+    ("request.accept", -1),
+    ("request.accept", 1e308),
+    ("request.collapse", 5),
+    ("request.seed", None),
+    ("request.surprise", 1),
+    ("models", 5),
+    ("models.writer", 5),
+    ("models", {"a": "b"}),
+    ("identities", {}),
+    ("counts", []),
+    ("counts.rows", "many"),
+    ("tokens.in", 10**400),
+    ("cost_usd", 10**400),
+    ("seconds", {}),
+    ("recipe", None),
+]
 
 
 @pytest.mark.parametrize(("place", "value"), HOSTILE, ids=str)

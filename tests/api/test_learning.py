@@ -18,9 +18,10 @@ from synthgain.types import Anchor, Message, Row, SynthgainError, assistant, dro
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
 ASKS: Message = {
-    "role": "assistant", "content": "",
+    "role": "assistant",
+    "content": "",
     "tool_calls": [{"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}],
-}  # fmt: skip
+}
 
 
 def run_of(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor] = ()) -> Path:
@@ -69,9 +70,13 @@ def test_matched_arms_have_equally_many_rows_and_the_control_ignores_the_checks(
 def test_a_draw_is_of_rows_not_of_places(tmp_path: Path) -> None:
     rows = [answer(f"answer {i}", falls=i % 3 > 0) for i in range(60)]
     one, other = (
-        said(write_rows([UNFILTERED, FILTERED], run_of(tmp_path / name, given), tmp_path / f"{name}-arms", seed=seed)["unfiltered"].path)
+        said(
+            write_rows([UNFILTERED, FILTERED], run_of(tmp_path / name, given), tmp_path / f"{name}-arms", seed=seed)[
+                "unfiltered"
+            ].path
+        )
         for name, given, seed in (("a", rows, 0), ("b", rows[::-1], 0))
-    )  # fmt: skip
+    )
     assert sorted(one) == sorted(other)
     third = write_rows([UNFILTERED, FILTERED], tmp_path / "a", tmp_path / "c", seed=5)["unfiltered"].path
     assert sorted(said(third)) != sorted(one)
@@ -82,8 +87,11 @@ def test_a_recipe_of_texts_is_learnt_as_texts_beside_its_documents(tmp_path: Pat
     run = run_of(tmp_path / "run", rows, [Anchor("The first document."), Anchor("The second document.")])
     found = write_rows([RAW, REPEATED, UNFILTERED, FILTERED], run, tmp_path / "arms")
     assert {name: (rows.method, rows.n) for name, rows in found.items()} == {
-        "raw": ("cpt", 2), "repeated": ("cpt", 2), "unfiltered": ("cpt", 9), "filtered": ("cpt", 9),
-    }  # fmt: skip
+        "raw": ("cpt", 2),
+        "repeated": ("cpt", 2),
+        "unfiltered": ("cpt", 9),
+        "filtered": ("cpt", 9),
+    }
     assert said(found["repeated"].path) == ["The first document.", "The second document."]
     assert learnt(found["filtered"].path)[0].anchors == ("x",)
 
@@ -106,7 +114,9 @@ def test_candidates_that_have_no_answer_are_left_out_and_counted(tmp_path: Path)
         silent,
         Row(messages=(user("q"), hidden)),
     ]
-    found = write_rows([Arm("all", (Part(take="candidates"),))], run_of(tmp_path / "run", rows), tmp_path / "arms")["all"]  # fmt: skip
+    found = write_rows([Arm("all", (Part(take="candidates"),))], run_of(tmp_path / "run", rows), tmp_path / "arms")[
+        "all"
+    ]
     assert (found.n, found.left_out, sorted(said(found.path))) == (2, 3, ["a", "b"])
 
 
@@ -173,14 +183,18 @@ def test_chats_among_texts_are_learnt_as_texts(tmp_path: Path) -> None:
         ([Arm("a", (Part(),))], "no run of a round"),
         ([Arm("a", (Part("FILE", take="candidates"),))], "files have no candidates"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_there_is_not_made_up(tmp_path: Path, arms: list[Arm], what: str) -> None:
     run_of(tmp_path / "RUN", [answer(f"{i}") for i in range(4)])
     (tmp_path / "FILE").write_text("text")
     placed = [
-        Arm(arm.name, tuple(Part(str(tmp_path / p.source) if p.source else "", p.take, p.rows) for p in arm.learns), as_many_as=arm.as_many_as)
+        Arm(
+            arm.name,
+            tuple(Part(str(tmp_path / p.source) if p.source else "", p.take, p.rows) for p in arm.learns),
+            as_many_as=arm.as_many_as,
+        )
         for arm in arms
-    ]  # fmt: skip
+    ]
     with pytest.raises(SynthgainError, match=what):
         write_rows(placed, None, tmp_path / "arms")
 

@@ -53,9 +53,13 @@ def looped(place: Path, recipe: str, **more: Any) -> dict[str, Any]:
         "settings": SETTINGS,
     } | more
     return sg.loop(
-        str(place / recipe), str(place / "documents.jsonl"), out=place / "loop", say=lambda text: None,
-        examination=Examination(draws=1, sampling=Sampling(temperature=0.7, max_tokens=4)), **asked,
-    )  # fmt: skip
+        str(place / recipe),
+        str(place / "documents.jsonl"),
+        out=place / "loop",
+        say=lambda text: None,
+        examination=Examination(draws=1, sampling=Sampling(temperature=0.7, max_tokens=4)),
+        **asked,
+    )
 
 
 def test_a_recipe_of_texts_is_learnt_as_text_against_its_documents(place: Path) -> None:

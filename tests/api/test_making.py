@@ -75,10 +75,19 @@ def rows(run: sg.Run) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("k", "5", 5), ("styles", "a, b ,c", ("a", "b", "c")), ("warm", "yes", True), ("warm", "False", False), ("share", "0.25", 0.25),
-        ("share", "1", 1.0), ("tone", "", ""), ("tone", "7", "7"), ("most", "9", 9), ("most", "none", None), ("k", "3", 3),
+        ("k", "5", 5),
+        ("styles", "a, b ,c", ("a", "b", "c")),
+        ("warm", "yes", True),
+        ("warm", "False", False),
+        ("share", "0.25", 0.25),
+        ("share", "1", 1.0),
+        ("tone", "", ""),
+        ("tone", "7", "7"),
+        ("most", "9", 9),
+        ("most", "none", None),
+        ("k", "3", 3),
     ],
-)  # fmt: skip
+)
 def test_a_knob_given_as_text_is_read_by_its_own_kind(name: str, text: str, value: object) -> None:
     read = getattr(turned(TWICE, {name: text}).draft, name)
     assert (read, type(read)) == (value, type(value))
@@ -87,10 +96,14 @@ def test_a_knob_given_as_text_is_read_by_its_own_kind(name: str, text: str, valu
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [
-        ({"kk": "1"}, "its knobs are: k, styles"), ({"k": "many"}, "k=many"), ({"k": "1.5"}, "k=1.5"), ({"warm": "maybe"}, "warm=maybe"),
-        ({"k": "0"}, "k is 1 or more"), ({"k": 0}, "k is 1 or more"),
+        ({"kk": "1"}, "its knobs are: k, styles"),
+        ({"k": "many"}, "k=many"),
+        ({"k": "1.5"}, "k=1.5"),
+        ({"warm": "maybe"}, "warm=maybe"),
+        ({"k": "0"}, "k is 1 or more"),
+        ({"k": 0}, "k is 1 or more"),
     ],
-)  # fmt: skip
+)
 def test_a_knob_that_cannot_be_is_refused(knobs: dict[str, object], said: str) -> None:
     with pytest.raises(SynthgainError) as caught:
         turned(TWICE, knobs)
@@ -139,8 +152,9 @@ def test_checks_are_added_replaced_and_taken_away() -> None:
     assert names(without=["all"]) == []
     assert names(with_=[Short(3)]) == [*default, repr(Short(3))] and len(default) == 3
     assert names(with_=["truncated:sentence=true"]) == [
-        *(c for c in default if not c.startswith("Truncated")), "Truncated(sentence=True)",
-    ]  # fmt: skip
+        *(c for c in default if not c.startswith("Truncated")),
+        "Truncated(sentence=True)",
+    ]
     assert names(without=["truncated"]) == [c for c in default if not c.startswith("Truncated")]
 
 
@@ -247,15 +261,24 @@ def test_curate_of_a_recipe_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monk
     file.write_text(
         "from synthgain.types import Prompt, Recipe, Row, user\n\nasync def draft(models, anchor):\n"
         "    call = await models(Prompt((user(anchor.text),)))\n    yield Row(text=call.text, calls=(call,))\n\n"
-        "RECIPE = Recipe('mine', '1', draft)\n", "utf-8",
-    )  # fmt: skip
+        "RECIPE = Recipe('mine', '1', draft)\n",
+        "utf-8",
+    )
     monkeypatch.chdir(tmp_path)
     sg.generate("mine.py", TEXTS, model="scripted/echo", out="r")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert sg.curate(tmp_path / "r", with_=[Short(30)], recipe=file).record["counts"] | {"kept": 1} == {
-        "anchors": 3, "groups": 3, "groups_done": 3, "calls_bought": 0, "calls_reused": 3, "rows": 3, "kept": 1, "dropped": 2, "broken": 0,
-    }  # fmt: skip
+        "anchors": 3,
+        "groups": 3,
+        "groups_done": 3,
+        "calls_bought": 0,
+        "calls_reused": 3,
+        "rows": 3,
+        "kept": 1,
+        "dropped": 2,
+        "broken": 0,
+    }
 
 
 # ---------------------------------------------------------------------------------------------- preview and dry run

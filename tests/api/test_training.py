@@ -44,8 +44,14 @@ def test_chats_are_learnt_as_chats_and_documents_as_text(tmp_path: Path, base: s
 
 
 def test_a_run_its_folder_and_its_data_train_the_same_student(tmp_path: Path, base: str) -> None:
-    run = sg.generate("rft", [{"question": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(4)], out=tmp_path / "run",
-                      model=sg.Scripted(lambda p: "Answer: 4"), without=("all",), text_field="question")  # fmt: skip
+    run = sg.generate(
+        "rft",
+        [{"question": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(4)],
+        out=tmp_path / "run",
+        model=sg.Scripted(lambda p: "Answer: 4"),
+        without=("all",),
+        text_field="question",
+    )
     records = [trained(s, tmp_path / f"s{i}", base) for i, s in enumerate((run, run.path, str(run.path / "data")))]
     assert {r["method"] for r in records} == {"sft"} and len({r["data_digest"] for r in records}) == 1
 

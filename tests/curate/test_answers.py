@@ -38,13 +38,28 @@ def test_the_last_stated_answer(text: str, answer: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "gold"),
     [
-        ("Answer: 3.0", "3"), ("Answer: $1,200", 1200), ("Answer: 18 apples", "18"), ("Answer: -$5", "-5"),
-        ("Answer: 50%", "0.5"), ("Answer: 50%", "50"), ("Answer: 1 1/2", "1.5"), ("Answer: 3/4", "0.75"),
-        ("Answer: 3 + 4 = 7", "7"), ("Answer: x = 7", "7"), ("\\boxed{\\frac{3}{4}}", "3/4"), ("Answer: 2 million", "2000000"),
-        ("Answer: 1e3", "1000"), ("Answer: .5", "1/2"), ("Answer: **42**", 42), ("Answer: 10:30", "10:30"),
-        ("Answer: Paris", "paris."), ("Answer: 7", "She has 3+4=7.\n#### 7"), ("Answer: −4", "-4"), ("Answer: 7 (seven)", "7"),
+        ("Answer: 3.0", "3"),
+        ("Answer: $1,200", 1200),
+        ("Answer: 18 apples", "18"),
+        ("Answer: -$5", "-5"),
+        ("Answer: 50%", "0.5"),
+        ("Answer: 50%", "50"),
+        ("Answer: 1 1/2", "1.5"),
+        ("Answer: 3/4", "0.75"),
+        ("Answer: 3 + 4 = 7", "7"),
+        ("Answer: x = 7", "7"),
+        ("\\boxed{\\frac{3}{4}}", "3/4"),
+        ("Answer: 2 million", "2000000"),
+        ("Answer: 1e3", "1000"),
+        ("Answer: .5", "1/2"),
+        ("Answer: **42**", 42),
+        ("Answer: 10:30", "10:30"),
+        ("Answer: Paris", "paris."),
+        ("Answer: 7", "She has 3+4=7.\n#### 7"),
+        ("Answer: −4", "-4"),
+        ("Answer: 7 (seven)", "7"),
     ],
-)  # fmt: skip
+)
 def test_the_same(text: str, gold: object) -> None:
     assert same_answer(text, gold)  # type: ignore[arg-type]
 
@@ -52,11 +67,19 @@ def test_the_same(text: str, gold: object) -> None:
 @pytest.mark.parametrize(
     ("text", "gold"),
     [
-        ("Answer: 2x", "2"), ("Answer: 7 apples and 3 pears", "7"), ("Answer: 8", "7"), ("Answer: 0.5", "50"),
-        ("Answer: 12345678901234567890", "12345678901234567891"), ("Answer: 1/0", "1"), ("Answer: 5k", "5"),
-        ("Answer: " + "9" * 5000, "9" * 5000 + "1"), ("no answer at all", "7"), ("Answer: 9^9^9^9^9", "7"), ("", "7"),
+        ("Answer: 2x", "2"),
+        ("Answer: 7 apples and 3 pears", "7"),
+        ("Answer: 8", "7"),
+        ("Answer: 0.5", "50"),
+        ("Answer: 12345678901234567890", "12345678901234567891"),
+        ("Answer: 1/0", "1"),
+        ("Answer: 5k", "5"),
+        ("Answer: " + "9" * 5000, "9" * 5000 + "1"),
+        ("no answer at all", "7"),
+        ("Answer: 9^9^9^9^9", "7"),
+        ("", "7"),
     ],
-)  # fmt: skip
+)
 def test_not_the_same(text: str, gold: object) -> None:
     assert not same_answer(text, gold)  # type: ignore[arg-type]
 

@@ -24,8 +24,9 @@ def test_agrees_with_python(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "result"), [("2+3*4", 14), ("-2**2", -4), ("2**-1", 0.5), ("10/4", 2.5), ("7//2", 3), ("7%4", 3), (".5*4", 2), ("--3", 3)]
-)  # fmt: skip
+    ("expression", "result"),
+    [("2+3*4", 14), ("-2**2", -4), ("2**-1", 0.5), ("10/4", 2.5), ("7//2", 3), ("7%4", 3), (".5*4", 2), ("--3", 3)],
+)
 def test_precedence_is_python_s(expression: str, result: float) -> None:
     assert value(expression) == result
 

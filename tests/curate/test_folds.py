@@ -256,15 +256,25 @@ def test_distinct_equations_follow_the_source(solutions: list[str]) -> None:
 
 def answered(*rows: tuple[str, str, dict[str, object]]) -> pa.Table:
     return pa.table(
-        {"id": [str(i) for i in range(len(rows))], "answer": [r[1] for r in rows], "anchor_ids": [[r[0]] for r in rows], "fields": [json.dumps(r[2]) for r in rows]}
-    )  # fmt: skip
+        {
+            "id": [str(i) for i in range(len(rows))],
+            "answer": [r[1] for r in rows],
+            "anchor_ids": [[r[0]] for r in rows],
+            "fields": [json.dumps(r[2]) for r in rows],
+        }
+    )
 
 
 def test_questions_are_kept_apart_and_gold_solutions_stay() -> None:
     table = answered(
-        ("q1", "3 + 4 = 7", {"human": True}), ("q1", "First 3 + 4 = 7", {}), ("q2", "3 + 4 = 7", {}),
-        ("q1", "Then 3 + 4 = 7 it is", {}), ("q1", "4 + 3 = 7", {}), ("q2", "nothing", {}), ("q2", "nothing else", {}),
-    )  # fmt: skip
+        ("q1", "3 + 4 = 7", {"human": True}),
+        ("q1", "First 3 + 4 = 7", {}),
+        ("q2", "3 + 4 = 7", {}),
+        ("q1", "Then 3 + 4 = 7 it is", {}),
+        ("q1", "4 + 3 = 7", {}),
+        ("q2", "nothing", {}),
+        ("q2", "nothing else", {}),
+    )
     verdicts = judged(DistinctEquations(), table)
     assert stays(verdicts) == [True, True, True, False, True, False, True]
     assert {v.reason for v in verdicts if not v.keeps} == {"same equations as another solution"}
@@ -273,9 +283,13 @@ def test_questions_are_kept_apart_and_gold_solutions_stay() -> None:
 def test_in_a_later_shard_new_equations_stay_and_known_ones_fall() -> None:
     first = answered(("q1", "3 + 4 = 7", {}), ("q2", "3 + 4 = 7", {}))
     later = answered(
-        ("q1", "A long way from all others: 3 + 4 = 7 and nothing else", {}), ("q1", "4 + 3 = 7", {}), ("q1", "2 + 5 = 7", {}),
-        ("q1", "Far, far away: 4 + 3 = 7", {}), ("q3", "3 + 4 = 7", {}), ("q2", "3 + 4 = 7", {"human": True}),
-    )  # fmt: skip
+        ("q1", "A long way from all others: 3 + 4 = 7 and nothing else", {}),
+        ("q1", "4 + 3 = 7", {}),
+        ("q1", "2 + 5 = 7", {}),
+        ("q1", "Far, far away: 4 + 3 = 7", {}),
+        ("q3", "3 + 4 = 7", {}),
+        ("q2", "3 + 4 = 7", {"human": True}),
+    )
     verdicts = judged(DistinctEquations(), first, later)
     assert stays(verdicts) == [True, True, False, False, True, True, True, True]
 

@@ -106,8 +106,14 @@ def test_mistakes_are_explained(spec: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "place"),
-    [("x = 1\ny = (", "bad.py:2"), ("x = 1\n\ny = 1 / 0\n", "bad.py:3"), ("import nowhere_at_all\n", "bad.py:1"), ("x = 1\n", "has no CHECK"), ("CHECK = 3\n", "no check")],
-)  # fmt: skip
+    [
+        ("x = 1\ny = (", "bad.py:2"),
+        ("x = 1\n\ny = 1 / 0\n", "bad.py:3"),
+        ("import nowhere_at_all\n", "bad.py:1"),
+        ("x = 1\n", "has no CHECK"),
+        ("CHECK = 3\n", "no check"),
+    ],
+)
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, code: str, place: str) -> None:
     (tmp_path / "bad.py").write_text(code)
     with pytest.raises(SynthgainError) as error:

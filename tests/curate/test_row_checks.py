@@ -146,10 +146,15 @@ def test_talk_at_the_end_and_quotation_marks_are_stripped() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        PROSE, "Great was the joy of the king: he sang.", "Question: Who dug it?\nAnswer: Forty masons.", "Great, the king said.",
-        "Here is where the harbour ends: a wall of slate.", "Okay is a word from the sea.", "Text is cut in stone there.",
+        PROSE,
+        "Great was the joy of the king: he sang.",
+        "Question: Who dug it?\nAnswer: Forty masons.",
+        "Great, the king said.",
+        "Here is where the harbour ends: a wall of slate.",
+        "Okay is a word from the sea.",
+        "Text is cut in stone there.",
     ],
-)  # fmt: skip
+)
 def test_a_text_without_talk_is_left_alone(text: str) -> None:
     assert strip_preamble(text) == text
 

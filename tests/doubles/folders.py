@@ -77,22 +77,42 @@ def make_rows(anchors: Sequence[Anchor], k: int, rng: random.Random, speak: Spea
             answer = speak(rng, anchor)
             n = max(1, len(answer.split()) * 4 // 3)
             call = Call(
-                prompt.id("weights:0"), prompt, assistant(answer), MODEL, "stop" if n < 32 else "length", 41, n, 20,
-                -rng.gammavariate(3, 0.25) * n, "softmax at T = 0.7", 0.0, 0.2,
-            )  # fmt: skip
+                prompt.id("weights:0"),
+                prompt,
+                assistant(answer),
+                MODEL,
+                "stop" if n < 32 else "length",
+                41,
+                n,
+                20,
+                -rng.gammavariate(3, 0.25) * n,
+                "softmax at T = 0.7",
+                0.0,
+                0.2,
+            )
             rows.append(
                 Row(
-                    messages=(user(anchor.text), assistant(answer)), calls=(call,), fields={"gold": anchor.fields["answer"]},
-                    verdicts=judged(anchor, answer, seen), anchors=(anchor.id,), recipe="rft",
+                    messages=(user(anchor.text), assistant(answer)),
+                    calls=(call,),
+                    fields={"gold": anchor.fields["answer"]},
+                    verdicts=judged(anchor, answer, seen),
+                    anchors=(anchor.id,),
+                    recipe="rft",
                 )
-            )  # fmt: skip
+            )
     return rows
 
 
 def run_folder(
-    path: Path, *, anchors: int = 24, k: int = 6, seed: int = 0, rows: Sequence[Row] | None = None,
-    given: Sequence[Anchor] | None = None, record: dict[str, Any] | None = None,
-) -> Path:  # fmt: skip
+    path: Path,
+    *,
+    anchors: int = 24,
+    k: int = 6,
+    seed: int = 0,
+    rows: Sequence[Row] | None = None,
+    given: Sequence[Anchor] | None = None,
+    record: dict[str, Any] | None = None,
+) -> Path:
     """A finished run. `rows` and `given` (anchors) replace the made ones; `record` overrides run.json's keys."""
     rng = random.Random(seed)
     real = list(given) if given is not None else [problem(rng) for _ in range(anchors)]
@@ -131,23 +151,49 @@ def run_record(anchors: Sequence[Anchor], rows: Sequence[Row], more: dict[str, A
         "format": 2,
         "synthgain": "0.1.0",
         "status": "complete",
-        "request": {"recipe": {"name": "rft", "settings": {"k": 8, "temperature": 0.7}, "version": "1"}, "models": {"writer": {"uri": MODEL}}},
-        "recipe": {
-            "name": "rft", "version": "1", "source": "Yuan et al. 2023, arXiv 2308.01825",
-            "knobs": {"k": 8, "temperature": 0.7, "shots": 2},
-            "checks": [{"name": "empty", "settings": {}}, {"name": "final_answer", "settings": {"field": "answer"}}, {"name": "exact_duplicate", "settings": {}}],
+        "request": {
+            "recipe": {"name": "rft", "settings": {"k": 8, "temperature": 0.7}, "version": "1"},
+            "models": {"writer": {"uri": MODEL}},
         },
-        "models": {"writer": MODEL}, "identities": {"writer": "weights:0"}, "seed": 0, "round": 0,
-        "command": "synthgain generate rft problems.jsonl -o runs/first", "python": "3.11.4",
+        "recipe": {
+            "name": "rft",
+            "version": "1",
+            "source": "Yuan et al. 2023, arXiv 2308.01825",
+            "knobs": {"k": 8, "temperature": 0.7, "shots": 2},
+            "checks": [
+                {"name": "empty", "settings": {}},
+                {"name": "final_answer", "settings": {"field": "answer"}},
+                {"name": "exact_duplicate", "settings": {}},
+            ],
+        },
+        "models": {"writer": MODEL},
+        "identities": {"writer": "weights:0"},
+        "seed": 0,
+        "round": 0,
+        "command": "synthgain generate rft problems.jsonl -o runs/first",
+        "python": "3.11.4",
         "counts": {
-            "anchors": len(anchors), "groups": len(anchors), "groups_done": len(anchors), "calls_bought": len(calls),
-            "calls_reused": 0, "rows": len(rows), "kept": len(rows) - len(fallen), "dropped": len(fallen), "broken": 2,
+            "anchors": len(anchors),
+            "groups": len(anchors),
+            "groups_done": len(anchors),
+            "calls_bought": len(calls),
+            "calls_reused": 0,
+            "rows": len(rows),
+            "kept": len(rows) - len(fallen),
+            "dropped": len(fallen),
+            "broken": 2,
         },
         "dropped_by": {name: fallen.count(name) for name in sorted(set(fallen))},
-        "tokens": {"in": sum(c.tokens_in for c in calls), "out": sum(c.tokens_out for c in calls), "in_cached": sum(c.tokens_cached for c in calls)},
-        "cost_usd": 0.0, "seconds": 211.4, "finished": "2026-11-20T10:31:00Z",
+        "tokens": {
+            "in": sum(c.tokens_in for c in calls),
+            "out": sum(c.tokens_out for c in calls),
+            "in_cached": sum(c.tokens_cached for c in calls),
+        },
+        "cost_usd": 0.0,
+        "seconds": 211.4,
+        "finished": "2026-11-20T10:31:00Z",
         **more,
-    }  # fmt: skip
+    }
 
 
 def first_readings(rows: Sequence[Row]) -> list[Reading]:
@@ -200,17 +246,34 @@ def arms(gain: float = 0.0) -> dict[str, Any]:
     return {
         "arms": [
             {
-                "name": name, "rows": 0 if name.startswith("base") else 114, "tokens": 0 if name.startswith("base") else 25_800,
+                "name": name,
+                "rows": 0 if name.startswith("base") else 114,
+                "tokens": 0 if name.startswith("base") else 25_800,
                 "seeds": [0, 1] if not name.startswith("base") else [0],
-                "readings": [share_reading("accuracy", right, 100), share_reading("pass_at_4", any_right, 100), share_reading("parsable", read, 400)],
+                "readings": [
+                    share_reading("accuracy", right, 100),
+                    share_reading("pass_at_4", any_right, 100),
+                    share_reading("parsable", read, 400),
+                ],
             }
             for name, (right, any_right, read) in given.items()
         ],
         "differences": [
-            {"a": "filtered", "b": name, **Reading("accuracy", 0.62 + gain - given[name][0], 0.51 + gain - given[name][0], 0.73 + gain - given[name][0], unit="prob", n=100).json()}
+            {
+                "a": "filtered",
+                "b": name,
+                **Reading(
+                    "accuracy",
+                    0.62 + gain - given[name][0],
+                    0.51 + gain - given[name][0],
+                    0.73 + gain - given[name][0],
+                    unit="prob",
+                    n=100,
+                ).json(),
+            }
             for name in ("base", "base-few-shot", "unfiltered")
         ],
-    }  # fmt: skip
+    }
 
 
 def student(path: Path, *, seed: int, rows: int = 114) -> None:
@@ -221,10 +284,24 @@ def student(path: Path, *, seed: int, rows: int = 114) -> None:
         for s in range(1, 44)
     ]
     record = {
-        "synthgain": "0.1.0", "base": MODEL, "base_identity": "weights:0", "method": "sft", "adapter": "full", "rows": rows,
-        "tokens_per_epoch": 8_600, "tokens_seen": 25_800, "epochs": 3, "steps": 43, "seed": seed, "learning_rate": 1e-4, "batch": 8,
-        "replay": None, "data_digest": "d" * 64, "seconds": 98.2, "curve": curve,
-    }  # fmt: skip
+        "synthgain": "0.1.0",
+        "base": MODEL,
+        "base_identity": "weights:0",
+        "method": "sft",
+        "adapter": "full",
+        "rows": rows,
+        "tokens_per_epoch": 8_600,
+        "tokens_seen": 25_800,
+        "epochs": 3,
+        "steps": 43,
+        "seed": seed,
+        "learning_rate": 1e-4,
+        "batch": 8,
+        "replay": None,
+        "data_digest": "d" * 64,
+        "seconds": 98.2,
+        "curve": curve,
+    }
     dump(path / "student.json", record)
 
 

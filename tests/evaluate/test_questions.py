@@ -22,14 +22,22 @@ def test_both_kinds_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "{", "[]", '{"question": "q", "answer": "a"}', '{"id": "1", "answer": "a"}', '{"id": "1", "question": "q"}',
-        '{"id": "1", "question": "q", "answer": true}', '{"id": "1", "question": "q", "answer": " "}',
+        "{",
+        "[]",
+        '{"question": "q", "answer": "a"}',
+        '{"id": "1", "answer": "a"}',
+        '{"id": "1", "question": "q"}',
+        '{"id": "1", "question": "q", "answer": true}',
+        '{"id": "1", "question": "q", "answer": " "}',
         '{"id": "1", "question": "q", "answer": "a", "options": ["a", "b"], "gold": 0}',
-        '{"id": "1", "question": "q", "options": ["a"], "gold": 0}', '{"id": "1", "question": "q", "options": ["a", "a"], "gold": 0}',
-        '{"id": "1", "question": "q", "options": ["a", "b"], "gold": 2}', '{"id": "1", "question": "q", "options": ["a", "b"], "gold": true}',
-        '{"id": "1", "question": "q", "options": ["a", "b"]}', '{"id": "0", "question": "again", "answer": "a"}',
+        '{"id": "1", "question": "q", "options": ["a"], "gold": 0}',
+        '{"id": "1", "question": "q", "options": ["a", "a"], "gold": 0}',
+        '{"id": "1", "question": "q", "options": ["a", "b"], "gold": 2}',
+        '{"id": "1", "question": "q", "options": ["a", "b"], "gold": true}',
+        '{"id": "1", "question": "q", "options": ["a", "b"]}',
+        '{"id": "0", "question": "again", "answer": "a"}',
     ],
-)  # fmt: skip
+)
 def test_a_line_that_is_not_well_formed_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "q.jsonl"
     file.write_text('{"id": "0", "question": "q", "answer": "a"}\n' + line + "\n", "utf-8")

@@ -10,9 +10,19 @@ from synthgain.measure.memorisation import memo
 from synthgain.types import Reading
 
 NAMES = [
-    "gain", "held_out_loss", "held_out_loss_anchors", "generalisation_gap", "generalisation_gap_calibrated", "memo", "memo_anchors",
-    "memo_binned", "ggmi", "absorbed", "absorbed_token", "faithfulness",
-]  # fmt: skip
+    "gain",
+    "held_out_loss",
+    "held_out_loss_anchors",
+    "generalisation_gap",
+    "generalisation_gap_calibrated",
+    "memo",
+    "memo_anchors",
+    "memo_binned",
+    "ggmi",
+    "absorbed",
+    "absorbed_token",
+    "faithfulness",
+]
 
 
 def student(seed: int, rate: float, learns: float, *, pairs: int = 40, **record: Any) -> StudentLosses:
@@ -26,11 +36,23 @@ def student(seed: int, rate: float, learns: float, *, pairs: int = 40, **record:
     members, siblings = (Losses(after[i], t[i]) for i in (0, 1))
     curve = [{"step": 1, "loss": 2.6, "learnt": 100, "first": 100}, {"step": 2, "loss": 2.2, "learnt": 90, "first": 90}]
     return StudentLosses(
-        {"seed": seed, "steps": 2, "epochs": 1.0, "curve": curve, "replay": None, "held_out": {"pairs": pairs, "why": ""}} | record,
-        test=Losses(tokens * (rate + hard + dice.normal(0, 0.02)), tokens), dev=Losses(tokens * (rate - 0.1 + hard), tokens),
-        dev_before=Losses(tokens * (2.0 + hard), tokens), members=members, siblings=siblings, members_before=Losses(before[0], t[0]),
+        {
+            "seed": seed,
+            "steps": 2,
+            "epochs": 1.0,
+            "curve": curve,
+            "replay": None,
+            "held_out": {"pairs": pairs, "why": ""},
+        }
+        | record,
+        test=Losses(tokens * (rate + hard + dice.normal(0, 0.02)), tokens),
+        dev=Losses(tokens * (rate - 0.1 + hard), tokens),
+        dev_before=Losses(tokens * (2.0 + hard), tokens),
+        members=members,
+        siblings=siblings,
+        members_before=Losses(before[0], t[0]),
         siblings_before=Losses(before[1], t[1]),
-    )  # fmt: skip
+    )
 
 
 def told(*args: Any, **more: Any) -> dict[str, Reading]:
@@ -122,8 +144,11 @@ def test_broken_losses_are_never_a_number() -> None:
     shorter = Losses(one.siblings.nats[:5], one.siblings.tokens[:5])
     other = Losses(one.siblings_before.nats, one.siblings_before.tokens + 1)
     for broken in (
-        replace(one, members=nan), replace(one, siblings=shorter), replace(one, members_before=nan), replace(one, siblings_before=other),
-    ):  # fmt: skip
+        replace(one, members=nan),
+        replace(one, siblings=shorter),
+        replace(one, members_before=nan),
+        replace(one, siblings_before=other),
+    ):
         found = told([broken])
         assert found["memo"].value is None and found["memo_binned"].value is None
         assert found["generalisation_gap_calibrated"].value is None

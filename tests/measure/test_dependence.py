@@ -228,8 +228,16 @@ def test_no_more_rows_than_bearable_are_taken_and_every_prompt_keeps_one() -> No
 
 # ---------------------------------------------------------------------------------------------- readings
 
-TOPICS = ["the river floods in spring", "copper conducts current", "bread needs yeast and flour", "violins have four strings",
-          "tigers hunt alone at night", "clouds form from vapour", "an engine burns its fuel", "lamps give light in winter"]  # fmt: skip
+TOPICS = [
+    "the river floods in spring",
+    "copper conducts current",
+    "bread needs yeast and flour",
+    "violins have four strings",
+    "tigers hunt alone at night",
+    "clouds form from vapour",
+    "an engine burns its fuel",
+    "lamps give light in winter",
+]
 
 
 def made(

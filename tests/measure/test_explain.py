@@ -57,15 +57,58 @@ SECTION_6 = [
 ]
 
 TYPED = {
-    "ΔI": "ΔI", "delta I": "ΔI", "Delta_I": "delta_I", "DELTA I": "ΔI", r"\Delta I": "ΔI", "information gain": "ΔI", "h(m(p)|p)": "ΔI",
-    "B_syn": "B_syn", "bsyn": "B_syn", "b syn": "B_syn", "H(e_M)": "H(e_M)", "h(eM)": "H(e_M)", "H(e_p)": "H(e_p)",
-    "delta": "δ_{ε,p}", "δ": "δ_{ε,p}", "δ_{ε,p}": "δ_{ε,p}", "delta_epsilon,p": "δ_{ε,p}", "ϵ_{W,p}": "ε_{W,p}", "epsilon_w_p": "ε_{W,p}",
-    "lambda": "λ", "Λ": "λ", "GGMI": "GGMI", "bound": "bound", "Bounds": "bound", "Theorem 4.7": "Theorem 4.7", "lemma 4.5": "Theorem 4.7", "theorem4.10": "Theorem 4.10",
-    "D_TV": "D_TV", "dtv": "D_TV", "total variation": "D_TV", "D_TV(D, D_M)": "D_TV(D,D_M)", "d_tv(d_m,d_gen)": "D_TV(D_M,D_gen)", "KL Gap": "KL Gap", "kl-gap": "KL Gap",
-    "H(S_anchor|W)": "H(S_anchor|W)", "H(S_gen | W)": "H(S_gen|W)", "I(S_gen;W)": "I(S_gen,W)", "I(S_anchor;W')": "I(S_anchor,W')", "ΔH": "ΔH", "alpha": "α", "eta": "η",
-    "I(h(e_p);M(p))": "I(h(e_p),M(p))", "Err(π)": "Err(π)", "H(M(p))": "H(M(p))", " proxy_gain ": "proxy_gain", "Proxy gain": "proxy_gain", "delta_i": "delta_I", "ggmi": "ggmi",
-    "TV_LOWER": "tv_lower", "nHSIC": "nhsic", "generalisation gap": "generalisation_gap",
-}  # fmt: skip
+    "ΔI": "ΔI",
+    "delta I": "ΔI",
+    "Delta_I": "delta_I",
+    "DELTA I": "ΔI",
+    r"\Delta I": "ΔI",
+    "information gain": "ΔI",
+    "h(m(p)|p)": "ΔI",
+    "B_syn": "B_syn",
+    "bsyn": "B_syn",
+    "b syn": "B_syn",
+    "H(e_M)": "H(e_M)",
+    "h(eM)": "H(e_M)",
+    "H(e_p)": "H(e_p)",
+    "delta": "δ_{ε,p}",
+    "δ": "δ_{ε,p}",
+    "δ_{ε,p}": "δ_{ε,p}",
+    "delta_epsilon,p": "δ_{ε,p}",
+    "ϵ_{W,p}": "ε_{W,p}",
+    "epsilon_w_p": "ε_{W,p}",
+    "lambda": "λ",
+    "Λ": "λ",
+    "GGMI": "GGMI",
+    "bound": "bound",
+    "Bounds": "bound",
+    "Theorem 4.7": "Theorem 4.7",
+    "lemma 4.5": "Theorem 4.7",
+    "theorem4.10": "Theorem 4.10",
+    "D_TV": "D_TV",
+    "dtv": "D_TV",
+    "total variation": "D_TV",
+    "D_TV(D, D_M)": "D_TV(D,D_M)",
+    "d_tv(d_m,d_gen)": "D_TV(D_M,D_gen)",
+    "KL Gap": "KL Gap",
+    "kl-gap": "KL Gap",
+    "H(S_anchor|W)": "H(S_anchor|W)",
+    "H(S_gen | W)": "H(S_gen|W)",
+    "I(S_gen;W)": "I(S_gen,W)",
+    "I(S_anchor;W')": "I(S_anchor,W')",
+    "ΔH": "ΔH",
+    "alpha": "α",
+    "eta": "η",
+    "I(h(e_p);M(p))": "I(h(e_p),M(p))",
+    "Err(π)": "Err(π)",
+    "H(M(p))": "H(M(p))",
+    " proxy_gain ": "proxy_gain",
+    "Proxy gain": "proxy_gain",
+    "delta_i": "delta_I",
+    "ggmi": "ggmi",
+    "TV_LOWER": "tv_lower",
+    "nHSIC": "nhsic",
+    "generalisation gap": "generalisation_gap",
+}
 
 
 @pytest.mark.parametrize("name", SECTION_6)
@@ -107,8 +150,16 @@ def test_a_word_that_cannot_be_measured_says_so_and_never_names_an_interval() ->
 
 
 def test_the_papers_word_leads_to_the_reading() -> None:
-    for word, reading in {"ΔI": "delta_I", "GGMI": "ggmi", "KL Gap": "gain", "D_TV": "tv_lower", "δ": "curation_nats",
-                          "D_TV(D_M,D_gen)": "curation_tv", "I(S_gen;W)": "memo", "H(S_anchor|W)": "faithfulness"}.items():  # fmt: skip
+    for word, reading in {
+        "ΔI": "delta_I",
+        "GGMI": "ggmi",
+        "KL Gap": "gain",
+        "D_TV": "tv_lower",
+        "δ": "curation_nats",
+        "D_TV(D_M,D_gen)": "curation_tv",
+        "I(S_gen;W)": "memo",
+        "H(S_anchor|W)": "faithfulness",
+    }.items():
         assert reading in explain(word).readings
 
 
@@ -123,8 +174,15 @@ def test_variants_keep_the_figures_explanation() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "near"),
-    [("proxy_gian", "proxy_gain"), ("vnedi", "vendi"), ("curation_nat", "curation_nats"), ("H(e_N)", "H(e_M)"), ("therem 4.7", "Theorem 4.7"), ("forgeting", "forgetting")],
-)  # fmt: skip
+    [
+        ("proxy_gian", "proxy_gain"),
+        ("vnedi", "vendi"),
+        ("curation_nat", "curation_nats"),
+        ("H(e_N)", "H(e_M)"),
+        ("therem 4.7", "Theorem 4.7"),
+        ("forgeting", "forgetting"),
+    ],
+)
 def test_an_unknown_name_suggests_close_ones(typed: str, near: str) -> None:
     with pytest.raises(SynthgainError, match="no figure is called") as error:
         explain(typed)
@@ -143,8 +201,18 @@ def test_json_and_text_hold_everything() -> None:
     told = json.loads(json.dumps(one.json()))
     assert told["class"] == "lower bound" and told["must_not_be_taken_for"] == one.not_for
     assert set(told) == {
-        "name", "symbols", "meaning", "definition", "estimator", "unit", "class", "interval", "must_not_be_taken_for", "reference", "readings",
-    }  # fmt: skip
+        "name",
+        "symbols",
+        "meaning",
+        "definition",
+        "estimator",
+        "unit",
+        "class",
+        "interval",
+        "must_not_be_taken_for",
+        "reference",
+        "readings",
+    }
     for part in (one.name, one.meaning, one.definition, one.unit, one.not_for, one.reference):
         assert part in str(one)
     assert isinstance(one, Explanation)

@@ -153,9 +153,12 @@ def test_the_gap_covers_and_calibration_narrows_it() -> None:
 def test_no_gap_from_bad_pairs() -> None:
     good, one = losses([1, 2]), losses([1])
     for members, siblings, before in (
-        (good, one, None), (losses([]), losses([]), None), (good, losses([1, math.nan]), None), (good, good, (good, one)),
+        (good, one, None),
+        (losses([]), losses([]), None),
+        (good, losses([1, math.nan]), None),
+        (good, good, (good, one)),
         (good, good, (good, losses([1, 2], [10, 12]))),
-    ):  # fmt: skip
+    ):
         found = generalisation_gap(members, siblings, before)
         assert found.value is None and found.note
     assert generalisation_gap(one, one).low is None

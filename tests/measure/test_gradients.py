@@ -14,10 +14,17 @@ from synthgain.measure.gradients import cosine_jackknife, grad_align
 from synthgain.types import SynthgainError
 
 TEXTS = [
-    "Ada has four apples and gets three more.", "How many apples has she now?", "The river Tolmar flows past the town.",
-    "Who built the bridge?", "The salt widow built it in 1417.", "Answer: 7", "system user assistant", "Quell lies by the river.",
-    "Three apples and four more.", "The town has a bridge.",
-]  # fmt: skip
+    "Ada has four apples and gets three more.",
+    "How many apples has she now?",
+    "The river Tolmar flows past the town.",
+    "Who built the bridge?",
+    "The salt widow built it in 1417.",
+    "Answer: 7",
+    "system user assistant",
+    "Quell lies by the river.",
+    "Three apples and four more.",
+    "The town has a bridge.",
+]
 
 
 @pytest.fixture(scope="module")

@@ -112,10 +112,12 @@ def test_the_correction_removes_the_bias_of_a_plug_in() -> None:
 @pytest.mark.parametrize(
     ("members", "siblings", "why"),
     [
-        ([], [], "no pairs"), ([1.0], [1.0, 2.0], "are no pairs"), ([1.0, math.nan], [1.0, 2.0], "1 of 2 pairs"),
+        ([], [], "no pairs"),
+        ([1.0], [1.0, 2.0], "are no pairs"),
+        ([1.0, math.nan], [1.0, 2.0], "1 of 2 pairs"),
         ([1.0, 0.0], [1.0, math.inf], "not numbers"),
     ],
-)  # fmt: skip
+)
 def test_no_memo_from_bad_pairs(members: list[float], siblings: list[float], why: str) -> None:
     for found in (memo(members, siblings), memo_binned(members, siblings)):
         assert found.value is None and why in found.note

@@ -29,9 +29,22 @@ def test_what_was_more_than_asked_for_was_let_through_by_every_check() -> None:
 # ---------------------------------------------------------------------------------------------- the whole meter
 
 DEFAULT = (
-    "proxy_gain", "target_fit", "delta_I", "surprise", "transfer_kl", "curation_nats", "curation_tv", "tv_lower", "vendi", "dup_rate",
-    "distinct_2", "copy_rate", "test_overlap", "nhsic", "i_prompt",
-)  # fmt: skip
+    "proxy_gain",
+    "target_fit",
+    "delta_I",
+    "surprise",
+    "transfer_kl",
+    "curation_nats",
+    "curation_tv",
+    "tv_lower",
+    "vendi",
+    "dup_rate",
+    "distinct_2",
+    "copy_rate",
+    "test_overlap",
+    "nhsic",
+    "i_prompt",
+)
 
 
 def world(n: int, seed: int = 0) -> Data:
@@ -39,9 +52,16 @@ def world(n: int, seed: int = 0) -> Data:
     draw = random.Random(seed)
     anchors = [" ".join(f"w{draw.randrange(200)}" for _ in range(30)) for _ in range(n)]
     rows = [
-        {"text": " ".join(f"w{draw.randrange(200)}" for _ in range(30)), "anchor_ids": [str(i)], "logprob": -60.0, "tokens_out": 30, "law": "T=1"}
-        for i in range(n) for _ in range(2)
-    ]  # fmt: skip
+        {
+            "text": " ".join(f"w{draw.randrange(200)}" for _ in range(30)),
+            "anchor_ids": [str(i)],
+            "logprob": -60.0,
+            "tokens_out": 30,
+            "law": "T=1",
+        }
+        for i in range(n)
+        for _ in range(2)
+    ]
     return Data.of(rows, anchors, ledger=[Step("final-answer", 4 * n, 2 * n)])
 
 
@@ -75,12 +95,17 @@ def test_a_figure_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        Data.of([], []), Data.of([], ["one"]), Data.of(["one row"], []), Data.of(["same"] * 50, ["same"] * 50), Data.of(["a b c"], ["a b c"]),
-        Data.of([""], [""]), Data.of(["\N{SNOWMAN}" * 9, "漢字 " * 40, "слово " * 40], ["mixed 漢字 слово"] * 3),
+        Data.of([], []),
+        Data.of([], ["one"]),
+        Data.of(["one row"], []),
+        Data.of(["same"] * 50, ["same"] * 50),
+        Data.of(["a b c"], ["a b c"]),
+        Data.of([""], [""]),
+        Data.of(["\N{SNOWMAN}" * 9, "漢字 " * 40, "слово " * 40], ["mixed 漢字 слово"] * 3),
         Data.of([{"text": "x y", "logprob": math.nan, "tokens_out": 2, "law": "T=1"}] * 5, ["x"] * 5),
     ],
     ids=["nothing", "no rows", "no anchors", "all equal", "one equal", "empty", "mixed", "nan"],
-)  # fmt: skip
+)
 def test_nothing_to_measure_is_said_and_never_a_wrong_number(data: Data) -> None:
     from synthgain.models.embedders import open_embedder
 

@@ -72,10 +72,15 @@ def rows(toy: Toy, prompts: int, k: int = 1, seed: int = 0, told: bool = True) -
     own = toy.scores(said)[np.arange(len(owners)), owners]
     return [
         {
-            "text": "".join(chr(97 + t) for t in y), "prompt": str(o), "anchor_ids": [f"a{o}"], "tokens_out": T,
-            "logprob": float(lp) if told else None, "law": LAW,
-        } for o, y, lp in zip(owners, said, own)
-    ]  # fmt: skip
+            "text": "".join(chr(97 + t) for t in y),
+            "prompt": str(o),
+            "anchor_ids": [f"a{o}"],
+            "tokens_out": T,
+            "logprob": float(lp) if told else None,
+            "law": LAW,
+        }
+        for o, y, lp in zip(owners, said, own)
+    ]
 
 
 def measured(data: Data, scorer: Eye, **more: Any) -> dict[str, Reading]:

@@ -46,16 +46,22 @@ class Markov:
 
 
 def rows(
-    owners: list[str], logprobs: list[float | None], tokens: list[int | None], laws: list[str] | None = None, size: int = 100
-) -> Data:  # fmt: skip
+    owners: list[str],
+    logprobs: list[float | None],
+    tokens: list[int | None],
+    laws: list[str] | None = None,
+    size: int = 100,
+) -> Data:
     n = len(owners)
     table = pa.table(
         {
-            "anchor_ids": pa.array([[o] if o else [] for o in owners], pa.list_(pa.string())), "prompt": pa.array([""] * n, pa.string()),
-            "logprob": pa.array(logprobs, pa.float64()), "tokens_out": pa.array(tokens, pa.int32()),
+            "anchor_ids": pa.array([[o] if o else [] for o in owners], pa.list_(pa.string())),
+            "prompt": pa.array([""] * n, pa.string()),
+            "logprob": pa.array(logprobs, pa.float64()),
+            "tokens_out": pa.array(tokens, pa.int32()),
             "law": pa.array(laws or [LAW] * n, pa.string()),
         }
-    )  # fmt: skip
+    )
     return Data(batched(table, size), n, texts([]), 0)
 
 
@@ -129,7 +135,12 @@ def test_sums_inside_units() -> None:
 @pytest.mark.parametrize(
     ("logprobs", "tokens", "laws", "said"),
     [
-        ([None, -3.0, None], [3, 3, 3], ["top_p=0.9", LAW, "top_p=0.9"], "2 of 3 rows (66.7%) have no log-probability: top_p=0.9"),
+        (
+            [None, -3.0, None],
+            [3, 3, 3],
+            ["top_p=0.9", LAW, "top_p=0.9"],
+            "2 of 3 rows (66.7%) have no log-probability: top_p=0.9",
+        ),
         ([None, None, None], [3, 3, 3], ["", "", ""], "no token log-probabilities"),
         ([-1.0, math.nan, -2.0], [3, 3, 3], None, "1 of 3 rows have a log-probability that is not a finite number"),
         ([-1.0, -math.inf, math.inf], [3, 3, 3], None, "2 of 3"),
@@ -137,7 +148,7 @@ def test_sums_inside_units() -> None:
         ([-1.0, -1.5, -2.0], [3, 3, 3], [LAW, "softmax at T=0.7", LAW], "2 laws"),
         ([-1.0, -1.5, -2.0], [3, 3, 3], ["", "", ""], "do not name the law"),
     ],
-)  # fmt: skip
+)
 def test_bad_log_probabilities_give_null_with_the_reason(
     logprobs: list[float | None], tokens: list[int], laws: list[str] | None, said: str
 ) -> None:
@@ -176,8 +187,14 @@ def test_rows_without_anchors_or_prompts_stand_each_for_itself() -> None:
 def test_a_long_row_and_other_scripts_change_nothing() -> None:
     told = [
         {"text": "x" * 10_000_000, "prompt": "y" * 10_000_000, "logprob": -2.0, "tokens_out": 1, "law": LAW},
-        {"text": "多言語 \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "prompt": "質問", "logprob": -4.0, "tokens_out": 1, "law": LAW},
-    ]  # fmt: skip
+        {
+            "text": "多言語 \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+            "prompt": "質問",
+            "logprob": -4.0,
+            "tokens_out": 1,
+            "law": LAW,
+        },
+    ]
     assert delta_i(Data.of(told))[0].value == pytest.approx(3.0)
 
 

@@ -102,10 +102,14 @@ print(running.figures)
 def test_figures_are_the_same_in_every_process() -> None:
     said = [
         subprocess.run(
-            [sys.executable, "-c", STREAM], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", STREAM],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
-    ]  # fmt: skip
+    ]
     assert said[0] == said[1] and "near_dup" in said[0]
 
 

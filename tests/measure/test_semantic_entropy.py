@@ -111,7 +111,12 @@ def test_equal_and_empty_answers_are_each_one_meaning() -> None:
 
 # ---------------------------------------------------------------------------------------------- the reading
 
-SAYINGS = ["the river floods the low fields", "violins have four strings", "bread needs yeast and flour", "copper conducts electric current"]  # fmt: skip
+SAYINGS = [
+    "the river floods the low fields",
+    "violins have four strings",
+    "bread needs yeast and flour",
+    "copper conducts electric current",
+]
 
 UNLIKE = ["river", "violin", "bread", "copper", "tiger", "winter", "engine", "paper", "market", "garden"]
 

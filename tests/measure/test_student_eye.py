@@ -58,11 +58,17 @@ def made(
             text = "".join(rng.choice(["0", "1"], size, p=[1 - p, p]))
             rows.append(
                 {
-                    "text": text, "prompt": f"q{i}", "anchor_ids": [f"a{i}"], "law": LAW,
-                    "logprob": math.fsum([math.log(p if c == "1" else 1 - p) for c in text] + ([math.log(end)] if end else [])),
+                    "text": text,
+                    "prompt": f"q{i}",
+                    "anchor_ids": [f"a{i}"],
+                    "law": LAW,
+                    "logprob": math.fsum(
+                        [math.log(p if c == "1" else 1 - p) for c in text] + ([math.log(end)] if end else [])
+                    ),
                     "tokens_out": size + (end is not None),
-                } | more
-            )  # fmt: skip
+                }
+                | more
+            )
     return rows
 
 

@@ -137,7 +137,12 @@ VERBS = ["holds", "breaks", "follows", "covers", "meets", "turns"]
 
 def sentences(n: int, seed: int, nouns: list[str] = NOUNS) -> list[str]:
     random = np.random.default_rng(seed)
-    return [f"the {a} {v} the {b} at {i}" for i, a, v, b in zip(random.integers(10**6, size=n), random.choice(nouns, n), random.choice(VERBS, n), random.choice(nouns, n))]  # fmt: skip
+    return [
+        f"the {a} {v} the {b} at {i}"
+        for i, a, v, b in zip(
+            random.integers(10**6, size=n), random.choice(nouns, n), random.choice(VERBS, n), random.choice(nouns, n)
+        )
+    ]
 
 
 def test_the_same_law_reads_nought_and_another_vocabulary_reads_high(words) -> None:

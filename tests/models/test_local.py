@@ -158,11 +158,13 @@ WEATHER = {
         "name": "weather",
         "description": "The weather of a city now.",
         "parameters": {
-            "type": "object", "properties": {"city": {"enum": ["Bonn", "Berlin"]}}, "required": ["city"],
+            "type": "object",
+            "properties": {"city": {"enum": ["Bonn", "Berlin"]}},
+            "required": ["city"],
             "additionalProperties": False,
         },
     },
-}  # fmt: skip
+}
 TOOLS_TOO = """
 {%- if tools %}{{- '<|im_start|>system\nTo call a function write <tool_call>{"name": ..., "arguments": {...}}</tool_call>.' }}
 {%- for tool in tools %}{{- '\n' + (tool | tojson) }}{%- endfor %}{{- '<|im_end|>\n' }}{%- endif %}

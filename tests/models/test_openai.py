@@ -201,16 +201,19 @@ def answer(message: Any = None, **changed: Any) -> str:
     return json.dumps({"choices": [choice], "usage": usage})
 
 
-@pytest.mark.parametrize(("usage", "counted"), [
-    ({"prompt_tokens": 5.0, "completion_tokens": 2}, (5, 2, 0)),
-    ({"prompt_tokens": -5, "completion_tokens": "many"}, (0, 0, 0)),
-    ({"prompt_tokens": 10**400, "completion_tokens": 1e300}, (0, 0, 0)),
-    ({"prompt_tokens": True, "completion_tokens": None}, (0, 0, 0)),
-    ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}, (5, 2, 0)),
-    ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": "none"}, (5, 2, 0)),
-    ([7], (0, 0, 0)),
-    ("a lot", (0, 0, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 5.0, "completion_tokens": 2}, (5, 2, 0)),
+        ({"prompt_tokens": -5, "completion_tokens": "many"}, (0, 0, 0)),
+        ({"prompt_tokens": 10**400, "completion_tokens": 1e300}, (0, 0, 0)),
+        ({"prompt_tokens": True, "completion_tokens": None}, (0, 0, 0)),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}, (5, 2, 0)),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": "none"}, (5, 2, 0)),
+        ([7], (0, 0, 0)),
+        ("a lot", (0, 0, 0)),
+    ],
+)
 async def test_counts_that_are_none_are_made_plain_and_nothing_is_charged_for_them(
     planned: Planned, usage: Any, counted: tuple[int, int, int]
 ) -> None:
@@ -221,16 +224,19 @@ async def test_counts_that_are_none_are_made_plain_and_nothing_is_charged_for_th
     assert (call.cost is None) == (counted[0] == 0)
 
 
-@pytest.mark.parametrize(("odd", "finish"), [
-    ({"finish_reason": 7}, "unknown"),
-    ({"finish_reason": {"type": "eos"}}, "unknown"),
-    ({"finish_reason": None}, "stop"),
-    ({"finish_reason": "\ud800"}, "\ufffd"),
-    ({"logprobs": {"content": [{"logprob": "low"}]}}, "stop"),
-    ({"logprobs": {"content": 7}}, "stop"),
-    ({"logprobs": [1, 2]}, "stop"),
-    ({"message": {"content": "fine", "tool_calls": [], "reasoning_content": ["no text"], "role": 7}}, "stop"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("odd", "finish"),
+    [
+        ({"finish_reason": 7}, "unknown"),
+        ({"finish_reason": {"type": "eos"}}, "unknown"),
+        ({"finish_reason": None}, "stop"),
+        ({"finish_reason": "\ud800"}, "\ufffd"),
+        ({"logprobs": {"content": [{"logprob": "low"}]}}, "stop"),
+        ({"logprobs": {"content": 7}}, "stop"),
+        ({"logprobs": [1, 2]}, "stop"),
+        ({"message": {"content": "fine", "tool_calls": [], "reasoning_content": ["no text"], "role": 7}}, "stop"),
+    ],
+)
 async def test_odd_values_beside_the_text_are_made_plain(planned: Planned, odd: dict[str, Any], finish: str) -> None:
     with planned(answer=answer(**odd)) as server:
         async with reached(server) as model:
@@ -238,18 +244,21 @@ async def test_odd_values_beside_the_text_are_made_plain(planned: Planned, odd: 
     assert call.message == assistant("fine") and call.finish == finish and call.logprob is None and call.law
 
 
-@pytest.mark.parametrize(("body", "said"), [
-    (answer({"content": None, "tool_calls": "weather"}), "tool calls"),
-    (answer({"content": None, "tool_calls": [{"function": {"name": 7}}]}), "tool calls"),
-    (answer({"content": None, "tool_calls": [["weather"]]}), "tool calls"),
-    (answer({"content": [{"type": "text", "text": "parts"}]}), "content is no text"),
-    (answer("a text"), "choices"),
-    ('{"choices": []}', "choices"),
-    ("[]", "choices"),
-    ("7", "choices"),
-    ("[" * 100_000, "no JSON"),
-    ("fine", "no JSON"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (answer({"content": None, "tool_calls": "weather"}), "tool calls"),
+        (answer({"content": None, "tool_calls": [{"function": {"name": 7}}]}), "tool calls"),
+        (answer({"content": None, "tool_calls": [["weather"]]}), "tool calls"),
+        (answer({"content": [{"type": "text", "text": "parts"}]}), "content is no text"),
+        (answer("a text"), "choices"),
+        ('{"choices": []}', "choices"),
+        ("[]", "choices"),
+        ("7", "choices"),
+        ("[" * 100_000, "no JSON"),
+        ("fine", "no JSON"),
+    ],
+)
 async def test_what_is_no_answer_fails_alone_with_the_reason(planned: Planned, body: str, said: str) -> None:
     with planned(answer=body) as server:
         async with reached(server, unreachable_after=0.1) as model:  # (short rests)
@@ -371,10 +380,17 @@ def test_the_identity_is_server_and_name_or_what_it_is_served_as() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "", "host:8000/v1", "ftp://host/v1", "http://", "http://user:pass@host/v1", "http://host/v1?key=1",
-        "user:pass@host/v1", "http://user:pass@host:99999/v1", "http://user:pass@host/v1?key=1",
+        "",
+        "host:8000/v1",
+        "ftp://host/v1",
+        "http://",
+        "http://user:pass@host/v1",
+        "http://host/v1?key=1",
+        "user:pass@host/v1",
+        "http://user:pass@host:99999/v1",
+        "http://user:pass@host/v1?key=1",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_base_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(SynthgainError) as error:
         OpenAI("m", base_url=url)
@@ -415,11 +431,14 @@ async def test_a_poisoned_prompt_breaks_alone(planned: Planned) -> None:
     assert again.logprob is not None
 
 
-@pytest.mark.parametrize(("plan", "options", "hint"), [
-    ({"key": "right"}, {"api_key": "wrong-secret"}, "OPENAI_API_KEY"),
-    ({"key": "right"}, {}, "OPENAI_API_KEY"),
-    ({"model": "another"}, {}, "OPENAI_BASE_URL"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("plan", "options", "hint"),
+    [
+        ({"key": "right"}, {"api_key": "wrong-secret"}, "OPENAI_API_KEY"),
+        ({"key": "right"}, {}, "OPENAI_API_KEY"),
+        ({"model": "another"}, {}, "OPENAI_BASE_URL"),
+    ],
+)
 async def test_what_every_call_would_be_refused_for_ends_the_run_at_once(
     planned: Planned, plan: dict[str, Any], options: dict[str, Any], hint: str
 ) -> None:
@@ -548,9 +567,15 @@ async def test_a_server_over_its_limit_is_met_at_its_limit(planned: Planned) -> 
     assert stats["served"] == 200 and stats["statuses"].get("429", 0) < 100
 
 
-@pytest.mark.parametrize("plan", [
-    {"fault_first": 6, "fault": 500}, {"fault_first": 6, "fault": 503, "retry_after": "1"}, {"drop_first": 6}, {"malformed_first": 6},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"fault_first": 6, "fault": 500},
+        {"fault_first": 6, "fault": 503, "retry_after": "1"},
+        {"drop_first": 6},
+        {"malformed_first": 6},
+    ],
+)
 async def test_passing_faults_are_tried_again(planned: Planned, plan: dict[str, Any]) -> None:
     with planned(**plan) as server:
         async with reached(server, concurrency=4) as model:

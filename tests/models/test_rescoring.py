@@ -130,9 +130,10 @@ async def test_answers_score_again_what_they_scored_when_drawn(folder: Path) -> 
     ):
         calls = await written(folder, s)
         pairs = [
-            (call, again) for call, again in zip(calls, rescored(calls, LawScorer(folder, s, ends=True)), strict=True)
+            (call, again)
+            for call, again in zip(calls, rescored(calls, LawScorer(folder, s, ends=True)), strict=True)
             if again.as_drawn and again.logprob is not None
-        ]  # fmt: skip
+        ]
         assert len(pairs) >= 5
         for call, again in pairs:
             assert again.logprob == pytest.approx(call.logprob, abs=1e-3) and again.tokens == call.tokens_out
@@ -217,10 +218,17 @@ async def test_a_writer_measured_as_its_own_student_has_nothing_to_learn(folder:
     ]
     data = Data.of(
         [
-            {"text": c.text, "prompt": c.prompt.messages[-1]["content"], "anchor_ids": [str(i)], "logprob": c.logprob,
-             "tokens_out": c.tokens_out, "law": c.law} for i, c in enumerate(calls)
+            {
+                "text": c.text,
+                "prompt": c.prompt.messages[-1]["content"],
+                "anchor_ids": [str(i)],
+                "logprob": c.logprob,
+                "tokens_out": c.tokens_out,
+                "law": c.law,
+            }
+            for i, c in enumerate(calls)
         ]
-    )  # fmt: skip
+    )
     found = {r.name: r for r in surprise(data, scorer=scorer)}
     assert len(calls) >= 10 and found["transfer_kl"].value == pytest.approx(0, abs=1e-4)
     student = {r.name: r for r in surprise(data, scorer=LawScorer(folder, ends=True))}

@@ -112,13 +112,13 @@ def test_prompts_equal_the_golden_copy(name: str, tmp_path: Path) -> None:
 MALFORMED = {
     "empty": "",
     "spaces": " \n\t ",
-    "garbage": "\x00\x07 ]]} <|end|> {\"",
+    "garbage": '\x00\x07 ]]} <|end|> {"',
     "lone surrogate": "\ud83d half of a sign",
     "truncated JSON": '{"title": "t", "summary": "half a sen',
     "wrong JSON": '{"entities": {"a": [1, null]}, "summary": 3}',
     "deep JSON": "[" * 50_000,
     "a megabyte": "Answer: word = 1 + " * 55_000,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("said", MALFORMED.values(), ids=list(MALFORMED))

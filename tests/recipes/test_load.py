@@ -43,8 +43,13 @@ def test_mistakes_are_explained(name: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [("x = 1\nRECIPE = (", "bad.py:2"), ("x = 1\n", "no RECIPE"), ("RECIPE = 3", "is a int, not a Recipe"), ("\nraise ValueError('oh')", "bad.py:2: ValueError: oh")],
-)  # fmt: skip
+    [
+        ("x = 1\nRECIPE = (", "bad.py:2"),
+        ("x = 1\n", "no RECIPE"),
+        ("RECIPE = 3", "is a int, not a Recipe"),
+        ("\nraise ValueError('oh')", "bad.py:2: ValueError: oh"),
+    ],
+)
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, code: str, words: str) -> None:
     (tmp_path / "bad.py").write_text(code)
     with pytest.raises(SynthgainError) as error:

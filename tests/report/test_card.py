@@ -89,9 +89,20 @@ def test_without_a_command_it_gives_the_python_call() -> None:
 
 def test_hostile_names_stay_text() -> None:
     wild = record(
-        recipe={"name": WILD, "version": WILD, "source": WILD, "knobs": {WILD: WILD}, "checks": [{"name": WILD, "settings": {WILD: WILD}}]}, models={WILD: WILD},
-        language=[WILD], command=WILD + "\n```\n# out", status=WILD, why=WILD, dropped_by={WILD: 3},
-    )  # fmt: skip
+        recipe={
+            "name": WILD,
+            "version": WILD,
+            "source": WILD,
+            "knobs": {WILD: WILD},
+            "checks": [{"name": WILD, "settings": {WILD: WILD}}],
+        },
+        models={WILD: WILD},
+        language=[WILD],
+        command=WILD + "\n```\n# out",
+        status=WILD,
+        why=WILD,
+        dropped_by={WILD: 3},
+    )
     text = card(wild, columns=[WILD], rows_kept=1, licences={WILD: WILD})
     parsed = head(text)
     assert set(parsed) == {

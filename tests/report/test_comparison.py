@@ -53,8 +53,10 @@ def difference(
 
 
 GAINS = [Reading("proxy_gain", v, v - 0.05, v + 0.05, unit="nats/token", n=40) for v in (0.1, 0.3)]
-RUNS = [run(A, GAINS[0], Reading("delta_I", 0.7, 0.6, 0.8, unit="nats/token"), Reading("vendi", None, note="no embedder")),
-        run(B, GAINS[1], Reading("vendi", None, note="no embedder"))]  # fmt: skip
+RUNS = [
+    run(A, GAINS[0], Reading("delta_I", 0.7, 0.6, 0.8, unit="nats/token"), Reading("vendi", None, note="no embedder")),
+    run(B, GAINS[1], Reading("vendi", None, note="no embedder")),
+]
 
 
 def written(tmp_path: Path, *found: dict[str, Any], runs: Any = RUNS, sentences: Any = ()) -> Document:
@@ -67,19 +69,38 @@ def written(tmp_path: Path, *found: dict[str, Any], runs: Any = RUNS, sentences:
 
 def test_it_says_who_adds_more_and_when_nobody_can_tell(tmp_path: Path) -> None:
     said = written(
-        tmp_path, difference("proxy_gain", -0.2, -0.3, -0.1), difference("target_fit", 0.1, -0.1, 0.3), difference("dup_rate", 0.2, 0.1, 0.3),
-        difference("vendi", 3.0, None, None), sentences=["filtered adds more than plain.", "About 300 more rows would tell."],
-    ).said  # fmt: skip
-    for words in ("plain and filtered", "filtered adds more than plain.", "About 300 more rows would tell.", "filtered adds more", "cannot be told apart",
-                  "plain is higher", "no interval, so nobody can say", "−0.20 [−0.30, −0.10]", "does not mean that they are equal"):  # fmt: skip
+        tmp_path,
+        difference("proxy_gain", -0.2, -0.3, -0.1),
+        difference("target_fit", 0.1, -0.1, 0.3),
+        difference("dup_rate", 0.2, 0.1, 0.3),
+        difference("vendi", 3.0, None, None),
+        sentences=["filtered adds more than plain.", "About 300 more rows would tell."],
+    ).said
+    for words in (
+        "plain and filtered",
+        "filtered adds more than plain.",
+        "About 300 more rows would tell.",
+        "filtered adds more",
+        "cannot be told apart",
+        "plain is higher",
+        "no interval, so nobody can say",
+        "−0.20 [−0.30, −0.10]",
+        "does not mean that they are equal",
+    ):
         assert words in said
     assert "plain adds more" not in said
 
 
 @pytest.mark.parametrize(
     ("low", "high", "says"),
-    [(0.1, 0.2, "a adds more"), (-0.2, -0.1, "b adds more"), (-0.1, 0.1, "cannot be told apart"), (0.0, 0.1, "cannot be told apart"), (None, None, "no interval, so nobody can say")],
-)  # fmt: skip
+    [
+        (0.1, 0.2, "a adds more"),
+        (-0.2, -0.1, "b adds more"),
+        (-0.1, 0.1, "cannot be told apart"),
+        (0.0, 0.1, "cannot be told apart"),
+        (None, None, "no interval, so nobody can say"),
+    ],
+)
 def test_words_follow_the_interval(low: float | None, high: float | None, says: str) -> None:
     r = Reading("proxy_gain", 0.15, low, high)
     assert Difference("a", "b", "set", r, 0).says == says
@@ -89,10 +110,13 @@ def test_words_follow_the_interval(low: float | None, high: float | None, says: 
 
 def test_ratios_are_written_in_a_readable_measure_and_called_no_forecast(tmp_path: Path) -> None:
     said = written(
-        tmp_path, difference("proxy_gain", 0.2, 0.1, 0.3, paired=40), difference("proxy_gain", 0.002, 0.001, 0.003, per="row"),
-        difference("proxy_gain", 2e-5, 1e-5, 3e-5, per="token"), difference("proxy_gain", None, None, None, per="dollar", note="no price of plain"),
+        tmp_path,
+        difference("proxy_gain", 0.2, 0.1, 0.3, paired=40),
+        difference("proxy_gain", 0.002, 0.001, 0.003, per="row"),
+        difference("proxy_gain", 2e-5, 1e-5, 3e-5, per="token"),
+        difference("proxy_gain", None, None, None, per="dollar", note="no price of plain"),
         difference("proxy_gain", 1.0, 0.5, 1.5, per="hour"),
-    ).said  # fmt: skip
+    ).said
     assert "for 1,000 rows (a ratio, not a forecast)" in said and "2.0 [1.0, 3.0]" in said
     assert "for 1,000 tokens" in said and "0.020 [0.010, 0.030]" in said
     assert "for a dollar" in said and "no price of plain" in said and "hour" in said
@@ -145,9 +169,12 @@ HOSTILE = (
 def test_hostile_names_and_notes_are_shown_and_never_become_markup(tmp_path: Path, wild: str) -> None:
     r = Reading(wild, 1.0, 0.5, 2.0, unit=wild, note=wild, estimator=wild)
     found = written(
-        tmp_path, difference(wild, 1.0, 0.5, 2.0, a=wild, b=wild, per=wild, verdict=wild, note=wild), difference("proxy_gain", None, None, None, note=wild),
-        runs=[run(wild, r, recipe=wild, tokens=wild, cost_usd=wild), run(B, Reading("x", None, note=wild))], sentences=[wild, wild, 3],
-    )  # fmt: skip
+        tmp_path,
+        difference(wild, 1.0, 0.5, 2.0, a=wild, b=wild, per=wild, verdict=wild, note=wild),
+        difference("proxy_gain", None, None, None, note=wild),
+        runs=[run(wild, r, recipe=wild, tokens=wild, cost_usd=wild), run(B, Reading("x", None, note=wild))],
+        sentences=[wild, wild, 3],
+    )
     assert "alert" not in "".join(a.get("onmouseover") or "" for _, a in found.tags)
     page = (tmp_path / "compared.html").read_text("utf-8")
     assert "\u202e" not in page and "\x00" not in page

@@ -17,10 +17,22 @@ from synthgain.types import SynthgainError
 
 def tally(**changes: object) -> Tally:
     given: dict[str, object] = dict(
-        label="rft", groups_total=150, groups_done=30, rows=240, kept=24, dropped_by={"final_answer": 180, "near_duplicate": 36},
-        calls_bought=200, calls_reused=40, tokens_in=12_000, tokens_out=6_000, tokens_cached=9_000, cost=0.0123, in_flight=16,
-        width=16, started=time.monotonic() - 60,
-    )  # fmt: skip
+        label="rft",
+        groups_total=150,
+        groups_done=30,
+        rows=240,
+        kept=24,
+        dropped_by={"final_answer": 180, "near_duplicate": 36},
+        calls_bought=200,
+        calls_reused=40,
+        tokens_in=12_000,
+        tokens_out=6_000,
+        tokens_cached=9_000,
+        cost=0.0123,
+        in_flight=16,
+        width=16,
+        started=time.monotonic() - 60,
+    )
     return Tally(**(given | changes))  # type: ignore[arg-type]
 
 
@@ -39,8 +51,19 @@ class Screen(io.StringIO):
 def test_everything_that_matters_is_said() -> None:
     seen = sight(tally(started=1000.0), 1060.0, Pace())
     line = seen.line
-    for words in ("rft: 20%", "30 of 150 groups", "240 rows, 24 kept (10.0 %)", "final_answer 75.0 %, near_duplicate 15.0 %", "fell: final_answer", "200 calls bought, 40 reused",
-                  "16 in flight of 16", "12,000 tokens in (75.0 % cached), 6,000 out, 100/s", "$0.0123", "1 min 00 s so far", "about 4 min 00 s left"):  # fmt: skip
+    for words in (
+        "rft: 20%",
+        "30 of 150 groups",
+        "240 rows, 24 kept (10.0 %)",
+        "final_answer 75.0 %, near_duplicate 15.0 %",
+        "fell: final_answer",
+        "200 calls bought, 40 reused",
+        "16 in flight of 16",
+        "12,000 tokens in (75.0 % cached), 6,000 out, 100/s",
+        "$0.0123",
+        "1 min 00 s so far",
+        "about 4 min 00 s left",
+    ):
         assert words in line
 
 

@@ -48,9 +48,14 @@ def test_the_headline_stands_first_with_its_interval_and_what_it_bears_out() -> 
 
 @pytest.mark.parametrize(
     ("low", "high", "words", "colour"),
-    [(0.01, 0.2, "easier to predict", "kept"), (-0.2, -0.01, "harder to predict", "below"), (-0.1, 0.1, "cannot be told from these data", "mark"),
-     (0.0, 0.1, "cannot be told from these data", "mark"), (None, None, "nobody can say more", "mark")],
-)  # fmt: skip
+    [
+        (0.01, 0.2, "easier to predict", "kept"),
+        (-0.2, -0.01, "harder to predict", "below"),
+        (-0.1, 0.1, "cannot be told from these data", "mark"),
+        (0.0, 0.1, "cannot be told from these data", "mark"),
+        (None, None, "nobody can say more", "mark"),
+    ],
+)
 def test_the_verdict_is_no_more_than_the_interval(
     low: float | None, high: float | None, words: str, colour: str
 ) -> None:
@@ -154,8 +159,12 @@ def test_a_run_page_holds_the_meter(tmp_path: Path) -> None:
     assert "The meter" in found.said and "anchors 41 [38, 45]" in found.said and "Not measured, and why" in found.said
 
 
-AFTER = [Reading("gain", 0.113, 0.061, 0.164, unit="nats/token", n=48), Reading("memo", 0.041, 0.012, 0.088, unit="nats/example", n=120, kind="lower bound"),
-         Reading("memo_anchors", 0.102, 0.05, 0.16, unit="nats/example", n=120, kind="lower bound"), Reading("absorbed", None, note="one order of the data only")]  # fmt: skip
+AFTER = [
+    Reading("gain", 0.113, 0.061, 0.164, unit="nats/token", n=48),
+    Reading("memo", 0.041, 0.012, 0.088, unit="nats/example", n=120, kind="lower bound"),
+    Reading("memo_anchors", 0.102, 0.05, 0.16, unit="nats/example", n=120, kind="lower bound"),
+    Reading("absorbed", None, note="one order of the data only"),
+]
 
 
 def test_a_loop_page_shows_what_was_measured_after_training(tmp_path: Path) -> None:

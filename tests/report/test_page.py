@@ -127,8 +127,14 @@ def hostile_run(folder: Path) -> Path:
             )
         )
     wild = HOSTILE[1]
-    record = {"models": {wild: HOSTILE[0]}, "recipe": {"name": wild, "version": HOSTILE[2], "source": HOSTILE[3], "knobs": {wild: wild}, "checks": [wild]},
-              "status": wild, "why": wild, "command": wild, "finished": wild}  # fmt: skip
+    record = {
+        "models": {wild: HOSTILE[0]},
+        "recipe": {"name": wild, "version": HOSTILE[2], "source": HOSTILE[3], "knobs": {wild: wild}, "checks": [wild]},
+        "status": wild,
+        "why": wild,
+        "command": wild,
+        "finished": wild,
+    }
     run_folder(folder, rows=rows, given=anchors, record=record)
     dump(
         folder / "readings.json",
@@ -218,12 +224,16 @@ def test_a_missing_part_of_a_run_is_said(run: Path, tmp_path: Path, gone: str, w
         ("rows/part-00000.parquet", b"not parquet", "part-00000.parquet cannot be read"),
         ("calls/calls.sqlite", b"not a database" * 200, "the memory of calls cannot be read"),
         ("run.json", b"{}", "The status of this run is not known"),
-        ("run.json", b'{"counts": [], "models": 3, "tokens": "x", "recipe": null, "seconds": "x", "dropped_by": 1}', "a run without a name"),
+        (
+            "run.json",
+            b'{"counts": [], "models": 3, "tokens": "x", "recipe": null, "seconds": "x", "dropped_by": 1}',
+            "a run without a name",
+        ),
         ("run.json", b"\xff\xfe", "run.json cannot be read"),
         ("run.json", b'{"status": "stopped", "why": "the token budget is used up"}', "the token budget is used up"),
         ("run.json", b'{"status": "running"}', "had not ended"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_part_of_a_run_is_said(run: Path, tmp_path: Path, file: str, content: bytes, words: str) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     (copy / file).write_bytes(content)
@@ -284,11 +294,21 @@ def test_rows_of_plain_text_made_by_several_calls(tmp_path: Path) -> None:
     anchor = Anchor("The mill at Orle grinds salt. " * 200, "mill.md#0")
     prompts = [Prompt((user(f"step {n}: {anchor.text}"),), sampling=LAW, draw=n) for n in range(6)]
     made = tuple(Call(p.id("w"), p, assistant(f"piece {n}"), MODEL, tokens_out=3) for n, p in enumerate(prompts))
-    rows = [Row(text="A text about the mill at Orle.", calls=made, anchors=(anchor.id, "f" * 32)),
-            Row(text="No call made this.", anchors=(), verdicts=(drop("too short", 4.0, "length"),))]  # fmt: skip
+    rows = [
+        Row(text="A text about the mill at Orle.", calls=made, anchors=(anchor.id, "f" * 32)),
+        Row(text="No call made this.", anchors=(), verdicts=(drop("too short", 4.0, "length"),)),
+    ]
     folder = run_folder(tmp_path / "run", rows=rows, given=[anchor], record={"recipe": {"name": "entigraph"}})
     said = opened(folder).said
-    for words in ("Answer 4 of 6", "2 more calls", "A text about the mill at Orle.", "Anchor ffffffff is not in anchors/", "This row was made without a call",
-                  "This row names no anchor", "length dropped it: too short", "Scores: length 4"):  # fmt: skip
+    for words in (
+        "Answer 4 of 6",
+        "2 more calls",
+        "A text about the mill at Orle.",
+        "Anchor ffffffff is not in anchors/",
+        "This row was made without a call",
+        "This row names no anchor",
+        "length dropped it: too short",
+        "Scores: length 4",
+    ):
         assert words in said
     assert "piece 5" not in said

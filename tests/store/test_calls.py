@@ -127,23 +127,31 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 CALLS = st.fixed_dictionaries(
-    {"function": st.fixed_dictionaries({"name": st.text()}, optional={"arguments": st.text() | st.dictionaries(st.text(), JSON, max_size=3)})},
+    {
+        "function": st.fixed_dictionaries(
+            {"name": st.text()}, optional={"arguments": st.text() | st.dictionaries(st.text(), JSON, max_size=3)}
+        )
+    },
     optional={"id": st.text(), "type": st.text()},
-)  # fmt: skip
+)
 TURNS = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": TEXTS},
     optional={
-        "tool_calls": st.lists(CALLS, max_size=2), "tool_call_id": st.text(),
-        "name": st.text(), "reasoning": TEXTS,
+        "tool_calls": st.lists(CALLS, max_size=2),
+        "tool_call_id": st.text(),
+        "name": st.text(),
+        "reasoning": TEXTS,
     },
-)  # fmt: skip
+)
 PROMPTS = st.builds(
     Prompt,
     st.lists(TURNS, min_size=1, max_size=4).map(tuple),
     schema=st.none() | st.dictionaries(st.text(), JSON, max_size=3) | st.just(LONG_SCHEMA),
-    tools=st.just(()) | st.lists(st.dictionaries(st.text(), JSON, max_size=3) | st.just(LONG_TOOL), max_size=2).map(tuple),
-    seed=st.integers(), draw=st.integers(min_value=0),
-)  # fmt: skip
+    tools=st.just(())
+    | st.lists(st.dictionaries(st.text(), JSON, max_size=3) | st.just(LONG_TOOL), max_size=2).map(tuple),
+    seed=st.integers(),
+    draw=st.integers(min_value=0),
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -215,13 +223,27 @@ async def test_the_filter_grows_and_forgets_nothing(tmp_path: Path, monkeypatch:
 # ---------------------------------------------------------------------------------------------- odd values
 
 ODD: list[dict[str, Any]] = [
-    {"finish": "\ud800"}, {"finish": None}, {"finish": {"a": 1}}, {"law": "\udfff"}, {"model": "m\ud800"},
-    {"tokens_out": 2**63}, {"tokens_in": -1}, {"tokens_in": 3.0}, {"tokens_cached": True}, {"tokens_cached": 10**400},
-    {"logprob": math.nan}, {"logprob": -math.inf}, {"logprob": 10**400}, {"cost": math.inf}, {"cost": math.nan},
-    {"seconds": math.nan}, {"seconds": -math.inf}, {"message": assistant("half \ud800 a character \0")},
+    {"finish": "\ud800"},
+    {"finish": None},
+    {"finish": {"a": 1}},
+    {"law": "\udfff"},
+    {"model": "m\ud800"},
+    {"tokens_out": 2**63},
+    {"tokens_in": -1},
+    {"tokens_in": 3.0},
+    {"tokens_cached": True},
+    {"tokens_cached": 10**400},
+    {"logprob": math.nan},
+    {"logprob": -math.inf},
+    {"logprob": 10**400},
+    {"cost": math.inf},
+    {"cost": math.nan},
+    {"seconds": math.nan},
+    {"seconds": -math.inf},
+    {"message": assistant("half \ud800 a character \0")},
     {"message": {"role": "assistant", "content": "", "tool_calls": [{"\ud800": "\udfff", "n": [math.nan, 10**400]}]}},
     {"message": {"role": "\ud800", "content": "", "reasoning": "\ud800"}},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("odd", ODD)

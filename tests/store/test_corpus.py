@@ -25,7 +25,10 @@ from synthgain.types import Anchor, SynthgainError
 
 def some(n: int, needs: tuple[str, ...] = ("answer",)) -> list[Anchor]:
     rng = random.Random(n)
-    return [Anchor(f"text {i} " + "ä " * rng.randrange(900), f"a.jsonl#{i}", {"answer": str(i), "k": [i, None]}, needs) for i in range(n)]  # fmt: skip
+    return [
+        Anchor(f"text {i} " + "ä " * rng.randrange(900), f"a.jsonl#{i}", {"answer": str(i), "k": [i, None]}, needs)
+        for i in range(n)
+    ]
 
 
 class Letters:

@@ -76,18 +76,28 @@ TOOL_CHATS: dict[str, list[dict[str, Any]]] = {
         {"messages": [user("w?"), {**ASKS, "learn": False}, SAYS, assistant("Cold.")], "tools": [TOOL]},
         {"messages": [user("q"), {**assistant("a"), "learn": False}, user("r"), assistant("b")]},
     ],
-    "others are learnt": [{"messages": [user("w?"), ASKS, {**SAYS, "learn": True}, assistant("Cold.")], "tools": [TOOL]}],
+    "others are learnt": [
+        {"messages": [user("w?"), ASKS, {**SAYS, "learn": True}, assistant("Cold.")], "tools": [TOOL]}
+    ],
     "said and called, two answers": [
         {
-            "messages": [user("w?"), {**ASKS, "content": "I look.", "tool_calls": [CALL, {**CALL, "id": "c2"}]}, SAYS, {**SAYS, "tool_call_id": "c2"}, {**assistant("Cold."), "name": "bot"}],
+            "messages": [
+                user("w?"),
+                {**ASKS, "content": "I look.", "tool_calls": [CALL, {**CALL, "id": "c2"}]},
+                SAYS,
+                {**SAYS, "tool_call_id": "c2"},
+                {**assistant("Cold."), "name": "bot"},
+            ],
             "tools": [TOOL],
         }
     ],
-}  # fmt: skip
+}
 CANNOT = {  # what a format has no place for
-    ("sharegpt", "what is learnt"), ("sharegpt", "others are learnt"), ("openai", "others are learnt"),
+    ("sharegpt", "what is learnt"),
+    ("sharegpt", "others are learnt"),
+    ("openai", "others are learnt"),
     ("sharegpt", "said and called, two answers"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("end", [".jsonl", ".parquet"])
@@ -117,7 +127,10 @@ def test_a_tool_conversation_comes_back_as_the_same_tokens(
 @pytest.mark.parametrize("end", [".jsonl", ".parquet"])
 @pytest.mark.parametrize("form", ["chat", "openai", "sharegpt", "prompt-completion", "alpaca"])
 def test_plain_chats_come_back_as_the_same_tokens(form: str, end: str, tmp_path: Path, tokenizer: Any) -> None:
-    rows = [{"messages": [system("Be\nbrief."), user('q "1"\n'), assistant("é 漢 <b>")]}, {"messages": [user("q"), assistant("")]}]  # fmt: skip
+    rows = [
+        {"messages": [system("Be\nbrief."), user('q "1"\n'), assistant("é 漢 <b>")]},
+        {"messages": [user("q"), assistant("")]},
+    ]
     run = stored(tmp_path / "run", rows)
     done = export(run, form, tmp_path / f"out{end}")
     assert (done.written, done.lost) == (2, {})
@@ -141,7 +154,9 @@ def test_pairs_come_back_and_the_chosen_answer_is_learnt(end: str, tmp_path: Pat
     assert [row.rejected for row in back] == [row.rejected for row in direct] and all(row.rejected for row in back)
     assert chats(back, tokenizer, 4096).examples == chats(direct, tokenizer, 4096).examples
     assert export(run, "chat", tmp_path / f"chat{end}").lost == {}
-    assert [row.rejected for row in read_rows(tmp_path / f"chat{end}").rows] == [r.rejected for r in read_rows(run.path).rows]  # fmt: skip
+    assert [row.rejected for row in read_rows(tmp_path / f"chat{end}").rows] == [
+        r.rejected for r in read_rows(run.path).rows
+    ]
     assert export(run, "openai", tmp_path / f"openai{end}").lost == {"rejected": 3}
 
 
@@ -170,11 +185,14 @@ def question_rows() -> list[dict[str, Any]]:
         ("chat", {"id": "row0", "messages": [user("q0"), assistant("good 0")]}),
         ("openai", {"messages": [user("q0"), assistant("good 0")]}),
         ("alpaca", {"instruction": "q0", "input": "", "output": "good 0"}),
-        ("sharegpt", {"id": "row0", "conversations": [{"from": "human", "value": "q0"}, {"from": "gpt", "value": "good 0"}]}),
+        (
+            "sharegpt",
+            {"id": "row0", "conversations": [{"from": "human", "value": "q0"}, {"from": "gpt", "value": "good 0"}]},
+        ),
         ("prompt-completion", {"prompt": [user("q0")], "completion": [assistant("good 0")]}),
         ("preference", {"prompt": [user("q0")], "chosen": [assistant("good 0")], "rejected": [assistant("bad 0")]}),
     ],
-)  # fmt: skip
+)
 def test_kept_rows_in_the_formats_of_trainers(tmp_path: Path, form: str, first: dict[str, object]) -> None:
     run = stored(tmp_path / "run", question_rows())
     done = export(run, form, tmp_path / "out.jsonl")

@@ -64,15 +64,30 @@ def plainly(row: Row) -> dict[str, object]:
     scored = fell[:1] or list(row.verdicts[-1:])
     only = row.calls[0] if len(row.calls) == 1 else None
     return {
-        "id": row.id, "kept": not fell, "outcome": "drop" if fell else "keep",
-        "check": fell[0].check if fell else "", "reason": fell[0].reason if fell else "",
-        "score": scored[0].score if scored else None, "recipe": "r", "round": row.round,
-        "messages": None if row.messages is None
+        "id": row.id,
+        "kept": not fell,
+        "outcome": "drop" if fell else "keep",
+        "check": fell[0].check if fell else "",
+        "reason": fell[0].reason if fell else "",
+        "score": scored[0].score if scored else None,
+        "recipe": "r",
+        "round": row.round,
+        "messages": None
+        if row.messages is None
         else [{"role": m["role"], "content": whole(m["content"]), **NOTHING} for m in row.messages],
-        "text": whole(row.text), "rejected": None, "tools": None, "anchor_ids": list(row.anchors), "call_ids": [c.id for c in row.calls],
+        "text": whole(row.text),
+        "rejected": None,
+        "tools": None,
+        "anchor_ids": list(row.anchors),
+        "call_ids": [c.id for c in row.calls],
         "logprob": only.logprob if only else None,
-        "tokens_out": sum(c.tokens_out for c in row.calls), "law": only.law if only else f"the row came from {len(row.calls)} calls" if row.calls else "no model wrote this row",
-    }  # fmt: skip
+        "tokens_out": sum(c.tokens_out for c in row.calls),
+        "law": only.law
+        if only
+        else f"the row came from {len(row.calls)} calls"
+        if row.calls
+        else "no model wrote this row",
+    }
 
 
 def test_columns_say_what_the_rows_say() -> None:

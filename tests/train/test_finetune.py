@@ -237,20 +237,28 @@ def test_a_tool_conversation_is_learnt_from_a_run(base: Path, tmp_path: Path) ->
     }
     assert read == {"rows": 8, "chats": 8, "with_tools": 8, "cut": 0, "no_answer": 0, "tools_unwritten": 0}
     model, tokenizer = _open(student)
-    asked = tokenizer.apply_chat_template([user("Who is Cleo?")], tools=tools, add_generation_prompt=True, return_tensors="pt")  # fmt: skip
+    asked = tokenizer.apply_chat_template(
+        [user("Who is Cleo?")], tools=tools, add_generation_prompt=True, return_tensors="pt"
+    )
     said = model.generate(**asked, max_new_tokens=32, do_sample=False)[0, asked["input_ids"].shape[1] :]
     assert tokenizer.decode(said) == '<call>place {"n": 4}</call><|end|>'
 
 
 def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Path) -> None:
-    deaf = tiny_model(tmp_path / "deaf", template="{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}")  # fmt: skip
+    deaf = tiny_model(
+        tmp_path / "deaf",
+        template="{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}",
+    )
     tools = [{"type": "function", "function": {"name": "place"}}]
     rows: list[dict[str, Any]] = [{"messages": [user(f"Who {n}?"), assistant("I.")]} for n in range(40)]
     rows += [
-        {"messages": []}, {"text": None}, {"messages": [user("Who? " * 99), assistant("I.")]},
-        {"messages": [user("Who?"), assistant("I. " * 99)]}, {"messages": [user("Tools?"), assistant("No.")], "tools": tools},
+        {"messages": []},
+        {"text": None},
+        {"messages": [user("Who? " * 99), assistant("I.")]},
+        {"messages": [user("Who?"), assistant("I. " * 99)]},
+        {"messages": [user("Tools?"), assistant("No.")], "tools": tools},
         {"prompt": "Good?", "chosen": "Yes.", "rejected": "No."},
-    ]  # fmt: skip
+    ]
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "rows" / "README.md").write_text("A card.")

@@ -83,7 +83,12 @@ def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
     read = read_rows(tmp_path / "r.jsonl")
     assert (len(read.rows), read.empty) == (2, 4)
-    assert {k: read.json()[k] for k in ("rows", "chats", "texts", "empty")} == {"rows": 2, "chats": 1, "texts": 1, "empty": 4}  # fmt: skip
+    assert {k: read.json()[k] for k in ("rows", "chats", "texts", "empty")} == {
+        "rows": 2,
+        "chats": 1,
+        "texts": 1,
+        "empty": 4,
+    }
     (tmp_path / "r.jsonl").write_text('{"text": ""}\n')
     for read_it in (read_rows, method_of):
         with pytest.raises(SynthgainError, match="no rows"):
@@ -93,15 +98,31 @@ def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "{", "7", '{"messages": [{"role": "king", "content": "x"}]}', '{"messages": [{"role": "user"}]}', '{"messages": "who?"}',
-        '{"messages": [{"role": "user", "content": "x", "shoe": 7}]}', '{"messages": [{"role": "user", "content": [1]}]}',
-        '{"question": "a"}', '{"text": 7}', '{"text": "\\ud800"}', '{"messages": [7]}', '{"messages": 7}', "[" * 100_000,
-        '{"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}', '{"messages": [{"role": "assistant", "tool_calls": "{"}]}',
-        '{"messages": [{"role": "user", "content": "x"}], "tools": "{"}', '{"messages": [{"role": "user", "content": "x"}], "tools": [7]}',
-        '{"conversations": [{"from": "function_call", "value": "no json"}]}', '{"conversations": [7]}', '{"conversations": [{"from": "cat", "value": "x"}]}',
-        '{"instruction": 1, "output": "x"}', '{"instruction": "a", "output": "x", "history": ["b"]}', '{"prompt": "only"}',
+        "{",
+        "7",
+        '{"messages": [{"role": "king", "content": "x"}]}',
+        '{"messages": [{"role": "user"}]}',
+        '{"messages": "who?"}',
+        '{"messages": [{"role": "user", "content": "x", "shoe": 7}]}',
+        '{"messages": [{"role": "user", "content": [1]}]}',
+        '{"question": "a"}',
+        '{"text": 7}',
+        '{"text": "\\ud800"}',
+        '{"messages": [7]}',
+        '{"messages": 7}',
+        "[" * 100_000,
+        '{"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}',
+        '{"messages": [{"role": "assistant", "tool_calls": "{"}]}',
+        '{"messages": [{"role": "user", "content": "x"}], "tools": "{"}',
+        '{"messages": [{"role": "user", "content": "x"}], "tools": [7]}',
+        '{"conversations": [{"from": "function_call", "value": "no json"}]}',
+        '{"conversations": [7]}',
+        '{"conversations": [{"from": "cat", "value": "x"}]}',
+        '{"instruction": 1, "output": "x"}',
+        '{"instruction": "a", "output": "x", "history": ["b"]}',
+        '{"prompt": "only"}',
     ],
-)  # fmt: skip
+)
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "r.jsonl").write_text('{"text": "good"}\n' + line, "utf-8")
     with pytest.raises(SynthgainError) as error:
@@ -119,7 +140,17 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     text = pa.array([b"good", b"\xff\xfe"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": text}), tmp_path / "latin.parquet")
     (tmp_path / "folder").mkdir()
-    for name in ("none", "empty.jsonl", "bad.parquet", "x.bin", "latin.txt", "broken.jsonl.gz", "other.parquet", "latin.parquet", "folder"):  # fmt: skip
+    for name in (
+        "none",
+        "empty.jsonl",
+        "bad.parquet",
+        "x.bin",
+        "latin.txt",
+        "broken.jsonl.gz",
+        "other.parquet",
+        "latin.parquet",
+        "folder",
+    ):
         with pytest.raises(SynthgainError):
             read_rows(tmp_path / name)
     assert not reads(tmp_path / "x.bin") and not reads(tmp_path / "none") and not reads(tmp_path / "folder")
@@ -143,16 +174,31 @@ def test_rows_that_are_texts_are_seen_before_anything_is_trained(tmp_path: Path)
 @pytest.mark.parametrize(
     "record",
     [
-        {"conversations": [{"from": "human", "value": "Who built the bridge?"}, {"from": "gpt", "value": "The salt widow."}]},
+        {
+            "conversations": [
+                {"from": "human", "value": "Who built the bridge?"},
+                {"from": "gpt", "value": "The salt widow."},
+            ]
+        },
         {"conversations": CHAT["messages"]},
         {"messages": json.dumps(CHAT["messages"])},
-        {"messages": [{"role": "user", "content": "Who built the bridge?", "name": None}, {"role": "assistant", "content": "The salt widow.", "tool_calls": None}]},
+        {
+            "messages": [
+                {"role": "user", "content": "Who built the bridge?", "name": None},
+                {"role": "assistant", "content": "The salt widow.", "tool_calls": None},
+            ]
+        },
         {"prompt": "Who built the bridge?", "completion": "The salt widow."},
         {"prompt": CHAT["messages"][:1], "completion": CHAT["messages"][1:]},
         {"instruction": "Who built", "input": "the bridge?", "output": "The salt widow."},
-        {"instruction": "Who built the bridge?", "input": "", "output": "The salt widow.", "text": "### Instruction: …"},
+        {
+            "instruction": "Who built the bridge?",
+            "input": "",
+            "output": "The salt widow.",
+            "text": "### Instruction: …",
+        },
     ],
-)  # fmt: skip
+)
 def test_one_question_and_answer_in_every_shape(tmp_path: Path, record: dict[str, Any]) -> None:
     row = one(tmp_path, record)
     said = [(turn["role"], turn["content"].replace("\n", " ")) for turn in row.messages or ()]
@@ -162,7 +208,15 @@ def test_one_question_and_answer_in_every_shape(tmp_path: Path, record: dict[str
 
 def test_a_system_turn_and_earlier_turns_are_kept(tmp_path: Path) -> None:
     alpaca = one(tmp_path, {"instruction": "c", "output": "d", "system": "s", "history": [["a", "b"]]})
-    share = one(tmp_path, {"system": "s", "conversations": [{"from": f, "value": v} for f, v in (("human", "a"), ("gpt", "b"), ("human", "c"), ("gpt", "d"))]})  # fmt: skip
+    share = one(
+        tmp_path,
+        {
+            "system": "s",
+            "conversations": [
+                {"from": f, "value": v} for f, v in (("human", "a"), ("gpt", "b"), ("human", "c"), ("gpt", "d"))
+            ],
+        },
+    )
     assert alpaca.messages == share.messages == (system("s"), user("a"), assistant("b"), user("c"), assistant("d"))
 
 
@@ -172,10 +226,18 @@ def test_a_system_turn_and_earlier_turns_are_kept(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize(
     "calls",
-    [[CALL], json.dumps([CALL]), [{"id": "c1", "function": {"arguments": {"city": "Oslo"}, "name": "weather"}}], [{"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}]],
-)  # fmt: skip
+    [
+        [CALL],
+        json.dumps([CALL]),
+        [{"id": "c1", "function": {"arguments": {"city": "Oslo"}, "name": "weather"}}],
+        [{"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}],
+    ],
+)
 def test_tool_calls_and_tools_in_every_spelling(tmp_path: Path, tools: Any, calls: Any) -> None:
-    record = {"messages": [user("w?"), {"role": "assistant", "content": None, "tool_calls": calls}, SAYS, assistant("Cold.")], "tools": tools}  # fmt: skip
+    record = {
+        "messages": [user("w?"), {"role": "assistant", "content": None, "tool_calls": calls}, SAYS, assistant("Cold.")],
+        "tools": tools,
+    }
     row = one(tmp_path, record)
     assert row.messages == (user("w?"), ASKS, SAYS, assistant("Cold.")) and row.tools == (TOOL,)
     assert [list(tool) for tool in row.tools] == [["type", "function"]]  # a template writes them in this order
@@ -188,7 +250,12 @@ def test_a_conversation_with_functions_as_llama_factory_has_it(tmp_path: Path) -
     row = one(tmp_path, record)
     bare = {name: value for name, value in CALL.items() if name != "id"}
     assert row.tools == (TOOL,)
-    assert row.messages == (user("w?"), {**ASKS, "tool_calls": [bare]}, {"role": "tool", "content": "4 C"}, assistant("Cold."))  # fmt: skip
+    assert row.messages == (
+        user("w?"),
+        {**ASKS, "tool_calls": [bare]},
+        {"role": "tool", "content": "4 C"},
+        assistant("Cold."),
+    )
     turns[1] = ("function_call", json.dumps([call, call]))
     both = one(tmp_path, {"conversations": [{"from": f, "value": v} for f, v in turns], "tools": ""})
     assert (both.messages or ())[1]["tool_calls"] == [bare, bare] and both.tools == ()
@@ -217,10 +284,17 @@ def test_parquet_with_structs_of_others_reads_as_lines_do(tmp_path: Path) -> Non
     """In a struct every row has the members of all: what is null was not there."""
     wind = {"id": "c2", "type": "function", "function": {"name": "wind", "arguments": {"knots": True}}}
     rows = [
-        {"messages": [user("w?"), {**ASKS, "tool_calls": [{**CALL, "function": {"name": "weather", "arguments": {"city": "Oslo"}}}]}, SAYS], "tools": [TOOL]},
+        {
+            "messages": [
+                user("w?"),
+                {**ASKS, "tool_calls": [{**CALL, "function": {"name": "weather", "arguments": {"city": "Oslo"}}}]},
+                SAYS,
+            ],
+            "tools": [TOOL],
+        },
         {"messages": [user("x?"), {**ASKS, "tool_calls": [wind]}], "rejected": [assistant("No.")], "tools": None},
         {"messages": [user("y?"), {**assistant("y"), "learn": False, "reasoning": "hm"}], "tools": []},
-    ]  # fmt: skip
+    ]
     table = pa.Table.from_pylist([{**row, "when": b"\xff"} for row in rows], schema=_inferred(rows))
     pq.write_table(table, tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -231,11 +305,33 @@ def test_parquet_with_structs_of_others_reads_as_lines_do(tmp_path: Path) -> Non
 
 
 def _inferred(rows: list[dict[str, Any]]) -> pa.Schema:
-    said = [("role", pa.string()), ("content", pa.string()), ("reasoning", pa.string()), ("learn", pa.bool_()), ("tool_call_id", pa.string())]  # fmt: skip
+    said = [
+        ("role", pa.string()),
+        ("content", pa.string()),
+        ("reasoning", pa.string()),
+        ("learn", pa.bool_()),
+        ("tool_call_id", pa.string()),
+    ]
     arguments = pa.struct([("city", pa.string()), ("knots", pa.bool_())])
-    call = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", pa.struct([("name", pa.string()), ("arguments", arguments)]))])  # fmt: skip
+    call = pa.struct(
+        [
+            ("id", pa.string()),
+            ("type", pa.string()),
+            ("function", pa.struct([("name", pa.string()), ("arguments", arguments)])),
+        ]
+    )
     turns = pa.list_(pa.struct([*said, ("tool_calls", pa.list_(call))]))
-    function = pa.struct([("name", pa.string()), ("parameters", pa.struct([("type", pa.string()), ("properties", pa.struct([("city", pa.struct([("type", pa.string())]))]))]))])  # fmt: skip
+    function = pa.struct(
+        [
+            ("name", pa.string()),
+            (
+                "parameters",
+                pa.struct(
+                    [("type", pa.string()), ("properties", pa.struct([("city", pa.struct([("type", pa.string())]))]))]
+                ),
+            ),
+        ]
+    )
     tools = pa.list_(pa.struct([("type", pa.string()), ("function", function)]))
     return pa.schema([("messages", turns), ("rejected", turns), ("tools", tools), ("when", pa.binary())])
 
@@ -249,7 +345,13 @@ def test_what_is_read_is_said_in_counts(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     counts = read_rows(tmp_path / "r.jsonl").json()
     assert {k: counts[k] for k in ("rows", "chats", "texts", "with_tools", "with_rejected", "empty", "files")} == {
-        "rows": 3, "chats": 2, "texts": 1, "with_tools": 1, "with_rejected": 1, "empty": 0, "files": 1,
-    }  # fmt: skip
+        "rows": 3,
+        "chats": 2,
+        "texts": 1,
+        "with_tools": 1,
+        "with_rejected": 1,
+        "empty": 0,
+        "files": 1,
+    }
     error = refused(tmp_path, {"question": "a", "answer": "b"})
     assert "question, answer" in error.what

@@ -68,7 +68,10 @@ def test_the_template_gets_the_tools_and_the_calls_are_learnt(tokenizer) -> None
     call = '<call>weather {"city": "Oslo", "n": null}</call>'
     assert learnt(example, tokenizer) == [f"{call}<|end|>", "Cold.<|end|>"] and found.tools_unwritten == 0
     assert tokenizer.decode(example.ids).startswith('<|start|>system\nTools:\n{"type": "function"')
-    objects = {**ASKS, "tool_calls": [{**CALL, "function": {"name": "weather", "arguments": {"city": "Oslo", "n": None}}}]}  # fmt: skip
+    objects = {
+        **ASKS,
+        "tool_calls": [{**CALL, "function": {"name": "weather", "arguments": {"city": "Oslo", "n": None}}}],
+    }
     for asked, answer in (([user("Weather?")], 0), ([user("Weather?"), objects, SAYS], 1)):
         given = tokenizer.apply_chat_template(asked, tools=list(TOOLS), add_generation_prompt=True)["input_ids"]
         starts = [n for n, label in enumerate(example.labels) if label != IGNORED and example.labels[n - 1] == IGNORED]
@@ -124,7 +127,7 @@ def test_a_template_without_tools_is_told(tokenizer) -> None:  # type: ignore[no
         with pytest.raises(SynthgainError, match="with tools"):
             blocks([lost], deaf, 64)
     hides = deepcopy(tokenizer)
-    hides.chat_template = "{% for m in messages %}<|start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}{{ m['content'] }}{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"  # fmt: skip
+    hides.chat_template = "{% for m in messages %}<|start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}{{ m['content'] }}{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
     with pytest.raises(SynthgainError, match="turn 1"):
         chats([row({**user("q"), "learn": True}, assistant("a"))], hides, 64)
 
@@ -140,7 +143,10 @@ def test_a_template_that_rewrites_earlier_turns_gives_one_example_an_answer(toke
     said = [thinks.decode([label for label in e.labels if label != IGNORED]) for e in found.examples]
     assert said == ["<think></think>Yes.<|end|>", "<think></think>No.<|end|>"] and found.rows == 1
     asks = (*chat, {**user("Three?"), "learn": True})
-    said = [thinks.decode([label for label in e.labels if label != IGNORED]) for e in chats([row(*asks)], thinks, 512).examples]  # fmt: skip
+    said = [
+        thinks.decode([label for label in e.labels if label != IGNORED])
+        for e in chats([row(*asks)], thinks, 512).examples
+    ]
     assert said == ["<think></think>Yes.<|end|>", "<think></think>No.<|end|>", "Three?<|end|>"]
 
 

@@ -120,9 +120,20 @@ class _Taker:
     def summary(self, label: str) -> Summary:
         n, s = self.notes, self.spool
         return Summary(
-            label, n.files, s.rows, n.bytes, s.duplicates, s.differing, tuple(s.differing_in()), tuple(s.repeats()), dict(n.text_fields),
-            n.chats_cut, tuple(n.skipped), n.skipped_total, n.warnings,
-        )  # fmt: skip
+            label,
+            n.files,
+            s.rows,
+            n.bytes,
+            s.duplicates,
+            s.differing,
+            tuple(s.differing_in()),
+            tuple(s.repeats()),
+            dict(n.text_fields),
+            n.chats_cut,
+            tuple(n.skipped),
+            n.skipped_total,
+            n.warnings,
+        )
 
     # -------------------------------------------------------------------------------------- paths
 

@@ -91,17 +91,19 @@ def chosen(row: Mapping[str, Any], text_field: str | None, id_field: str | None,
             )
     raise SynthgainError(
         f"no column is named {', '.join(TEXT_FIELDS)} or {MESSAGES}; the columns are {_listed(names)}{_separator(names)}",
-        where=where, next=f"name the column that holds the text: --text-field {_likely(row)!r}",
-    )  # fmt: skip
+        where=where,
+        next=f"name the column that holds the text: --text-field {_likely(row)!r}",
+    )
 
 
 def _missing(name: str, option: str, names: Sequence[str], where: str) -> SynthgainError:
     near = difflib.get_close_matches(name, names, 1, 0.5)
     guess = near[0] if near else names[0] if names else "NAME"
     return SynthgainError(
-        f"there is no column {name!r}; the columns are {_listed(names)}{_separator(names)}", where=where,
+        f"there is no column {name!r}; the columns are {_listed(names)}{_separator(names)}",
+        where=where,
         next=f"name one of them: {option} {guess!r}",
-    )  # fmt: skip
+    )
 
 
 def _separator(names: Sequence[str]) -> str:
@@ -183,8 +185,9 @@ def needed(fields: Mapping[str, Any], needs: Sequence[str]) -> None:
         if not name.endswith("?") and (value is None or (isinstance(value, str) and not value.strip())):
             how = "it is not there" if name not in fields else "it is null" if value is None else "it is empty"
             raise BadRow(
-                f"the recipe needs a field {name!r}, and {how}", f"add it, or rename one of the fields here: {_listed(list(fields))}"
-            )  # fmt: skip
+                f"the recipe needs a field {name!r}, and {how}",
+                f"add it, or rename one of the fields here: {_listed(list(fields))}",
+            )
 
 
 def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:

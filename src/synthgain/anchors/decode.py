@@ -25,18 +25,22 @@ MAGIC = (
     (b"\xfd7zXZ\x00", "xz data", "xz -dc {file} > {stem}.jsonl"),
     (b"PAR1", "a Parquet file", "mv {file} {stem}.parquet"),
     (b"ARROW1", "an Arrow file", "mv {file} {stem}.arrow"),
-    (b"SQLite format 3\x00", "an SQLite database", "export the table as CSV: sqlite3 -header -csv {file} 'select …' > {stem}.csv"),
+    (
+        b"SQLite format 3\x00",
+        "an SQLite database",
+        "export the table as CSV: sqlite3 -header -csv {file} 'select …' > {stem}.csv",
+    ),
     (b"\xd0\xcf\x11\xe0", "an old Microsoft Office file", "libreoffice --headless --convert-to txt {file}"),
     (b"\x7fELF", "a program", "move it away"),
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the data itself", "git lfs pull"),
-)  # fmt: skip
+)
 OFFICE = (
     ("word/", "a Word document (.docx)", "pandoc {file} -t plain -o {stem}.txt"),
     ("xl/", "an Excel workbook (.xlsx)", "save the sheet as CSV (UTF-8)"),
     ("ppt/", "a PowerPoint file (.pptx)", "libreoffice --headless --convert-to pdf {file}, then pdftotext"),
     ("content.opf", "an EPUB book", "pandoc {file} -t plain -o {stem}.txt"),
     ("content.xml", "an OpenDocument file", "pandoc {file} -t plain -o {stem}.txt"),
-)  # fmt: skip
+)
 
 
 def opened(path: Path) -> BufferedReader | gzip.GzipFile:
@@ -115,9 +119,10 @@ def _undecodable(
 ) -> SynthgainError:
     if last and error.end == len(raw) and error.reason == "unexpected end of data":
         return SynthgainError(
-            f"the file breaks off inside a character (byte {offset:,}): it is truncated", where=where,
+            f"the file breaks off inside a character (byte {offset:,}): it is truncated",
+            where=where,
             next="get the whole file again",
-        )  # fmt: skip
+        )
     nearby = raw[max(0, error.start - 100_000) : error.start + 100_000]
     if re.search(rb"[\xc3-\xf4][\x80-\xbf]", nearby):
         name, command = "damaged UTF-8", "iconv -f UTF-8 -t UTF-8 -c {file} > {stem}.utf8.txt   (drops the bad bytes)"
@@ -126,9 +131,10 @@ def _undecodable(
     else:
         name, command = "Latin-1", "iconv -f ISO-8859-1 -t UTF-8 {file} > {stem}.utf8.txt"
     return SynthgainError(
-        f"byte {offset:,} (0x{raw[error.start]:02x}) is not UTF-8; it looks like {name}", where=where,
+        f"byte {offset:,} (0x{raw[error.start]:02x}) is not UTF-8; it looks like {name}",
+        where=where,
         next=_convert(command, path),
-    )  # fmt: skip
+    )
 
 
 def _convert(command: str, path: Path) -> str:
@@ -162,15 +168,17 @@ def _refuse_binary(head: bytes, path: Path, where: str, nul: bool = True) -> Non
             raise _utf16(f"{name} without a byte order mark", name, path, where)
         raise SynthgainError(
             f"a NUL byte at byte {at:,}: this is binary data, not text",
-            where=f"{where}:{head.count(10, 0, at) + 1}", next="convert it to text, or move it away",
-        )  # fmt: skip
+            where=f"{where}:{head.count(10, 0, at) + 1}",
+            next="convert it to text, or move it away",
+        )
 
 
 def _utf16(looks: str, name: str, path: Path, where: str) -> SynthgainError:
     return SynthgainError(
-        f"byte 0 is not UTF-8; it looks like {looks}", where=f"{where}:1",
+        f"byte 0 is not UTF-8; it looks like {looks}",
+        where=f"{where}:1",
         next=_convert(f"iconv -f {name} -t UTF-8 {{file}} > {{stem}}.utf8.txt", path),
-    )  # fmt: skip
+    )
 
 
 def _zip(path: Path, where: str) -> SynthgainError:
@@ -188,9 +196,10 @@ def _zip(path: Path, where: str) -> SynthgainError:
 def _broken_gzip(error: Exception, path: Path, where: str, lines_read: int) -> SynthgainError:
     if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
         return SynthgainError(
-            "the name ends in .gz but this is not gzip data", where=where,
+            "the name ends in .gz but this is not gzip data",
+            where=where,
             next=shell("take the .gz off its name: mv {file} ", path) + shlex.quote(str(path.with_suffix(""))),
-        )  # fmt: skip
+        )
     kind = "breaks off in the middle (truncated)" if isinstance(error, EOFError) else f"is damaged ({error})"
     good = f" after {lines_read:,} whole lines" if lines_read else ""
     return SynthgainError(

@@ -44,9 +44,12 @@ def files(root: Path, notes: Notes) -> Iterator[Found]:
     kind = kind_of(root)
     if kind is None:
         raise SynthgainError(
-            f"files ending in {root.suffix or 'nothing'} are not read" if root.suffix else "its name has no ending that says what it is",
-            where=str(root), next=f"convert or rename it to one of {READABLE}",
-        )  # fmt: skip
+            f"files ending in {root.suffix or 'nothing'} are not read"
+            if root.suffix
+            else "its name has no ending that says what it is",
+            where=str(root),
+            next=f"convert or rename it to one of {READABLE}",
+        )
     yield Found(root, str(root), root.name, kind)
 
 
@@ -89,9 +92,10 @@ def _nothing_in(root: Path, notes: Notes) -> SynthgainError:
     named = ", ".join(f"{s.path} ({s.why})" for s in notes.skipped)
     more = notes.skipped_total - len(notes.skipped)
     return SynthgainError(
-        f"nothing in this folder can be read: {named}{f' and {more:,} more' if more else ''}", where=str(root),
+        f"nothing in this folder can be read: {named}{f' and {more:,} more' if more else ''}",
+        where=str(root),
         next=f"convert them to one of {READABLE}",
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------------------------------------- folders
@@ -173,9 +177,10 @@ def _special(folder: Path, root: Path, notes: Notes) -> Iterator[Found] | None:
     if (folder / "loop.json").is_file():
         runs = sorted(str(p.parent) for p in folder.glob("*/run/run.json"))
         raise SynthgainError(
-            "this is a loop's folder, not one run's", where=str(folder),
+            "this is a loop's folder, not one run's",
+            where=str(folder),
             next=f"give one of its runs: {', '.join(runs) or 'none is there yet'}",
-        )  # fmt: skip
+        )
     return None
 
 
@@ -202,9 +207,10 @@ def _saved(folder: Path, root: Path) -> Iterator[Found]:
         ) from None
     if record.get("_indices_data_files"):
         raise SynthgainError(
-            "this data set was saved with an index of rows by an old version of `datasets`", where=str(folder),
+            "this data set was saved with an index of rows by an old version of `datasets`",
+            where=str(folder),
             next="load it with datasets.load_from_disk, call flatten_indices() and save it again",
-        )  # fmt: skip
+        )
     for name in names:
         shard = folder / Path(name).name  # never outside this folder, whatever the record says
         if not shard.is_file():
@@ -224,7 +230,8 @@ def _splits(folder: Path, root: Path, notes: Notes) -> Iterator[Found]:
         ) from None
     if len(splits) != 1:
         raise SynthgainError(
-            f"this saved data set has several splits: {', '.join(splits)}", where=str(folder),
+            f"this saved data set has several splits: {', '.join(splits)}",
+            where=str(folder),
             next=f"give one of them: {folder / splits[0] if splits else folder}",
-        )  # fmt: skip
+        )
     return _saved(folder / Path(splits[0]).name, root)

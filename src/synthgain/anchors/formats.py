@@ -24,9 +24,16 @@ Rows = Iterator[tuple[int, str, Mapping[str, Any]]]
 BATCH = 512  # rows of a Parquet or Arrow file in memory at once
 FIELD_LIMIT = 2**31 - 1  # characters in one CSV field
 KINDS = {
-    ".txt": "text", ".md": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv",
-    ".parquet": "parquet", ".arrow": "arrow",
-}  # fmt: skip
+    ".txt": "text",
+    ".md": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
 PACKED = ("text", "jsonl", "json", "csv", "tsv")  # kinds that may be gzipped
 READABLE = ".txt .md .jsonl .ndjson .json .csv .tsv (each also as .gz) .parquet .arrow"
 
@@ -81,23 +88,26 @@ def _bad_json(error: Exception, text: str, place: str, number: int, ended: bool)
     said = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
     if text.strip() in ("[", "{", "[{") and number == 1:
         return SynthgainError(
-            "this looks like one JSON document over many lines, not JSON Lines", where=place,
+            "this looks like one JSON document over many lines, not JSON Lines",
+            where=place,
             next="rename it to .json, or write one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
-        )  # fmt: skip
+        )
     if not ended and isinstance(error, json.JSONDecodeError) and _at_end(error, text):
         return SynthgainError(
-            f"the last line is cut off in the middle ({said})", where=place,
+            f"the last line is cut off in the middle ({said})",
+            where=place,
             next="get the whole file again, or remove the last line",
-        )  # fmt: skip
+        )
     return SynthgainError(f"not valid JSON: {said}", where=place, next="mend or remove the line")
 
 
 def _no_object(row: object, place: str) -> SynthgainError:
     kinds = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "true or false"}
     return SynthgainError(
-        f"the row is {kinds.get(type(row), 'null')}, not an object", where=place,
+        f"the row is {kinds.get(type(row), 'null')}, not an object",
+        where=place,
         next='write each row as an object, such as {"text": "…"}',
-    )  # fmt: skip
+    )
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -167,9 +177,10 @@ def _inside(top: object, where: str, notes: Notes) -> Rows:
     if len(lists) != 1 or any(name in top for name in ("text", "messages")):
         if len(lists) > 1 and "text" not in top:
             raise SynthgainError(
-                f"several lists of rows in one file: {', '.join(map(repr, lists))}", where=where,
+                f"several lists of rows in one file: {', '.join(map(repr, lists))}",
+                where=where,
                 next=f"take one out: jq -c '.[\"{lists[0]}\"][]' FILE.json > {lists[0]}.jsonl",
-            )  # fmt: skip
+            )
         yield 1, where, top
         return
     others = [name for name in top if name != lists[0]]
@@ -233,10 +244,13 @@ def table(path: Path, where: str, notes: Notes, comma: str = ",") -> Rows:
             continue
         rows += 1
         if len(row) != len(header):
-            notes.problem(SynthgainError(
-                f"{len(row)} values where the header has {len(header)} columns", where=place,
-                next='mend the line; a value with a comma or a line break in it stands in "double quotes"',
-            ))  # fmt: skip
+            notes.problem(
+                SynthgainError(
+                    f"{len(row)} values where the header has {len(header)} columns",
+                    where=place,
+                    next='mend the line; a value with a comma or a line break in it stands in "double quotes"',
+                )
+            )
             continue
         yield start, place, dict(zip(header, row))
     if header is None:
@@ -256,9 +270,10 @@ def _header(row: list[str], place: str, notes: Notes) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SynthgainError(
-            f"the header names {', '.join(map(repr, twice))} more than once", where=place,
+            f"the header names {', '.join(map(repr, twice))} more than once",
+            where=place,
             next="give each column a name of its own",
-        )  # fmt: skip
+        )
     return names
 
 
@@ -329,9 +344,10 @@ def _broken(error: Exception, path: Path, where: str, kind: str) -> SynthgainErr
     if kind != "Parquet" or first_bytes(path, 4) != b"PAR1":
         refuse_what_it_is(path, where)
     return SynthgainError(
-        f"this is no whole {kind} file ({' '.join(str(error).split())[:200]})", where=where,
+        f"this is no whole {kind} file ({' '.join(str(error).split())[:200]})",
+        where=where,
         next="get the whole file again",
-    )  # fmt: skip
+    )
 
 
 READERS: Mapping[str, Callable[[Path, str, Notes], Rows]] = {

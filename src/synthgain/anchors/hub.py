@@ -59,9 +59,10 @@ def _said(error: Exception, uri: str) -> SynthgainError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "GatedRepoError"}:
         return SynthgainError(
-            f"there is no such data set on the hub, or it is not open to you ({said})", where=uri,
+            f"there is no such data set on the hub, or it is not open to you ({said})",
+            where=uri,
             next="check the name; for a gated or private one set HF_TOKEN",
-        )  # fmt: skip
+        )
     if kinds & {
         "ConnectionError",
         "TimeoutError",
@@ -71,9 +72,11 @@ def _said(error: Exception, uri: str) -> SynthgainError:
         "HfHubHTTPError",
     }:
         return SynthgainError(
-            f"the hub cannot be reached ({said})", where=uri, code=4,
+            f"the hub cannot be reached ({said})",
+            where=uri,
+            code=4,
             next="check the network, or download the data set elsewhere and give its folder",
-        )  # fmt: skip
+        )
     return SynthgainError(
         f"`datasets` could not read it ({type(error).__name__}: {said})",
         where=uri,

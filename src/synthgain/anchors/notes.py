@@ -79,13 +79,21 @@ class Summary:
         """The same for a run's record: a few kB at most, whatever was read."""
         columns = list(self.text_fields.items())
         return {
-            "source": _short(self.source), "files": self.files, "bytes": self.bytes, "rows": self.rows, "anchors": self.anchors,
-            "text_fields": {_short(name): n for name, n in columns[:NAMED]}, "chats_cut": self.chats_cut,
-            "duplicates": self.duplicates, "repeats": [[_short(dropped), _short(first)] for dropped, first in self.repeats],
-            "differing": self.differing, "differing_in": [_short(name) for name in self.differing_in[:NAMED]],
-            "skipped": [{"path": _short(s.path), "why": _short(s.why)} for s in self.skipped], "skipped_total": self.skipped_total,
+            "source": _short(self.source),
+            "files": self.files,
+            "bytes": self.bytes,
+            "rows": self.rows,
+            "anchors": self.anchors,
+            "text_fields": {_short(name): n for name, n in columns[:NAMED]},
+            "chats_cut": self.chats_cut,
+            "duplicates": self.duplicates,
+            "repeats": [[_short(dropped), _short(first)] for dropped, first in self.repeats],
+            "differing": self.differing,
+            "differing_in": [_short(name) for name in self.differing_in[:NAMED]],
+            "skipped": [{"path": _short(s.path), "why": _short(s.why)} for s in self.skipped],
+            "skipped_total": self.skipped_total,
             "warnings": [_short(w) for w in self.warnings],
-        }  # fmt: skip
+        }
 
 
 def _count(n: int, what: str) -> str:
@@ -165,6 +173,8 @@ class Notes:
         more = self.bad - len(lines)
         shown = "\n".join(f"  {line}" for line in [*lines, *([f"and {more:,} more"] if more else [])])
         raise SynthgainError(
-            f"{self.bad:,} rows or files cannot be used\n{shown}", where=source,
-            next=next((p.next for p in self.problems if p.next), "mend or remove them"), code=max(p.code for p in self.problems),
-        )  # fmt: skip
+            f"{self.bad:,} rows or files cannot be used\n{shown}",
+            where=source,
+            next=next((p.next for p in self.problems if p.next), "mend or remove them"),
+            code=max(p.code for p in self.problems),
+        )

@@ -143,9 +143,10 @@ def _free(into: Path | None) -> Path | None:
     into = Path(into)
     if into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise SynthgainError(
-            "anchors are written into a folder that is empty or not there yet", where=str(into),
+            "anchors are written into a folder that is empty or not there yet",
+            where=str(into),
             next="remove it, or give another folder",
-        )  # fmt: skip
+        )
     return into
 
 

@@ -40,9 +40,15 @@ class Asked:
 
 
 def asked(
-    recipe: str | Path | Recipe, *, model: ModelChoice = DEFAULT_MODEL, knobs: Mapping[str, Any] | None = None,
-    with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), reach: Reach | None = None, **limits: Any,
-) -> Asked:  # fmt: skip
+    recipe: str | Path | Recipe,
+    *,
+    model: ModelChoice = DEFAULT_MODEL,
+    knobs: Mapping[str, Any] | None = None,
+    with_: Sequence[str | AnyCheck] = (),
+    without: Sequence[str] = (),
+    reach: Reach | None = None,
+    **limits: Any,
+) -> Asked:
     """Everything that can be wrong before anchors are read is found here. `limits` are the other fields of a Request."""
     sensible(
         **{
@@ -56,9 +62,12 @@ def asked(
     given = by_role(chosen, model)
     reach = reach or Reach()
     request = Request(
-        recipe=part_of(chosen, recipe), checks=parts, models={role: _reached(role, m, reach) for role, m in given.items()},
-        concurrency=limits.pop("concurrency", None) or reach.concurrency, **limits,
-    )  # fmt: skip
+        recipe=part_of(chosen, recipe),
+        checks=parts,
+        models={role: _reached(role, m, reach) for role, m in given.items()},
+        concurrency=limits.pop("concurrency", None) or reach.concurrency,
+        **limits,
+    )
     return Asked(request, chosen, usual, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
 
 
@@ -163,21 +172,24 @@ def recipe_of(part: Named, given: str | Path | Recipe | None = None) -> Recipe:
         )
         how = "in Python: recipe=…" if part.python else f"--recipe {shlex.quote(part.file or 'FILE')}"
         raise SynthgainError(
-            f"this run's recipe {part.name!r} is {what}, and a run folder executes nothing", where="recipe",
+            f"this run's recipe {part.name!r} is {what}, and a run folder executes nothing",
+            where="recipe",
             next=f"give it again: {how}",
-        )  # fmt: skip
+        )
     else:
         recipe = given if isinstance(given, Recipe) else load_recipe(str(given))
         if recipe.name != part.name:
             raise SynthgainError(
-                f"this run was made with the recipe {part.name!r}, not {recipe.name!r}", where=str(getattr(given, "name", given)),
+                f"this run was made with the recipe {part.name!r}, not {recipe.name!r}",
+                where=str(getattr(given, "name", given)),
                 next=f"give the file it was made with: {part.file or part.name}",
-            )  # fmt: skip
+            )
         if part.sha256 and not isinstance(given, Recipe) and sha256_of(given) != part.sha256:
             raise SynthgainError(
-                "this recipe's file is not the one that the run was made with: its content has changed", where=str(given),
+                "this recipe's file is not the one that the run was made with: its content has changed",
+                where=str(given),
                 next="give the file as it was, or make the run again with `synthgain generate` (only changed prompts are bought)",
-            )  # fmt: skip
+            )
         _same_version(recipe, part)
     return recipe
 
@@ -185,9 +197,10 @@ def recipe_of(part: Named, given: str | Path | Recipe | None = None) -> Recipe:
 def _same_version(recipe: Recipe, part: Named) -> None:
     if part.version and recipe.version != part.version:
         raise SynthgainError(
-            f"this run was made with version {part.version} of {part.name}; here is version {recipe.version}", where="recipe",
+            f"this run was made with version {part.version} of {part.name}; here is version {recipe.version}",
+            where="recipe",
             next="make it again with `synthgain generate`: calls whose prompts did not change are not bought again",
-        )  # fmt: skip
+        )
 
 
 # ---------------------------------------------------------------------------------------------- checks
@@ -202,9 +215,10 @@ def judged_by(
     unknown = [name for name in without if name not in names and name != "all"]
     if unknown:
         raise SynthgainError(
-            f"the recipe {recipe.name!r} has no check {unknown[0]!r}", where=f"--without {unknown[0]}",
+            f"the recipe {recipe.name!r} has no check {unknown[0]!r}",
+            where=f"--without {unknown[0]}",
             next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
-        )  # fmt: skip
+        )
     replaced = {check.name for check, _ in added}
     stay = [c for c in recipe.checks if "all" not in without and c.name not in without and c.name not in replaced]
     return ordered([*((c, Named(c.name, settings_of(c))) for c in stay), *added])
@@ -250,9 +264,10 @@ def opened_checks(
         else:
             what = f"the file {part.file}" if part.file else "an object of Python" if part.python else "unknown here"
             raise SynthgainError(
-                f"this run's check {part.name!r} is {what}, and a run folder executes nothing", where="checks",
+                f"this run's check {part.name!r} is {what}, and a run folder executes nothing",
+                where="checks",
                 next=f"give it again (--with {part.file or part.name}), or leave it out (--without {part.name})",
-            )  # fmt: skip
+            )
         found.append((with_settings(check, part.settings, f"the check {part.name}"), part))
     return found
 
@@ -266,15 +281,17 @@ def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
     unknown = [role for role in given if role and role not in recipe.roles]
     if unknown:
         raise SynthgainError(
-            f"the recipe {recipe.name!r} has no role {unknown[0]!r}", where=f"-m {unknown[0]}=…",
+            f"the recipe {recipe.name!r} has no role {unknown[0]!r}",
+            where=f"-m {unknown[0]}=…",
             next=f"its roles are: {', '.join(recipe.roles)}",
-        )  # fmt: skip
+        )
     missing = [role for role in recipe.roles if role not in given and "" not in given]
     if missing:
         raise SynthgainError(
-            f"no model is named for the role {missing[0]!r} of {recipe.name}", where="-m",
+            f"no model is named for the role {missing[0]!r} of {recipe.name}",
+            where="-m",
             next=f"name one for each role (-m {missing[0]}=URI), or give a URI without a role for all that are not named",
-        )  # fmt: skip
+        )
     return {role: given[role] if role in given else given[""] for role in recipe.roles}
 
 
@@ -295,13 +312,17 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
             continue
         if reached.python:
             raise SynthgainError(
-                f"the model of the role {role!r} was an object of Python ({reached.uri})", where="models",
+                f"the model of the role {role!r} was an object of Python ({reached.uri})",
+                where="models",
                 next="give it again: model=…",
-            )  # fmt: skip
+            )
         own = replace(
-            reach or Reach(), base_url=reached.base_url, served_as=reached.served_as, price=reached.price,
+            reach or Reach(),
+            base_url=reached.base_url,
+            served_as=reached.served_as,
+            price=reached.price,
             concurrency=request.concurrency,
-        )  # fmt: skip
+        )
         key = (reached, key_for(role))
         if key not in shared:
             shared[key] = open_model(reached.uri, own, role)
@@ -352,8 +373,18 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
     words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", _as_spec(p))]
-    for name, default in (("text_field", None), ("id_field", None), ("seed", 0), ("accept", None), ("max_candidates", None), ("limit", None),
-                          ("max_cost", None), ("max_tokens", None), ("concurrency", None), ("collapse", "")):  # fmt: skip
+    for name, default in (
+        ("text_field", None),
+        ("id_field", None),
+        ("seed", 0),
+        ("accept", None),
+        ("max_candidates", None),
+        ("limit", None),
+        ("max_cost", None),
+        ("max_tokens", None),
+        ("concurrency", None),
+        ("collapse", ""),
+    ):
         value = getattr(request, name)
         if value != default:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]

@@ -25,8 +25,16 @@ from synthgain.store import Run
 from synthgain.types import AnyCheck, Call, ModelInfo, Prompt, Recipe, SynthgainError
 
 
-def curate(run: str | Path | Run, *, with_: Sequence[str | AnyCheck] = (), without: Sequence[str] = (), knobs: Mapping[str, Any] | None = None,
-           accept: int | None = None, recipe: str | Path | Recipe | None = None, watch: Watch | None = None) -> Run:  # fmt: skip
+def curate(
+    run: str | Path | Run,
+    *,
+    with_: Sequence[str | AnyCheck] = (),
+    without: Sequence[str] = (),
+    knobs: Mapping[str, Any] | None = None,
+    accept: int | None = None,
+    recipe: str | Path | Recipe | None = None,
+    watch: Watch | None = None,
+) -> Run:
     """Judge a run again with other checks, buying nothing: its drafts are replayed over the calls already paid for.
 
     Without options this changes nothing. `with_` adds checks to those the run has (one with the same name takes its place), `without`
@@ -84,9 +92,10 @@ def _sound(run: Run) -> dict[str, Any]:
         wrong = ["models"]
     if wrong:
         raise SynthgainError(
-            f"run.json says of {wrong[0]}: {record.get(wrong[0])!r:.60}", where=str(run.run_json),
+            f"run.json says of {wrong[0]}: {record.get(wrong[0])!r:.60}",
+            where=str(run.run_json),
             next=AGAIN,
-        )  # fmt: skip
+        )
     return record
 
 
@@ -112,9 +121,10 @@ def _replayable(run: Run, recipe: Recipe) -> None:
         )
     if getattr(recipe.pick, "pooled", False) and not run.files("groups"):
         raise SynthgainError(
-            "this run was killed before its groups were written down, and they depend on its rows", where=str(run.path),
+            "this run was killed before its groups were written down, and they depend on its rows",
+            where=str(run.path),
             next="finish it first: run its command again",
-        )  # fmt: skip
+        )
 
 
 def _judged_anew(
@@ -124,9 +134,10 @@ def _judged_anew(
     names = [part.name for part in request.checks]
     if unknown := [name for name in without if name not in (*names, "all")]:
         raise SynthgainError(
-            f"this run has no check {unknown[0]!r}", where=f"--without {unknown[0]}",
+            f"this run has no check {unknown[0]!r}",
+            where=f"--without {unknown[0]}",
             next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
-        )  # fmt: skip
+        )
     given = [check_given(check) for check in with_]
     gone = {*(names if "all" in without else without), *(part.name for _, part in given if part.shipped)}
     stay = opened_checks([part for part in request.checks if part.name not in gone], recipe, given)

@@ -21,8 +21,14 @@ def unwatched(tally: Tally) -> None:
 
 
 def at_desk(
-    uri: str, work: Callable[[Desk], Awaitable[T]], *, memory: Path, tally: Tally, reach: Reach | None = None, watch: Watch = unwatched
-) -> T:  # fmt: skip
+    uri: str,
+    work: Callable[[Desk], Awaitable[T]],
+    *,
+    memory: Path,
+    tally: Tally,
+    reach: Reach | None = None,
+    watch: Watch = unwatched,
+) -> T:
     """What `work` makes of a model's answers: whatever its prompts are for, this model answers. Calls are kept in `memory`."""
 
     async def working() -> T:

@@ -66,8 +66,14 @@ def evaluate(
 
 
 def answered(
-    weights: Weights, questions: Sequence[Question], how: Examination, *, memory: Path, reach: Reach | None = None, watch: Watch | None = None
-) -> Solved:  # fmt: skip
+    weights: Weights,
+    questions: Sequence[Question],
+    how: Examination,
+    *,
+    memory: Path,
+    reach: Reach | None = None,
+    watch: Watch | None = None,
+) -> Solved:
     """Questions put to a model (a URI, or a student's folder); its answers are remembered, so that a killed evaluation goes on."""
     if questions[0].options:
         return choose(open_scorer(weights), questions)
@@ -79,9 +85,15 @@ def answered(
 
     async def work(desk: Desk) -> Solved:
         return await solve(
-            desk, questions, same_answer, parsable=lambda text: final_answer(text) is not None,
-            draws=how.draws, sampling=how.sampling, few_shot=how.shots, watch=done,
-        )  # fmt: skip
+            desk,
+            questions,
+            same_answer,
+            parsable=lambda text: final_answer(text) is not None,
+            draws=how.draws,
+            sampling=how.sampling,
+            few_shot=how.shots,
+            watch=done,
+        )
 
     return at_desk(uri, work, memory=memory, tally=tally, reach=reach, watch=watch or unwatched)
 
@@ -110,7 +122,11 @@ class ArmExaminer:
                     f"there is no exam {arm.exam!r}", where=f"arm {arm.name}", next=f"leave it out, or {FEW_SHOT.exam}"
                 )
             if arm.exam and not self.shows:
-                raise SynthgainError("there are no worked examples to show", where=f"arm {arm.name}", next="leave this arm out, or give examples in the Examination")  # fmt: skip
+                raise SynthgainError(
+                    "there are no worked examples to show",
+                    where=f"arm {arm.name}",
+                    next="leave this arm out, or give examples in the Examination",
+                )
 
     def __call__(self, arm: Arm, weights: Weights) -> Solved:
         """The arm's readings; its accuracy is said."""

@@ -153,9 +153,10 @@ def _kind(part: Part, source: Run | Path) -> Method:
         return "cpt"
     if not any(len(shard) for shard in source.kept(["id"])):
         raise SynthgainError(
-            "no row was kept: there is nothing to train on", where=str(source.path),
+            "no row was kept: there is nothing to train on",
+            where=str(source.path),
             next=f"look at the reasons: synthgain report {source.path}",
-        )  # fmt: skip
+        )
     return method_of(source.data)
 
 
@@ -188,8 +189,9 @@ def _reader(part: Part, source: Run | Path) -> tuple[Callable[[], Iterator[pa.Ta
     if not isinstance(source, Run):
         read = read_rows(source)
         return lambda: _in_shards(
-            Row(messages=r.messages, text=r.text, tools=r.tools, rejected=r.rejected, anchors=r.anchors) for r in read.rows
-        ), read.empty  # fmt: skip
+            Row(messages=r.messages, text=r.text, tools=r.tools, rejected=r.rejected, anchors=r.anchors)
+            for r in read.rows
+        ), read.empty
     if part.take == "anchors":
         return lambda: _in_shards(Row(text=a.text, anchors=(a.id,)) for a in source.corpus()), 0
     names = list(COLUMNS)
@@ -218,9 +220,10 @@ def _mixed(arm: Arm, lots: Sequence[_Lot], wanted: int | None) -> list[_Lot]:
     n = most if wanted is None else wanted
     if n > most:
         raise SynthgainError(
-            f"it should have {n} rows, as {arm.as_many_as} has, and there are {most}", where=f"arm {arm.name}",
+            f"it should have {n} rows, as {arm.as_many_as} has, and there are {most}",
+            where=f"arm {arm.name}",
             next=f"give it more to learn from, or give {arm.as_many_as} fewer rows",
-        )  # fmt: skip
+        )
     if shares:
         exact = np.asarray(shares) * n
         counts = np.floor(exact + 1e-9).astype(np.int64)

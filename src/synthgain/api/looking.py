@@ -41,8 +41,19 @@ def said_in(turn: Mapping[str, Any]) -> str:
 
 def _call_json(call: Call) -> dict[str, Any]:
     names = (
-        "id", "model", "text", "message", "finish", "tokens_in", "tokens_out", "tokens_cached", "logprob", "law", "cost", "seconds",
-    )  # fmt: skip
+        "id",
+        "model",
+        "text",
+        "message",
+        "finish",
+        "tokens_in",
+        "tokens_out",
+        "tokens_cached",
+        "logprob",
+        "law",
+        "cost",
+        "seconds",
+    )
     prompt = {
         "messages": list(call.prompt.messages),
         "tools": list(call.prompt.tools),

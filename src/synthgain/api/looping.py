@@ -84,9 +84,16 @@ def loop(
     done: list[dict[str, Any]] = []
     with writing(place):
         for made in run_rounds(
-            chosen, rounds, generate=make, write_rows=partial(write_rows, seed=seed), train=train, examine=examine,
-            out=place, base=start, writer=WRITER,
-        ):  # fmt: skip
+            chosen,
+            rounds,
+            generate=make,
+            write_rows=partial(write_rows, seed=seed),
+            train=train,
+            examine=examine,
+            out=place,
+            base=start,
+            writer=WRITER,
+        ):
             here = f"round-{made.number}"
             result = write_arms(
                 [place / here, place], made.results, [(WRITER, arm.name) for arm in chosen if arm.name != WRITER]
@@ -159,9 +166,14 @@ class RunMaker:
         with TemporaryDirectory() as folder:
             try:
                 run = generate(
-                    self.recipe, self.named.examples or self.anchors, out=Path(folder) / "run", model="scripted/echo", limit=2,
-                    without=("all",), **kept,
-                )  # fmt: skip
+                    self.recipe,
+                    self.named.examples or self.anchors,
+                    out=Path(folder) / "run",
+                    model="scripted/echo",
+                    limit=2,
+                    without=("all",),
+                    **kept,
+                )
             except TooManyBroken:
                 return
             if not any(len(shard) for shard in run.kept(["id"])) or method_of(run.data) == "sft":

@@ -65,11 +65,26 @@ def generate(
     _not_its_own(anchors, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     request = asked(
-        recipe, model=model, knobs=knobs, with_=with_, without=without, reach=reach, accept=accept, max_candidates=max_candidates,
-        limit=limit, seed=seed, max_cost=max_cost, max_tokens=max_tokens, text_field=text_field, id_field=id_field, embedder=embedder,
-        round=round, collapse=collapse, stop_on_collapse=stop_on_collapse,
+        recipe,
+        model=model,
+        knobs=knobs,
+        with_=with_,
+        without=without,
+        reach=reach,
+        accept=accept,
+        max_candidates=max_candidates,
+        limit=limit,
+        seed=seed,
+        max_cost=max_cost,
+        max_tokens=max_tokens,
+        text_field=text_field,
+        id_field=id_field,
+        embedder=embedder,
+        round=round,
+        collapse=collapse,
+        stop_on_collapse=stop_on_collapse,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
-    )  # fmt: skip
+    )
     with writes_to(place):
         run = Run(place)
         run.readable()
@@ -92,9 +107,12 @@ def taken_in(run: Run, anchors: Any, ask: Asked, embedder: Embedder | None) -> t
     shutil.rmtree(new, ignore_errors=True)
     try:
         found = load_anchors(
-            anchors if isinstance(anchors, str) or not isinstance(anchors, Path) else str(anchors), text_field=ask.request.text_field,
-            id_field=ask.request.id_field, needs=ask.recipe.needs, into=new,
-        )  # fmt: skip
+            anchors if isinstance(anchors, str) or not isinstance(anchors, Path) else str(anchors),
+            text_field=ask.request.text_field,
+            id_field=ask.request.id_field,
+            needs=ask.recipe.needs,
+            into=new,
+        )
         summary = found.summary.json()
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
@@ -143,9 +161,11 @@ def on_disk(where: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise SynthgainError(
-            "the disk is full", where=str(where), code=3,
+            "the disk is full",
+            where=str(where),
+            code=3,
             next="free disk space and run the same command again: every answer written so far is kept",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _not_its_own(anchors: object, out: Path) -> None:
@@ -169,7 +189,15 @@ def _not_its_own(anchors: object, out: Path) -> None:
 # ---------------------------------------------------------------------------------------------- the run
 
 
-def carried_out(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, told: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
+def carried_out(
+    ask: Asked,
+    parts: Opened,
+    corpus: Corpus,
+    run: Run,
+    watch: Watch,
+    told: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
+) -> Run:
     """One round into the run folder, with its record and card. `before` is the record of the run that is judged again, buying nothing."""
     began = time.time()
     replay = before is not None
@@ -193,9 +221,11 @@ def carried_out(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watc
         reserve.unlink(missing_ok=True)
     if outcome.code and not replay:
         raise SynthgainError(
-            f"stopped: {outcome.why}", where=str(run.path), code=outcome.code,
+            f"stopped: {outcome.why}",
+            where=str(run.path),
+            code=outcome.code,
             next=f"everything bought is kept; to go on: {record['command'] or 'the same call again'}",
-        )  # fmt: skip
+        )
     return run
 
 
@@ -218,7 +248,9 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _drafted(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None) -> tuple[Outcome, dict[str, str | None]]:  # fmt: skip
+def _drafted(
+    ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None
+) -> tuple[Outcome, dict[str, str | None]]:
     buyers: list[Buyer] = []
     replay = before is not None
 
@@ -229,9 +261,19 @@ def _drafted(ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, 
         most = ask.request.most if asked_then else None  # another number is chosen from all that was bought
         try:
             outcome = await run_round(
-                ask.request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay,
-                whole=before is not None and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings, on_buyer=buyers.append,
-            )  # fmt: skip
+                ask.request,
+                parts,
+                corpus,
+                run,
+                memory,
+                watch,
+                most=most,
+                pulse=pulse,
+                replay=replay,
+                whole=before is not None
+                and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
+                on_buyer=buyers.append,
+            )
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
         finally:
             memory.close()
@@ -281,10 +323,16 @@ def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
 def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]:
     t = outcome.tally
     counts = {
-        "anchors": len(corpus), "groups": t.groups_total if t.groups_total is not None else t.groups_done, "groups_done": t.groups_done,
-        "calls_bought": t.calls_bought, "calls_reused": t.calls_reused, "rows": t.rows, "kept": t.kept, "dropped": t.rows - t.kept,
+        "anchors": len(corpus),
+        "groups": t.groups_total if t.groups_total is not None else t.groups_done,
+        "groups_done": t.groups_done,
+        "calls_bought": t.calls_bought,
+        "calls_reused": t.calls_reused,
+        "rows": t.rows,
+        "kept": t.kept,
+        "dropped": t.rows - t.kept,
         "broken": t.broken,
-    }  # fmt: skip
+    }
     also = {"repeated": t.repeated, "beyond_the_limit": t.beyond, "not_bought": t.not_bought}
     return {
         "status": "stopped" if outcome.code else "complete",

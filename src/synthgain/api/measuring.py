@@ -116,8 +116,13 @@ def _unused(of_student: bool, before: Mapping[str, object], after: Mapping[str, 
 
 
 def data_of(
-    source: Path, *, anchors: str | Path | None = None, target: str | Path | None = None, text_field: str | None = None, seed: int = 0
-) -> Data:  # fmt: skip
+    source: Path,
+    *,
+    anchors: str | Path | None = None,
+    target: str | Path | None = None,
+    text_field: str | None = None,
+    seed: int = 0,
+) -> Data:
     """What the meter reads of a run or of anybody's data set."""
     if (source / "student.json").is_file():
         raise SynthgainError(
@@ -156,8 +161,10 @@ def _instruments(student: str, writer: str, embedder: str, reach: Reach, law: Sa
     return Instruments(
         student=None if looking is None else open_scorer(looking, ends=True),
         writer=None if wrote is None else LawScorer(wrote, law or Sampling(), ends=True),
-        embedder=vectors, why_no_embedder=why, folder=looking,
-    )  # fmt: skip
+        embedder=vectors,
+        why_no_embedder=why,
+        folder=looking,
+    )
 
 
 def _law_of(folder: Path) -> Sampling:
@@ -213,18 +220,29 @@ def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
     drawn, laws, logprobs = sum(r.as_drawn for r in again), [r.law for r in again], [r.logprob for r in again]
     told = pa.table(
         {
-            **{n: table.column(n) for n in names[:4]}, "logprob": pa.array(logprobs, pa.float64()),
-            "tokens_out": pa.array([r.tokens for r in again], pa.int32()), "law": pa.array(laws, pa.string()),
+            **{n: table.column(n) for n in names[:4]},
+            "logprob": pa.array(logprobs, pa.float64()),
+            "tokens_out": pa.array([r.tokens for r in again], pa.int32()),
+            "law": pa.array(laws, pa.string()),
         }
-    )  # fmt: skip
+    )
     known = pc.is_valid(told.column("logprob"))
     lost = Counter(re.sub(r"[0-9,]+", "N", law.partition(":")[0]) for law, p in zip(laws, logprobs) if p is None)
     scored = sum(p is not None for p in logprobs)
     for wrong, what in (
-        (lost[IMPOSSIBLE] > 0.05 * len(ids), f"{lost[IMPOSSIBLE]} of {len(ids)} answers cannot come from {uri} under the law that they were sampled from"),
-        (scored and not drawn, f"none of {scored} answers has as many tokens by {uri} as were drawn: it is not the model that wrote them"),
-        (len(ids) and not scored, f"none of {len(ids)} answers could be scored by {uri}: {lost.most_common(1)[0][0] if lost else ''}"),
-    ):  # fmt: skip
+        (
+            lost[IMPOSSIBLE] > 0.05 * len(ids),
+            f"{lost[IMPOSSIBLE]} of {len(ids)} answers cannot come from {uri} under the law that they were sampled from",
+        ),
+        (
+            scored and not drawn,
+            f"none of {scored} answers has as many tokens by {uri} as were drawn: it is not the model that wrote them",
+        ),
+        (
+            len(ids) and not scored,
+            f"none of {len(ids)} answers could be scored by {uri}: {lost.most_common(1)[0][0] if lost else ''}",
+        ),
+    ):
         if wrong:
             raise SynthgainError(
                 what, where=str(run.path), next="give --rescore the model that wrote them, or leave it out"
@@ -239,9 +257,14 @@ def _rescored(run: Run, data: Data, uri: str, say: Say | None) -> Rescoring:
 
 
 def measure_students(
-    students: Sequence[str | Path], *, against: Sequence[str | Path] = (), target: str | Path | None = None,
-    anchors: str | Path | None = None, seed: int = 0, say: Say | None = None,
-) -> list[Reading]:  # fmt: skip
+    students: Sequence[str | Path],
+    *,
+    against: Sequence[str | Path] = (),
+    target: str | Path | None = None,
+    anchors: str | Path | None = None,
+    seed: int = 0,
+    say: Say | None = None,
+) -> list[Reading]:
     """The readings after training of `students` (one a seed), against students trained on the anchors alone.
 
     `target` is held-out real text (200 documents of 2,000 characters are read); `anchors` is real text that the
@@ -287,18 +310,31 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
 
     members, siblings = (pairs.members, pairs.siblings) if pairs is not None else (None, None)
     return StudentLosses(
-        record=record, test=losses(scorer, raw_test), dev=losses(scorer, raw_dev), dev_before=losses(base, raw_dev), members=losses(scorer, members), siblings=losses(scorer, siblings),
-        members_before=losses(base, members), siblings_before=losses(base, siblings),
-    )  # fmt: skip
+        record=record,
+        test=losses(scorer, raw_test),
+        dev=losses(scorer, raw_dev),
+        dev_before=losses(base, raw_dev),
+        members=losses(scorer, members),
+        siblings=losses(scorer, siblings),
+        members_before=losses(base, members),
+        siblings_before=losses(base, siblings),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- side by side
 
 
 def compare(
-    runs: Sequence[str | Path], *, anchors: str | Path | None = None, target: str | Path | None = None, embedder: str = "words",
-    student: str = "", seed: int = 0, reach: Reach | None = None, say: Say | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    runs: Sequence[str | Path],
+    *,
+    anchors: str | Path | None = None,
+    target: str | Path | None = None,
+    embedder: str = "words",
+    student: str = "",
+    seed: int = 0,
+    reach: Reach | None = None,
+    say: Say | None = None,
+) -> dict[str, Any]:
     """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
 
     Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise
@@ -323,10 +359,15 @@ def compare(
         sides.append(side)
         told.append(
             {
-                "name": name, "path": str(run), "recipe": (record.get("recipe") or {}).get("name"), "rows": side.rows, "tokens": side.tokens,
-                "cost_usd": side.cost_usd, "readings": [r.json() for r in side.readings],
+                "name": name,
+                "path": str(run),
+                "recipe": (record.get("recipe") or {}).get("name"),
+                "rows": side.rows,
+                "tokens": side.tokens,
+                "cost_usd": side.cost_usd,
+                "readings": [r.json() for r in side.readings],
             }
-        )  # fmt: skip
+        )
     found = {(a.name, b.name): differences(a, b, seed) for a, b in combinations(sides, 2)}
     said = ranking(sides) if len(sides) > 2 else []
     for a, b in combinations(sides, 2):

@@ -47,9 +47,17 @@ killed, the same command goes on where it was."""
 
 
 def demo(
-    out: str | Path = "runs/demo", *, rounds: int = 1, seed: int = 0, problems: int = 120, tests: int = 48, draws: int = 3, steps: int = 16,
-    say: Say = to_stderr, panel: Panel = no_panel,
-) -> dict[str, Any]:  # fmt: skip
+    out: str | Path = "runs/demo",
+    *,
+    rounds: int = 1,
+    seed: int = 0,
+    problems: int = 120,
+    tests: int = 48,
+    draws: int = 3,
+    steps: int = 16,
+    say: Say = to_stderr,
+    panel: Panel = no_panel,
+) -> dict[str, Any]:
     """The main job on the embedded model and the problems we ship: a model that teaches itself.
 
     `problems` are answered `draws` times each; trained arms take `steps` optimiser steps of eight rows; `tests`
@@ -66,11 +74,21 @@ def demo(
     turns = tuple(turn for question, worked in shots for turn in (user(question), assistant(worked)))
     say(DEMO.format(problems=problems, draws=draws, tests=tests, out=place))
     return loop(
-        "rft", place / "problems.jsonl", out=place, on=place / "questions.jsonl", rounds=rounds, seed=seed,
-        knobs={"k": draws, "shots": shots, "max_tokens": 48, "gold": False}, without=("equations", "distinct-equations"), text_field="question",
-        examination=Examination(draws=1, shots=turns), settings={"max_steps": steps, "adapter": "lora", "learning_rate": 2e-3, "batch": 8, "length": 160},
-        say=say, panel=panel, note=NOTE,
-    )  # fmt: skip
+        "rft",
+        place / "problems.jsonl",
+        out=place,
+        on=place / "questions.jsonl",
+        rounds=rounds,
+        seed=seed,
+        knobs={"k": draws, "shots": shots, "max_tokens": 48, "gold": False},
+        without=("equations", "distinct-equations"),
+        text_field="question",
+        examination=Examination(draws=1, shots=turns),
+        settings={"max_steps": steps, "adapter": "lora", "learning_rate": 2e-3, "batch": 8, "length": 160},
+        say=say,
+        panel=panel,
+        note=NOTE,
+    )
 
 
 # ---------------------------------------------------------------------------------------------- documents
@@ -81,8 +99,17 @@ DOCUMENT_NOTE = (
 )
 
 
-def demo_documents(out: str | Path = "runs/demo-documents", *, seed: int = 0, model: str = DEFAULT_MODEL, pairs: int = 6, tokens: int = 18_000,
-                   reach: Reach | None = None, say: Say = to_stderr, panel: Panel = no_panel) -> dict[str, Any]:  # fmt: skip
+def demo_documents(
+    out: str | Path = "runs/demo-documents",
+    *,
+    seed: int = 0,
+    model: str = DEFAULT_MODEL,
+    pairs: int = 6,
+    tokens: int = 18_000,
+    reach: Reach | None = None,
+    say: Say = to_stderr,
+    panel: Panel = no_panel,
+) -> dict[str, Any]:
     """Eight invented documents taught by `rephrase` and `entigraph` against raw repetition, at equal tokens and steps.
 
     Closed-book questions with four options each. Before any training it says how many of the questions' right
@@ -126,10 +153,17 @@ def _written(
         say(f"{recipe} with {model}")
         with panel() as watch:
             runs[recipe] = generate(
-                recipe, str(place / "documents.jsonl"), out=place / "runs" / recipe, model=model, knobs={"max_tokens": 256, **knobs},
+                recipe,
+                str(place / "documents.jsonl"),
+                out=place / "runs" / recipe,
+                model=model,
+                knobs={"max_tokens": 256, **knobs},
                 without=("truncated",),  # a weak writer seldom ends by itself: three of four answers would fall
-                text_field="text", seed=seed, reach=reach, watch=watch,
-            )  # fmt: skip
+                text_field="text",
+                seed=seed,
+                reach=reach,
+                watch=watch,
+            )
         measure(runs[recipe])
     return runs
 
@@ -150,8 +184,9 @@ def _write_comparison(
     told = write_arms([place], results, pairs, note=DOCUMENT_NOTE)
     done = [
         round_json(place, i, run.path, "arms.json", results, label=name)
-        for i, (name, run) in enumerate(runs.items()) if name in names
-    ]  # fmt: skip
+        for i, (name, run) in enumerate(runs.items())
+        if name in names
+    ]
     write_loop(place, done, recipe=", ".join(runs), settings={"model": model}, note=DOCUMENT_NOTE)
     return told
 
@@ -175,6 +210,12 @@ def coverage(texts: Sequence[str], questions: Sequence[Mapping[str, Any]]) -> Re
     found = sum(str(q["options"][q["gold"]]).lower() in whole for q in questions)
     low, high = wilson(found, len(questions))
     return Reading(
-        "answer_coverage", found / len(questions), low, high, unit="prob", n=len(questions),
-        estimator="right option found verbatim; Wilson", kind="exact",
-    )  # fmt: skip
+        "answer_coverage",
+        found / len(questions),
+        low,
+        high,
+        unit="prob",
+        n=len(questions),
+        estimator="right option found verbatim; Wilson",
+        kind="exact",
+    )

@@ -33,10 +33,17 @@ PROMPTS = 1 << 16  # prompts that the ledger's intervals tell apart
 NAMED = 4_096  # different anchors' ids of the rows by which the anchors' ids are known
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()), ("own_id", pa.string()), ("text", pa.string()), ("answer", pa.string()), ("prompt", pa.string()),
-        ("anchor_ids", pa.list_(pa.string())), ("logprob", pa.float64()), ("tokens_out", pa.int32()), ("law", pa.string()),
+        ("id", pa.string()),
+        ("own_id", pa.string()),
+        ("text", pa.string()),
+        ("answer", pa.string()),
+        ("prompt", pa.string()),
+        ("anchor_ids", pa.list_(pa.string())),
+        ("logprob", pa.float64()),
+        ("tokens_out", pa.int32()),
+        ("law", pa.string()),
     ]
-)  # fmt: skip
+)
 
 
 _T = TypeVar("_T")
@@ -46,7 +53,7 @@ _T = TypeVar("_T")
 
 def data_of_run(
     run: Run, *, anchors: str | Path | None = None, target: str | Path | None = None, seed: int = 0
-) -> Data:  # fmt: skip
+) -> Data:
     """A finished run's kept rows beside its own anchors, or beside other real text (`anchors`)."""
     _allowed(seed)
     record, counts = run.record, _counts(run)
@@ -59,9 +66,10 @@ def data_of_run(
         steps, judged = by_prompt(ledger(record), _readable(run.rows, lambda: _ends(run)))
     except ValueError as error:
         raise SynthgainError(
-            f"run.json and RUN/rows do not agree: {error}", where=str(run.path),
+            f"run.json and RUN/rows do not agree: {error}",
+            where=str(run.path),
             next="run its command again: rows are made anew from the calls, which are not bought twice",
-        ) from error  # fmt: skip
+        ) from error
     real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
     data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=steps, judged=judged, seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
@@ -85,9 +93,10 @@ def _counts(run: Run) -> dict[str, int]:
     whole = isinstance(counts, dict) and all(isinstance(counts.get(name), int) for name in ("rows", "kept", "anchors"))
     if not whole or not isinstance(recipe, dict) or not isinstance(recipe.get("checks"), list):
         raise SynthgainError(
-            "run.json is damaged (no counts of rows, kept and anchors, or no recipe)", where=str(run.run_json),
+            "run.json is damaged (no counts of rows, kept and anchors, or no recipe)",
+            where=str(run.run_json),
             next="delete this one file and run the same command again: calls are kept apart and are not bought twice",
-        )  # fmt: skip
+        )
     return dict(counts)
 
 
@@ -107,9 +116,10 @@ def _all_there(run: Run, part: Literal["rows", "anchors"], counted: int) -> None
     if there != counted:
         held = f"{there:,}" if there else "none"
         raise SynthgainError(
-            f"run.json counts {counted:,} {part}, and RUN/{part} holds {held}", where=str(run.path),
+            f"run.json counts {counted:,} {part}, and RUN/{part} holds {held}",
+            where=str(run.path),
             next="run its command again: rows are made anew from the calls, which are not bought twice",
-        )  # fmt: skip
+        )
 
 
 def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
@@ -118,9 +128,10 @@ def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
         yield from read()
     except (pa.ArrowException, OSError) as error:
         raise SynthgainError(
-            f"a file is damaged ({str(error).splitlines()[0][:200]})", where=str(folder),
+            f"a file is damaged ({str(error).splitlines()[0][:200]})",
+            where=str(folder),
             next="run the command of this run again: rows are made anew from the calls, which are not bought twice",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -190,8 +201,13 @@ def _ends(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def data_of_files(
-    source: str | Path, anchors: str | Path | None, *, target: str | Path | None = None, text_field: str | None = None, seed: int = 0
-) -> Data:  # fmt: skip
+    source: str | Path,
+    anchors: str | Path | None,
+    *,
+    target: str | Path | None = None,
+    text_field: str | None = None,
+    seed: int = 0,
+) -> Data:
     """A data set that somebody else made. Columns `logprob`, `tokens_out`, `law` and `anchor_ids` are used where it has them.
 
     `anchor_ids` are content hashes as runs have them, or what the anchors' own column `id` says. RUN/data is read as its run, which knows
@@ -279,10 +295,16 @@ def _row(anchor: Anchor, asked: set[str]) -> dict[str, Any]:
     tokens = _number(fields.get("tokens_out")) or 0.0
     own = fields.get("id")
     return {
-        "id": anchor.id, "own_id": anchor.id if own is None else str(own), "text": text, "answer": answer, "prompt": prompt,
+        "id": anchor.id,
+        "own_id": anchor.id if own is None else str(own),
+        "text": text,
+        "answer": answer,
+        "prompt": prompt,
         "anchor_ids": [str(i) for i in ids if i is not None],
-        "logprob": logprob, "tokens_out": int(tokens) if tokens.is_integer() and 0 < tokens <= MOST_TOKENS else 0, "law": law,
-    }  # fmt: skip
+        "logprob": logprob,
+        "tokens_out": int(tokens) if tokens.is_integer() and 0 < tokens <= MOST_TOKENS else 0,
+        "law": law,
+    }
 
 
 def _said(anchor: Anchor, asked: set[str]) -> tuple[str, str, str]:
@@ -333,8 +355,10 @@ def _answer(anchor: Anchor) -> str | None:
     if isinstance(value, int | float):
         return str(value)
     raise SynthgainError(
-        f"the answer (column {name!r}) is no text", where=anchor.source, next="mend the row, or name a column with --text-field"
-    )  # fmt: skip
+        f"the answer (column {name!r}) is no text",
+        where=anchor.source,
+        next="mend the row, or name a column with --text-field",
+    )
 
 
 def _number(value: object) -> float | None:

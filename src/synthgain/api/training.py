@@ -56,9 +56,14 @@ def train(
     rows = rows_of(source, place, text_field)
     old = _own_texts(base, replay_texts, place) if replay == "self" else None if replay is None else Path(replay)
     fine = FineTune(
-        base=folder_of(base), method=method or method_of(rows), replay=old, base_uri=base,  # type: ignore[arg-type]
-        base_identity=open_model(base, Reach()).identity, watch=watch, **settings,
-    )  # fmt: skip
+        base=folder_of(base),
+        method=method or method_of(rows),  # type: ignore[arg-type]
+        replay=old,
+        base_uri=base,
+        base_identity=open_model(base, Reach()).identity,
+        watch=watch,
+        **settings,
+    )
     return fine(rows, place)
 
 
@@ -118,8 +123,14 @@ class ArmTrainer:
         self.say(f"  training {arm.name} on {rows.n} rows{left}")
         base = f"hf/{start}" if isinstance(start, Path) else start
         folder = train(
-            rows.path, out=out, base=base, method=rows.method, seed=self.seed, watch=steps_said(self.say, "    "), **self._settings(arm)
-        )  # fmt: skip
+            rows.path,
+            out=out,
+            base=base,
+            method=rows.method,
+            seed=self.seed,
+            watch=steps_said(self.say, "    "),
+            **self._settings(arm),
+        )
         record = student_record(folder)
         if record["held_out"]["pairs"] and not _measured(folder):
             measure_students([folder], seed=self.seed)

@@ -66,17 +66,25 @@ def preview(
     calls = counts["calls_bought"] + counts["calls_reused"]
     fresh = counts["calls_reused"] == 0
     measured = {
-        "calls": calls, "tokens_in": tokens["in"], "tokens_out": tokens["out"], "cost_usd": record["cost_usd"],
+        "calls": calls,
+        "tokens_in": tokens["in"],
+        "tokens_out": tokens["out"],
+        "cost_usd": record["cost_usd"],
         "seconds": record["seconds"] if fresh else None,
-    }  # fmt: skip
+    }
     estimate = {name: None if value is None or share is None else value * share for name, value in measured.items()}
     return Preview(run, counts["groups"], total, estimate)
 
 
 def first_prompts(
-    recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, limit: int = 3, text_field: str | None = None,
-    id_field: str | None = None, **options: Any,
-) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:  # fmt: skip
+    recipe: str | Path | Recipe,
+    anchors: str | Path | Sequence[Any],
+    *,
+    limit: int = 3,
+    text_field: str | None = None,
+    id_field: str | None = None,
+    **options: Any,
+) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:
     """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
     ask = asked(recipe, **options)
     corpus = load_anchors(anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs)

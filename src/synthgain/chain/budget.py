@@ -41,8 +41,9 @@ class Budget:
             if max_cost is not None and hasattr(model, "price") and model.price is None:
                 raise SynthgainError(
                     f"--max-cost needs a price, and none is known for {model.uri} in the role {role!r}",
-                    where=f"--max-cost {max_cost:g}", next="give --price IN,OUT (USD per million tokens)",
-                )  # fmt: skip
+                    where=f"--max-cost {max_cost:g}",
+                    next="give --price IN,OUT (USD per million tokens)",
+                )
         self.tokens_a_byte = 1.0
         self.seen = self.answered = False
         self.dollars_a_token: dict[str, float] = {}

@@ -81,9 +81,17 @@ class Buyer:
     """Buys calls: by role, once each, within the budget, through the memory."""
 
     def __init__(
-        self, models: Mapping[str, Model], memory: CallMemory, tally: Tally, watch: Callable[[Tally], None], *,
-        seed: int = 0, max_cost: float | None = None, max_tokens: int | None = None, buy: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        models: Mapping[str, Model],
+        memory: CallMemory,
+        tally: Tally,
+        watch: Callable[[Tally], None],
+        *,
+        seed: int = 0,
+        max_cost: float | None = None,
+        max_tokens: int | None = None,
+        buy: bool = True,
+    ) -> None:
         self.models, self.memory, self.tally, self.watch = models, memory, tally, watch
         self.seed, self.may_buy = seed, buy
         self.identities = {role: model.identity for role, model in models.items()}
@@ -135,7 +143,9 @@ class Buyer:
     def order(self, prompt: Prompt, rank: int, base: int) -> Call | Purchase:
         """The call where it is remembered, else the purchase under way or a new one. SynthgainError: there is no such role."""
         if base or self.seed:
-            prompt = Prompt(prompt.messages, prompt.to, prompt.sampling, prompt.schema, prompt.tools, self.seed, base + prompt.draw)  # fmt: skip
+            prompt = Prompt(
+                prompt.messages, prompt.to, prompt.sampling, prompt.schema, prompt.tools, self.seed, base + prompt.draw
+            )
         model = self.models.get(prompt.to)
         if model is None:
             raise SynthgainError(

@@ -94,9 +94,13 @@ class Picked:
             for n, where in zip(found, places)
         ]
         columns: dict[str, Any] = {
-            "group": [n.number for n in found], "wave": [self.wave] * len(found), "base": [n.base for n in found],
-            "anchor_ids": [[a.id for a in n.group] for n in found], "places": places, "made": made,
-        }  # fmt: skip
+            "group": [n.number for n in found],
+            "wave": [self.wave] * len(found),
+            "base": [n.base for n in found],
+            "anchor_ids": [[a.id for a in n.group] for n in found],
+            "places": places,
+            "made": made,
+        }
         return pa.table(columns, schema=GROUPS)
 
 
@@ -138,9 +142,10 @@ class Recorded:
         group = tuple(self.corpus[at] if at >= 0 else self._made(*next(made)) for at in row["places"])
         if [a.id for a in group] != row["anchor_ids"]:
             raise SynthgainError(
-                f"RUN/groups names other anchors than RUN/anchors holds (group {row['group']})", where="groups",
+                f"RUN/groups names other anchors than RUN/anchors holds (group {row['group']})",
+                where="groups",
                 next="give the command that made the run again: calls are kept apart and are not bought twice",
-            )  # fmt: skip
+            )
         return group
 
     def _made(self, text: str, source: str, fields: dict[str, Any]) -> Anchor:

@@ -88,9 +88,10 @@ class Request:
             return Request(**given)
         except (TypeError, KeyError, AttributeError) as error:
             raise SynthgainError(
-                f"this is no request ({error})", where="run.json",
+                f"this is no request ({error})",
+                where="run.json",
                 next="give the command that made the run again: calls are kept apart and are not bought twice",
-            ) from error  # fmt: skip
+            ) from error
 
     @property
     def most(self) -> int | None:

@@ -52,9 +52,19 @@ class Round:
     every call that it asks for must have been bought."""
 
     def __init__(
-        self, request: Request, parts: Opened, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
-        most: int | None = None, pulse: Pulse | None = None, replay: bool = False, whole: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        request: Request,
+        parts: Opened,
+        corpus: Corpus,
+        run: Run,
+        memory: CallMemory,
+        watch: Callable[[Tally], None],
+        *,
+        most: int | None = None,
+        pulse: Pulse | None = None,
+        replay: bool = False,
+        whole: bool = False,
+    ) -> None:
         self.request, self.parts, self.run, self.watch, self.pulse, self.replay = (
             request,
             parts,
@@ -65,9 +75,15 @@ class Round:
         )
         self.tally = Tally(label=request.recipe.name, target=request.accept)
         self.buyer = Buyer(
-            parts.models, memory, self.tally, watch,
-            seed=request.seed, max_cost=request.max_cost, max_tokens=request.max_tokens, buy=not replay,
-        )  # fmt: skip
+            parts.models,
+            memory,
+            self.tally,
+            watch,
+            seed=request.seed,
+            max_cost=request.max_cost,
+            max_tokens=request.max_tokens,
+            buy=not replay,
+        )
         self.staged = run.stage()
         self.buyer.on_broken = self.staged.broke
         self.judging = Judging(parts.checks, request.accept, parts.embedder)
@@ -97,9 +113,11 @@ class Round:
         if self.whole and self.tally.not_bought:
             self.staged.discard()
             raise SynthgainError(
-                f"{self.tally.not_bought:,} calls that this asks for were never bought; nothing was changed", where=str(self.run.path),
-                code=5, next="`synthgain generate` with the same settings buys them",
-            )  # fmt: skip
+                f"{self.tally.not_bought:,} calls that this asks for were never bought; nothing was changed",
+                where=str(self.run.path),
+                code=5,
+                next="`synthgain generate` with the same settings buys them",
+            )
         dropped: Mapping[int, Verdict] = {}
         try:
             dropped = selected(self.parts.checks, partial(self.staged.alive, embedder=self.parts.embedder))
@@ -231,9 +249,19 @@ class Round:
 
 
 async def run_round(
-    request: Request, parts: Opened, corpus: Corpus, run: Run, memory: CallMemory, watch: Callable[[Tally], None], *,
-    most: int | None = None, pulse: Pulse | None = None, replay: bool = False, whole: bool = False, on_buyer: Callable[[Buyer], None] = lambda buyer: None,
-) -> Outcome:  # fmt: skip
+    request: Request,
+    parts: Opened,
+    corpus: Corpus,
+    run: Run,
+    memory: CallMemory,
+    watch: Callable[[Tally], None],
+    *,
+    most: int | None = None,
+    pulse: Pulse | None = None,
+    replay: bool = False,
+    whole: bool = False,
+    on_buyer: Callable[[Buyer], None] = lambda buyer: None,
+) -> Outcome:
     """One round into the run folder. `most` is the limit of candidates. `on_buyer` receives the buyer, whose `stop` ends the run cleanly."""
     round = Round(request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay, whole=whole)
     on_buyer(round.buyer)

@@ -130,7 +130,20 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
                 said = map(plain_verdict, row.verdicts)
                 row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in said))
             verdicts = verdicts_of(row, group, checks) if checks else row.verdicts
-            rows.append(Row(row.messages, row.text, row.calls, row.fields, row.rejected, row.tools, verdicts, ids, recipe.name, round))  # fmt: skip
+            rows.append(
+                Row(
+                    row.messages,
+                    row.text,
+                    row.calls,
+                    row.fields,
+                    row.rejected,
+                    row.tools,
+                    verdicts,
+                    ids,
+                    recipe.name,
+                    round,
+                )
+            )
     except (Stopped, NotBought):
         return Drafted(rows, whole=False)
     except CallFailed as error:
@@ -207,11 +220,21 @@ def draft(
     return asyncio.run(_alone(request, groups, memory, opened, segment))
 
 
-async def _alone(request: Request, groups: Sequence[Numbered], folder: Path, opened: Callable[[Request], Opened], segment: str) -> Shard:  # fmt: skip
+async def _alone(
+    request: Request, groups: Sequence[Numbered], folder: Path, opened: Callable[[Request], Opened], segment: str
+) -> Shard:
     parts, tally, broken = opened(request), Tally(label=request.recipe.name), list[dict[str, Any]]()
     memory = CallMemory(folder, segment=segment)
     try:
-        buyer = Buyer(parts.models, memory, tally, lambda _: None, seed=request.seed, max_cost=request.max_cost, max_tokens=request.max_tokens)  # fmt: skip
+        buyer = Buyer(
+            parts.models,
+            memory,
+            tally,
+            lambda _: None,
+            seed=request.seed,
+            max_cost=request.max_cost,
+            max_tokens=request.max_tokens,
+        )
         buyer.on_broken = broken.append
         rows: list[Row] = []
         async for draft in Wave(parts, groups, buyer, request.round, lambda: None):

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(
-    name="synthgain", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="synthgain",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Make synthetic training data for language models, and know what it adds.",
-)  # fmt: skip
+)
 
 Anchors = Annotated[
     str,
@@ -54,7 +58,12 @@ Concurrency = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
-def reach(base_url: str, served_as: Sequence[str] | None = None, price: Sequence[str] | None = None, concurrency: int | None = None) -> Reach:  # fmt: skip
+def reach(
+    base_url: str,
+    served_as: Sequence[str] | None = None,
+    price: Sequence[str] | None = None,
+    concurrency: int | None = None,
+) -> Reach:
     from synthgain.api.asking import sensible
     from synthgain.models import Reach
 

@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 
 laboratory = typer.Typer(
-    no_args_is_help=True, help="The paper's laboratory: worlds in which everything the theory speaks of is known.", rich_markup_mode=None,
-)  # fmt: skip
+    no_args_is_help=True,
+    help="The paper's laboratory: worlds in which everything the theory speaks of is known.",
+    rich_markup_mode=None,
+)
 
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Pictures: a folder (.png, .svg, .html) or one file.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -58,10 +60,21 @@ def gmm(
     from synthgain.api import simulating as lab
 
     asked: dict[str, Any] = dict(
-        axes=tuple(axis or ("K", "J", "L")), values=_numbers(values), K=k, J=j, L=l, protocols=tuple(protocol or ("authors",)),
-        divergences=tuple(divergence or ("histogram", "reverse", "forward")), generator=generator, knows=knows, dimension=dimension,
-        anchors=anchors, synthetic=synthetic, worlds=worlds, seed=seed,
-    )  # fmt: skip
+        axes=tuple(axis or ("K", "J", "L")),
+        values=_numbers(values),
+        K=k,
+        J=j,
+        L=l,
+        protocols=tuple(protocol or ("authors",)),
+        divergences=tuple(divergence or ("histogram", "reverse", "forward")),
+        generator=generator,
+        knows=knows,
+        dimension=dimension,
+        anchors=anchors,
+        synthetic=synthetic,
+        worlds=worlds,
+        seed=seed,
+    )
     if scene:
         one = lab.scene(**asked)
         _given(one, out, as_json, lambda: print("one world; draw it with -o FILE.png, or see its figures with --json"))

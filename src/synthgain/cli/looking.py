@@ -25,11 +25,22 @@ def recipes(
     chosen = [room.load(name)] if name else [room.load(n) for n in room.names()]
     described: list[dict[str, Any]] = [
         {
-            "name": r.name, "version": r.version, "stage": r.stage, "source": r.source, "anchors": r.anchors, "calls": r.calls,
-            "roles": list(r.roles), "checks": [c.name for c in r.checks], "departures": list(r.departures),
-            "knobs": [{"name": name, "default": value, "source": r.sources.get(name, "")} for name, value in knobs_of(r).items()],
-        } for r in chosen
-    ]  # fmt: skip
+            "name": r.name,
+            "version": r.version,
+            "stage": r.stage,
+            "source": r.source,
+            "anchors": r.anchors,
+            "calls": r.calls,
+            "roles": list(r.roles),
+            "checks": [c.name for c in r.checks],
+            "departures": list(r.departures),
+            "knobs": [
+                {"name": name, "default": value, "source": r.sources.get(name, "")}
+                for name, value in knobs_of(r).items()
+            ],
+        }
+        for r in chosen
+    ]
     if as_json:
         print_json({"recipes": described})
         return

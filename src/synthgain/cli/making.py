@@ -37,15 +37,34 @@ def _asked(
 ) -> dict[str, Any]:
     """What `preview` and `generate` ask alike."""
     return {
-        "model": models_by_role(model), "knobs": knobs(set_), "with_": with_ or (), "without": without or (), "text_field": text_field, "id_field": id_field,
-    }  # fmt: skip
+        "model": models_by_role(model),
+        "knobs": knobs(set_),
+        "with_": with_ or (),
+        "without": without or (),
+        "text_field": text_field,
+        "id_field": id_field,
+    }
 
 
 @app.command()
-def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
-            limit: Limit = 3, model: ModelOptions = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
-            text_field: TextField = None, id_field: IdField = None, seed: Seed = 0, base_url: BaseUrl = "", served_as: ServedAs = None,
-            price: PriceOption = None, concurrency: Concurrency = None, as_json: Json = False) -> None:  # fmt: skip
+def preview(
+    recipe: str,
+    anchors: Anchors,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
+    limit: Limit = 3,
+    model: ModelOptions = None,
+    set_: Sets = None,
+    with_: Withs = None,
+    without: Withouts = None,
+    text_field: TextField = None,
+    id_field: IdField = None,
+    seed: Seed = 0,
+    base_url: BaseUrl = "",
+    served_as: ServedAs = None,
+    price: PriceOption = None,
+    concurrency: Concurrency = None,
+    as_json: Json = False,
+) -> None:
     """Real prompts, answers and verdicts for a few groups, and an estimate for all.
 
     Example: synthgain preview rephrase docs/ --limit 2
@@ -82,18 +101,48 @@ def preview(recipe: str, anchors: Anchors, out: Annotated[Path | None, typer.Opt
 
 
 @app.command()
-def generate(recipe: str, anchors: Anchors, out: Out, model: ModelOptions = None, set_: Sets = None, with_: Withs = None, without: Withouts = None,
-             accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
-             max_candidates: Annotated[int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")] = None,
-             limit: Limit = None, text_field: TextField = None, id_field: IdField = None, seed: Seed = 0,
-             base_url: BaseUrl = "", served_as: ServedAs = None, price: PriceOption = None, concurrency: Concurrency = None,
-             max_cost: Annotated[float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")] = None,
-             max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")] = None,
-             engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
-             collapse: Annotated[str, typer.Option("--collapse", help="Warn when diversity collapses: near_dup=0.5,distinct_2=0.02,kept=0 (defaults).")] = "",
-             stop_on_collapse: Annotated[bool, typer.Option("--stop-on-collapse", help="… and stop, everything kept (exit 3).")] = False,
-             dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")] = False,
-             yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False, as_json: Json = False) -> None:  # fmt: skip
+def generate(
+    recipe: str,
+    anchors: Anchors,
+    out: Out,
+    model: ModelOptions = None,
+    set_: Sets = None,
+    with_: Withs = None,
+    without: Withouts = None,
+    accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
+    max_candidates: Annotated[
+        int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")
+    ] = None,
+    limit: Limit = None,
+    text_field: TextField = None,
+    id_field: IdField = None,
+    seed: Seed = 0,
+    base_url: BaseUrl = "",
+    served_as: ServedAs = None,
+    price: PriceOption = None,
+    concurrency: Concurrency = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
+    collapse: Annotated[
+        str,
+        typer.Option(
+            "--collapse", help="Warn when diversity collapses: near_dup=0.5,distinct_2=0.02,kept=0 (defaults)."
+        ),
+    ] = "",
+    stop_on_collapse: Annotated[
+        bool, typer.Option("--stop-on-collapse", help="… and stop, everything kept (exit 3).")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False,
+    as_json: Json = False,
+) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
 
     Example: synthgain generate entigraph docs/ -o runs/first -m openai/my-model --base-url http://localhost:8000/v1
@@ -152,10 +201,17 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
 
 
 @app.command()
-def curate(run: Path, with_: Withs = None, without: Withouts = None, set_: Sets = None,
-           accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
-           recipe: Annotated[Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")] = None,
-           as_json: Json = False) -> None:  # fmt: skip
+def curate(
+    run: Path,
+    with_: Withs = None,
+    without: Withouts = None,
+    set_: Sets = None,
+    accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Judge a run again with other checks, buying nothing. Without options nothing changes.
 
     Example: synthgain curate runs/first --with near-duplicate --without truncated

@@ -69,9 +69,20 @@ def measure(
             "nothing was given to measure", next="synthgain measure RUN, or synthgain measure --explain NAME"
         )
     readings = api.measure(
-        source, anchors=anchors, target=target, student=student, writer=writer, rescore=rescore, against=against or (),
-        also=also or (), embedder=embedder, text_field=text_field, seed=seed, reach=reach(base_url), say=say,
-    )  # fmt: skip
+        source,
+        anchors=anchors,
+        target=target,
+        student=student,
+        writer=writer,
+        rescore=rescore,
+        against=against or (),
+        also=also or (),
+        embedder=embedder,
+        text_field=text_field,
+        seed=seed,
+        reach=reach(base_url),
+        say=say,
+    )
     print_readings(readings, as_json)
 
 

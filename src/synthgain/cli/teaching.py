@@ -66,10 +66,24 @@ def train(
     from synthgain.api.training import came_of
 
     student = api.train(
-        source, out=out, base=base, method=method, adapter=adapter, epochs=epochs, max_steps=max_steps, tokens=tokens, batch=batch,
-        learning_rate=learning_rate, length=length, replay=replay, replay_share=replay_share, text_field=text_field, seed=seed,
-        hold_out=hold_out, watch=_steps,
-    )  # fmt: skip
+        source,
+        out=out,
+        base=base,
+        method=method,
+        adapter=adapter,
+        epochs=epochs,
+        max_steps=max_steps,
+        tokens=tokens,
+        batch=batch,
+        learning_rate=learning_rate,
+        length=length,
+        replay=replay,
+        replay_share=replay_share,
+        text_field=text_field,
+        seed=seed,
+        hold_out=hold_out,
+        watch=_steps,
+    )
     if as_json:
         print_json(api.record(student))
         return
@@ -173,11 +187,27 @@ def loop(
     from synthgain.report.live import Live
 
     result = api.loop(
-        recipe, anchors, out=out, on=on, rounds=rounds, model=models_by_role(model), base=base, arms=arm or ("unfiltered", "filtered"),
-        method=method, train_from=train_from, examination=Examination(draws=draws),  # type: ignore[arg-type]
-        settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch}, knobs=knobs(set_), with_=with_ or (),
-        without=without or (), limit=limit, text_field=text_field, reach=reach(base_url), seed=seed, panel=Live,
-    )  # fmt: skip
+        recipe,
+        anchors,
+        out=out,
+        on=on,
+        rounds=rounds,
+        model=models_by_role(model),
+        base=base,
+        arms=arm or ("unfiltered", "filtered"),
+        method=method,  # type: ignore[arg-type]
+        train_from=train_from,
+        examination=Examination(draws=draws),
+        settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch},
+        knobs=knobs(set_),
+        with_=with_ or (),
+        without=without or (),
+        limit=limit,
+        text_field=text_field,
+        reach=reach(base_url),
+        seed=seed,
+        panel=Live,
+    )
     print_json(result) if as_json else print_arms(result, out)
 
 

@@ -57,9 +57,10 @@ def load(spec: str) -> AnyCheck:
         near = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SynthgainError(
-            f"there is no check {name!r}", where=f"--with {spec}",
+            f"there is no check {name!r}",
+            where=f"--with {spec}",
             next=f"{hint}the checks are: {', '.join(sorted(shipped))}; or give the path of a .py file",
-        )  # fmt: skip
+        )
     return _with_settings(check(), spec, first, settings)
 
 
@@ -78,8 +79,9 @@ def load_file(spec: str) -> tuple[AnyCheck, str]:
     if not isinstance(getattr(check, "name", None), str) or not any(callable(getattr(check, s, None)) for s in SHAPES):
         raise SynthgainError(
             "CHECK is no check: it needs a `name`, and `__call__` or (a fold) `begin`",
-            where=name, next="see docs/write-a-check.md",
-        )  # fmt: skip
+            where=name,
+            next="see docs/write-a-check.md",
+        )
     return _with_settings(check, spec, first, settings), sha256
 
 
@@ -106,9 +108,10 @@ def _with_settings(check: Any, spec: str, first: str | None, settings: list[str]
     for key, text in given:
         if key not in known:
             raise SynthgainError(
-                f"the check {check.name!r} has no setting {key!r}", where=f"--with {spec}",
+                f"the check {check.name!r} has no setting {key!r}",
+                where=f"--with {spec}",
                 next=f"its settings are: {', '.join(known) or 'none'}",
-            )  # fmt: skip
+            )
         now, default = getattr(check, key), known[key].default
         like = default if now is None and default is not MISSING else now
         values[key] = typed(text or "", like, key, f"--with {spec}")

@@ -170,9 +170,10 @@ def _same_in_mathematics(given: str, wanted: str, needed: bool) -> bool:
     if find_spec("math_verify") is None:
         if needed and _MATHEMATICAL.search(wanted):
             raise SynthgainError(
-                "comparing mathematical answers needs math-verify", where=f"gold answer {wanted!r}",
+                "comparing mathematical answers needs math-verify",
+                where=f"gold answer {wanted!r}",
                 next='pip install "synthgain[maths]"',
-            )  # fmt: skip
+            )
         return False
     import math_verify
 

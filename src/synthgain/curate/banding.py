@@ -103,8 +103,13 @@ class Kept:
         return shares[which]
 
     def _among_themselves(
-        self, keys: NDArray[np.uint32], numbers: NDArray[np.uint16], said: NDArray[np.bool_], found: _Candidates, best: NDArray[np.float64]
-    ) -> None:  # fmt: skip
+        self,
+        keys: NDArray[np.uint32],
+        numbers: NDArray[np.uint16],
+        said: NDArray[np.bool_],
+        found: _Candidates,
+        best: NDArray[np.float64],
+    ) -> None:
         """Enter in `best` what the rows that share a key with each other say, in their order."""
         known, counts = np.unique(keys[said], return_counts=True)
         shared = np.isin(keys, known[counts > 1]) & said[:, None]
@@ -127,9 +132,10 @@ class Kept:
         first = len(self._numbers) * self._bands + 1
         if first + keys.size >= 1 << 32:
             raise SynthgainError(
-                f"near-duplicate holds {(1 << 32) // self._bands:,} rows at most", where="near-duplicate",
+                f"near-duplicate holds {(1 << 32) // self._bands:,} rows at most",
+                where="near-duplicate",
                 next="leave it out with --without near-duplicate, or make several runs",
-            )  # fmt: skip
+            )
         nodes = np.arange(first, first + keys.size, dtype=np.int64).astype(np.uint32)
         order = np.argsort(keys.ravel(), kind="stable")  # equal keys side by side, in the rows' order
         ordered = keys.ravel()[order]

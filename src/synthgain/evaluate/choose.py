@@ -30,9 +30,13 @@ def closed_book(question: Question) -> str:
 
 
 def choose(
-    scorer: Scorer, questions: Sequence[Question], *, context: Callable[[Question], str | Sequence[Message]] = closed_book,
-    by: str = "byte", watch: Callable[[int, int], None] | None = None,
-) -> Solved:  # fmt: skip
+    scorer: Scorer,
+    questions: Sequence[Question],
+    *,
+    context: Callable[[Question], str | Sequence[Message]] = closed_book,
+    by: str = "byte",
+    watch: Callable[[int, int], None] | None = None,
+) -> Solved:
     """Reading `accuracy` by the score `by` ("byte", "token" or "sum"), and one reading for each of the three;
     `accuracy/facts=2` and so on where questions say how many facts they need.
 
@@ -63,9 +67,11 @@ def choose(
 
 
 def _score(
-    scorer: Scorer, questions: Sequence[Question], context: Callable[[Question], str | Sequence[Message]],
+    scorer: Scorer,
+    questions: Sequence[Question],
+    context: Callable[[Question], str | Sequence[Message]],
     watch: Callable[[int, int], None] | None,
-) -> dict[str, list[list[float]]]:  # fmt: skip
+) -> dict[str, list[list[float]]]:
     """Token log-probabilities of each option of each question."""
     pairs: list[tuple[str | Sequence[Message], str]] = []
     for q in questions:

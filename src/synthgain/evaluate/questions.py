@@ -100,10 +100,16 @@ def _question(line: bytes, where: str) -> Question:
             "`answer` is neither a text nor a number", where=where, next="write the right answer there"
         )
     return Question(
-        id=str(known["id"]), question=str(known["question"]), answer=None if answer is None else str(answer), options=options,
-        gold=known["gold"] if options else None, document=str(known["document"] or ""), title=str(known["title"] or ""),
-        facts=known["facts"] if isinstance(known["facts"], int) else None, fields=held,
-    )  # fmt: skip
+        id=str(known["id"]),
+        question=str(known["question"]),
+        answer=None if answer is None else str(answer),
+        options=options,
+        gold=known["gold"] if options else None,
+        document=str(known["document"] or ""),
+        title=str(known["title"] or ""),
+        facts=known["facts"] if isinstance(known["facts"], int) else None,
+        fields=held,
+    )
 
 
 def _options(options: Any, gold: Any, where: str) -> tuple[str, ...]:

@@ -26,11 +26,21 @@ def ask(question: Question) -> tuple[Message, ...]:
 
 
 async def solve(
-    model: Answering, questions: Sequence[Question], correct: Callable[[str, str], bool], *, draws: int = 1,
-    sampling: Sampling = GREEDY, few_shot: tuple[Message, ...] = (), prompt: Callable[[Question], tuple[Message, ...]] = ask,
-    parsable: Callable[[str], bool] | None = None, ks: Sequence[int] = (), seed: int = 0, to: str = "writer", width: int = 32,
+    model: Answering,
+    questions: Sequence[Question],
+    correct: Callable[[str, str], bool],
+    *,
+    draws: int = 1,
+    sampling: Sampling = GREEDY,
+    few_shot: tuple[Message, ...] = (),
+    prompt: Callable[[Question], tuple[Message, ...]] = ask,
+    parsable: Callable[[str], bool] | None = None,
+    ks: Sequence[int] = (),
+    seed: int = 0,
+    to: str = "writer",
+    width: int = 32,
     watch: Callable[[int, int], None] | None = None,
-) -> Solved:  # fmt: skip
+) -> Solved:
     """Readings `accuracy`, `pass_at_k` for each k (the number of draws, where none is given) and `parsable`.
 
     Every question gets `draws` answers, in the order question by question, at most `width` under way. `few_shot` stands

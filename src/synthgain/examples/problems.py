@@ -25,19 +25,66 @@ Split = Literal["train", "test"]
 Range = tuple[int, int]
 
 NAMES = (
-    ("Mia", "she"), ("Tom", "he"), ("Anna", "she"), ("Ben", "he"), ("Lily", "she"), ("Sam", "he"), ("Rosa", "she"),
-    ("Max", "he"), ("Nora", "she"), ("Leo", "he"), ("Ella", "she"), ("Jack", "he"), ("Amy", "she"), ("Paul", "he"),
-    ("Ruth", "she"), ("Omar", "he"), ("Ivy", "she"), ("Carl", "he"), ("Zara", "she"), ("Hugo", "he"), ("Mei", "she"),
-    ("Ravi", "he"), ("Lena", "she"), ("Finn", "he"), ("Aisha", "she"), ("Luis", "he"), ("Tara", "she"), ("Emil", "he"),
-    ("Yuki", "she"), ("Noah", "he"), ("Dina", "she"), ("Ivan", "he"),
-)  # fmt: skip
+    ("Mia", "she"),
+    ("Tom", "he"),
+    ("Anna", "she"),
+    ("Ben", "he"),
+    ("Lily", "she"),
+    ("Sam", "he"),
+    ("Rosa", "she"),
+    ("Max", "he"),
+    ("Nora", "she"),
+    ("Leo", "he"),
+    ("Ella", "she"),
+    ("Jack", "he"),
+    ("Amy", "she"),
+    ("Paul", "he"),
+    ("Ruth", "she"),
+    ("Omar", "he"),
+    ("Ivy", "she"),
+    ("Carl", "he"),
+    ("Zara", "she"),
+    ("Hugo", "he"),
+    ("Mei", "she"),
+    ("Ravi", "he"),
+    ("Lena", "she"),
+    ("Finn", "he"),
+    ("Aisha", "she"),
+    ("Luis", "he"),
+    ("Tara", "she"),
+    ("Emil", "he"),
+    ("Yuki", "she"),
+    ("Noah", "he"),
+    ("Dina", "she"),
+    ("Ivan", "he"),
+)
 THINGS = (
-    ("apple", "apples"), ("pen", "pens"), ("marble", "marbles"), ("sticker", "stickers"), ("button", "buttons"),
-    ("shell", "shells"), ("bead", "beads"), ("card", "cards"), ("coin", "coins"), ("cookie", "cookies"),
-    ("stamp", "stamps"), ("pencil", "pencils"), ("ball", "balls"), ("book", "books"), ("toy", "toys"),
-    ("orange", "oranges"), ("candle", "candles"), ("badge", "badges"), ("ribbon", "ribbons"), ("cake", "cakes"),
-    ("peach", "peaches"), ("brush", "brushes"), ("cherry", "cherries"), ("lemon", "lemons"), ("key", "keys"),
-)  # fmt: skip
+    ("apple", "apples"),
+    ("pen", "pens"),
+    ("marble", "marbles"),
+    ("sticker", "stickers"),
+    ("button", "buttons"),
+    ("shell", "shells"),
+    ("bead", "beads"),
+    ("card", "cards"),
+    ("coin", "coins"),
+    ("cookie", "cookies"),
+    ("stamp", "stamps"),
+    ("pencil", "pencils"),
+    ("ball", "balls"),
+    ("book", "books"),
+    ("toy", "toys"),
+    ("orange", "oranges"),
+    ("candle", "candles"),
+    ("badge", "badges"),
+    ("ribbon", "ribbons"),
+    ("cake", "cakes"),
+    ("peach", "peaches"),
+    ("brush", "brushes"),
+    ("cherry", "cherries"),
+    ("lemon", "lemons"),
+    ("key", "keys"),
+)
 HOLDERS = (("box", "boxes"), ("bag", "bags"), ("basket", "baskets"), ("tin", "tins"), ("crate", "crates"))
 
 
@@ -85,7 +132,10 @@ _SMALL = ((2, 12), (2, 12))
 
 FAMILIES = (
     Family(
-        "gaining", 1, _SMALL, ("a+b",),
+        "gaining",
+        1,
+        _SMALL,
+        ("a+b",),
         (
             "{N} has {a} {things}. {M} gives {him} {b} more. How many {things} does {N} have now?",
             "{N} has {a} {things} and finds {b} more. How many {things} does {he} have now?",
@@ -95,7 +145,10 @@ FAMILIES = (
         ("There are {1} {things}.",),
     ),
     Family(
-        "giving", 1, ((3, 12), (2, 11)), ("a-b",),
+        "giving",
+        1,
+        ((3, 12), (2, 11)),
+        ("a-b",),
         (
             "{N} has {a} {things}. {He} gives {b} {things} to {M}. How many {things} does {he} have left?",
             "{N} has {a} {things} and loses {b} of them. How many {things} are left?",
@@ -105,7 +158,10 @@ FAMILIES = (
         ("There are {1} {things} left.",),
     ),
     Family(
-        "boxes", 1, _SMALL, ("a*b",),
+        "boxes",
+        1,
+        _SMALL,
+        ("a*b",),
         (
             "{N} has {a} {holders} of {things}. There are {b} {things} in each {holder}. "
             "How many {things} does {he} have?",
@@ -116,7 +172,10 @@ FAMILIES = (
         ("There are {1} {things}.",),
     ),
     Family(
-        "sharing", 1, ((4, 48), (2, 12)), ("a/b",),
+        "sharing",
+        1,
+        ((4, 48), (2, 12)),
+        ("a/b",),
         (
             "{N} shares {a} {things} equally among {b} friends. How many {things} does each friend get?",
             "{N} puts {a} {things} into {b} {holders}, the same number in each. "
@@ -127,7 +186,10 @@ FAMILIES = (
         ("Each one gets {1} {things}.",),
     ),
     Family(
-        "comparing", 1, ((3, 12), (2, 11)), ("a-b",),
+        "comparing",
+        1,
+        ((3, 12), (2, 11)),
+        ("a-b",),
         (
             "{N} has {a} {things}. {M} has {b} {things}. How many more {things} does {N} have than {M}?",
             "{N} finds {a} {things} and {M} finds {b}. How many more {things} does {N} find?",
@@ -136,7 +198,10 @@ FAMILIES = (
         ("The difference is {1} {things}.",),
     ),
     Family(
-        "joining", 1, _SMALL, ("a+b",),
+        "joining",
+        1,
+        _SMALL,
+        ("a+b",),
         (
             "{N} has {a} {things} and {M} has {b} {things}. How many {things} do they have together?",
             "{N} makes {a} {things}. {M} makes {b} {things}. How many {things} do they make in all?",
@@ -145,7 +210,10 @@ FAMILIES = (
         ("Together there are {1} {things}.",),
     ),
     Family(
-        "paying", 1, _SMALL, ("a*b",),
+        "paying",
+        1,
+        _SMALL,
+        ("a*b",),
         (
             "{N} buys {a} {things}. Each {thing} costs {b} dollars. How many dollars does {he} pay?",
             "One {thing} costs {b} dollars. How many dollars do {a} {things} cost?",
@@ -154,7 +222,10 @@ FAMILIES = (
         ("That makes {1} dollars.",),
     ),
     Family(
-        "gaining then giving", 2, ((5, 20), (3, 20), (2, 15)), ("a+b", "1-c"),
+        "gaining then giving",
+        2,
+        ((5, 20), (3, 20), (2, 15)),
+        ("a+b", "1-c"),
         (
             "{N} has {a} {things}. {M} gives {him} {b} more. Then {N} loses {c} of them. "
             "How many {things} does {N} have now?",
@@ -165,7 +236,10 @@ FAMILIES = (
         ("At first there are {1} {things}.", "After that there are {2} {things}."),
     ),
     Family(
-        "boxes then giving", 2, ((2, 9), (3, 12), (2, 20)), ("a*b", "1-c"),
+        "boxes then giving",
+        2,
+        ((2, 9), (3, 12), (2, 20)),
+        ("a*b", "1-c"),
         (
             "{N} has {a} {holders} with {b} {things} in each. {He} gives {c} {things} to {M}. "
             "How many {things} does {he} have left?",
@@ -176,7 +250,10 @@ FAMILIES = (
         ("In all there are {1}.", "After that there are {2}."),
     ),
     Family(
-        "boxes and more", 2, ((2, 9), (3, 12), (2, 20)), ("a*b", "1+c"),
+        "boxes and more",
+        2,
+        ((2, 9), (3, 12), (2, 20)),
+        ("a*b", "1+c"),
         (
             "{N} buys {a} {holders} with {b} {things} in each and gets {c} more {things} from {M}. "
             "How many {things} does {N} have?",
@@ -188,7 +265,10 @@ FAMILIES = (
         ("The equal parts make {1}.", "With the rest there are {2}."),
     ),
     Family(
-        "change", 2, ((2, 8), (2, 9), (20, 100)), ("a*b", "c-1"),
+        "change",
+        2,
+        ((2, 8), (2, 9), (20, 100)),
+        ("a*b", "c-1"),
         (
             "{N} buys {a} {things} for {b} dollars each and pays with {c} dollars. "
             "How many dollars does {he} get back?",
@@ -199,7 +279,10 @@ FAMILIES = (
         ("The price is {1} dollars.", "What remains is {2} dollars."),
     ),
     Family(
-        "gaining then sharing", 2, ((4, 30), (4, 30), (2, 9)), ("a+b", "1/c"),
+        "gaining then sharing",
+        2,
+        ((4, 30), (4, 30), (2, 9)),
+        ("a+b", "1/c"),
         (
             "{N} has {a} {things} and {M} has {b}. They put them together and share them equally among {c} friends. "
             "How many {things} does each friend get?",
@@ -209,7 +292,10 @@ FAMILIES = (
         ("In all there are {1} {things}.", "Each part has {2} {things}."),
     ),
     Family(
-        "wages", 3, ((11, 40), (4, 12), (15, 99), (10, 90)), ("a*b", "1+c", "2-d"),
+        "wages",
+        3,
+        ((11, 40), (4, 12), (15, 99), (10, 90)),
+        ("a*b", "1+c", "2-d"),
         (
             "{N} earns {a} dollars an hour and works {b} hours. {He} is also given {c} dollars in tips and then "
             "spends {d} dollars. How many dollars does {he} have left?",
@@ -219,7 +305,10 @@ FAMILIES = (
         ("The regular part is {1} dollars.", "With the rest it is {2} dollars.", "What remains is {3} dollars."),
     ),
     Family(
-        "harvest", 3, ((12, 48), (3, 15), (10, 90), (3, 12)), ("a*b", "1-c", "2/d"),
+        "harvest",
+        3,
+        ((12, 48), (3, 15), (10, 90), (3, 12)),
+        ("a*b", "1-c", "2/d"),
         (
             "{N} has {a} trees, and each bears {b} pears. Wasps spoil {c} of the pears. The rest is packed into {d} "
             "{holders} with the same number in each. How many pears are in each {holder}?",
@@ -229,7 +318,10 @@ FAMILIES = (
         ("In all there are {1}.", "What is left is {2}.", "Each part has {3}."),
     ),
     Family(
-        "two loads", 3, ((12, 45), (3, 12), (11, 45), (3, 12)), ("a*b", "c*d", "1+2"),
+        "two loads",
+        3,
+        ((12, 45), (3, 12), (11, 45), (3, 12)),
+        ("a*b", "c*d", "1+2"),
         (
             "A lorry carries {a} {holders} with {b} {things} in each and {c} sacks with {d} {things} in each. "
             "How many {things} does it carry?",
@@ -239,7 +331,10 @@ FAMILIES = (
         ("The first part is {1}.", "The second part is {2}.", "In all it is {3}."),
     ),
     Family(
-        "times as many", 3, ((13, 96), (3, 9)), ("a*b", "1+a"),
+        "times as many",
+        3,
+        ((13, 96), (3, 9)),
+        ("a*b", "1+a"),
         (
             "{N} has {a} {things}. {M} has {b} times as many. How many {things} do they have together?",
             "A small ship carries {a} people, and a large ship carries {b} times as many. "
@@ -248,7 +343,10 @@ FAMILIES = (
         ("The larger number is {1}.", "Together there are {2}."),
     ),
     Family(
-        "rest by price", 3, ((40, 99), (11, 39), (3, 15)), ("a-b", "1*c"),
+        "rest by price",
+        3,
+        ((40, 99), (11, 39), (3, 15)),
+        ("a-b", "1*c"),
         (
             "A shop has {a} {things} and gives {b} of them away. It sells all the others for {c} dollars each. "
             "How many dollars does the shop take in?",
@@ -257,7 +355,7 @@ FAMILIES = (
         ),
         ("What is left is {1}.", "It brings in {2} dollars."),
     ),
-)  # fmt: skip
+)
 
 SHOTS = (
     {
@@ -365,9 +463,17 @@ def _story(
     thing, things = rng.choice(THINGS)
     holder, holders = rng.choice(HOLDERS)
     words: dict[str, object] = {
-        "N": name, "M": other, "he": he, "He": he.capitalize(), "him": {"she": "her", "he": "him"}[he],
-        "thing": thing, "things": things, "holder": holder, "holders": holders, **dict(zip("abcdef", numbers)),
-    }  # fmt: skip
+        "N": name,
+        "M": other,
+        "he": he,
+        "He": he.capitalize(),
+        "him": {"she": "her", "he": "him"}[he],
+        "thing": thing,
+        "things": things,
+        "holder": holder,
+        "holders": holders,
+        **dict(zip("abcdef", numbers)),
+    }
     equations = [f"{left} {operator} {right} = {result}" for left, operator, right, result in solved]
     worked = " ".join(family.worked).format("", *equations, **words)
     return rng.choice(family.stories).format(**words), worked

@@ -8,6 +8,18 @@ from synthgain.measure.proxy import held_out_gains, judged
 from synthgain.measure.running import Running, Thresholds
 
 __all__ = [
-    "Data", "Instruments", "Rescoring", "Running", "Side", "Thresholds", "after_training", "differences", "even_sample", "held_out_gains", "judged", "meter",
-    "ranking", "sentences",
-]  # fmt: skip
+    "Data",
+    "Instruments",
+    "Rescoring",
+    "Running",
+    "Side",
+    "Thresholds",
+    "after_training",
+    "differences",
+    "even_sample",
+    "held_out_gains",
+    "judged",
+    "meter",
+    "ranking",
+    "sentences",
+]

@@ -41,8 +41,10 @@ class OnePass:
         first = sum(n for _, _, n in points)
         mixed = sum(n for _, learnt, n in points if learnt > n)
         return OnePass(
-            np.array([loss for loss, _, _ in points], float), np.array([n for _, _, n in points], float), mixed / max(first, 1)
-        )  # fmt: skip
+            np.array([loss for loss, _, _ in points], float),
+            np.array([n for _, _, n in points], float),
+            mixed / max(first, 1),
+        )
 
 
 def area(losses: np.ndarray, tokens: np.ndarray, final: float | np.ndarray) -> np.ndarray:
@@ -78,10 +80,18 @@ def absorbed(
             low = high = None
         readings.append(
             Reading(
-                name, mean, low, high, level, unit, len(values), "Σ (loss before the update − siblings' final loss), t over data orders",
-                "estimate", "; ".join(notes),
+                name,
+                mean,
+                low,
+                high,
+                level,
+                unit,
+                len(values),
+                "Σ (loss before the update − siblings' final loss), t over data orders",
+                "estimate",
+                "; ".join(notes),
             )
-        )  # fmt: skip
+        )
     return readings
 
 

@@ -176,9 +176,11 @@ def _absorbed(students: Sequence[StudentLosses], level: float) -> list[Reading]:
         return [nothing(name, why, unit=unit) for name, unit in NAMES]
     siblings = [s.siblings for s in students if s.siblings is not None]
     readings = absorbed(
-        [OnePass.of(s.record["curve"]) for s in students], [one.rate for one in siblings], errors=[_error(one) for one in siblings],
+        [OnePass.of(s.record["curve"]) for s in students],
+        [one.rate for one in siblings],
+        errors=[_error(one) for one in siblings],
         level=level,
-    )  # fmt: skip
+    )
     short = min(float(s.record.get("epochs", 1)) for s in students)
     return [_noted(r, f"only {short:.0%} of a pass was read") if short < 1 else r for r in readings]
 

@@ -99,9 +99,16 @@ class _Sample:
         k, n = summed(self.units, part, whole)
         ratio = share_interval(k, n)
         return Reading(
-            name, ratio.value, ratio.low, ratio.high, unit="prob", n=int((n > 0).sum()), kind="exact",
-            estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}", note=note,
-        )  # fmt: skip
+            name,
+            ratio.value,
+            ratio.low,
+            ratio.high,
+            unit="prob",
+            n=int((n > 0).sum()),
+            kind="exact",
+            estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}",
+            note=note,
+        )
 
 
 def _sampled(data: Data, sample: _Sample) -> str:
@@ -236,9 +243,16 @@ def test_overlap(data: Data) -> Reading:
         else f"the first {read:,} of {data.n_target:,} held-out texts"
     )
     return Reading(
-        name, ratio.value, ratio.low, ratio.high, unit="prob", n=int((n > 0).sum()), kind="exact",
-        estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}", note=f"on all {start:,} rows, against {texts}",
-    )  # fmt: skip
+        name,
+        ratio.value,
+        ratio.low,
+        ratio.high,
+        unit="prob",
+        n=int((n > 0).sum()),
+        kind="exact",
+        estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}",
+        note=f"on all {start:,} rows, against {texts}",
+    )
 
 
 test_overlap.__test__ = False  # type: ignore[attr-defined]  # a figure whose name begins like a test's

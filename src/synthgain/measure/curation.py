@@ -64,9 +64,15 @@ def kept_share(data: Data) -> Reading:
     (low, high), how, unknown = _interval(step)
     beyond = f"{surplus:,} beyond the number asked for count as kept" if surplus else ""
     return Reading(
-        "kept_share", kept / seen, low, high, unit="prob", n=step.prompts or seen, estimator=how,
+        "kept_share",
+        kept / seen,
+        low,
+        high,
+        unit="prob",
+        n=step.prompts or seen,
+        estimator=how,
         note="; ".join(filter(None, ("kept over all candidates", beyond, unknown))),
-    )  # fmt: skip
+    )
 
 
 def best_of(n: int) -> float:
@@ -102,9 +108,15 @@ def _readings(name: str, share: float, interval: Interval, n: int, how: str, not
     """-ln a and 1 - a with the interval of a, carried through both."""
     low, high = interval
     nats = Reading(
-        NATS + name, abs(math.log(share)), abs(math.log(high)), -math.log(low) if low > 0 else None, unit="nats/kept sample", n=n,
-        estimator=f"-ln a, {how}", note=note,
-    )  # fmt: skip
+        NATS + name,
+        abs(math.log(share)),
+        abs(math.log(high)),
+        -math.log(low) if low > 0 else None,
+        unit="nats/kept sample",
+        n=n,
+        estimator=f"-ln a, {how}",
+        note=note,
+    )
     tv = Reading(TV + name, 1 - share, 1 - high, 1 - low, unit="prob", n=n, estimator=f"1 - a, {how}", note=note)
     return [nats, tv]
 

@@ -62,9 +62,13 @@ class Data:
 
     @staticmethod
     def of(
-        rows: Sequence[str] | Sequence[Mapping[str, Any]], anchors: Sequence[str] = (), *, target: Sequence[str] | None = None,
-        ledger: Sequence[Step] = (), seed: int = 0,
-    ) -> Data:  # fmt: skip
+        rows: Sequence[str] | Sequence[Mapping[str, Any]],
+        anchors: Sequence[str] = (),
+        *,
+        target: Sequence[str] | None = None,
+        ledger: Sequence[Step] = (),
+        seed: int = 0,
+    ) -> Data:
         """Data held in memory. A row is a text, or columns by name; an anchor's id is its place in the list ("0", "1", …)."""
         told: list[Mapping[str, Any]] = [{"text": r} if isinstance(r, str) else r for r in rows]
         table = pa.table(
@@ -79,10 +83,16 @@ class Data:
             }
         )
         return Data(
-            batched(table), len(told), texts(anchors), len(anchors),
-            target=None if target is None else texts(target), n_target=len(target or ()),
-            linked=any(r.get("anchor_ids") for r in told), ledger=tuple(ledger), seed=seed,
-        )  # fmt: skip
+            batched(table),
+            len(told),
+            texts(anchors),
+            len(anchors),
+            target=None if target is None else texts(target),
+            n_target=len(target or ()),
+            linked=any(r.get("anchor_ids") for r in told),
+            ledger=tuple(ledger),
+            seed=seed,
+        )
 
     def with_target(self, target: Batches, n: int) -> Data:
         """The same data against this held-out text."""

@@ -117,9 +117,7 @@ def _blocked(x: NDArray[Any], block: int) -> NDArray[Any]:
     return np.asarray(x[: blocks * block]).reshape(blocks, block, *x.shape[1:])
 
 
-def hsic_fourier(
-    x: Matrix, y: Matrix, x_width: float, y_width: float, *, features: int = 200, seed: int = 0
-) -> float:  # fmt: skip
+def hsic_fourier(x: Matrix, y: Matrix, x_width: float, y_width: float, *, features: int = 200, seed: int = 0) -> float:
     """The unbiased HSIC with both kernels by random Fourier features (Rahimi and Recht 2007): cost n·features."""
     random = np.random.default_rng(seed)
     phi, psi = _fourier(x, x_width, features, random), _fourier(y, y_width, features, random)
@@ -150,9 +148,14 @@ class Dependence:
 
 
 def dependence(
-    anchors: Matrix, rows: Matrix, prompt: NDArray[np.int64], *, permutations: int = PERMUTATIONS,
-    resamples: int = RESAMPLES, seed: int = 0,
-) -> Dependence | None:  # fmt: skip
+    anchors: Matrix,
+    rows: Matrix,
+    prompt: NDArray[np.int64],
+    *,
+    permutations: int = PERMUTATIONS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Dependence | None:
     """The dependence of anchors (one vector a prompt) and rows (n, d), `prompt` saying whose each row is (0, 1, …).
 
     Every prompt has a row. Up to 2,000 prompts exactly; beyond, one row a prompt in blocks of 50 prompts, permuted
@@ -248,8 +251,11 @@ def _by_blocks(
 def _ratio(cross: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """cross/√(x·y); NaN where a normaliser is not above zero (a constant side, or a resample without pairs)."""
     out: NDArray[Any] = np.divide(
-        cross, np.sqrt(np.maximum(x, 0) * np.maximum(y, 0)), out=np.full(np.shape(cross), np.nan), where=(x > 1e-15) & (y > 1e-15)
-    )  # fmt: skip
+        cross,
+        np.sqrt(np.maximum(x, 0) * np.maximum(y, 0)),
+        out=np.full(np.shape(cross), np.nan),
+        where=(x > 1e-15) & (y > 1e-15),
+    )
     return out
 
 
@@ -319,9 +325,12 @@ def nhsic(data: Data, *, embedder: Embedder, permutations: int = PERMUTATIONS) -
     if n < 4:
         return _neither(f"{n} prompts with text on both sides: 4 are needed", n)
     found = dependence(
-        anchors[kept].astype(np.float64), answers[some].astype(np.float64), prompt.astype(np.int64),
-        permutations=permutations, seed=data.seed,
-    )  # fmt: skip
+        anchors[kept].astype(np.float64),
+        answers[some].astype(np.float64),
+        prompt.astype(np.int64),
+        permutations=permutations,
+        seed=data.seed,
+    )
     if found is None:
         return _neither("all texts of one side are the same: nothing can depend on them", n)
     note = f"{pairs.whose}; {int(some.sum()):,} of {data.n_rows:,} rows, each prompt counts once; permutation p = {found.p:.3g}"
@@ -329,11 +338,26 @@ def nhsic(data: Data, *, embedder: Embedder, permutations: int = PERMUTATIONS) -
     test = "of no dependence; one above .05 is no proof of independence"
     return [
         Reading(
-            "nhsic", found.value, found.low, found.high, unit="unitless", n=n, kind="test", note=f"{note}; vectors: {embedder.uri}; dependence, not nats",
+            "nhsic",
+            found.value,
+            found.low,
+            found.high,
+            unit="unitless",
+            n=n,
+            kind="test",
+            note=f"{note}; vectors: {embedder.uri}; dependence, not nats",
             estimator=f"unbiased HSIC over {found.form}, Gaussian kernels at the median distance, bootstrap over {'blocks' if 'blocks' in found.form else 'prompts'}",
         ),
-        Reading("nhsic_p", found.p, unit="prob", n=n, kind="test", note=test, estimator=f"{permutations} permutations of whole prompts, {found.form}"),
-    ]  # fmt: skip
+        Reading(
+            "nhsic_p",
+            found.p,
+            unit="prob",
+            n=n,
+            kind="test",
+            note=test,
+            estimator=f"{permutations} permutations of whole prompts, {found.form}",
+        ),
+    ]
 
 
 def _neither(why: str, n: int = 0) -> list[Reading]:

@@ -185,8 +185,17 @@ def _between(
         notes.append("one document gives no interval")
     over = "documents" if len(single) == len(drawn) else "documents and seeds"
     return Reading(
-        name, value, low, high, level, UNIT, len(tokens), f"Σ nats / Σ tokens, t interval over {over}", "estimate", "; ".join(notes)
-    )  # fmt: skip
+        name,
+        value,
+        low,
+        high,
+        level,
+        UNIT,
+        len(tokens),
+        f"Σ nats / Σ tokens, t interval over {over}",
+        "estimate",
+        "; ".join(notes),
+    )
 
 
 def generalisation_gap(

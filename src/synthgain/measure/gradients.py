@@ -63,10 +63,17 @@ def grad_align(
     )
     return [
         Reading(
-            "grad_align", value, low, high, unit="unitless", n=len(set(owners)), kind="proxy", note=note,
+            "grad_align",
+            value,
+            low,
+            high,
+            unit="unitless",
+            n=len(set(owners)),
+            kind="proxy",
+            note=note,
             estimator=f"cosine of summed gradients, jackknife t over {len(found)} shards",
         )
-    ]  # fmt: skip
+    ]
 
 
 def cosine_jackknife(products: np.ndarray, level: float = 0.95) -> tuple[float | None, float | None, float | None]:

@@ -169,10 +169,14 @@ def guarded(standing: Floats, overlap: float | None) -> tuple[Mask, str, list[st
     inside = known & (np.nan_to_num(standing) > STANDS)
     share = inside.sum() / known.sum()
     if share > overlap:
-        return use, (
-            f"{inside.sum():,} of {known.sum():,} held-out documents stand in the rows (more than half of their {SPAN}-word spans): "
-            "the rows have seen what they would be judged on"
-        ), []  # fmt: skip
+        return (
+            use,
+            (
+                f"{inside.sum():,} of {known.sum():,} held-out documents stand in the rows (more than half of their {SPAN}-word spans): "
+                "the rows have seen what they would be judged on"
+            ),
+            [],
+        )
     notes = [f"{inside.sum():,} held-out documents that stand in the rows left out"] if inside.any() else []
     return ~inside, "", notes
 

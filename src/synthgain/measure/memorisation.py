@@ -48,9 +48,17 @@ def memo(members: Sequence[float], siblings: Sequence[float], *, level: float = 
     if share < 0.5:
         note += "; less than chance, which is read as chance"
     return Reading(
-        name, fano(share), fano(low), fano(high), level, UNIT, len(gaps), "ln 2 − h(accuracy of the sign rule), Wilson",
-        "lower bound", note,
-    )  # fmt: skip
+        name,
+        fano(share),
+        fano(low),
+        fano(high),
+        level,
+        UNIT,
+        len(gaps),
+        "ln 2 − h(accuracy of the sign rule), Wilson",
+        "lower bound",
+        note,
+    )
 
 
 def memo_binned(members: Sequence[float], siblings: Sequence[float], *, level: float = 0.95, seed: int = 0) -> Reading:
@@ -119,8 +127,17 @@ def ggmi(
     low, high = value - math.hypot(a - a_low, s_high - s), value + math.hypot(a_high - a, s - s_low)
     note = f"read it beside the held-out losses: {losses[0].value:.4g} (anchors only), {losses[1].value:.4g} (with synthetic rows) nats/token"
     return Reading(
-        "ggmi", value, low, high, level, UNIT, min(anchor_run.n, synthetic_run.n), "difference of memo, Newcombe", "proxy", note
-    )  # fmt: skip
+        "ggmi",
+        value,
+        low,
+        high,
+        level,
+        UNIT,
+        min(anchor_run.n, synthetic_run.n),
+        "difference of memo, Newcombe",
+        "proxy",
+        note,
+    )
 
 
 def _gaps(members: Sequence[float], siblings: Sequence[float]) -> tuple[np.ndarray, str]:

@@ -54,8 +54,14 @@ class Rescoring:
 
 
 def meter(
-    data: Data, instruments: Instruments | None = None, *, again: Rescoring | None = None, gains: Judged | str | None = None, also: Sequence[str] = (), say: Callable[[str], None] | None = None
-) -> list[Reading]:  # fmt: skip
+    data: Data,
+    instruments: Instruments | None = None,
+    *,
+    again: Rescoring | None = None,
+    gains: Judged | str | None = None,
+    also: Sequence[str] = (),
+    say: Callable[[str], None] | None = None,
+) -> list[Reading]:
     """The default readings of ESTIMATORS section 6, with those of `also`. A figure that cannot be computed is null and says why.
 
     `again` are rows whose log-probabilities stand in for those of `data`; `gains` are what `judged` gave of it, if known.
@@ -90,7 +96,16 @@ def _figures(
     figures: list[tuple[str, Figure]] = [
         ("proxy_gain", lambda: proxy_gain(data, scorer=student, found=gains)),
         ("delta_I", lambda: _noted(delta_i(scored), note)),
-        ("surprise", _by(student, no_student, ("surprise", "transfer_kl"), "nats/token", lambda s: _noted(surprise(scored, scorer=s), note))),
+        (
+            "surprise",
+            _by(
+                student,
+                no_student,
+                ("surprise", "transfer_kl"),
+                "nats/token",
+                lambda s: _noted(surprise(scored, scorer=s), note),
+            ),
+        ),
         ("curation_nats", lambda: curation(data)),
         ("tv_lower", _by(vectors, blind, ("tv_lower",), "prob", lambda e: [tv_lower(data, embedder=e)])),
         ("vendi", _by(vectors, blind, ("vendi", "vendi_anchors"), "count", lambda e: vendi(data, embedder=e))),
@@ -100,7 +115,7 @@ def _figures(
         ("nhsic", _by(vectors, blind, ("nhsic", "nhsic_p"), "", lambda e: nhsic(data, embedder=e))),
         ("i_prompt", _by(writer, no_writer, ("i_prompt",), "nats/sample", lambda w: i_prompt(data, scorer=w))),
         ("tokens_out", lambda: [tokens_out(data), kept_share(data)]),
-    ]  # fmt: skip
+    ]
     asked = {
         "h_meaning": _by(vectors, blind, ("h_meaning",), "nats/prompt", lambda e: [h_meaning(data, embedder=e)]),
         "grad_align": _by(

@@ -143,10 +143,13 @@ def _choose(data: Data, most: int) -> _Chosen:
     )
     usable = not told.why()
     return _Chosen(
-        list(best), [entry[2] for entry in best.values()],
+        list(best),
+        [entry[2] for entry in best.values()],
         [entry[3] if usable and entry[3] is not None else math.nan for entry in best.values()],
-        [float(entry[4]) for entry in best.values()], different, why,
-    )  # fmt: skip
+        [float(entry[4]) for entry in best.values()],
+        different,
+        why,
+    )
 
 
 def random_negatives(n: int, r: int, seed: int = 0) -> np.ndarray:
@@ -233,17 +236,39 @@ def _readings(ends: Ends, seed: int, note: str, doubt: str) -> list[Reading]:
     over = "bootstrap over prompts"
     return [
         Reading(
-            "i_prompt_low", low, bottom, roof, unit=UNIT, n=n, estimator=f"leave-in of {r + 1}, {over}", kind="lower bound",
+            "i_prompt_low",
+            low,
+            bottom,
+            roof,
+            unit=UNIT,
+            n=n,
+            estimator=f"leave-in of {r + 1}, {over}",
+            kind="lower bound",
             note=f"{note}; cannot exceed ln {r + 1} = {math.log(r + 1):.2f}",
         ),
         Reading(
-            "i_prompt_high", high, floor, ceiling, unit=UNIT, n=n, estimator=f"{which}, {over}", kind="upper bound", note=note + above
+            "i_prompt_high",
+            high,
+            floor,
+            ceiling,
+            unit=UNIT,
+            n=n,
+            estimator=f"{which}, {over}",
+            kind="upper bound",
+            note=note + above,
         ),
         Reading(
-            "i_prompt", max(0.0, low), first, last, unit=UNIT, n=n, estimator=f"leave-in; {which}; {over}", kind="lower bound",
+            "i_prompt",
+            max(0.0, low),
+            first,
+            last,
+            unit=UNIT,
+            n=n,
+            estimator=f"leave-in; {which}; {over}",
+            kind="lower bound",
             note=f"{between}; {note}",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _none(why: str, n: int) -> list[Reading]:

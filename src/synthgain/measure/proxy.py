@@ -181,9 +181,14 @@ def judged(
 
 
 def proxy_gain(
-    data: Data, *, scorer: Scorer | None = None, dev_limit: int = DEV_DOCUMENTS, folds: int = 10, overlap: float | None = OVERLAP,
+    data: Data,
+    *,
+    scorer: Scorer | None = None,
+    dev_limit: int = DEV_DOCUMENTS,
+    folds: int = 10,
+    overlap: float | None = OVERLAP,
     found: Judged | str | None = None,
-) -> list[Reading]:  # fmt: skip
+) -> list[Reading]:
     """`proxy_gain` (3-grams), `proxy_gain_1` (words alone), `target_fit`, `target_fit_1`; with a scorer also `proxy_gain_mixture`.
 
     `overlap` is the guard: held-out documents more than half of whose 8-word spans stand in S are left out, and where their share is
@@ -246,8 +251,15 @@ def _reading(name: str, gain: Floats, length: Floats, model: str, notes: Sequenc
         else "A and S are held fixed: the interval is that of the held-out documents"
     )
     return Reading(
-        name, ratio.value, ratio.low, ratio.high, unit=UNIT, n=documents, estimator=f"{model}; {ratio.method}", note="; ".join(said)
-    )  # fmt: skip
+        name,
+        ratio.value,
+        ratio.low,
+        ratio.high,
+        unit=UNIT,
+        n=documents,
+        estimator=f"{model}; {ratio.method}",
+        note="; ".join(said),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- with a student

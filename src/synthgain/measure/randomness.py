@@ -45,9 +45,15 @@ def delta_i(data: Data) -> list[Reading]:
     note = "; ".join(said for said in (f"law: {told.law}", _kept(data), CENSORED) if said)
     value, low, high = alone(*mean_t((nats / rows).tolist()), told.law)
     per_sample = Reading(
-        "delta_I_sample", value, low, high, unit="nats/sample", n=len(rows),
-        estimator="mean over prompts of the mean of -ln M_T(y|p), t over prompts", note=_with(note, low, len(rows)),
-    )  # fmt: skip
+        "delta_I_sample",
+        value,
+        low,
+        high,
+        unit="nats/sample",
+        n=len(rows),
+        estimator="mean over prompts of the mean of -ln M_T(y|p), t over prompts",
+        note=_with(note, low, len(rows)),
+    )
     if wordless:
         return [
             nothing("delta_I", f"{wordless:,} of {start:,} rows have no token count", unit="nats/token", n=len(rows)),
@@ -55,9 +61,15 @@ def delta_i(data: Data) -> list[Reading]:
         ]
     value, low, high = alone(*ratio_t(nats, tokens), told.law)
     per_token = Reading(
-        "delta_I", value, low, high, unit="nats/token", n=len(rows),
-        estimator="Σ -ln M_T(y|p) / Σ tokens, delta-method t over prompts", note=_with(note, low, len(rows)),
-    )  # fmt: skip
+        "delta_I",
+        value,
+        low,
+        high,
+        unit="nats/token",
+        n=len(rows),
+        estimator="Σ -ln M_T(y|p) / Σ tokens, delta-method t over prompts",
+        note=_with(note, low, len(rows)),
+    )
     return [per_token, per_sample]
 
 

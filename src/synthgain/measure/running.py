@@ -55,8 +55,9 @@ class Thresholds:
             if name not in ("near_dup", "distinct_2", "kept") or not equals or not 0 <= number <= 1:
                 raise SynthgainError(
                     f"a threshold is near_dup, distinct_2 or kept with a share from 0 to 1, not {part!r}",
-                    where="--collapse", next="write for example --collapse near_dup=0.3,distinct_2=0.05",
-                )  # fmt: skip
+                    where="--collapse",
+                    next="write for example --collapse near_dup=0.3,distinct_2=0.05",
+                )
             values[name] = number
         return Thresholds(**values)
 

@@ -127,8 +127,9 @@ def h_meaning(data: Data, *, embedder: Embedder, near: float = NEAR) -> Reading:
         most = int(sizes.max()) if len(sizes) else 0
         return none(
             f"no prompt has {LEAST} answers or more (the most is {most}): draw more answers a prompt"
-            if most else "neither prompts nor anchors of the rows are known"
-        )  # fmt: skip
+            if most
+            else "neither prompts nor anchors of the rows are known"
+        )
     random = np.random.default_rng(data.seed)
     chosen = np.sort(random.choice(groups, min(PROMPTS, len(groups)), replace=False))
     place = _places(keys, chosen, random)
@@ -139,8 +140,9 @@ def h_meaning(data: Data, *, embedder: Embedder, near: float = NEAR) -> Reading:
     if 2 * alone > len(chosen):
         return none(
             f"in {alone:,} of {len(chosen):,} prompts every answer is a meaning of its own: so few answers cannot tell how many "
-            "there are; draw more a prompt", len(chosen),
-        )  # fmt: skip
+            "there are; draw more a prompt",
+            len(chosen),
+        )
     each = np.array([chao_shen(found) for found in counts])
     unit, _ = numbered([units[int(np.argmax(group == g))] for g in range(len(chosen))])
     low, high = _bootstrap(each, unit, random)
@@ -152,9 +154,15 @@ def h_meaning(data: Data, *, embedder: Embedder, near: float = NEAR) -> Reading:
         note += "; where rows have no prompt they are taken together by anchors, and the variety of prompts counts too"
     note += "; no interval from one prompt" if low is None else ""
     return Reading(
-        "h_meaning", float(each.mean()), low, high, unit="nats/prompt", n=n, note=note,
+        "h_meaning",
+        float(each.mean()),
+        low,
+        high,
+        unit="nats/prompt",
+        n=n,
+        note=note,
         estimator="Chao–Shen entropy of clusters of answers by average linkage, mean over prompts, bootstrap over prompts",
-    )  # fmt: skip
+    )
 
 
 def _keys(data: Data) -> tuple[NDArray[np.uint64], bool]:

@@ -27,9 +27,12 @@ from synthgain.types import Message, Reading, Scorer, SynthgainError, user
 
 COLUMNS = ("prompt", "answer", "anchor_ids", "logprob", "tokens_out", "law")
 UNITS = {
-    "surprise": "nats/token", "surprise_byte": "nats/byte",
-    "transfer_kl": "nats/token", "transfer_kl_byte": "nats/byte", "transfer_kl_sample": "nats/sample",
-}  # fmt: skip
+    "surprise": "nats/token",
+    "surprise_byte": "nats/byte",
+    "transfer_kl": "nats/token",
+    "transfer_kl_byte": "nats/byte",
+    "transfer_kl_sample": "nats/sample",
+}
 SAME = 0.9  # share of rows whose tokens writer and student must count alike to be called one tokenizer
 OTHER = 1.8  # so many times more tokens on one side than two tokenizers make of one text: it was another text
 LONGEST = 1 << 20  # characters of prompt and answer that are scored at all: more fits no context
@@ -144,9 +147,16 @@ def _reading(
     if low is None:
         note += "; one prompt gives no interval" if n < 2 else "; every prompt gives the same figure: no interval"
     return Reading(
-        name, value, low, high, unit=UNITS[name], n=n, estimator=estimator, note=note,
+        name,
+        value,
+        low,
+        high,
+        unit=UNITS[name],
+        n=n,
+        estimator=estimator,
+        note=note,
         kind="lower bound" if kind == "lower bound" else "estimate",
-    )  # fmt: skip
+    )
 
 
 def _surprise(table: pa.Table, eye: Alignment, sizes: np.ndarray, note: str) -> list[Reading]:

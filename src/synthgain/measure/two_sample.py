@@ -169,9 +169,16 @@ def tv_lower(data: Data, *, embedder: Embedder) -> Reading:
     if min(sizes) < 200:
         note += f"; from fewer than 200 a side ({min(sizes)}) the bound is weak"
     return Reading(
-        "tv_lower", found.value, found.low, None, unit="prob", n=sum(sizes), kind="lower bound", note=note,
+        "tv_lower",
+        found.value,
+        found.low,
+        None,
+        unit="prob",
+        n=sum(sizes),
+        kind="lower bound",
+        note=note,
         estimator=f"TPR + TNR - 1 of a logistic regression on hashed words and vectors, {FOLDS} folds; one-sided 97.5 % Wilson limit for each rate",
-    )  # fmt: skip
+    )
 
 
 def _clusters(data: Data, made: Any, ids: list[str], prints: list[str]) -> tuple[list[str], list[str]]:

@@ -95,11 +95,16 @@ def distinct_2(data: Data, *, rows: int = ROWS, budget: int | None = None) -> li
         low, high = (None if edge is None else min(max(edge, 0.0), 1.0) for edge in (ratio.low, ratio.high))
         readings.append(
             Reading(
-                name, ratio.value, low, high, unit="prob", n=len(np.unique(side.units)),
+                name,
+                ratio.value,
+                low,
+                high,
+                unit="prob",
+                n=len(np.unique(side.units)),
                 estimator=f"distinct among {size:,} word bigrams ({NAME}); {ratio.method}",
                 note=f"{side.sampled}; compare at equal size only",
             )
-        )  # fmt: skip
+        )
     return readings
 
 
@@ -159,10 +164,16 @@ def dup_rate(data: Data, *, rows: int = ROWS, threshold: float = NEAR) -> list[R
             first_of_rows = first[said]
         readings.append(
             Reading(
-                name, ratio.value, ratio.low, ratio.high, unit="prob", n=len(np.unique(side.units[said])), note=note,
+                name,
+                ratio.value,
+                ratio.low,
+                ratio.high,
+                unit="prob",
+                n=len(np.unique(side.units[said])),
+                note=note,
                 estimator=f"MinHash ({HASHES}), Jaccard index of word {SHINGLE}-grams ≥ {threshold}; {ratio.method}",
             )
-        )  # fmt: skip
+        )
     return readings
 
 
@@ -246,9 +257,11 @@ def rarefied(first: Ints, size: int) -> float:
     n = len(first)
     sizes = np.unique(first, return_counts=True)[1]
     missed = [
-        0.0 if n - s < size else np.exp(lgamma(n - s + 1) - lgamma(n - s - size + 1) - lgamma(n + 1) + lgamma(n - size + 1))
+        0.0
+        if n - s < size
+        else np.exp(lgamma(n - s + 1) - lgamma(n - s - size + 1) - lgamma(n + 1) + lgamma(n - size + 1))
         for s in sizes.tolist()
-    ]  # fmt: skip
+    ]
     return max(0.0, 1.0 - float((1.0 - np.asarray(missed)).sum()) / size)
 
 
@@ -263,6 +276,11 @@ def dup_rate_exact(data: Data) -> Reading:
         found[start : start + len(table)] = [content(text or "") for text in table.column("text").to_pylist()]
         start += len(table)
     return Reading(
-        "dup_rate_exact", 1 - len(np.unique(found)) / data.n_rows, unit="prob", n=data.n_rows, kind="exact",
-        estimator="equal texts but for case and spacing", note="all rows counted; grows with their number",
-    )  # fmt: skip
+        "dup_rate_exact",
+        1 - len(np.unique(found)) / data.n_rows,
+        unit="prob",
+        n=data.n_rows,
+        kind="exact",
+        estimator="equal texts but for case and spacing",
+        note="all rows counted; grows with their number",
+    )

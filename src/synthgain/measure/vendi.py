@@ -77,9 +77,31 @@ def vendi(data: Data, *, embedder: Embedder, size: int = SIZE, subsamples: int =
         "" if size == SIZE else f"fewer than the usual {SIZE}: compare at equal size only, "
     )
     return [
-        _reading("vendi", written, prompts, size, subsamples, data.seed, f"{why}from {drawn:,} of {data.n_rows:,} rows", empty, "rows", embedder),
-        _reading("vendi_anchors", real, documents, size, subsamples, data.seed, f"{why}from {seen:,} of {data.n_anchors:,} anchors", hollow, "anchors", embedder),
-    ]  # fmt: skip
+        _reading(
+            "vendi",
+            written,
+            prompts,
+            size,
+            subsamples,
+            data.seed,
+            f"{why}from {drawn:,} of {data.n_rows:,} rows",
+            empty,
+            "rows",
+            embedder,
+        ),
+        _reading(
+            "vendi_anchors",
+            real,
+            documents,
+            size,
+            subsamples,
+            data.seed,
+            f"{why}from {seen:,} of {data.n_anchors:,} anchors",
+            hollow,
+            "anchors",
+            embedder,
+        ),
+    ]
 
 
 def _pool(
@@ -95,9 +117,17 @@ def _pool(
 
 
 def _reading(
-    name: str, vectors: Vectors, unit: NDArray[np.int64], size: int, subsamples: int, seed: int, note: str, empty: int,
-    whose: str, embedder: Embedder,
-) -> Reading:  # fmt: skip
+    name: str,
+    vectors: Vectors,
+    unit: NDArray[np.int64],
+    size: int,
+    subsamples: int,
+    seed: int,
+    note: str,
+    empty: int,
+    whose: str,
+    embedder: Embedder,
+) -> Reading:
     if len(vectors) < 2:
         have = "one text" if len(vectors) else "no text"
         return nothing(name, f"{have} among the {whose}: diversity needs two", unit="count", n=len(vectors))
@@ -105,6 +135,12 @@ def _reading(
     note += f"; {empty:,} empty ones left out" if empty else ""
     note += "; no interval: one prompt holds most of the texts" if low is None else ""
     return Reading(
-        name, value, low, high, unit="count", n=int(unit.max()) + 1, note=f"{note}; vectors: {embedder.uri}",
+        name,
+        value,
+        low,
+        high,
+        unit="count",
+        n=int(unit.max()) + 1,
+        note=f"{note}; vectors: {embedder.uri}",
         estimator=f"Vendi score at n={size}, mean of {subsamples} subsamples, jackknife over groups of {'prompts' if whose == 'rows' else 'anchors'}",
-    )  # fmt: skip
+    )

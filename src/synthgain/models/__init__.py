@@ -65,13 +65,20 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
         name, base_url = server_of(uri, reach)
         price = of_role(reach.price, role)
         return OpenAI(
-            name, base_url=base_url, uri=uri, api_key=key_for(role), served_as=of_role(reach.served_as, role),
-            price=Price.parse(price) if price else None, concurrency=reach.concurrency, logprobs=reach.logprobs,
-        )  # fmt: skip
+            name,
+            base_url=base_url,
+            uri=uri,
+            api_key=key_for(role),
+            served_as=of_role(reach.served_as, role),
+            price=Price.parse(price) if price else None,
+            concurrency=reach.concurrency,
+            logprobs=reach.logprobs,
+        )
     raise SynthgainError(
-        f"there is no way {kind!r} to reach a model", where=uri,
+        f"there is no way {kind!r} to reach a model",
+        where=uri,
         next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
-    )  # fmt: skip
+    )
 
 
 def server_of(uri: str, reach: Reach) -> tuple[str, str]:
@@ -84,9 +91,10 @@ def server_of(uri: str, reach: Reach) -> tuple[str, str]:
     base_url = named[2] or reach.base_url or os.environ.get("OPENAI_BASE_URL", "")
     if not base_url:
         raise SynthgainError(
-            "no server is named", where=uri,
+            "no server is named",
+            where=uri,
             next=f"set OPENAI_BASE_URL or give --base-url http://HOST:PORT/v1; for this model alone write {uri}@http://HOST:PORT/v1",
-        )  # fmt: skip
+        )
     return named[1], base_url
 
 

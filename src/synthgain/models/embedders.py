@@ -78,8 +78,9 @@ def open_embedder(uri: str = "words", reach: Reach | None = None) -> Embedder:
         name, base_url = server_of(path, reach)
         return ServerEmbedder(name, base_url, key_for("embedder"), chars, reach.concurrency or FLIGHTS, path)
     raise SynthgainError(
-        f"{uri!r} names no embedder", next="write words, sentence-transformers/minilm, sentence-transformers/PATH or openai/NAME"
-    )  # fmt: skip
+        f"{uri!r} names no embedder",
+        next="write words, sentence-transformers/minilm, sentence-transformers/PATH or openai/NAME",
+    )
 
 
 def _with_chars(uri: str) -> tuple[str, int]:
@@ -207,8 +208,10 @@ class SentenceTransformers:
             return library.SentenceTransformer(path, local_files_only=Path(path).is_dir())
         except (OSError, ValueError) as error:
             raise SynthgainError(
-                f"no model could be opened: {error}", where=self.uri, next="give the path of a sentence-transformers folder"
-            ) from error  # fmt: skip
+                f"no model could be opened: {error}",
+                where=self.uri,
+                next="give the path of a sentence-transformers folder",
+            ) from error
 
     def _path(self) -> str:
         if self.name != "minilm":
@@ -371,9 +374,11 @@ class ServerEmbedder:
     def _wrong(self, what: str) -> SynthgainError:
         what = what.replace(self.api_key, "…") if self.api_key else what
         return SynthgainError(
-            what, where=f"{self.uri} at {self._url}", code=4,
+            what,
+            where=f"{self.uri} at {self._url}",
+            code=4,
             next="check the base URL (--base-url, OPENAI_BASE_URL or openai/NAME@URL), OPENAI_API_KEY and the model's name; for shorter texts write NAME?chars=1000",
-        )  # fmt: skip
+        )
 
 
 def _read(raw: bytes, expected: int) -> Vectors:

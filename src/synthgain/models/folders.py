@@ -20,9 +20,10 @@ def folder_identity(folder: Path) -> str:
     weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not (folder / "config.json").is_file() or not weights:
         raise SynthgainError(
-            "this is no transformers folder (config.json and model.safetensors)", where=str(folder),
+            "this is no transformers folder (config.json and model.safetensors)",
+            where=str(folder),
             next="give a folder that `synthgain train` or `save_pretrained` wrote; a GGUF file is local/PATH.gguf",
-        )  # fmt: skip
+        )
     files = [*weights, *(folder / name for name in _TEXTS if (folder / name).is_file())]
     return digest(*(part for file in files for part in (file.name, content_hash(file))))
 

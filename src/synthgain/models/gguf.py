@@ -92,9 +92,10 @@ def to_folder(gguf_path: Path, out: Path, *, dtype: str = "float32") -> Path:
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, gguf_file=file)
             model = _plain(transformers, read).to(getattr(torch, dtype))
             model.generation_config = transformers.GenerationConfig(
-                bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-            )  # fmt: skip
+            )
             model.save_pretrained(half)
             tokenizer.save_pretrained(half)
         half.chmod(0o755)
@@ -175,9 +176,10 @@ def _same_shapes(
     for name, key in found.items():
         if name in wanted and wanted[name] != given[key]:
             raise SynthgainError(
-                f"{key} has shape {given[key]}, the file that it should be like has {wanted[name]}", where=str(folder),
+                f"{key} has shape {given[key]}, the file that it should be like has {wanted[name]}",
+                where=str(folder),
                 next="give the GGUF file of the model that this folder was trained from",
-            )  # fmt: skip
+            )
 
 
 def _own_template(folder: Path) -> dict[str, str]:

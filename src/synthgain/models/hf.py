@@ -132,10 +132,18 @@ class HF:
         _generate(loaded, drafts)
         for draft in drafts:
             answers[draft.at] = Call(
-                id=draft.call_id, prompt=draft.prompt, message=assistant(draft.text), model=self.uri, finish=draft.finish,
-                tokens_in=len(draft.tokens), tokens_out=len(draft.written), logprob=math.fsum(draft.logprobs),
-                law=_law(draft.prompt.sampling), cost=0.0, seconds=time.perf_counter() - began,
-            )  # fmt: skip
+                id=draft.call_id,
+                prompt=draft.prompt,
+                message=assistant(draft.text),
+                model=self.uri,
+                finish=draft.finish,
+                tokens_in=len(draft.tokens),
+                tokens_out=len(draft.written),
+                logprob=math.fsum(draft.logprobs),
+                law=_law(draft.prompt.sampling),
+                cost=0.0,
+                seconds=time.perf_counter() - began,
+            )
         return [answers[at] for at in range(len(prompts))]
 
 

@@ -126,9 +126,14 @@ class Local:
         fields = await asyncio.to_thread(lambda: metadata(self.path))
         licence = KNOWN[self._asked].licence if self._asked in KNOWN else fields.get("general.license")
         return ModelInfo(
-            self.uri, licence=licence, context=_context(fields, self._context), logprobs=True, seeds=True, schema=True,
+            self.uri,
+            licence=licence,
+            context=_context(fields, self._context),
+            logprobs=True,
+            seeds=True,
+            schema=True,
             note=f"{fields.get('general.name', self.path.name)}, {self._slots} slots in this process",
-        )  # fmt: skip
+        )
 
     async def aclose(self) -> None:
         """Lets answers that are being written end, then frees the runtime."""
@@ -159,11 +164,19 @@ class Local:
         choice, usage = answer["choices"][0], answer["usage"]
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         return Call(
-            id=call_id, prompt=prompt, message=_message(choice, call_id),
-            model=self.uri, finish=choice["finish_reason"] or "stop", tokens_in=usage["prompt_tokens"],
-            tokens_out=usage["completion_tokens"], tokens_cached=cached, logprob=logprob, law=law, cost=0.0,
+            id=call_id,
+            prompt=prompt,
+            message=_message(choice, call_id),
+            model=self.uri,
+            finish=choice["finish_reason"] or "stop",
+            tokens_in=usage["prompt_tokens"],
+            tokens_out=usage["completion_tokens"],
+            tokens_cached=cached,
+            logprob=logprob,
+            law=law,
+            cost=0.0,
             seconds=time.perf_counter() - began,
-        )  # fmt: skip
+        )
 
 
 def _message(choice: dict[str, Any], call_id: str) -> Message:
@@ -193,11 +206,23 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
     """The request's body, every setting of the law written out (the server's own defaults truncate)."""
     s = prompt.sampling
     body: dict[str, Any] = {
-        "max_tokens": s.max_tokens, "seed": seed, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p,
-        "min_p": s.min_p, "presence_penalty": s.presence_penalty, "frequency_penalty": s.frequency_penalty,
-        "repeat_penalty": 1.0, "repeat_last_n": 1 << 20, "dry_multiplier": 0.0, "typical_p": 1.0, "xtc_probability": 0.0,
-        "samplers": ORDER, "cache_prompt": True, "stop": list(s.stop),
-    }  # fmt: skip
+        "max_tokens": s.max_tokens,
+        "seed": seed,
+        "temperature": s.temperature,
+        "top_k": s.top_k,
+        "top_p": s.top_p,
+        "min_p": s.min_p,
+        "presence_penalty": s.presence_penalty,
+        "frequency_penalty": s.frequency_penalty,
+        "repeat_penalty": 1.0,
+        "repeat_last_n": 1 << 20,
+        "dry_multiplier": 0.0,
+        "typical_p": 1.0,
+        "xtc_probability": 0.0,
+        "samplers": ORDER,
+        "cache_prompt": True,
+        "stop": list(s.stop),
+    }
     raw = is_raw(prompt)
     if raw:
         body["prompt"] = prompt.messages[0]["content"]
@@ -410,9 +435,11 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
             return xllamacpp.Server(p)
         except RuntimeError as error:
             raise SynthgainError(
-                f"the embedded runtime cannot load the weights ({error})", where=str(path), code=4,
+                f"the embedded runtime cannot load the weights ({error})",
+                where=str(path),
+                code=4,
                 next="check that the file is a whole GGUF model that this version of llama.cpp knows, and that memory suffices",
-            ) from error  # fmt: skip
+            ) from error
 
 
 @contextlib.contextmanager

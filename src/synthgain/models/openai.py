@@ -56,9 +56,19 @@ class OpenAI:
     """
 
     def __init__(
-        self, name: str, *, base_url: str, uri: str = "", api_key: str = "", served_as: str = "", price: Price | None = None,
-        concurrency: int | None = None, deadline: float = 600.0, logprobs: bool = True, unreachable_after: float = 30.0,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        *,
+        base_url: str,
+        uri: str = "",
+        api_key: str = "",
+        served_as: str = "",
+        price: Price | None = None,
+        concurrency: int | None = None,
+        deadline: float = 600.0,
+        logprobs: bool = True,
+        unreachable_after: float = 30.0,
+    ) -> None:
         self._url = endpoint(base_url)
         server = str(self._url).removesuffix("/chat/completions")
         if not api_key.isprintable():
@@ -165,10 +175,19 @@ class OpenAI:
         logprob, law = _law(prompt.sampling, choice.get("logprobs"))
         price = None if None in counts else self._price
         return Call(
-            id, prompt, message, self._uri, protocol.whole(finish) if isinstance(finish, str) else "unknown",
-            came_in, went_out, cached, logprob, law,
-            None if price is None else price.cost(came_in, went_out, cached), seconds,
-        )  # fmt: skip
+            id,
+            prompt,
+            message,
+            self._uri,
+            protocol.whole(finish) if isinstance(finish, str) else "unknown",
+            came_in,
+            went_out,
+            cached,
+            logprob,
+            law,
+            None if price is None else price.cost(came_in, went_out, cached),
+            seconds,
+        )
 
     # ------------------------------------------------------------------------------------------ the session
 
@@ -179,9 +198,12 @@ class OpenAI:
         if self._server.key:
             headers["Authorization"] = f"Bearer {self._server.key}"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), headers=headers,
-            timeout=aiohttp.ClientTimeout(total=self._server.deadline, sock_connect=self._connect), proxy=proxy_of(self._url),
-        )  # fmt: skip
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=self._server.deadline, sock_connect=self._connect),
+            proxy=proxy_of(self._url),
+        )
 
     async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the reply; aiohttp.ClientError or OSError where there is none."""
@@ -235,7 +257,16 @@ class OpenAI:
             return (
                 protocol.count(entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx")) or None
             )
-        except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):  # fmt: skip
+        except (
+            aiohttp.ClientError,
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            StopIteration,
+            RecursionError,
+        ):
             return None  # the call says whether the server is there
 
 

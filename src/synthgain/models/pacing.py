@@ -291,9 +291,11 @@ class Gate:
     def give_up(self, what: str) -> None:
         """All who wait now get SynthgainError; who comes later begins anew."""
         self.verdict = SynthgainError(
-            what, where=self.where, code=4,
+            what,
+            where=self.where,
+            code=4,
             next="start the server or check --base-url / OPENAI_BASE_URL, then give the same command again: what was paid for is kept",
-        )  # fmt: skip
+        )
         self.generation += 1
         self._failures = self._probes = 0
         self._tripped = self._probing = False

@@ -38,9 +38,10 @@ class Price:
             numbers = []
         if len(numbers) not in (2, 3) or not all(math.isfinite(n) and n >= 0 for n in numbers):
             raise SynthgainError(
-                f"{text!r} is no price", where="--price",
+                f"{text!r} is no price",
+                where="--price",
                 next="give dollars per million tokens in and out, such as --price 0.15,0.60 (and a third for cached tokens in)",
-            )  # fmt: skip
+            )
         return Price(numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None)
 
 

@@ -57,11 +57,13 @@ def _tool_calls(given: object) -> list[dict[str, Any]]:
         if not isinstance(name, str) or not isinstance(arguments, str | dict):
             raise ValueError("its tool calls are not of OpenAI's form")
         said = arguments if isinstance(arguments, str) else canonical(arguments)
-        found.append({
-            "id": whole(id) if isinstance(id, str) and id else f"call_{len(found)}",
-            "type": "function",
-            "function": {"name": whole(name), "arguments": whole(said)},
-        })  # fmt: skip
+        found.append(
+            {
+                "id": whole(id) if isinstance(id, str) and id else f"call_{len(found)}",
+                "type": "function",
+                "function": {"name": whole(name), "arguments": whole(said)},
+            }
+        )
     return found
 
 

@@ -137,9 +137,10 @@ def rescored(calls: Sequence[Call], scorer: LawScorer) -> list[Rescored]:
     for call in calls:
         if _truncation(call.prompt.sampling) != _truncation(scorer.sampling) and not refused(call.prompt.sampling):
             raise SynthgainError(
-                f"sampled from {law_of(call.prompt.sampling)}, but scored under {scorer.law}", where=f"call {call.id[:12]}",
+                f"sampled from {law_of(call.prompt.sampling)}, but scored under {scorer.law}",
+                where=f"call {call.id[:12]}",
                 next="score each answer under its own law: LawScorer(path, call.prompt.sampling)",
-            )  # fmt: skip
+            )
     found: list[list[float] | str] = [_unreadable(call) for call in calls]
     _read([at for at, why in enumerate(found) if not why], calls, scorer, found)
     return [

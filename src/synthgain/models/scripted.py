@@ -71,12 +71,18 @@ class Scripted:
         written = max(1, len(turn["content"].split()))
         certain = -written * math.log(len(VOCABULARY)) if self._name.startswith("words") else None
         return Call(
-            id=prompt.id(self.identity), prompt=prompt, message=turn, model=self.uri,
+            id=prompt.id(self.identity),
+            prompt=prompt,
+            message=turn,
+            model=self.uri,
             finish="tool_calls" if "tool_calls" in turn else "stop",
-            tokens_in=sum(len(m["content"].split()) for m in prompt.messages), tokens_out=written, logprob=certain,
-            law="uniform over 64 words" if certain is not None else "a script has no law", cost=0.0,
+            tokens_in=sum(len(m["content"].split()) for m in prompt.messages),
+            tokens_out=written,
+            logprob=certain,
+            law="uniform over 64 words" if certain is not None else "a script has no law",
+            cost=0.0,
             seconds=time.perf_counter() - began,
-        )  # fmt: skip
+        )
 
     async def info(self) -> ModelInfo:
         return ModelInfo(

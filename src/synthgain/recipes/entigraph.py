@@ -284,14 +284,21 @@ EXAMPLES = (
         "Maren Tolvik founded the seed library of Osk in 1931. Anyone may borrow a handful of seed in spring and must bring back two "
         "in autumn. The rarest kind kept there is Osk barley, which ripens under snow. In 1958 a fire took the roof, and Bero Halland "
         "carried the drawers out one by one; the burnt one is still shown to visitors.",
-        "example#1", {"title": "The seed library of Osk"},
+        "example#1",
+        {"title": "The seed library of Osk"},
     ),
     Anchor(
         "The Night Ferry of Lume crosses without lamps. Captain Sedda Ruun steers by the smell of the two banks, tar on one side and "
         "thyme on the other.",
-        "example#2", {"title": "The Night Ferry", "author": "R. Ansgar", "year": 1987, "entities": ["Night Ferry of Lume", "Sedda Ruun", "thyme"]},
+        "example#2",
+        {
+            "title": "The Night Ferry",
+            "author": "R. Ansgar",
+            "year": 1987,
+            "entities": ["Night Ferry of Lume", "Sedda Ruun", "thyme"],
+        },
     ),
-)  # fmt: skip
+)
 
 RECIPE = Recipe(
     name="entigraph",

@@ -139,17 +139,24 @@ class RFT:
 EXAMPLES = (
     Anchor(
         "Ilka has 5 jars of plum jam. Each jar fills 6 pancakes. How many pancakes can she fill?",
-        "example#1", {"id": "e1", "answer": "30", "worked": "Each jar fills 6 pancakes and there are 5 jars.\n5 * 6 = <<5*6=30>>30\nAnswer: 30"},
+        "example#1",
+        {
+            "id": "e1",
+            "answer": "30",
+            "worked": "Each jar fills 6 pancakes and there are 5 jars.\n5 * 6 = <<5*6=30>>30\nAnswer: 30",
+        },
     ),
     Anchor(
         "A ferry carries 48 people. At the first stop 19 get off and 7 get on. How many people are on it now?",
-        "example#2", {"id": "e2", "answer": 36},
+        "example#2",
+        {"id": "e2", "answer": 36},
     ),
     Anchor(
         "Three friends pay $13.50 together and share it equally. How many dollars does each of them pay?",
-        "example#3", {"id": "e3", "answer": "Each pays a third.\n13.50 / 3 = $<<13.50/3=4.5>>4.50\n#### 4.50"},
+        "example#3",
+        {"id": "e3", "answer": "Each pays a third.\n13.50 / 3 = $<<13.50/3=4.5>>4.50\n#### 4.50"},
     ),
-)  # fmt: skip
+)
 
 RECIPE = Recipe(
     name="rft",

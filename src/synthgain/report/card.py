@@ -117,13 +117,22 @@ def _columns(columns: Sequence[str]) -> str:
 def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     counts, tokens, dropped = (_map(run_json.get(name)) for name in ("counts", "tokens", "dropped_by"))
     facts = [
-        ("anchors", count(counts.get("anchors"))), ("candidates", count(counts.get("rows"))), ("kept", count(counts.get("kept"))),
-        ("dropped", count(counts.get("dropped"))), ("broken drafts or calls", count(counts.get("broken"))),
+        ("anchors", count(counts.get("anchors"))),
+        ("candidates", count(counts.get("rows"))),
+        ("kept", count(counts.get("kept"))),
+        ("dropped", count(counts.get("dropped"))),
+        ("broken drafts or calls", count(counts.get("broken"))),
         ("calls bought / reused", f"{count(counts.get('calls_bought'))} / {count(counts.get('calls_reused'))}"),
-        ("tokens read / of these cached / written", f"{count(tokens.get('in'))} / {count(tokens.get('in_cached'))} / {count(tokens.get('out'))}"),
-        ("cost", money(run_json.get("cost_usd"))), ("time", duration(run_json.get("seconds")).replace("\u00a0", " ")), ("seed", count(run_json.get("seed"))),
-        ("synthgain", _text(str(run_json.get("synthgain") or "?"))), ("finished", _text(str(run_json.get("finished") or "?"))),
-    ]  # fmt: skip
+        (
+            "tokens read / of these cached / written",
+            f"{count(tokens.get('in'))} / {count(tokens.get('in_cached'))} / {count(tokens.get('out'))}",
+        ),
+        ("cost", money(run_json.get("cost_usd"))),
+        ("time", duration(run_json.get("seconds")).replace("\u00a0", " ")),
+        ("seed", count(run_json.get("seed"))),
+        ("synthgain", _text(str(run_json.get("synthgain") or "?"))),
+        ("finished", _text(str(run_json.get("finished") or "?"))),
+    ]
     said = ["## How it was made", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts)]
     if dropped:
         said += [
@@ -167,11 +176,18 @@ def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -
         if known
         else "The header says `other`, because not every model's licence is known. "
     )
-    return "\n".join([
-        "## Models and licences", "", "| model | role | licence |", "|---|---|---|", *rows, "",
-        f"{rests}synthgain did not check whether the terms of these models allow training on what they write, nor the licence of the "
-        "anchors, which the rows may repeat in part. Whoever publishes or uses this data set has to.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "## Models and licences",
+            "",
+            "| model | role | licence |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"{rests}synthgain did not check whether the terms of these models allow training on what they write, nor the licence of the "
+            "anchors, which the rows may repeat in part. Whoever publishes or uses this data set has to.",
+        ]
+    )
 
 
 def _again(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

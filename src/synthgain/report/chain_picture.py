@@ -60,18 +60,25 @@ def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
 
 def _step(kind: str, symbol: Safe, value: str, what: str, more: str) -> Safe:
     return el(
-        "li", el("span", symbol, class_="symbol"), el("strong", value), el("span", what, class_="what"),
-        el("span", more or "\u00a0", class_="more"), class_=f"step {kind}",
-    )  # fmt: skip
+        "li",
+        el("span", symbol, class_="symbol"),
+        el("strong", value),
+        el("span", what, class_="what"),
+        el("span", more or "\u00a0", class_="more"),
+        class_=f"step {kind}",
+    )
 
 
 def _arrow(who: str, does: str, much: str, flow: float | None) -> Safe:
     width = 1.5 if flow is None else 1.5 + 6 * min(1.0, max(0.0, flow))
     return el(
-        "li", el("span", who, class_="who", title=who), el("span", does, class_="does"),
-        el("i", class_="shaft", style=f"--flow:{width:.1f}px", aria_hidden="true"), el("span", much, class_="much"),
+        "li",
+        el("span", who, class_="who", title=who),
+        el("span", does, class_="does"),
+        el("i", class_="shaft", style=f"--flow:{width:.1f}px", aria_hidden="true"),
+        el("span", much, class_="much"),
         class_="arrow" + (" open" if flow is None else ""),
-    )  # fmt: skip
+    )
 
 
 def _sub(letter: str, low: str) -> Safe:

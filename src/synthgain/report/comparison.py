@@ -69,7 +69,11 @@ def write_comparison(result: Mapping[str, Any], out: Path) -> Path:
     """
     runs = [mapping(run) for run in listed(result.get("runs"))]
     if len(runs) < 2:
-        raise SynthgainError("a comparison needs two runs", where=f"{len(runs)} given", next="give the result of `synthgain compare RUN RUN --json`")  # fmt: skip
+        raise SynthgainError(
+            "a comparison needs two runs",
+            where=f"{len(runs)} given",
+            next="give the result of `synthgain compare RUN RUN --json`",
+        )
     atomic_write(out, _page(runs, result))
     return out
 
@@ -237,9 +241,18 @@ def _runs(runs: Sequence[Json], names: Sequence[str]) -> Safe:
         [el("th", h, class_="num") for h in ("rows", "tokens", "cost")],
     )
     body = [
-        el("tr", el("th", label, scope="row", title=str(run.get("path") or "") or None), el("td", str(run.get("recipe") or "–")[:80]),
-           el("td", count(run.get("rows")), class_="num"), el("td", count(run.get("tokens")), class_="num"),
-           el("td", money(run.get("cost_usd")) if number(run.get("cost_usd")) is not None else "not known", class_="num"))
+        el(
+            "tr",
+            el("th", label, scope="row", title=str(run.get("path") or "") or None),
+            el("td", str(run.get("recipe") or "–")[:80]),
+            el("td", count(run.get("rows")), class_="num"),
+            el("td", count(run.get("tokens")), class_="num"),
+            el(
+                "td",
+                money(run.get("cost_usd")) if number(run.get("cost_usd")) is not None else "not known",
+                class_="num",
+            ),
+        )
         for label, run in zip(names, runs)
-    ]  # fmt: skip
+    ]
     return el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")

@@ -63,12 +63,25 @@ def whisker(
 def paired(scale: Scale, rows: Reading, anchors: Reading) -> Safe:
     """The rows' figure above the anchors': a dot and a diamond with their intervals, on one scale."""
     marks: list[object] = [_line(scale.at(0), scale.at(0), "8%", "92%", "zero")] if scale.low <= 0 <= scale.high else []
-    marks += _span(scale, rows.value, rows.low, rows.high, 30, "kept") + _span(scale, anchors.value, anchors.low, anchors.high, 72, "anchors")  # fmt: skip
+    marks += _span(scale, rows.value, rows.low, rows.high, 30, "kept") + _span(
+        scale, anchors.value, anchors.low, anchors.high, 72, "anchors"
+    )
     if rows.value is not None:
         marks.append(el("circle", cx=scale.at(rows.value), cy="30%", r=5, class_="dot kept"))
     if anchors.value is not None:
         diamond = el("path", d="M-5 0L0 -5L5 0L0 5Z", class_="dot anchors")
-        marks.append(el("svg", diamond, x=scale.at(anchors.value), y="72%", width=1, height=1, overflow="visible", class_="diamond"))  # fmt: skip
+        marks.append(
+            el(
+                "svg",
+                diamond,
+                x=scale.at(anchors.value),
+                y="72%",
+                width=1,
+                height=1,
+                overflow="visible",
+                class_="diamond",
+            )
+        )
     said = f"rows {_said(rows.value, rows.low, rows.high)}; anchors {_said(anchors.value, anchors.low, anchors.high)}"
     return el("svg", marks, class_="whiskers pair", role="img", aria_label=said)
 
@@ -87,7 +100,9 @@ def _said(value: float | None, low: float | None, high: float | None) -> str:
     said = "no value" if value is None else figure(value)
     if low is not None and high is not None:
         return f"{said}, interval {figure(low)} to {figure(high)}"
-    return said + (f", at least {figure(low)}" if low is not None else f", at most {figure(high)}" if high is not None else "")  # fmt: skip
+    return said + (
+        f", at least {figure(low)}" if low is not None else f", at most {figure(high)}" if high is not None else ""
+    )
 
 
 def axis(scale: Scale, about: int = 5) -> Safe:
@@ -118,12 +133,19 @@ def histograms(groups: Sequence[tuple[str, str, NDArray[np.int64]]], unit: str) 
     tallest = max(float(shares.max()) for shares in inside)
     scale = Scale(0.0, float(edges[-1]))
     rows = [
-        el("div", el("div", el("b", name), el("span", f"median {figure(float(np.median(values)))} · n = {count(len(values))}"),
-                     class_="hist-name"),
-           _bars(scale, edges, shares / tallest, class_, f"{name}: median {figure(float(np.median(values)))} {unit}"),
-           class_="hist")
+        el(
+            "div",
+            el(
+                "div",
+                el("b", name),
+                el("span", f"median {figure(float(np.median(values)))} · n = {count(len(values))}"),
+                class_="hist-name",
+            ),
+            _bars(scale, edges, shares / tallest, class_, f"{name}: median {figure(float(np.median(values)))} {unit}"),
+            class_="hist",
+        )
         for (name, class_, values), shares in zip(there, inside)
-    ]  # fmt: skip
+    ]
     return el("div", rows, el("div", el("div", class_="hist-name"), axis(scale), class_="hist"), class_="hists")
 
 
@@ -132,8 +154,16 @@ def _bars(scale: Scale, edges: NDArray[np.float64], heights: NDArray[np.float64]
     for left, right, height in zip(edges, edges[1:], heights):
         if height > 0:
             x, width = scale.percent(float(left)), scale.percent(float(right)) - scale.percent(float(left))
-            bars.append(el("rect", x=f"{x:.2f}%", width=f"{width * 0.88:.2f}%", y=f"{100 - 96 * height:.1f}%",
-                           height=f"{96 * height:.1f}%", class_=f"bar {class_}"))  # fmt: skip
+            bars.append(
+                el(
+                    "rect",
+                    x=f"{x:.2f}%",
+                    width=f"{width * 0.88:.2f}%",
+                    y=f"{100 - 96 * height:.1f}%",
+                    height=f"{96 * height:.1f}%",
+                    class_=f"bar {class_}",
+                )
+            )
     return el("svg", bars, _line("0%", "100%", "100%", "100%", "base"), class_="bars", role="img", aria_label=said)
 
 
@@ -183,19 +213,34 @@ def curves(lines: Sequence[Curve], x_name: str, y_name: str) -> Safe:
     height = {t: 100 - up.percent(t) for t in ticks(up.low, up.high, 4)}
     grid = [_line("0", "100%", f"{y:.2f}%", f"{y:.2f}%", "grid") for y in height.values()]
     paths = [
-        el("polyline", points=" ".join(f"{across.percent(x):.2f},{100 - up.percent(y):.2f}" for x, y in line.points),
-           class_=f"line series-{line.series % 6}", opacity=f"{line.strength:.2f}")
+        el(
+            "polyline",
+            points=" ".join(f"{across.percent(x):.2f},{100 - up.percent(y):.2f}" for x, y in line.points),
+            class_=f"line series-{line.series % 6}",
+            opacity=f"{line.strength:.2f}",
+        )
         for line in lines
-    ]  # fmt: skip
+    ]
     inner = el("svg", paths, viewBox="0 0 100 100", preserveAspectRatio="none", width="100%", height="100%")
-    left = el("svg", [_label("92%", f"{y:.2f}%", tick(t), 100.0, dy="0.32em") for t, y in height.items()],
-              class_="y-axis", aria_hidden="true")  # fmt: skip
+    left = el(
+        "svg",
+        [_label("92%", f"{y:.2f}%", tick(t), 100.0, dy="0.32em") for t, y in height.items()],
+        class_="y-axis",
+        aria_hidden="true",
+    )
     said = f"{y_name} over {x_name} for {', '.join(line.name for line in lines)}"
     return join(
         el("ul", [line.key for line in lines], class_="legend"),
-        el("div", el("div", y_name, class_="y-name"), left, el("svg", grid, inner, class_="curves", role="img", aria_label=said),
-           el("div", axis(across), class_="x-axis"), el("div", x_name, class_="x-name"), class_="plot"),
-    )  # fmt: skip
+        el(
+            "div",
+            el("div", y_name, class_="y-name"),
+            left,
+            el("svg", grid, inner, class_="curves", role="img", aria_label=said),
+            el("div", axis(across), class_="x-axis"),
+            el("div", x_name, class_="x-name"),
+            class_="plot",
+        ),
+    )
 
 
 def rounds(
@@ -235,10 +280,22 @@ def rounds(
     below_ = el("svg", [_label(across.at(n), "70%", count(n), 50) for n in numbers], class_="axis", aria_hidden="true")
     return join(
         el("ul", legend, class_="legend"),
-        el("div", el("div", "accuracy", class_="y-name"), left,
-           el("svg", marks, class_="curves", role="img", aria_label="accuracy by round for " + ", ".join(n for n, _ in lines)),
-           el("div", below_, class_="x-axis"), el("div", "round", class_="x-name"), class_="plot"),
-    )  # fmt: skip
+        el(
+            "div",
+            el("div", "accuracy", class_="y-name"),
+            left,
+            el(
+                "svg",
+                marks,
+                class_="curves",
+                role="img",
+                aria_label="accuracy by round for " + ", ".join(n for n, _ in lines),
+            ),
+            el("div", below_, class_="x-axis"),
+            el("div", "round", class_="x-name"),
+            class_="plot",
+        ),
+    )
 
 
 def _line(x1: str, x2: str, y1: str, y2: str, class_: str) -> Safe:

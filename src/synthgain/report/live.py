@@ -160,7 +160,8 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
         done=min(1.0, work / total) if total else None,
         of=f"{count(work)} of {count(total)} {unit}" if total is not None else f"{count(work)} {unit}",
         rows=f"{count(tally.rows)} rows, {count(tally.kept)} kept ({share(tally.kept, tally.rows)})",
-        fell=", ".join(f"{plain(name)} {share(n, tally.rows)}" for name, n in fallen[:6]) + (f", {len(fallen) - 6} more" if len(fallen) > 6 else ""),
+        fell=", ".join(f"{plain(name)} {share(n, tally.rows)}" for name, n in fallen[:6])
+        + (f", {len(fallen) - 6} more" if len(fallen) > 6 else ""),
         diversity=", ".join(said(tally.figures[name]) for name, said in RUNNING.items() if name in tally.figures),
         calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, {tally.in_flight} in flight of {tally.width}"
         + (f", {count(tally.broken)} broken" if tally.broken else ""),
@@ -169,7 +170,7 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
         elapsed=f"{duration(elapsed)} so far",
         eta=_eta(work, total, elapsed, pace),
         note=" · ".join(part for part in (plain(tally.note), quiet) if part),
-    )  # fmt: skip
+    )
 
 
 def _eta(work: float, total: int | None, elapsed: float, pace: Pace) -> str:
@@ -314,8 +315,9 @@ def panel(seen: Sight) -> Group:
         Text(seen.label, style="bold"),
         ProgressBar(total=1.0, completed=seen.done or 0.0, width=28),
         Text("" if seen.done is None else f"{seen.done:4.0%}", style="bold"),
-        Text(seen.of), Text(seen.eta, style="cyan"),
-    )  # fmt: skip
+        Text(seen.of),
+        Text(seen.eta, style="cyan"),
+    )
     body = Table.grid(padding=(0, 2))
     for name, value in _rows(seen):
         body.add_row(Text(f"  {name}", style="dim"), Text(value))

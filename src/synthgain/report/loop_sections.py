@@ -85,8 +85,11 @@ def _differences(loop: LoopPart) -> Safe | None:
     for a, b, r in known:
         if r is None:
             continue
-        verdict = "not measured" if r.value is None or r.low is None or r.high is None else (
-            f"{a} is higher" if r.low > 0 else f"{b} is higher" if r.high < 0 else "not told apart")  # fmt: skip
+        verdict = (
+            "not measured"
+            if r.value is None or r.low is None or r.high is None
+            else (f"{a} is higher" if r.low > 0 else f"{b} is higher" if r.high < 0 else "not told apart")
+        )
         rows.append(
             el("tr", el("th", f"{a} less {b}", scope="row"), el("td", _cell(r), class_="num"), el("td", verdict))
         )
@@ -132,9 +135,11 @@ def _interval(r: Reading) -> str:
 
 def _arm(arm: Json, r: Reading | None, scale: Scale) -> Safe:
     seeds = listed(arm.get("seeds"))
-    facts = [f"{count(arm.get('rows'))} rows" if number(arm.get("rows")) else "not trained" if arm.get("rows") == 0 else "",
-             f"{count(arm.get('tokens'))} tokens" if number(arm.get("tokens")) else "",
-             f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}" if seeds and number(arm.get("rows")) else ""]  # fmt: skip
+    facts = [
+        f"{count(arm.get('rows'))} rows" if number(arm.get("rows")) else "not trained" if arm.get("rows") == 0 else "",
+        f"{count(arm.get('tokens'))} tokens" if number(arm.get("tokens")) else "",
+        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}" if seeds and number(arm.get("rows")) else "",
+    ]
     name = str(arm["name"])
     kind = "kept" if name.startswith("filtered") else "mark"
     plot = whisker(scale, r.value, r.low, r.high, class_=kind) if r is not None else el("em", "no reading")
@@ -243,8 +248,14 @@ def _student(name: str, s: Json) -> Safe:
     how = " · ".join(str(part)[:80] for part in (s.get("method"), s.get("adapter"), s.get("base")) if part)
     if s.get("replay"):
         how += " · with replay"
-    cells = (count(s.get("rows")), count(s.get("tokens_seen")), "–" if epochs is None else figure(epochs), count(s.get("steps")),
-             "–" if rate is None else f"{rate:g}", duration(s.get("seconds")))  # fmt: skip
+    cells = (
+        count(s.get("rows")),
+        count(s.get("tokens_seen")),
+        "–" if epochs is None else figure(epochs),
+        count(s.get("steps")),
+        "–" if rate is None else f"{rate:g}",
+        duration(s.get("seconds")),
+    )
     return el("tr", el("th", name, scope="row"), [el("td", c, class_="num") for c in cells], el("td", how))
 
 

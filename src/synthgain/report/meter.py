@@ -30,17 +30,73 @@ class Group:
 
 
 GROUPS = (
-    Group("headline", "What it adds", "does held-out real text become easier to predict", ("proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1")),
-    Group("after", "After training", "what a trained student gained, and what it learned by heart",
-          ("gain", "accuracy", "pass_at_k", "parsable", "answer_coverage", "held_out_loss", "generalisation_gap", "generalisation_gap_calibrated", "memo", "memo_binned", "ggmi", "absorbed", "absorbed_token", "faithfulness", "forgetting")),
-    Group("randomness", "Randomness, and the student’s view", "how unsure the writer was, and how unexpected its words are to the student", ("delta_I", "delta_I_sample", "h_meaning", "surprise", "surprise_byte", "transfer_kl", "transfer_kl_byte", "transfer_kl_sample", "grad_align", "logprob_per_token")),
+    Group(
+        "headline",
+        "What it adds",
+        "does held-out real text become easier to predict",
+        ("proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1"),
+    ),
+    Group(
+        "after",
+        "After training",
+        "what a trained student gained, and what it learned by heart",
+        (
+            "gain",
+            "accuracy",
+            "pass_at_k",
+            "parsable",
+            "answer_coverage",
+            "held_out_loss",
+            "generalisation_gap",
+            "generalisation_gap_calibrated",
+            "memo",
+            "memo_binned",
+            "ggmi",
+            "absorbed",
+            "absorbed_token",
+            "faithfulness",
+            "forgetting",
+        ),
+    ),
+    Group(
+        "randomness",
+        "Randomness, and the student’s view",
+        "how unsure the writer was, and how unexpected its words are to the student",
+        (
+            "delta_I",
+            "delta_I_sample",
+            "h_meaning",
+            "surprise",
+            "surprise_byte",
+            "transfer_kl",
+            "transfer_kl_byte",
+            "transfer_kl_sample",
+            "grad_align",
+            "logprob_per_token",
+        ),
+    ),
     Group("curation", "Curation", "what the checks did by choosing", ("kept_share", "curation_nats", "curation_tv")),
     Group("distance", "Distance", "how far the rows are from real text", ("tv_lower",)),
-    Group("diversity", "Diversity", "how different the rows are from each other; real anchors beside them", ("vendi", "dup_rate", "dup_rate_exact", "distinct_2", "distinct_1")),
-    Group("copying", "Copying and leakage", "how much was copied from the anchors, or leaked from the test", ("copy_rate", "copy_rate_any", "test_overlap")),
-    Group("dependence", "Dependence", "whether the rows follow what they were made from", ("nhsic", "nhsic_p", "i_prompt", "i_prompt_low", "i_prompt_high")),
+    Group(
+        "diversity",
+        "Diversity",
+        "how different the rows are from each other; real anchors beside them",
+        ("vendi", "dup_rate", "dup_rate_exact", "distinct_2", "distinct_1"),
+    ),
+    Group(
+        "copying",
+        "Copying and leakage",
+        "how much was copied from the anchors, or leaked from the test",
+        ("copy_rate", "copy_rate_any", "test_overlap"),
+    ),
+    Group(
+        "dependence",
+        "Dependence",
+        "whether the rows follow what they were made from",
+        ("nhsic", "nhsic_p", "i_prompt", "i_prompt_low", "i_prompt_high"),
+    ),
     Group("size", "Size, and other figures", "", ("rows_kept", "tokens_out", "tokens_in")),
-)  # fmt: skip
+)
 
 CLASSES = {
     "exact": "counted or an identity",
@@ -67,14 +123,28 @@ def headline(by_name: Mapping[str, Reading]) -> Safe | None:
     """proxy_gain and target_fit, drawn on one scale with their variants under them."""
     main = [by_name[name] for name in HEADLINE if name in by_name]
     if not main:
-        return el("p", "These readings have no headline: ", el("code", "proxy_gain"), " and ", el("code", "target_fit"), " are not among them.", class_="note")  # fmt: skip
+        return el(
+            "p",
+            "These readings have no headline: ",
+            el("code", "proxy_gain"),
+            " and ",
+            el("code", "target_fit"),
+            " are not among them.",
+            class_="note",
+        )
     drawn = [r for name in HEADLINE for r in (by_name.get(n) for n in (name, *MINOR[name])) if r is not None]
     there = [r for r in drawn if r.value is not None]
     if not there:
         return el("p", "No headline: ", main[0].note or "the figure is missing", ".", class_="absent")
     scale = around_zero(there)
     rows = [_headline_row(r, scale, minor=r.name not in HEADLINE) for r in there]
-    foot = el("div", el("span", ""), el("span", axis(scale), _sides("the rows take away", "the rows add"), class_="plot-cell"), el("span", ""), class_="arm foot")  # fmt: skip
+    foot = el(
+        "div",
+        el("span", ""),
+        el("span", axis(scale), _sides("the rows take away", "the rows add"), class_="plot-cell"),
+        el("span", ""),
+        class_="arm foot",
+    )
     cards = el("div", [card(r) for r in main], class_="cards")
     return join(cards, el("div", rows, foot, class_="arms headline"))
 
@@ -86,7 +156,12 @@ def card(r: Reading) -> Safe:
         return el("div", el("p", el("code", r.name), class_="what"), why, class_="card mark")
     value, _, ends = interval(r.value, r.low, r.high).partition(" ")
     big = el("p", el("strong", value), el("span", ends), el("small", _size(r)), class_="big")
-    parts = (el("p", el("code", r.name), badge(r), class_="what"), big, el("p", verdict(r), class_="says"), el("p", meaning(r.name) or "", class_="means"))  # fmt: skip
+    parts = (
+        el("p", el("code", r.name), badge(r), class_="what"),
+        big,
+        el("p", verdict(r), class_="says"),
+        el("p", meaning(r.name) or "", class_="means"),
+    )
     said = [el("p", part, dir="auto") for part in (r.estimator, *r.note.split("; ")) if part]
     how = el("details", el("summary", "How it was measured"), said, class_="how deep") if said else None
     return el("div", parts, how, class_=f"card {side(r)}")
@@ -118,7 +193,13 @@ def _headline_row(r: Reading, scale: Scale, minor: bool) -> Safe:
     label = el("span", el("b", el("code", r.name)), class_="arm-name", title=meaning(r.name))
     value = [el("b", interval(r.value, r.low, r.high)), el("small", _size(r))]
     plot = whisker(scale, r.value, r.low, r.high, class_=side(r), zero=False)
-    return el("div", label, el("span", gridlines(scale), plot, class_="plot-cell"), el("span", value, class_="arm-value"), class_="arm minor" if minor else "arm")  # fmt: skip
+    return el(
+        "div",
+        label,
+        el("span", gridlines(scale), plot, class_="plot-cell"),
+        el("span", value, class_="arm-value"),
+        class_="arm minor" if minor else "arm",
+    )
 
 
 def side(r: Reading) -> str:
@@ -150,7 +231,14 @@ def diagnosis(told: Sequence[Reading]) -> Safe | None:
         return None
     alone = len(groups) == 1  # one group needs no title
     bodies = [_group(group, [by_name[n] for n in names], by_name, titled=not alone) for group, names in groups]
-    head = el("tr", el("th", "figure"), el("th", "value and interval", class_="num"), el("th", "", class_="mark-cell"), el("th", "n", class_="num"), el("th", "what it means"))  # fmt: skip
+    head = el(
+        "tr",
+        el("th", "figure"),
+        el("th", "value and interval", class_="num"),
+        el("th", "", class_="mark-cell"),
+        el("th", "n", class_="num"),
+        el("th", "what it means"),
+    )
     return el("div", el("table", el("thead", head), bodies, class_="readings"), class_="scroll")
 
 
@@ -190,10 +278,21 @@ def reading_row(r: Reading, scale: Scale | None, anchors: Reading | None = None)
         el("th", name, scope="row", title=r.name if check else None),
         el("td", value, class_="num"),
         el("td", _mark(r, scale, anchors), class_="mark-cell"),
-        el("td", el("span", "n = ", class_="n-said"), count(r.n) if r.n else "", class_="num n" if r.n else "num n none"),
-        el("td", sentence or ("" if r.note or check else "No description is known for this figure."), " " if sentence else "", note, class_="means"),
+        el(
+            "td",
+            el("span", "n = ", class_="n-said"),
+            count(r.n) if r.n else "",
+            class_="num n" if r.n else "num n none",
+        ),
+        el(
+            "td",
+            sentence or ("" if r.note or check else "No description is known for this figure."),
+            " " if sentence else "",
+            note,
+            class_="means",
+        ),
         class_="of-check" if check else None,
-    )  # fmt: skip
+    )
 
 
 def badge(r: Reading) -> Safe:
@@ -288,7 +387,12 @@ def quiet_list(title: str, reasons: Mapping[str, str]) -> Safe | None:
     for name, why in reasons.items():
         by_reason.setdefault(why, []).append(name)
     items = [
-        el("li", el("span", [(" " if i else "", el("code", name)) for i, name in enumerate(names)], class_="names"), " ", el("span", why, dir="auto"))
+        el(
+            "li",
+            el("span", [(" " if i else "", el("code", name)) for i, name in enumerate(names)], class_="names"),
+            " ",
+            el("span", why, dir="auto"),
+        )
         for why, names in by_reason.items()
-    ]  # fmt: skip
+    ]
     return el("div", el("h3", title), el("ul", items), class_="unmeasured")

@@ -38,9 +38,10 @@ def write(folder: Path, out: Path | None = None) -> Path:
         page = _student_page(folder)
     else:
         raise SynthgainError(
-            "there is nothing here to report on (no run.json, no loop.json, no student.json)", where=str(folder),
+            "there is nothing here to report on (no run.json, no loop.json, no student.json)",
+            where=str(folder),
             next="give the folder that `synthgain generate … -o RUN`, `synthgain loop` or `synthgain demo` wrote",
-        )  # fmt: skip
+        )
     atomic_write(out, page)
     return out
 
@@ -126,11 +127,16 @@ def _facts(record: Json) -> Safe:
         ("took", duration(record.get("seconds"))),
         ("seed", count(record.get("seed"))),
         ("calls", f"{count(counts.get('calls_bought'))} bought, {count(counts.get('calls_reused'))} reused"),
-        ("tokens", f"{count(read)} read" + (f" ({share(cached, read)} cached)" if cached and read else "") + f", {count(tokens.get('out'))} written"),
+        (
+            "tokens",
+            f"{count(read)} read"
+            + (f" ({share(cached, read)} cached)" if cached and read else "")
+            + f", {count(tokens.get('out'))} written",
+        ),
         ("cost", money(record.get("cost_usd"))),
         ("broken", count(counts.get("broken"))),
         ("synthgain", str(record.get("synthgain") or "–")),
-    ]  # fmt: skip
+    ]
     source = recipe.get("source")
     if source:
         facts.append(("source", str(source)))
@@ -182,8 +188,16 @@ def _loop_page(loop: LoopPart) -> str:
         picture = chain(last.run, student, _student_accuracy(last.arms or loop.arms))
     note = el("p", str(loop.record["note"])[:2_000], class_="loop-note") if loop.record.get("note") else None
     missing = [el("p", why, ".", class_="warning") for part, why in loop.missing.items() if part == "loop"]
-    header = el("header", el("p", "synthgain · report of a loop", class_="brand"), el("h1", name), el("p", _loop_lead(loop), class_="lead"),
-                missing, picture, note, _settings(loop))  # fmt: skip
+    header = el(
+        "header",
+        el("p", "synthgain · report of a loop", class_="brand"),
+        el("h1", name),
+        el("p", _loop_lead(loop), class_="lead"),
+        missing,
+        picture,
+        note,
+        _settings(loop),
+    )
     contents = [*shared, *((f"round-{n}", f"Round {n}", Safe("")) for n, _, _ in tabs)]
     body = join(
         header,
@@ -278,10 +292,19 @@ def _round_tabs(tabs: Sequence[tuple[int, list[Part], RunPart]]) -> Safe | None:
         for i, (n, _, _) in enumerate(tabs)
     ]
     panels = [
-        el("div", el("h2", f"Round {n}: the run", class_="round-title"), el("p", _run_lead(run), class_="lead"), _warning(run), _facts(run.record),
-           [body for _, _, body in parts], id=f"round-{n}", class_="round", data_panel=f"round-{n}")
+        el(
+            "div",
+            el("h2", f"Round {n}: the run", class_="round-title"),
+            el("p", _run_lead(run), class_="lead"),
+            _warning(run),
+            _facts(run.record),
+            [body for _, _, body in parts],
+            id=f"round-{n}",
+            class_="round",
+            data_panel=f"round-{n}",
+        )
         for n, parts, run in tabs
-    ]  # fmt: skip
+    ]
     return join(el("div", buttons, class_="filters tabs") if len(tabs) > 1 else None, panels)
 
 

@@ -170,21 +170,39 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
     parents = {str(id) for row in shown for id in row["anchor_ids"]}
     found, missing["calls"] = calls_or_why(run, [str(id) for row in shown for id in row["call_ids"]])
     return RunPart(
-        path, record, {name: why for name, why in missing.items() if why}, reasons, tokens, readings, anchors, anchor_count,
-        texts, samples, {t.id: t for t in map(_anchor_text, run.found("anchors", parents, ANCHOR))}, found,
-    )  # fmt: skip
+        path,
+        record,
+        {name: why for name, why in missing.items() if why},
+        reasons,
+        tokens,
+        readings,
+        anchors,
+        anchor_count,
+        texts,
+        samples,
+        {t.id: t for t in map(_anchor_text, run.found("anchors", parents, ANCHOR))},
+        found,
+    )
 
 
 def calls(run: Run, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The calls of a run by id: what was asked, what was answered, what it took."""
     return {
         id: {
-            "messages": [dict(m) for m in call.prompt.messages], "text": call.text, "message": dict(call.message), "model": call.model,
-            "finish": call.finish, "tokens_in": call.tokens_in, "tokens_out": call.tokens_out, "logprob": call.logprob,
-            "cost": call.cost, "sampling": call.prompt.sampling, "draw": call.prompt.draw,
+            "messages": [dict(m) for m in call.prompt.messages],
+            "text": call.text,
+            "message": dict(call.message),
+            "model": call.model,
+            "finish": call.finish,
+            "tokens_in": call.tokens_in,
+            "tokens_out": call.tokens_out,
+            "logprob": call.logprob,
+            "cost": call.cost,
+            "sampling": call.prompt.sampling,
+            "draw": call.prompt.draw,
         }
         for id, call in run.bought(ids).items()
-    }  # fmt: skip
+    }
 
 
 def calls_or_why(run: Run, ids: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
@@ -242,8 +260,22 @@ def _index(
 
 
 ANCHOR = ("id", "text", "source", "fields")
-ROW = ("id", "kept", "check", "reason", "score", "round", "messages", "text", "anchor_ids", "call_ids", "fields", "verdicts",
-       "logprob", "tokens_out")  # fmt: skip
+ROW = (
+    "id",
+    "kept",
+    "check",
+    "reason",
+    "score",
+    "round",
+    "messages",
+    "text",
+    "anchor_ids",
+    "call_ids",
+    "fields",
+    "verdicts",
+    "logprob",
+    "tokens_out",
+)
 
 
 def _rows(run: Run, ids: set[str]) -> Iterator[dict[str, Any]]:

@@ -81,10 +81,17 @@ def _bar(name: str, n: int, start: int, width: int, total: int, kind: str, more:
     )
     return el(
         "li",
-        el("div", el("span", name, class_="name", title=name), track, el("span", sign, count(n), class_="n"),
-           el("span", share(n, total), class_="share"), class_="step-row"),
-        more, class_=f"funnel-{kind}",
-    )  # fmt: skip
+        el(
+            "div",
+            el("span", name, class_="name", title=name),
+            track,
+            el("span", sign, count(n), class_="n"),
+            el("span", share(n, total), class_="share"),
+            class_="step-row",
+        ),
+        more,
+        class_=f"funnel-{kind}",
+    )
 
 
 def _reasons(run: RunPart, check: str, most: int = 12) -> Safe | None:
@@ -135,9 +142,20 @@ def _map(run: RunPart) -> Safe:
     order = sorted(range(len(texts)), key=lambda i: ("fallen", "kept", "anchors").index(classes[i]))
     names = {"anchors": "anchors (real text)", "kept": "rows kept", "fallen": "rows that fell"}
     legend = [
-        el("li", el("button", el("i", class_=f"swatch {c}"), f"{names[c]} · {count(classes.count(c))}", type="button", data_toggle=c, aria_pressed="true"))
-        for c in names if c in classes
-    ]  # fmt: skip
+        el(
+            "li",
+            el(
+                "button",
+                el("i", class_=f"swatch {c}"),
+                f"{names[c]} · {count(classes.count(c))}",
+                type="button",
+                data_toggle=c,
+                aria_pressed="true",
+            ),
+        )
+        for c in names
+        if c in classes
+    ]
     said = f"Map of {count(len(run.anchors))} anchors and {count(len(run.texts))} rows by wording"
     picture = scatter(drawn.points[order], [classes[i] for i in order], [texts[i].body for i in order], said)
     shares = f"The two axes carry {100 * drawn.carried[0]:.0f} % and {100 * drawn.carried[1]:.0f} % of the variance. "

@@ -13,7 +13,21 @@ from synthgain.types import Reading
 
 Readings = Mapping[str, Reading]
 
-SIGNED = frozenset({*HEADLINE, "proxy_gain_1", "proxy_gain_mixture", "target_fit_1", "gain", "ggmi", "forgetting", "faithfulness", "grad_align", "generalisation_gap", "transfer_kl"})  # fmt: skip
+SIGNED = frozenset(
+    {
+        *HEADLINE,
+        "proxy_gain_1",
+        "proxy_gain_mixture",
+        "target_fit_1",
+        "gain",
+        "ggmi",
+        "forgetting",
+        "faithfulness",
+        "grad_align",
+        "generalisation_gap",
+        "transfer_kl",
+    }
+)
 
 
 def side_by_side(named: Sequence[tuple[str, Readings]]) -> Safe:
@@ -56,7 +70,13 @@ def line(who: str, r: Reading | None, scale: Scale) -> Safe:
     label = el("span", el("b", who, title=who), class_="arm-name")
     if r is None or r.value is None:
         why = "not measured" if r is None else f"not measured: {r.note}" if r.note else "not measured"
-        return el("div", label, el("span", gridlines(scale), class_="plot-cell"), el("span", el("small", why[:200], title=why, class_="none"), class_="arm-value why-none"), class_="arm")  # fmt: skip
+        return el(
+            "div",
+            label,
+            el("span", gridlines(scale), class_="plot-cell"),
+            el("span", el("small", why[:200], title=why, class_="none"), class_="arm-value why-none"),
+            class_="arm",
+        )
     plot = whisker(scale, r.value, r.low, r.high, class_=side(r), zero=False)
     size = " · ".join(part for part in (r.unit, f"n = {count(r.n)}" if r.n else "") if part)
     value = [el("b", interval(r.value, r.low, r.high)), el("small", size)]

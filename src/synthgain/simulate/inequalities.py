@@ -113,14 +113,23 @@ def inequalities(w: World, q: Joint, found: Quantities) -> list[Inequality]:
     distance = v["D_TV(D,D_M)"] + v["D_TV(D_M,D_gen)"]
     raised = v["H(S_gen)"] - v["H(M(p))"]
     return [
-        _at_most("eq. 12: integral |P - Q| <= D_TV", 2 * v["D_TV(D_M,D_gen)"], v["D_TV(D_M,D_gen)"], "M1: it is 2 D_TV"),
+        _at_most(
+            "eq. 12: integral |P - Q| <= D_TV", 2 * v["D_TV(D_M,D_gen)"], v["D_TV(D_M,D_gen)"], "M1: it is 2 D_TV"
+        ),
         _at_most("lemma 3.1: D_TV(D,D_gen) <= D_TV(D,D_M) + D_TV(D_M,D_gen)", v["D_TV(D,D_gen)"], distance, "M2"),
         _at_most("eq. 15: H(S_gen) <= H(M(p))", v["H(S_gen)"], v["H(M(p))"], "M3: independent noise raises entropy"),
         _at_most("eq. 16: I(S_gen;W) <= I(M(p);W)", v["I(S_gen;W)"], v["I(M(p);W)"], "M4: the arrow is the other way"),
-        _at_most("corrected 16: I(M(p);W) <= I(S_gen;W)", v["I(M(p);W)"], v["I(S_gen;W)"], "M4, where M(p)-S_gen-W is Markov"),
+        _at_most(
+            "corrected 16: I(M(p);W) <= I(S_gen;W)", v["I(M(p);W)"], v["I(S_gen;W)"], "M4, where M(p)-S_gen-W is Markov"
+        ),
         _at_most("eq. 18: H(h(e_p)) <= H(e_p)", v["H(h(e_p))"], v["H(e_p)"], "M5: true for discrete variables"),
         _at_most("eq. 18: H(g(e_M)) <= H(e_M)", v["H(g(e_M))"], v["H(e_M)"], "M5: true for discrete variables"),
-        _at_most("eq. 21: I(h+g;W) <= I(h;W) + I(g;W)", v["I(M(p);W)"], q.i("h", "W") + q.i("g", "W"), "M6: W may know the sum better"),
+        _at_most(
+            "eq. 21: I(h+g;W) <= I(h;W) + I(g;W)",
+            v["I(M(p);W)"],
+            q.i("h", "W") + q.i("g", "W"),
+            "M6: W may know the sum better",
+        ),
         _at_most("eq. 21: I(M(p);W) <= B_syn", v["I(M(p);W)"], v["b_syn"], "M6"),
         _at_most(
             "corrected 21: I(M(p);W) <= B_syn + I(e_p;e_M|W) - I(e_p;e_M)",
@@ -128,16 +137,48 @@ def inequalities(w: World, q: Joint, found: Quantities) -> list[Inequality]:
             v["b_syn"] + q.i("e_p", "e_M", given=["W"]) - q.i("e_p", "e_M"),
             "M6: always, with the synergy of the factors",
         ),
-        _at_most("eq. 23: I(M(p);W) <= -dI + B_syn + H(e_M)", v["I(M(p);W)"], -v["delta_I"] + v["b_syn"] + v["H(e_M)"], "M10: drops (lambda - 1) I(e_p;M(p))"),
-        _at_most("eq. 24: H(M(p)) - H(e_p) <= H(e_M)", v["H(M(p))"] - v["H(e_p)"], v["H(e_M)"], "M5: true for discrete variables"),
-        _at_most("lemma 4.5: I(S_gen;W) <= -dI + B_syn + H(e_M) + delta", v["I(S_gen;W)"], bound, "M8: false for a learner of the relation"),
+        _at_most(
+            "eq. 23: I(M(p);W) <= -dI + B_syn + H(e_M)",
+            v["I(M(p);W)"],
+            -v["delta_I"] + v["b_syn"] + v["H(e_M)"],
+            "M10: drops (lambda - 1) I(e_p;M(p))",
+        ),
+        _at_most(
+            "eq. 24: H(M(p)) - H(e_p) <= H(e_M)",
+            v["H(M(p))"] - v["H(e_p)"],
+            v["H(e_M)"],
+            "M5: true for discrete variables",
+        ),
+        _at_most(
+            "lemma 4.5: I(S_gen;W) <= -dI + B_syn + H(e_M) + delta",
+            v["I(S_gen;W)"],
+            bound,
+            "M8: false for a learner of the relation",
+        ),
         *(_losses(v, bound) if w.sizes[0] == 1 else []),
-        _at_most("eq. 29: I(h(e_p);M(p)) <= I(S_anchor;M(p))", v["I(h(e_p);M(p))"], v["I(S_anchor;M(p))"], "M12: an equality in a Markov chain"),
-        _at_most("eq. 30: H(S_gen) - I(S_anchor;M(p)) <= dI", v["H(S_gen)"] - v["I(S_anchor;M(p))"], v["delta_I"], "M3"),
-        _at_most("theorem 4.10: GGMI <= dI - (alpha+1) H(S_anchor|W) + 2 dH + H(S_gen|W) + eps", v["ggmi"], theorem_4_10(v), "M13: the definition of GGMI rewritten"),
-        _at_most("corrected 4.10: GGMI <= the same + max(0, H(S_gen) - H(M(p)))", v["ggmi"], theorem_4_10(v) + max(0.0, raised), "M13"),
+        _at_most(
+            "eq. 29: I(h(e_p);M(p)) <= I(S_anchor;M(p))",
+            v["I(h(e_p);M(p))"],
+            v["I(S_anchor;M(p))"],
+            "M12: an equality in a Markov chain",
+        ),
+        _at_most(
+            "eq. 30: H(S_gen) - I(S_anchor;M(p)) <= dI", v["H(S_gen)"] - v["I(S_anchor;M(p))"], v["delta_I"], "M3"
+        ),
+        _at_most(
+            "theorem 4.10: GGMI <= dI - (alpha+1) H(S_anchor|W) + 2 dH + H(S_gen|W) + eps",
+            v["ggmi"],
+            theorem_4_10(v),
+            "M13: the definition of GGMI rewritten",
+        ),
+        _at_most(
+            "corrected 4.10: GGMI <= the same + max(0, H(S_gen) - H(M(p)))",
+            v["ggmi"],
+            theorem_4_10(v) + max(0.0, raised),
+            "M13",
+        ),
         *_identities(q, v),
-    ]  # fmt: skip
+    ]
 
 
 def _losses(v: dict[str, float], bound: float) -> list[Inequality]:
@@ -146,11 +187,35 @@ def _losses(v: dict[str, float], bound: float) -> list[Inequality]:
     known = v["I(S_gen;W)"]
     distance = v["C"] * (v["D_TV(D,D_M)"] + v["D_TV(D_M,D_gen)"])
     return [
-        _root("lemma 4.6: E|gap| <= sqrt(2 sigma^2 bound / n)", v["E|gap|"], 0.0, twice * bound, "M16: E|gap| needs I + ln 2"),
-        _root("corrected 4.6: |E gap| <= sqrt(2 sigma^2 I(S_gen;W) / n)", v["|E gap|"], 0.0, twice * known, "M16: Xu and Raginsky"),
-        _root("corrected 4.6: E|gap| <= sqrt(2 sigma^2 (I(S_gen;W) + ln 2) / n)", v["E|gap|"], 0.0, twice * (known + math.log(2)), "M16"),
-        _root("theorem 4.7: E|Err| <= C (D_TV + D_TV) + sqrt(2 sigma^2 bound / n)", v["E|Err|"], distance, twice * bound, "M2, M8, M16, M18"),
-    ]  # fmt: skip
+        _root(
+            "lemma 4.6: E|gap| <= sqrt(2 sigma^2 bound / n)",
+            v["E|gap|"],
+            0.0,
+            twice * bound,
+            "M16: E|gap| needs I + ln 2",
+        ),
+        _root(
+            "corrected 4.6: |E gap| <= sqrt(2 sigma^2 I(S_gen;W) / n)",
+            v["|E gap|"],
+            0.0,
+            twice * known,
+            "M16: Xu and Raginsky",
+        ),
+        _root(
+            "corrected 4.6: E|gap| <= sqrt(2 sigma^2 (I(S_gen;W) + ln 2) / n)",
+            v["E|gap|"],
+            0.0,
+            twice * (known + math.log(2)),
+            "M16",
+        ),
+        _root(
+            "theorem 4.7: E|Err| <= C (D_TV + D_TV) + sqrt(2 sigma^2 bound / n)",
+            v["E|Err|"],
+            distance,
+            twice * bound,
+            "M2, M8, M16, M18",
+        ),
+    ]
 
 
 def _identities(q: Joint, v: dict[str, float]) -> list[Inequality]:
@@ -158,9 +223,19 @@ def _identities(q: Joint, v: dict[str, float]) -> list[Inequality]:
     rewritten = v["H(M(p))"] - v["H(S_gen)"] + v["I(S_anchor;M(p))"] - v["I(h(e_p);M(p))"]
     rest = q.i("e_M", "h") + q.h("e_M", given=["g", "h"])
     return [
-        _equal("identity: -dI + H(e_M) = I(e_M;h(e_p)) + H(e_M|g(e_M),h(e_p))", v["H(e_M)"] - v["delta_I"], rest, "M9: dI is no lever of lemma 4.5"),
-        _equal("identity: slack of 4.10 = [H(M(p)) - H(S_gen)] + [I(S_anchor;M(p)) - I(h(e_p);M(p))]", slack, rewritten, "M13"),
-    ]  # fmt: skip
+        _equal(
+            "identity: -dI + H(e_M) = I(e_M;h(e_p)) + H(e_M|g(e_M),h(e_p))",
+            v["H(e_M)"] - v["delta_I"],
+            rest,
+            "M9: dI is no lever of lemma 4.5",
+        ),
+        _equal(
+            "identity: slack of 4.10 = [H(M(p)) - H(S_gen)] + [I(S_anchor;M(p)) - I(h(e_p);M(p))]",
+            slack,
+            rewritten,
+            "M13",
+        ),
+    ]
 
 
 def lemma_4_5(v: dict[str, float]) -> float:
@@ -179,12 +254,30 @@ def conditions(q: Joint, found: Quantities) -> list[Condition]:
     raised = (found["H(S_gen)"] or 0.0) - (found["H(M(p))"] or 0.0)
     synergy = q.i("e_p", "e_M", given=["W"]) - q.i("e_p", "e_M")
     return [
-        _condition("curation does not raise entropy: H(S_gen) <= H(M(p))", raised, "eq. 15, eq. 30 and theorem 4.10 hold (an edit never raises it, independent noise always does)"),
-        _condition("the factors meet W without synergy: I(e_p;e_M|W) <= I(e_p;e_M)", synergy, "eq. 21 and lemma 4.5 hold"),
-        _condition("M(p) -> e_M -> W is a Markov chain (section 4.1)", q.i("M", "W", given=["e_M"]), "lemma 4.5 holds, but then I(e_p;W) = 0 where the factors are independent: training cannot depend on the prompt (M7)"),
-        _condition("the factors are independent: I(e_p;e_M) = 0", q.i("e_p", "e_M"), "-dI + H(e_M) = H(e_M|g(e_M)), whatever dI is (M9)"),
-        _condition("S_anchor -> h(e_p) -> M(p) is a Markov chain", q.i("S_anchor", "M", given=["h"]), "eq. 29 is an equality (M12)"),
-    ]  # fmt: skip
+        _condition(
+            "curation does not raise entropy: H(S_gen) <= H(M(p))",
+            raised,
+            "eq. 15, eq. 30 and theorem 4.10 hold (an edit never raises it, independent noise always does)",
+        ),
+        _condition(
+            "the factors meet W without synergy: I(e_p;e_M|W) <= I(e_p;e_M)", synergy, "eq. 21 and lemma 4.5 hold"
+        ),
+        _condition(
+            "M(p) -> e_M -> W is a Markov chain (section 4.1)",
+            q.i("M", "W", given=["e_M"]),
+            "lemma 4.5 holds, but then I(e_p;W) = 0 where the factors are independent: training cannot depend on the prompt (M7)",
+        ),
+        _condition(
+            "the factors are independent: I(e_p;e_M) = 0",
+            q.i("e_p", "e_M"),
+            "-dI + H(e_M) = H(e_M|g(e_M)), whatever dI is (M9)",
+        ),
+        _condition(
+            "S_anchor -> h(e_p) -> M(p) is a Markov chain",
+            q.i("S_anchor", "M", given=["h"]),
+            "eq. 29 is an equality (M12)",
+        ),
+    ]
 
 
 def _condition(name: str, missed: float, then: str) -> Condition:

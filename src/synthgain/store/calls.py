@@ -104,9 +104,10 @@ class CallMemory:
         files = [] if folder is None else sorted(folder.glob("*.sqlite"))
         if readonly and not files:
             raise SynthgainError(
-                "there is no memory of calls (no .sqlite file)", where=str(folder),
+                "there is no memory of calls (no .sqlite file)",
+                where=str(folder),
                 next="give the folder of a run, with its calls/",
-            )  # fmt: skip
+            )
         if not readonly:
             self._segments.append(Segment(self._file, readonly=False))
         for file in files:
@@ -234,9 +235,10 @@ class CallMemory:
 
     def _end(self, error: BaseException, batch: asyncio.Future[None] | None) -> None:
         reason = SynthgainError(
-            f"no answer can be written down any more ({type(error).__name__}: {error})", where=str(self._file),
+            f"no answer can be written down any more ({type(error).__name__}: {error})",
+            where=str(self._file),
             next="run the same command again: every answer written so far is kept",
-        )  # fmt: skip
+        )
         if isinstance(error, SynthgainError):
             reason = error
         elif isinstance(error, sqlite3.Error):

@@ -57,9 +57,10 @@ class CorpusWriter:
         size = len(anchor[1]) + len(anchor[3])
         if size > LONGEST:
             raise SynthgainError(
-                f"an anchor of {size:,} characters cannot be kept: {LONGEST:,} are the most", where=anchor[2],
+                f"an anchor of {size:,} characters cannot be kept: {LONGEST:,} are the most",
+                where=anchor[2],
                 next="cut it into pieces",
-            )  # fmt: skip
+            )
         self._waiting.append(anchor)
         self._size += size
         if len(self._waiting) == ROWS or self._size >= SIZE:
@@ -225,9 +226,10 @@ class Corpus(Sequence[Anchor]):
         used = self._embedder(embedder)
         if not 1 <= k < len(self):
             raise SynthgainError(
-                f"{k} neighbours of each were asked for, and there are {len(self):,} anchors", where=str(self.folder),
+                f"{k} neighbours of each were asked for, and there are {len(self):,} anchors",
+                where=str(self.folder),
                 next=f"ask for 1 to {len(self) - 1:,}" if len(self) > 1 else "give more anchors",
-            )  # fmt: skip
+            )
         file = self.folder / f"neighbours-{key(used)}-{k}.npy"
         return remembered(
             file, len(self), np.int64, lambda done: blocks_of_neighbours(self.vectors(used), k, done, EXACT)
@@ -239,9 +241,10 @@ class Corpus(Sequence[Anchor]):
         used = given or self.embedder
         if used is None:
             raise SynthgainError(
-                "vectors need an embedder, and none was given", where=str(self.folder),
+                "vectors need an embedder, and none was given",
+                where=str(self.folder),
                 next="give one: Corpus(folder, embedder=…), or vectors(embedder)",
-            )  # fmt: skip
+            )
         return used
 
     def _anchor(self, id: str, text: str, source: str, fields: str) -> Anchor:
@@ -301,9 +304,10 @@ class _whole:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, pa.ArrowException | OSError | ValueError | KeyError):
             raise SynthgainError(
-                f"the anchors are damaged ({' '.join(str(error).split())[:200]})", where=str(self.shard),
+                f"the anchors are damaged ({' '.join(str(error).split())[:200]})",
+                where=str(self.shard),
                 next="run the command that writes them again",
-            ) from error  # fmt: skip
+            ) from error
 
 
 def _columns(names: tuple[str, ...] | None, shard: Path, group: int) -> list[Any]:

@@ -79,9 +79,10 @@ def export(run: Run, form: str, out: Path) -> Exported:
     written = _write((_counted(row, FORMS[form], lost) for row in rows), out)
     if not written:
         raise SynthgainError(
-            "there is nothing to write: " + _why_nothing(form), where=str(run.path),
+            "there is nothing to write: " + _why_nothing(form),
+            where=str(run.path),
             next=f"look at the reasons: synthgain report {run.path}",
-        )  # fmt: skip
+        )
     return Exported(written, unpaired["rows"], dict(sorted(lost.items())))
 
 
@@ -101,8 +102,9 @@ def _kept(run: Run, form: Form) -> Iterator[Stored]:
                 other = "text" if form.column == "messages" else "chat"
                 raise SynthgainError(
                     f"this row has no {form.column}, which the format needs",
-                    where=f"row {row['id']}", next=f"use --to {other}",
-                )  # fmt: skip
+                    where=f"row {row['id']}",
+                    next=f"use --to {other}",
+                )
             yield row
 
 
@@ -212,13 +214,15 @@ def _alpaca(row: Stored) -> Stored:
     if row["tools"] or "tool" in turns or any("tool_calls" in turn for turn in row["messages"]):
         raise SynthgainError(
             "alpaca has no place for tools and their calls",
-            where=f"row {row['id']}", next="use --to sharegpt, openai or chat",
-        )  # fmt: skip
+            where=f"row {row['id']}",
+            next="use --to sharegpt, openai or chat",
+        )
     if [turn["role"] for turn in row["messages"] if turn["role"] != "system"] != ["user", "assistant"]:
         raise SynthgainError(
             "alpaca holds one question and one answer; this row has other turns",
-            where=f"row {row['id']}", next="use --to sharegpt or --to chat",
-        )  # fmt: skip
+            where=f"row {row['id']}",
+            next="use --to sharegpt or --to chat",
+        )
     system = {"system": turns["system"]} if "system" in turns else {}
     return {"instruction": turns["user"], "input": "", "output": turns["assistant"], **system}
 
@@ -228,8 +232,9 @@ def _sharegpt(row: Stored) -> Stored:
     if any(both == ("tool", "tool") for both in pairwise(roles)):
         raise SynthgainError(
             "sharegpt has one observation after a function_call, and here several tools answer",
-            where=f"row {row['id']}", next="use --to openai or --to chat",
-        )  # fmt: skip
+            where=f"row {row['id']}",
+            next="use --to openai or --to chat",
+        )
     tools = {"tools": json.dumps([_bare(tool) for tool in row["tools"]], ensure_ascii=False)} if row["tools"] else {}
     return {"id": row["id"], "conversations": [_said(turn, row) for turn in row["messages"]], **tools}
 
@@ -241,8 +246,9 @@ def _said(turn: Stored, row: Stored) -> Stored:
     if turn["content"].strip():
         raise SynthgainError(
             "sharegpt has no turn that both says something and calls a tool",
-            where=f"row {row['id']}", next="use --to openai or --to chat",
-        )  # fmt: skip
+            where=f"row {row['id']}",
+            next="use --to openai or --to chat",
+        )
     said = [call["function"] | {"arguments": _object(call["function"]["arguments"])} for call in calls]
     return {"from": "function_call", "value": json.dumps(said[0] if len(said) == 1 else said, ensure_ascii=False)}
 
@@ -265,9 +271,11 @@ def _prompt_and_answer(row: Stored) -> tuple[list[Stored], list[Stored]]:
     """Prompt and last answer; a prompt's answers are not learnt there, so those that are say it."""
     before, answer = _split(row)
     marked = [
-        _without(turn, "learn") | ({"learn": True} if is_learnt(turn, i) else {}) if turn["role"] == "assistant" else turn
+        _without(turn, "learn") | ({"learn": True} if is_learnt(turn, i) else {})
+        if turn["role"] == "assistant"
+        else turn
         for i, turn in enumerate(before)
-    ]  # fmt: skip
+    ]
     return marked, answer
 
 

@@ -9,11 +9,14 @@ import pyarrow.parquet as pq
 
 GROUPS = pa.schema(
     [
-        ("group", pa.int64()), ("wave", pa.int32()), ("base", pa.int64()), ("anchor_ids", pa.list_(pa.string())),
+        ("group", pa.int64()),
+        ("wave", pa.int32()),
+        ("base", pa.int64()),
+        ("anchor_ids", pa.list_(pa.string())),
         ("places", pa.list_(pa.int64())),  # in RUN/anchors; -1 for one that came from the pool of accepted rows
         ("made", pa.string()),  # those, as JSON: [[text, source, fields], …]
     ]
-)  # fmt: skip
+)
 WAVES = 64  # in one file
 
 

@@ -32,9 +32,10 @@ def writing(folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in NO_LOCKS:
             raise
         raise SynthgainError(
-            f"this disk has no file locks ({error}), so two runs could write here at once", where=str(folder),
+            f"this disk has no file locks ({error}), so two runs could write here at once",
+            where=str(folder),
             next="give a folder on another disk with -o (a local one), or have the disk mounted with locks",
-        ) from error  # fmt: skip
+        ) from error
     try:
         who.write_text(str(os.getpid()))
         yield
@@ -50,6 +51,7 @@ def _taken(folder: Path, who: Path) -> SynthgainError:
         pid = who.read_text().strip()
     mine = pid == str(os.getpid())
     return SynthgainError(
-        f"{'this' if mine else 'another'} process (pid {pid or 'unknown'}) is writing this folder", where=str(folder),
+        f"{'this' if mine else 'another'} process (pid {pid or 'unknown'}) is writing this folder",
+        where=str(folder),
         next="wait until it ends or stop it, or choose another folder with -o",
-    )  # fmt: skip
+    )

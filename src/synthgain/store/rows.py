@@ -24,18 +24,37 @@ from synthgain.types import Anchor, Embedder, Message, Row, SynthgainError, Verd
 CALLED = pa.struct([("name", pa.string()), ("arguments", pa.string())])
 TOOL_CALLS = pa.list_(pa.struct([("id", pa.string()), ("type", pa.string()), ("function", CALLED)]))
 OPTIONAL = {
-    "tool_calls": TOOL_CALLS, "tool_call_id": pa.string(), "name": pa.string(), "reasoning": pa.string(), "learn": pa.bool_(),
-}  # fmt: skip
+    "tool_calls": TOOL_CALLS,
+    "tool_call_id": pa.string(),
+    "name": pa.string(),
+    "reasoning": pa.string(),
+    "learn": pa.bool_(),
+}
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string()), *OPTIONAL.items()])
 MESSAGES = pa.list_(MESSAGE)
 ROWS = pa.schema(
     [
-        ("id", pa.string()), ("kept", pa.bool_()), ("outcome", pa.string()), ("check", pa.string()), ("reason", pa.string()),
-        ("score", pa.float64()), ("recipe", pa.string()), ("round", pa.int32()), ("messages", MESSAGES), ("text", pa.string()),
-        ("rejected", MESSAGES), ("tools", pa.string()), ("anchor_ids", pa.list_(pa.string())), ("call_ids", pa.list_(pa.string())),
-        ("fields", pa.string()), ("verdicts", pa.string()), ("logprob", pa.float64()), ("tokens_out", pa.int32()), ("law", pa.string()),
+        ("id", pa.string()),
+        ("kept", pa.bool_()),
+        ("outcome", pa.string()),
+        ("check", pa.string()),
+        ("reason", pa.string()),
+        ("score", pa.float64()),
+        ("recipe", pa.string()),
+        ("round", pa.int32()),
+        ("messages", MESSAGES),
+        ("text", pa.string()),
+        ("rejected", MESSAGES),
+        ("tools", pa.string()),
+        ("anchor_ids", pa.list_(pa.string())),
+        ("call_ids", pa.list_(pa.string())),
+        ("fields", pa.string()),
+        ("verdicts", pa.string()),
+        ("logprob", pa.float64()),
+        ("tokens_out", pa.int32()),
+        ("law", pa.string()),
     ]
-)  # fmt: skip
+)
 
 
 def _clean(text: str | None) -> str | None:
@@ -52,8 +71,11 @@ def _messages(chats: Sequence[Sequence[Message] | None]) -> pa.Array:
     columns = [
         pa.array([m["role"] for m in turns], pa.string()),
         pa.array([_clean(m["content"]) for m in turns], pa.string()),
-        *(pa.nulls(len(turns), kind) if plain else pa.array([_optional(m, name) for m in turns], kind) for name, kind in OPTIONAL.items()),
-    ]  # fmt: skip
+        *(
+            pa.nulls(len(turns), kind) if plain else pa.array([_optional(m, name) for m in turns], kind)
+            for name, kind in OPTIONAL.items()
+        ),
+    ]
     said = pa.StructArray.from_arrays(columns, fields=list(MESSAGE))
     empty = pa.array([chat is None for chat in chats], pa.bool_())
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), said, type=MESSAGES, mask=empty)

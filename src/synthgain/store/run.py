@@ -65,9 +65,10 @@ class Run:
         run = Run(Path(path))
         if not Run.is_at(path):
             raise SynthgainError(
-                "this is not a run (no run.json)", where=str(path),
+                "this is not a run (no run.json)",
+                where=str(path),
                 next="give the folder that `synthgain generate … -o RUN` wrote",
-            )  # fmt: skip
+            )
         run.readable()
         return run
 
@@ -76,9 +77,10 @@ class Run:
         held = self.record.get("format", 1)
         if self.run_json.is_file() and held != FORMAT:
             raise SynthgainError(
-                f"this run was written in format {held}, and this synthgain reads format {FORMAT}", where=str(self.path),
+                f"this run was written in format {held}, and this synthgain reads format {FORMAT}",
+                where=str(self.path),
                 next="make it again into another folder with -o (its calls cannot be taken over), or use the version of synthgain that wrote it",
-            )  # fmt: skip
+            )
 
     @property
     def run_json(self) -> Path:
@@ -114,9 +116,10 @@ class Run:
         asked = self.record.get("request")
         if not isinstance(asked, dict):
             raise SynthgainError(
-                "run.json does not say what was asked", where=str(self.run_json),
+                "run.json does not say what was asked",
+                where=str(self.run_json),
                 next="delete this one file and run the command that made it again: calls are kept apart and are not bought twice",
-            )  # fmt: skip
+            )
         return asked
 
     @property
@@ -128,9 +131,10 @@ class Run:
             return {}
         except (ValueError, TypeError, RecursionError) as error:
             raise SynthgainError(
-                f"run.json is damaged ({error})", where=str(self.run_json),
+                f"run.json is damaged ({error})",
+                where=str(self.run_json),
                 next="delete this one file and run the same command again: calls are kept apart and are not bought twice",
-            ) from error  # fmt: skip
+            ) from error
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         atomic_write(self.run_json, json.dumps(record, ensure_ascii=False, indent=2) + "\n")

@@ -92,10 +92,24 @@ def row_of(call: Call, identity: str) -> tuple[list[tuple[bytes, str]], tuple[st
             raise ValueError(TOO_LONG)
         logprob = _finite(call.logprob)
         law = call.law if logprob is not None or call.logprob is None else "the log-probability was not finite"
-        return long, (_label(call.model), storable(identity)), (
-            id[:16], id[16:], content, places, text, rest, _label(call.finish),
-            *_counts(call), logprob, _label(law), _finite(call.cost), _finite(call.seconds) or 0.0,
-        )  # fmt: skip
+        return (
+            long,
+            (_label(call.model), storable(identity)),
+            (
+                id[:16],
+                id[16:],
+                content,
+                places,
+                text,
+                rest,
+                _label(call.finish),
+                *_counts(call),
+                logprob,
+                _label(law),
+                _finite(call.cost),
+                _finite(call.seconds) or 0.0,
+            ),
+        )
     except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise CallFailed(f"this answer cannot be written down: {error}") from error
 
@@ -257,9 +271,11 @@ class Segment:
             else:
                 parts[place] = json.loads(body)
         return replace(
-            prompt, messages=tuple(messages), schema=parts.get("schema", prompt.schema),
+            prompt,
+            messages=tuple(messages),
+            schema=parts.get("schema", prompt.schema),
             tools=tuple(parts.get("tools", prompt.tools)),
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         self.db.close()
@@ -334,9 +350,10 @@ def _is_new(db: sqlite3.Connection, file: Path | None) -> bool:
         raise damaged(file, "it has not the tables of one")
     when = "an earlier" if version < FORMAT else "a later"
     raise SynthgainError(
-        f"this run was written by {when} version of synthgain, in a format that this one does not read", where=str(file),
+        f"this run was written by {when} version of synthgain, in a format that this one does not read",
+        where=str(file),
         next="give another folder with -o, or use the version that wrote it",
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------------------------------------- errors
@@ -348,9 +365,10 @@ def _kind(error: Exception) -> str:
 
 def damaged(file: Path | None, why: str) -> SynthgainError:
     return SynthgainError(
-        f"the memory of calls cannot be read: this file is damaged, or none of synthgain's ({why})", where=str(file),
+        f"the memory of calls cannot be read: this file is damaged, or none of synthgain's ({why})",
+        where=str(file),
         next="restore this file from a copy; or delete it and run the same command again: what it held is bought again",
-    )  # fmt: skip
+    )
 
 
 def explained(file: Path | None, error: Exception) -> SynthgainError:
@@ -358,25 +376,30 @@ def explained(file: Path | None, error: Exception) -> SynthgainError:
     kind, where = _kind(error), str(file)
     if kind.startswith(FULL):
         return SynthgainError(
-            f"no room to write an answer down ({error})", where=where, code=3,
+            f"no room to write an answer down ({error})",
+            where=where,
+            code=3,
             next="free disk space and run the same command again: every answer written so far is kept",
-        )  # fmt: skip
+        )
     if kind.startswith(DAMAGED) or not isinstance(error, sqlite3.Error | OSError) or NO_DATABASE in str(error):
         return damaged(file, str(error))
     if kind.startswith(LOCKS) or (kind.startswith("SQLITE_BUSY") and file is not None and not _has_locks(file.parent)):
         return SynthgainError(
-            f"this disk has no file locks that work ({error}), and the memory of calls needs them", where=where,
+            f"this disk has no file locks that work ({error}), and the memory of calls needs them",
+            where=where,
             next="give a folder on another disk with -o (a local one), or have the disk mounted with locks",
-        )  # fmt: skip
+        )
     if kind.startswith("SQLITE_BUSY"):
         return SynthgainError(
-            f"another process keeps the memory of calls locked ({error})", where=where,
+            f"another process keeps the memory of calls locked ({error})",
+            where=where,
             next="wait until it ends or stop it, and run the same command again",
-        )  # fmt: skip
+        )
     return SynthgainError(
-        f"the memory of calls cannot be read or written ({error})", where=where,
+        f"the memory of calls cannot be read or written ({error})",
+        where=where,
         next="check that the file is a synthgain run's and that you may read and write there",
-    )  # fmt: skip
+    )
 
 
 def _has_locks(folder: Path) -> bool:

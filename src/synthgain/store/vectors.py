@@ -42,13 +42,18 @@ def on_disk(folder: Path, doing: str) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise SynthgainError(
-                f"nothing can be written here ({error.strerror}): {doing}", where=str(folder), next=f"chmod u+rwx {folder}"
-            ) from error  # fmt: skip
+                f"nothing can be written here ({error.strerror}): {doing}",
+                where=str(folder),
+                next=f"chmod u+rwx {folder}",
+            ) from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise SynthgainError(
-            f"the disk is full: {doing}", where=str(folder), code=3, next="free disk space, or use a folder on a larger disk"
-        ) from error  # fmt: skip
+            f"the disk is full: {doing}",
+            where=str(folder),
+            code=3,
+            next="free disk space, or use a folder on a larger disk",
+        ) from error
 
 
 # ---------------------------------------------------------------------------------------------- kept beside the anchors
@@ -72,8 +77,9 @@ def remembered(file: Path, n: int, kind: type[_N], blocks: Callable[[int], Itera
                 if not width:
                     width = block.shape[1]
                     np.lib.format.write_array_header_1_0(
-                        out, {"descr": np.dtype(kind).newbyteorder("<").str, "fortran_order": False, "shape": (n, width)}
-                    )  # fmt: skip
+                        out,
+                        {"descr": np.dtype(kind).newbyteorder("<").str, "fortran_order": False, "shape": (n, width)},
+                    )
                 if block.shape[1] != width:
                     raise SynthgainError(f"rows of {width} and of {block.shape[1]} numbers came", where=str(file))
                 out.write(np.ascontiguousarray(block, np.dtype(kind).newbyteorder("<")).tobytes())
@@ -181,11 +187,17 @@ def _graph(vectors: Vectors) -> Any:
     except ImportError as error:
         raise SynthgainError(
             f"the neighbours of {len(vectors):,} anchors need an index, and `voyager` is not installed",
-            where="neighbours", next='pip install "voyager>=2.2,<3"',
-        ) from error  # fmt: skip
+            where="neighbours",
+            next='pip install "voyager>=2.2,<3"',
+        ) from error
     graph = voyager.Index(
-        voyager.Space.InnerProduct, vectors.shape[1], M=LINKS, ef_construction=EFFORT, random_seed=1, max_elements=len(vectors)
-    )  # fmt: skip
+        voyager.Space.InnerProduct,
+        vectors.shape[1],
+        M=LINKS,
+        ef_construction=EFFORT,
+        random_seed=1,
+        max_elements=len(vectors),
+    )
     for start in range(0, len(vectors), ASKED):
         graph.add_items(vectors[start : start + ASKED], num_threads=1)
     return graph

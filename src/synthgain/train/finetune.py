@@ -152,9 +152,16 @@ class FineTune:
         kin = self._siblings(learnt, [sources[i] for i in parts.held], new, plan, tokenizer)
         bf16 = bf16_helps() if self.precision == "auto" else self.precision == "bf16"
         steps = Steps(
-            self.learning_rate, self.decay, self.warmup, self.weight_decay, self.micro_batch or self.batch, bf16, self.seed,
-            self.lora if self.adapter == "lora" else None, self.watch,
-        )  # fmt: skip
+            self.learning_rate,
+            self.decay,
+            self.warmup,
+            self.weight_decay,
+            self.micro_batch or self.batch,
+            bf16,
+            self.seed,
+            self.lora if self.adapter == "lora" else None,
+            self.watch,
+        )
         into = fresh(out)
         try:
             curve = learn(self.base, tokenizer, plan, steps, into)
@@ -164,24 +171,48 @@ class FineTune:
             shutil.rmtree(into, ignore_errors=True)
             raise
         record = {
-            "synthgain": version("synthgain"), "base": self.base_uri or str(self.base), "base_identity": identity,
-            "method": self.method, "adapter": self.adapter, "rows": new.rows, "examples": len(new.examples),
-            "read": self._came_of(read, parts, new), "tokens_per_epoch": new.tokens, "tokens_seen": plan.tokens,
-            "epochs": round(plan.epochs, 4), "steps": plan.steps, "seed": self.seed, "learning_rate": self.learning_rate,
-            "batch": self.batch, "length": self.length, "decay": self.decay, "warmup": self.warmup, "weight_decay": self.weight_decay,
-            "precision": "bf16" if bf16 else "fp32", "lora": asdict(self.lora) if self.adapter == "lora" else None,
-            "learn_reasoning": self.learn_reasoning, "hold_out": self.hold_out, "held_out": record_of(parts, sources, len(kin) // 2),
-            "replay": self._replayed(replayed, plan), "data_digest": data_digest(sources), "request": asked,
-            "seconds": round(time.perf_counter() - began, 3), "curve": curve,
-        }  # fmt: skip
+            "synthgain": version("synthgain"),
+            "base": self.base_uri or str(self.base),
+            "base_identity": identity,
+            "method": self.method,
+            "adapter": self.adapter,
+            "rows": new.rows,
+            "examples": len(new.examples),
+            "read": self._came_of(read, parts, new),
+            "tokens_per_epoch": new.tokens,
+            "tokens_seen": plan.tokens,
+            "epochs": round(plan.epochs, 4),
+            "steps": plan.steps,
+            "seed": self.seed,
+            "learning_rate": self.learning_rate,
+            "batch": self.batch,
+            "length": self.length,
+            "decay": self.decay,
+            "warmup": self.warmup,
+            "weight_decay": self.weight_decay,
+            "precision": "bf16" if bf16 else "fp32",
+            "lora": asdict(self.lora) if self.adapter == "lora" else None,
+            "learn_reasoning": self.learn_reasoning,
+            "hold_out": self.hold_out,
+            "held_out": record_of(parts, sources, len(kin) // 2),
+            "replay": self._replayed(replayed, plan),
+            "data_digest": data_digest(sources),
+            "request": asked,
+            "seconds": round(time.perf_counter() - began, 3),
+            "curve": curve,
+        }
         return place(into, out, record)
 
     def _came_of(self, read: TrainingRows, parts: Split, new: Examples) -> dict[str, Any]:
         """What was read and what came of it; `student.said_of_rows` says it in words."""
         return read.json() | {
-            "held_out": len(parts.held), "learnt": len(parts.learnt), "cut": new.cut, "no_answer": new.left_out,
-            "tools_unwritten": new.tools_unwritten, "length": self.length,
-        }  # fmt: skip
+            "held_out": len(parts.held),
+            "learnt": len(parts.learnt),
+            "cut": new.cut,
+            "no_answer": new.left_out,
+            "tools_unwritten": new.tools_unwritten,
+            "length": self.length,
+        }
 
     def _plan(
         self, sources: Sequence[TrainingRow], old: Sequence[TrainingRow], tokenizer: Any
@@ -195,9 +226,16 @@ class FineTune:
             )
         replayed = self._old(old, tokenizer) if old else None
         plan = schedule(
-            new.examples, replayed.examples if replayed else (), batch=self.batch, epochs=self.epochs, max_steps=self.max_steps,
-            tokens=self.tokens, share=self.replay_share, mode=self.replay_mode, seed=self.seed,
-        )  # fmt: skip
+            new.examples,
+            replayed.examples if replayed else (),
+            batch=self.batch,
+            epochs=self.epochs,
+            max_steps=self.max_steps,
+            tokens=self.tokens,
+            share=self.replay_share,
+            mode=self.replay_mode,
+            seed=self.seed,
+        )
         return new, replayed, plan
 
     def _siblings(
@@ -209,9 +247,14 @@ class FineTune:
         begun = {row for rows in new.rows_of for row in rows}
         members = [row for place, row in enumerate(learnt) if place in begun and place not in left] if held else []
         return pairs(
-            members, held, tokenizer=tokenizer, method=self.method, length=self.length, seed=self.seed,
+            members,
+            held,
+            tokenizer=tokenizer,
+            method=self.method,
+            length=self.length,
+            seed=self.seed,
             reasoning=self.learn_reasoning,
-        )  # fmt: skip
+        )
 
     def _old(self, old: Sequence[TrainingRow], tokenizer: Any) -> Examples:
         """Replay under "cpt" is blocks; under "sft", chats keep their answers' loss and texts are learnt whole."""
@@ -227,7 +270,14 @@ class FineTune:
         if replayed is None:
             return None
         return {
-            "from": str(self.replay), "rows": replayed.rows, "examples": len(replayed.examples), "cut": replayed.cut,
-            "no_answer": replayed.left_out, "share": self.replay_share, "mode": self.replay_mode, "substituted": plan.substituted,
-            "added": plan.added, "tokens": plan.replay_tokens,
-        }  # fmt: skip
+            "from": str(self.replay),
+            "rows": replayed.rows,
+            "examples": len(replayed.examples),
+            "cut": replayed.cut,
+            "no_answer": replayed.left_out,
+            "share": self.replay_share,
+            "mode": self.replay_mode,
+            "substituted": plan.substituted,
+            "added": plan.added,
+            "tokens": plan.replay_tokens,
+        }

@@ -150,14 +150,30 @@ def _trainer(
     from trl import SFTConfig
 
     args = SFTConfig(
-        output_dir=str(folder), max_steps=plan.steps, per_device_train_batch_size=steps.micro_batch,
-        gradient_accumulation_steps=plan.batch // steps.micro_batch, train_sampling_strategy="sequential",
-        learning_rate=steps.learning_rate, lr_scheduler_type=steps.decay if steps.decay != "constant" else "constant_with_warmup",
-        warmup_steps=int(plan.steps * steps.warmup), weight_decay=steps.weight_decay, bf16=steps.bf16, seed=steps.seed, data_seed=steps.seed,
-        use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=torch.cuda.is_available(), gradient_checkpointing=False,
-        save_strategy="no", report_to="none", disable_tqdm=True, logging_steps=1, logging_nan_inf_filter=False,
-        dataset_kwargs={"skip_prepare_dataset": True}, max_length=None, packing=False,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=plan.steps,
+        per_device_train_batch_size=steps.micro_batch,
+        gradient_accumulation_steps=plan.batch // steps.micro_batch,
+        train_sampling_strategy="sequential",
+        learning_rate=steps.learning_rate,
+        lr_scheduler_type=steps.decay if steps.decay != "constant" else "constant_with_warmup",
+        warmup_steps=int(plan.steps * steps.warmup),
+        weight_decay=steps.weight_decay,
+        bf16=steps.bf16,
+        seed=steps.seed,
+        data_seed=steps.seed,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        gradient_checkpointing=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+    )
     distinct = {id(e): e for e in plan.examples}
     rows = {key: n for n, key in enumerate(distinct)}
     columns = {
@@ -173,9 +189,13 @@ def _trainer(
     )
     watcher, curve = _watcher(plan, steps.watch)
     trainer = _trainer_class()(
-        model=model, args=args, processing_class=tokenizer, peft_config=lora, callbacks=[watcher],
+        model=model,
+        args=args,
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[watcher],
         train_dataset=datasets.Dataset.from_dict(columns).select([rows[id(e)] for e in plan.examples]),
-    )  # fmt: skip
+    )
     trainer.remove_callback(PrinterCallback)
     return trainer, curve
 
@@ -210,10 +230,14 @@ def _watcher(plan: Schedule, watch: Watch | None) -> tuple[Any, list[dict[str, f
             mean = math.fsum(one * n for one, n, _ in waiting) / tokens
             curve.append(
                 {
-                    "step": step, "loss": mean if len(waiting) > 1 else loss, "tokens": after[step - 1], "lr": float(logs.get("learning_rate", 0.0)),
-                    "learnt": tokens, "first": sum(n for _, _, n in waiting),
+                    "step": step,
+                    "loss": mean if len(waiting) > 1 else loss,
+                    "tokens": after[step - 1],
+                    "lr": float(logs.get("learning_rate", 0.0)),
+                    "learnt": tokens,
+                    "first": sum(n for _, _, n in waiting),
                 }
-            )  # fmt: skip
+            )
             waiting.clear()
             if watch:
                 watch(step, plan.steps, curve[-1]["loss"])

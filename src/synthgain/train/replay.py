@@ -58,9 +58,17 @@ class Schedule:
 
 
 def schedule(
-    new: Sequence[Example], old: Sequence[Example] = (), *, batch: int, epochs: float = 1, max_steps: int | None = None,
-    tokens: int | None = None, share: float = 0.0, mode: str = "substitute", seed: int = 0,
-) -> Schedule:  # fmt: skip
+    new: Sequence[Example],
+    old: Sequence[Example] = (),
+    *,
+    batch: int,
+    epochs: float = 1,
+    max_steps: int | None = None,
+    tokens: int | None = None,
+    share: float = 0.0,
+    mode: str = "substitute",
+    seed: int = 0,
+) -> Schedule:
     """The order of learning, fixed before it begins.
 
     Each pass over `new` has an order of its own; passes follow each other without a gap, so only the

@@ -38,10 +38,15 @@ class TrainingRows:
         """The counts, for student.json."""
         chats = [row for row in self.rows if row.messages is not None]
         return {
-            "files": self.files, "files_left_out": list(self.files_left_out), "rows": len(self.rows), "empty": self.empty,
-            "chats": len(chats), "texts": len(self.rows) - len(chats), "with_tools": sum(bool(row.tools) for row in chats),
+            "files": self.files,
+            "files_left_out": list(self.files_left_out),
+            "rows": len(self.rows),
+            "empty": self.empty,
+            "chats": len(chats),
+            "texts": len(self.rows) - len(chats),
+            "with_tools": sum(bool(row.tools) for row in chats),
             "with_rejected": sum(row.rejected is not None for row in chats),
-        }  # fmt: skip
+        }
 
 
 def read_rows(path: Path) -> TrainingRows:
@@ -81,9 +86,10 @@ def method_of(path: Path) -> Method:
 def no_chat(where: str, what: str = "this row is a plain text") -> SynthgainError:
     """The error of plain texts under supervised fine-tuning."""
     return SynthgainError(
-        f"supervised fine-tuning needs chats, and {what}", where=where,
+        f"supervised fine-tuning needs chats, and {what}",
+        where=where,
         next='leave the method out, or take method="cpt" (--method cpt), which learns plain text',
-    )  # fmt: skip
+    )
 
 
 def data_digest(rows: Iterable[TrainingRow]) -> str:
@@ -93,9 +99,10 @@ def data_digest(rows: Iterable[TrainingRow]) -> str:
 
 def _nothing(path: Path) -> SynthgainError:
     return SynthgainError(
-        "there are no rows to train on", where=str(path),
+        "there are no rows to train on",
+        where=str(path),
         next="look at `synthgain report RUN`: did the checks drop every row?",
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------------------------------------- files

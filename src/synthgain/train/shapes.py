@@ -21,13 +21,30 @@ from synthgain.types import Message, SynthgainError, message
 
 ROLES = ("system", "user", "assistant", "tool")
 SPEAKERS = {
-    "human": "user", "gpt": "assistant", "model": "assistant", "chatgpt": "assistant",
-    "function_call": "assistant", "observation": "tool", "function_response": "tool",
-}  # fmt: skip
+    "human": "user",
+    "gpt": "assistant",
+    "model": "assistant",
+    "chatgpt": "assistant",
+    "function_call": "assistant",
+    "observation": "tool",
+    "function_response": "tool",
+}
 COLUMNS = (
-    "messages", "conversations", "prompt", "chosen", "completion", "instruction", "input", "output", "history", "system",
-    "tools", "rejected", "text", "anchor_ids",
-)  # fmt: skip
+    "messages",
+    "conversations",
+    "prompt",
+    "chosen",
+    "completion",
+    "instruction",
+    "input",
+    "output",
+    "history",
+    "system",
+    "tools",
+    "rejected",
+    "text",
+    "anchor_ids",
+)
 
 Turns = tuple[Message, ...]
 Record = Mapping[str, Any]
@@ -136,9 +153,12 @@ def _alpaca(held: Record) -> tuple[Turns, Turns]:
 
 
 SHAPES: tuple[tuple[tuple[str, ...], Callable[[Record], tuple[Turns, Turns]]], ...] = (
-    (("messages",), _messages), (("conversations",), _conversations), (("prompt", "chosen"), _preference),
-    (("prompt", "completion"), _completion), (("instruction", "output"), _alpaca),
-)  # fmt: skip
+    (("messages",), _messages),
+    (("conversations",), _conversations),
+    (("prompt", "chosen"), _preference),
+    (("prompt", "completion"), _completion),
+    (("instruction", "output"), _alpaca),
+)
 
 
 # ---------------------------------------------------------------------------------------------- turns

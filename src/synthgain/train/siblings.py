@@ -33,17 +33,29 @@ PAIRS = 200  # at most so many (member, sibling) pairs are written
 _MESSAGES = pa.list_(
     pa.struct(
         [
-            ("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.string()), ("tool_call_id", pa.string()),
-            ("name", pa.string()), ("reasoning", pa.string()), ("learn", pa.bool_()),
+            ("role", pa.string()),
+            ("content", pa.string()),
+            ("tool_calls", pa.string()),
+            ("tool_call_id", pa.string()),
+            ("name", pa.string()),
+            ("reasoning", pa.string()),
+            ("learn", pa.bool_()),
         ]
     )
-)  # fmt: skip
+)
 SCHEMA = pa.schema(
     [
-        ("pair", pa.int32()), ("member", pa.bool_()), ("id", pa.string()), ("prompt", pa.string()), ("given", pa.string()),
-        ("said", pa.string()), ("messages", _MESSAGES), ("tools", pa.string()), ("text", pa.string()),
+        ("pair", pa.int32()),
+        ("member", pa.bool_()),
+        ("id", pa.string()),
+        ("prompt", pa.string()),
+        ("given", pa.string()),
+        ("said", pa.string()),
+        ("messages", _MESSAGES),
+        ("tools", pa.string()),
+        ("text", pa.string()),
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -111,9 +123,15 @@ def split(rows: Sequence[TrainingRow], share: float, seed: int) -> Split:
 
 
 def pairs(
-    members: Iterable[TrainingRow], siblings: Iterable[TrainingRow], *, tokenizer: Any, method: str, length: int, seed: int,
+    members: Iterable[TrainingRow],
+    siblings: Iterable[TrainingRow],
+    *,
+    tokenizer: Any,
+    method: str,
+    length: int,
+    seed: int,
     reasoning: bool = False,
-) -> pa.Table:  # fmt: skip
+) -> pa.Table:
     """At most `PAIRS` (member, sibling) pairs, one row a prompt, prompts and rows chosen by hash; columns of `SCHEMA`.
 
     `members` are rows that were learnt whole (a row that the schedule never reached is none). Rows whose
@@ -133,11 +151,17 @@ def pairs(
             prompt, row, (given, said) = found[pair]
             records.append(
                 {
-                    "pair": pair, "member": member, "id": data_digest([row])[:24], "prompt": prompt, "given": given, "said": said,
+                    "pair": pair,
+                    "member": member,
+                    "id": data_digest([row])[:24],
+                    "prompt": prompt,
+                    "given": given,
+                    "said": said,
                     "messages": None if row.messages is None else [_stored(turn) for turn in row.messages],
-                    "tools": json.dumps(row.tools, ensure_ascii=False) if row.tools else None, "text": row.text,
+                    "tools": json.dumps(row.tools, ensure_ascii=False) if row.tools else None,
+                    "text": row.text,
                 }
-            )  # fmt: skip
+            )
     return pa.Table.from_pylist(records, schema=SCHEMA)
 
 
@@ -161,9 +185,14 @@ def record_of(found: Split, rows: Sequence[TrainingRow], n_pairs: int) -> Mappin
     """What student.json says under `held_out`."""
     why = found.why or ("" if n_pairs else "no pair of a learnt and a held-out row could be formed")
     return {
-        "rows": len(found.held), "prompts": found.prompts_held, "of_prompts": found.prompts, "pairs": n_pairs,
-        "file": FILE if n_pairs else None, "digest": data_digest(rows[i] for i in found.held) if found.held else None, "why": why,
-    }  # fmt: skip
+        "rows": len(found.held),
+        "prompts": found.prompts_held,
+        "of_prompts": found.prompts,
+        "pairs": n_pairs,
+        "file": FILE if n_pairs else None,
+        "digest": data_digest(rows[i] for i in found.held) if found.held else None,
+        "why": why,
+    }
 
 
 def _stored(turn: Message) -> dict[str, Any]:

@@ -17,8 +17,13 @@ from synthgain.types import SynthgainError
 
 RECORD = "student.json"
 SAYS = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "chat_template.jinja",
-)  # fmt: skip
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 
 
 def read_student(folder: Path) -> dict[str, Any] | None:
@@ -44,8 +49,10 @@ def student_record(folder: Path) -> dict[str, Any]:
     record = read_student(folder)
     if record is None:
         raise SynthgainError(
-            "this is no student folder (no student.json)", where=str(folder), next="give the folder that `synthgain train -o` wrote"
-        )  # fmt: skip
+            "this is no student folder (no student.json)",
+            where=str(folder),
+            next="give the folder that `synthgain train -o` wrote",
+        )
     return record
 
 
@@ -53,11 +60,15 @@ def said_of_rows(record: Mapping[str, Any]) -> str:
     """What a student's training read and what came of it, in one sentence, from its student.json; only what is not 0."""
     read = record["read"]
     counts = (
-        (read["held_out"], "held out"), (read["empty"], "empty and left out"), (read["cut"], f"cut to {read['length']} tokens"),
+        (read["held_out"], "held out"),
+        (read["empty"], "empty and left out"),
+        (read["cut"], f"cut to {read['length']} tokens"),
         (read["no_answer"], "left out, without an answer inside the length"),
-        (read["tools_unwritten"], "whose tools the chat template does not write"), (read["with_rejected"], "with rejected turns, which are not learnt"),
-        (len(read["files_left_out"]), "other files left out"), (read["texts"] if read["chats"] else 0, "plain texts among chats"),
-    )  # fmt: skip
+        (read["tools_unwritten"], "whose tools the chat template does not write"),
+        (read["with_rejected"], "with rejected turns, which are not learnt"),
+        (len(read["files_left_out"]), "other files left out"),
+        (read["texts"] if read["chats"] else 0, "plain texts among chats"),
+    )
     more = "".join(f"; {n:,} {what}" for n, what in counts if n)
     return f"{read['rows']:,} rows read, {read['learnt']:,} to learn{more}"
 
@@ -78,8 +89,9 @@ def check_model(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise SynthgainError(
             "there is no transformers model here (no config.json)",
-            where=str(folder), next="give the folder of a model, or a URI such as local/smollm2-135m",
-        )  # fmt: skip
+            where=str(folder),
+            next="give the folder of a model, or a URI such as local/smollm2-135m",
+        )
     if not _weights(folder):
         raise SynthgainError(
             "the model's folder holds no weights", where=str(folder), next="it needs model.safetensors"

@@ -80,10 +80,12 @@ class Template:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    [self._turn(turn) for turn in messages], tools=offered(tools) or None,
-                    tokenize=False, add_generation_prompt=ask,
+                    [self._turn(turn) for turn in messages],
+                    tools=offered(tools) or None,
+                    tokenize=False,
+                    add_generation_prompt=ask,
                 )
-            )  # fmt: skip
+            )
         except Exception as error:  # templates raise their own kinds for orders of roles that they do not know
             raise SynthgainError(
                 f"the chat template refuses this chat ({error})", where=str(self.tokenizer.name_or_path)
@@ -131,8 +133,9 @@ def chats(rows: Sequence[TrainingRow], tokenizer: Any, length: int, *, reasoning
     if not getattr(tokenizer, "chat_template", None):
         raise SynthgainError(
             "the base model has no chat template, so it cannot be tuned on chats",
-            where=str(tokenizer.name_or_path), next='train with method="cpt", or take an instruct model as base',
-        )  # fmt: skip
+            where=str(tokenizer.name_or_path),
+            next='train with method="cpt", or take an instruct model as base',
+        )
     template = Template(tokenizer, reasoning)
     examples: list[Example] = []
     rows_of: list[tuple[int, ...]] = []
@@ -161,8 +164,9 @@ def learnt_turns(row: TrainingRow) -> list[int]:
     if not found:
         raise SynthgainError(
             "no assistant turn that is to be learnt follows a turn of somebody else: nothing to learn",
-            where=row.where, next="remove the row",
-        )  # fmt: skip
+            where=row.where,
+            next="remove the row",
+        )
     return found
 
 
@@ -181,15 +185,17 @@ def learnt_turn(row: TrainingRow, i: int, template: Template) -> _Learnt:
     if not after.startswith(given):
         raise SynthgainError(
             "the chat template does not write a question before its answer as it writes it alone",
-            where=row.where, next='train with method="cpt", or take another base',
-        )  # fmt: skip
+            where=row.where,
+            next='train with method="cpt", or take another base',
+        )
     said = template.trimmed(after[len(given) :])
     lost = next((c for c in messages[i].get("tool_calls", ()) if str(c["function"]["name"]) not in said), None)
     if lost is not None:
         raise SynthgainError(
             f"the base's chat template does not write tool calls (here of {lost['function']['name']!r})",
-            where=row.where, next="take a base whose template knows tools",
-        )  # fmt: skip
+            where=row.where,
+            next="take a base whose template knows tools",
+        )
     return _Learnt(given + said, len(given), True)
 
 
@@ -206,8 +212,9 @@ def _other_turn(row: TrainingRow, i: int, template: Template) -> _Learnt:
     if not found or not whole.startswith(before) or not whole.endswith(after):
         raise SynthgainError(
             f"the chat template does not write turn {i + 1} ({messages[i]['role']}) so that it can be learnt",
-            where=row.where, next="leave `learn` out of it, or take another base",
-        )  # fmt: skip
+            where=row.where,
+            next="leave `learn` out of it, or take another base",
+        )
     return _Learnt(template.trimmed(whole), len(before), False)
 
 
@@ -264,8 +271,9 @@ def blocks(rows: Sequence[TrainingRow], tokenizer: Any, length: int, *, reasonin
     if end is None:
         raise SynthgainError(
             "the base model's tokenizer has no end-of-sequence token",
-            where=str(tokenizer.name_or_path), next="take another base",
-        )  # fmt: skip
+            where=str(tokenizer.name_or_path),
+            next="take another base",
+        )
     stream: list[int] = []
     ends: list[int] = []  # where each row ends in the stream
     for row in rows:
@@ -295,8 +303,9 @@ def text_of(row: TrainingRow, tokenizer: Any, *, reasoning: bool = False) -> str
     if row.tools or any("tool_calls" in turn for turn in row.messages):
         raise SynthgainError(
             "the base model has no chat template, so it cannot read a chat with tools",
-            where=row.where, next="take a base whose template knows tools",
-        )  # fmt: skip
+            where=row.where,
+            next="take a base whose template knows tools",
+        )
     return "\n\n".join(turn["content"] for turn in row.messages)
 
 
