@@ -15,10 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from synthgain.types import Reading, SynthgainError
-
-Method = Literal["sft", "cpt"]  # chats, with loss on answers; text, with loss on every token
-
+from synthgain.types import Method, Reading, SynthgainError
 
 # ---------------------------------------------------------------------------------------------- what an arm is
 

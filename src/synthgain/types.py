@@ -764,6 +764,9 @@ class Recipe:
     departures: tuple[str, ...] = ()
 
 
+Method = Literal["sft", "cpt"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token
+
+
 class Train(Protocol):
     """W: kept rows to a student folder."""
 

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
-from synthgain.loop import Arm, Method, Part, Rows
+from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
 from synthgain.train.rows import method_of, no_chat, read_rows, reads
-from synthgain.types import Row, SynthgainError, digest, is_learnt
+from synthgain.types import Method, Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
 ANSWERED = frozenset({"messages", "conversations", "chosen", "completion", "output", "response", "answer", "solution"})

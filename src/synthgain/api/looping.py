@@ -23,7 +23,6 @@ from synthgain.loop import (
     FEW_SHOT,
     SHIPPED,
     Arm,
-    Method,
     Result,
     arms_json,
     check_arms,
@@ -33,7 +32,7 @@ from synthgain.loop import (
 from synthgain.recipes import load as load_recipe
 from synthgain.store import atomic_write, writing
 from synthgain.train.rows import method_of, no_chat
-from synthgain.types import Model, Recipe, SynthgainError, TooManyBroken
+from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
 
 WRITER = "filtered"  # the arm whose student writes the next round
 

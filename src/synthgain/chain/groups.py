@@ -111,7 +111,7 @@ class Recorded:
         self.corpus, self.given = corpus, 0
         self._parts = files
         self.total: int | None = sum(pq.read_metadata(part).num_rows for part in self._parts)
-        self._waves = self._read()
+        self._waves = self._recorded()
 
     def next(self, size: int) -> list[Numbered]:
         found = next(self._waves, [])
@@ -124,7 +124,7 @@ class Recorded:
     def drafted(self, groups: Sequence[Numbered]) -> None:
         return None
 
-    def _read(self) -> Iterator[list[Numbered]]:
+    def _recorded(self) -> Iterator[list[Numbered]]:
         wave, at = list[Numbered](), 0
         for part in self._parts:
             for batch in pq.ParquetFile(part).iter_batches(1024):

@@ -360,7 +360,7 @@ class ServerEmbedder:
             else:
                 if status == 200:
                     try:
-                        return _read(raw, len(batch))
+                        return _vectors_of(raw, len(batch))
                     except _Refused as error:
                         raise self._wrong(str(error)) from error
                 why = f"HTTP {status}: {raw[:300].decode('utf-8', 'replace')}"
@@ -381,7 +381,7 @@ class ServerEmbedder:
         )
 
 
-def _read(raw: bytes, expected: int) -> Vectors:
+def _vectors_of(raw: bytes, expected: int) -> Vectors:
     """The vectors of an answer, in the order of the texts that were sent."""
     try:
         entries = sorted(json.loads(raw)["data"], key=lambda entry: entry["index"])

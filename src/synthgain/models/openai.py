@@ -131,7 +131,7 @@ class OpenAI:
             else:
                 now = monotonic()
                 if status == 200:
-                    call = self._read(prompt, id, raw, now - began)
+                    call = self._call_of(prompt, id, raw, now - began)
                     if isinstance(call, Call):
                         gate.answered(began, now, call.tokens_out)
                         if without is not self._refused and without > self._refused:
@@ -155,7 +155,7 @@ class OpenAI:
         seed = b"" if "seed" in without else b',"seed":%d' % (int(id[:8], 16) & 0x7FFFFFFF)
         return self._head + _encode(protocol.sent(prompt.messages)).encode() + seed + tail
 
-    def _read(self, prompt: Prompt, id: str, raw: bytes, seconds: float) -> Call | str:
+    def _call_of(self, prompt: Prompt, id: str, raw: bytes, seconds: float) -> Call | str:
         """The call that an answer holds, or why it holds none."""
         try:
             answer = json.loads(raw)

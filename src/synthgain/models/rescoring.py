@@ -142,7 +142,7 @@ def rescored(calls: Sequence[Call], scorer: LawScorer) -> list[Rescored]:
                 next="score each answer under its own law: LawScorer(path, call.prompt.sampling)",
             )
     found: list[list[float] | str] = [_unreadable(call) for call in calls]
-    _read([at for at, why in enumerate(found) if not why], calls, scorer, found)
+    _scored_again([at for at, why in enumerate(found) if not why], calls, scorer, found)
     return [
         Rescored(None, 0, values, False) if isinstance(values, str) else _summed(call, values, scorer)
         for call, values in zip(calls, found)
@@ -180,7 +180,9 @@ def _unreadable(call: Call) -> str:
     return refused(call.prompt.sampling, call.prompt.schema)
 
 
-def _read(places: Sequence[int], calls: Sequence[Call], scorer: LawScorer, found: list[list[float] | str]) -> None:
+def _scored_again(
+    places: Sequence[int], calls: Sequence[Call], scorer: LawScorer, found: list[list[float] | str]
+) -> None:
     """Puts values, or why the scorer refuses the call, into `found`. A refused call is looked for by halving."""
     if not places:
         return
@@ -197,7 +199,7 @@ def _read(places: Sequence[int], calls: Sequence[Call], scorer: LawScorer, found
             found[places[0]] = error.what
             return
         for half in (places[: len(places) // 2], places[len(places) // 2 :]):
-            _read(half, calls, scorer, found)
+            _scored_again(half, calls, scorer, found)
 
 
 def _summed(call: Call, values: list[float], scorer: LawScorer) -> Rescored:

@@ -268,7 +268,7 @@ class Staged:
         writer: pa.RecordBatchFileWriter | None = None
         start = 0
         for shard in self.shards:
-            read = _read(shard, _needed(wanted))
+            read = _columns_of_file(shard, _needed(wanted))
             kept = read.column("kept").to_pylist()
             mine = [i for i, k in enumerate(kept) if k and start + i not in fallen]
             positions += [start + i for i in mine]
@@ -333,7 +333,7 @@ class Staged:
         return found
 
 
-def _read(shard: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def _columns_of_file(shard: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Columns of one file, in this thread: Arrow's own threads each keep memory of theirs."""
     with pq.ParquetFile(shard) as file:
         return file.read(None if columns is None else list(columns), use_threads=False)
@@ -369,8 +369,8 @@ def _judged(staged: Path, fallen: Mapping[int, Verdict], final: Path) -> pa.Tabl
     """Put a staged shard in its final place, with selections' verdicts entered; what `_data` reads of it."""
     if not fallen:
         staged.rename(final)
-        return _read(final, ["id", "kept", "anchor_ids", "messages", "text", "rejected", "tools", "fields"])
-    shard = _read(staged)
+        return _columns_of_file(final, ["id", "kept", "anchor_ids", "messages", "text", "rejected", "tools", "fields"])
+    shard = _columns_of_file(staged)
     columns = {
         name: shard.column(name).to_pylist() for name in ("kept", "outcome", "check", "reason", "score", "verdicts")
     }
@@ -425,7 +425,7 @@ class Accepted(Sequence[Anchor]):
 
     def __init__(self, staged: Staged) -> None:
         self._staged = staged
-        self._read: dict[int, list[dict[str, Any]]] = {}
+        self._shards: dict[int, list[dict[str, Any]]] = {}
 
     def __len__(self) -> int:
         return sum(self._staged.kept)
@@ -448,11 +448,11 @@ class Accepted(Sequence[Anchor]):
         return Anchor(spoken(said, row["text"]), f"row {row['id']}", fields)
 
     def _rows(self, shard: int) -> list[dict[str, Any]]:
-        rows = self._read.pop(shard, None)
+        rows = self._shards.pop(shard, None)
         if rows is None:
-            stored = _read(self._staged.shards[shard], ["id", "kept", "messages", "text", "fields"])
+            stored = _columns_of_file(self._staged.shards[shard], ["id", "kept", "messages", "text", "fields"])
             rows = stored.filter(stored.column("kept")).to_pylist()
-        self._read[shard] = rows  # the newest last
-        if len(self._read) > 8:
-            del self._read[next(iter(self._read))]
+        self._shards[shard] = rows  # the newest last
+        if len(self._shards) > 8:
+            del self._shards[next(iter(self._shards))]
         return rows

@@ -111,7 +111,7 @@ class FineTune:
 
     def __call__(self, rows: Path, out: Path) -> Path:
         """The student trained on `rows` (a run, a folder, a .parquet or .jsonl file), at `out`."""
-        read, old, identity = self._read(rows, out)
+        read, old, identity = self._sources(rows, out)
         parts = split(read.rows, self.hold_out, self.seed)
         asked = self._request(read.rows, parts, old, identity)
         done = read_student(out)
@@ -121,7 +121,7 @@ class FineTune:
         with quiet():
             return self._train(read, parts, old, identity, asked, out)
 
-    def _read(self, rows: Path, out: Path) -> tuple[TrainingRows, Sequence[TrainingRow], str]:
+    def _sources(self, rows: Path, out: Path) -> tuple[TrainingRows, Sequence[TrainingRow], str]:
         """Everything that can be wrong is looked at before anything is loaded."""
         check_place(out)
         check_model(self.base)

@@ -11,18 +11,16 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from synthgain.train.shapes import COLUMNS, TrainingRow, row_of
-from synthgain.types import SynthgainError, canonical, digest
+from synthgain.types import Method, SynthgainError, canonical, digest
 
 LINES = (".jsonl", ".jsonl.gz")
 TEXTS = (".txt", ".md")
 SUFFIXES = (".parquet", *LINES, ".json", *TEXTS)
 CARDS = frozenset({"readme.md", "readme.txt", "license.md", "license.txt", "notice.txt", "notice.md"})
 ABOUT = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})  # of HF data sets
-
-Method = Literal["sft", "cpt"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def read_rows(path: Path) -> TrainingRows:
     Records with nothing in them are left out and counted. SynthgainError: nothing there, or not readable (file:line).
     """
     files, others = _files(path)
-    found = [row for file in files for row in _read(file)]
+    found = [row for file in files for row in _rows_of_file(file)]
     rows = tuple(row for row in found if row is not None)
     if not rows:
         raise _nothing(path)
@@ -77,7 +75,7 @@ def method_of(path: Path) -> Method:
     A set that has both is told as such in student.json, and "sft" refuses it.
     """
     files, _ = _files(path)
-    first = next((row for file in files for row in _read(file) if row is not None), None)
+    first = next((row for file in files for row in _rows_of_file(file) if row is not None), None)
     if first is None:
         raise _nothing(path)
     return "cpt" if first.messages is None else "sft"
@@ -143,7 +141,7 @@ def _seen(file: Path, folder: Path) -> bool:
     return not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
-def _read(file: Path) -> Iterator[TrainingRow | None]:
+def _rows_of_file(file: Path) -> Iterator[TrainingRow | None]:
     if file.suffix == ".parquet":
         return _parquet(file)
     if file.name.endswith(LINES):
