@@ -155,6 +155,15 @@ def test_fewer_are_chosen_from_all_that_was_bought(tmp_path: Path) -> None:
     assert few.record["status"] == "complete"
 
 
+@pytest.mark.parametrize("kind", [complete, accepted], ids=lambda kind: kind.__name__)
+def test_nothing_asked_after_fewer_were_asked_for_changes_nothing(kind: Callable[[Path], Run], tmp_path: Path) -> None:
+    before = kind(tmp_path / "run").record["counts"]
+    few = seen(curate(tmp_path / "run", accept=2))
+    assert few["record"]["counts"]["rows"] == before["rows"] and few["record"]["counts"]["kept"] == 2
+    assert seen(curate(tmp_path / "run")) == few == seen(curate(tmp_path / "run"))
+    assert curate(tmp_path / "run", accept=1000).record["counts"]["rows"] == before["rows"]
+
+
 def test_a_run_with_a_limit_of_candidates_keeps_its_rows(tmp_path: Path) -> None:
     (tmp_path / "rare.py").write_text(RARE)
     run = generate(

@@ -12,6 +12,7 @@ import pytest
 import synthgain as sg
 from synthgain.api.asking import asked, turned
 from synthgain.api.trying import first_prompts
+from synthgain.models import Reach
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, drop, keep, user
 
 TEXTS = ["The pump of 1611 has 130 scoops.", "The mill of Orrin has two wheels.", "The carillon has nine bells."]
@@ -374,3 +375,12 @@ def test_check_asks_one_small_thing() -> None:
     info, call = sg.check(WORDS)
     assert (info.uri, info.logprobs, info.seeds) == (WORDS, True, True)
     assert call.prompt.sampling.max_tokens <= 16 and call.text
+
+
+@pytest.mark.parametrize(
+    "reach", [Reach(price={"jugde": "5,6"}), Reach(served_as={"jugde": "J"})], ids=["price", "served_as"]
+)
+def test_an_option_for_a_role_that_the_recipe_has_not_is_refused(reach: Reach, tmp_path: Path) -> None:
+    with pytest.raises(SynthgainError, match="no role 'jugde'") as caught:
+        sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", reach=reach)
+    assert caught.value.code == 2 and not (tmp_path / "r").exists()

@@ -61,6 +61,8 @@ def asked(
     checks, parts = judged_by(chosen, with_, without)
     given = by_role(chosen, model)
     reach = reach or Reach()
+    for option, said in (("--served-as", reach.served_as), ("--price", reach.price)):
+        _roles_of(chosen, {} if isinstance(said, str) else said, option)
     request = Request(
         recipe=part_of(chosen, recipe),
         checks=parts,
@@ -278,13 +280,7 @@ def opened_checks(
 def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
     """A model for each of the recipe's roles. SynthgainError where a role has none: the default never steps in for one."""
     given: Mapping[str, str | Model] = model if isinstance(model, Mapping) else {"": model}
-    unknown = [role for role in given if role and role not in recipe.roles]
-    if unknown:
-        raise SynthgainError(
-            f"the recipe {recipe.name!r} has no role {unknown[0]!r}",
-            where=f"-m {unknown[0]}=…",
-            next=f"its roles are: {', '.join(recipe.roles)}",
-        )
+    _roles_of(recipe, given, "-m")
     missing = [role for role in recipe.roles if role not in given and "" not in given]
     if missing:
         raise SynthgainError(
@@ -293,6 +289,17 @@ def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
             next=f"name one for each role (-m {missing[0]}=URI), or give a URI without a role for all that are not named",
         )
     return {role: given[role] if role in given else given[""] for role in recipe.roles}
+
+
+def _roles_of(recipe: Recipe, given: Mapping[str, Any], option: str) -> None:
+    """SynthgainError where an option is for a role that the recipe has not: nobody would read it."""
+    unknown = [role for role in given if role and role not in recipe.roles]
+    if unknown:
+        raise SynthgainError(
+            f"the recipe {recipe.name!r} has no role {unknown[0]!r}",
+            where=f"{option} {unknown[0]}=…",
+            next=f"its roles are: {', '.join(recipe.roles)}",
+        )
 
 
 def _reached(role: str, model: str | Model, reach: Reach) -> Reached:

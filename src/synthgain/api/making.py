@@ -209,7 +209,7 @@ def carried_out(
         outcome, licences = _drafted(ask, parts, corpus, run, watch, before)
         record |= _came_of(outcome, corpus, time.time() - began)
         if before is not None:
-            record |= _as_before(record, before)
+            record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
         _write_card(run, record, licences)
         run.write_record(record)
     except BaseException as error:
@@ -227,6 +227,11 @@ def carried_out(
             next=f"everything bought is kept; to go on: {record['command'] or 'the same call again'}",
         )
     return run
+
+
+def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:
+    """Whether rows are chosen from all that was bought: where judging again asks for another number than the run did, now or before."""
+    return bool(before.get("from_all")) or before["request"].get("accept") != ask.request.accept
 
 
 def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,8 +262,7 @@ def _drafted(
     async def work() -> tuple[Outcome, dict[str, str | None]]:
         memory = run.memory(readonly=replay)
         pulse = Running(Thresholds.read(ask.request.collapse))
-        asked_then = before is None or before["request"].get("accept") == ask.request.accept
-        most = ask.request.most if asked_then else None  # another number is chosen from all that was bought
+        most = None if before is not None and _from_all(ask, before) else ask.request.most
         try:
             outcome = await run_round(
                 ask.request,
