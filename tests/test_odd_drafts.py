@@ -13,11 +13,13 @@ import pytest
 from synthgain import Run, Scripted, curate, generate
 from synthgain.types import (
     Anchor,
+    BudgetReached,
     Call,
     Models,
     Prompt,
     Recipe,
     Row,
+    Sampling,
     TooManyBroken,
     Verdict,
     keep,
@@ -142,3 +144,19 @@ def test_a_check_may_give_another_librarys_number_and_must_give_a_verdict(tmp_pa
     assert [s for shard in run.shards(["score"]) for s in shard.column("score").to_pylist()] == [0.5] * 8
     with pytest.raises(TooManyBroken, match="the check nothing failed"):
         made(draft, tmp_path / "other", checks=(Nothing(),))
+
+
+def test_a_draft_that_goes_on_after_any_failure_ends_where_the_budget_does(tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        for n in range(100_000):
+            try:
+                call = await models(Prompt((user(f"{anchor.text} {n}"),), sampling=Sampling(max_tokens=10)))
+            except Exception:
+                tried.append(n)
+                continue
+            yield row(call)
+
+    tried: list[int] = []
+    with pytest.raises(BudgetReached):
+        generate(Recipe("on", "1", draft), ANCHORS[:2], model="scripted/echo", out=tmp_path / "run", max_tokens=500)
+    assert not tried and Run(tmp_path / "run").record["counts"]["kept"] > 2

@@ -20,8 +20,8 @@ SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least
 REASONS = 50  # different reasons that are counted each by itself
 
 
-class Stopped(Exception):
-    """No more calls are bought; what is here is kept."""
+class Stopped(BaseException):
+    """No more calls are bought; what is here is kept. A draft that goes on after any `Exception` ends by this one too."""
 
 
 class NotBought(CallFailed):

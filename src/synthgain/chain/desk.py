@@ -24,7 +24,7 @@ class _Order:
     def __init__(self, buyer: Buyer, prompt: Prompt, rank: int, base: int) -> None:
         self.call: Call | None = None
         self.purchase: Purchase | None = None
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         try:
             got = buyer.order(prompt, rank, base)
         except (CallFailed, Stopped, SynthgainError) as error:
@@ -73,7 +73,7 @@ class Desk:
         """
         ahead: deque[tuple[Any, Prompt, _Order]] = deque()
         source = iter(prompts)
-        missing: Exception | None = None
+        missing: BaseException | None = None
         try:
             while True:
                 while len(ahead) < 2 * self.buyer.width and (asked := next(source, END)) is not END:
@@ -106,7 +106,7 @@ class Desk:
         """What several conversations come to, in their order; one that fails is noted as broken and left out."""
         ahead: deque[asyncio.Future[T]] = deque()
         source = iter(conversations)
-        missing: Exception | None = None
+        missing: BaseException | None = None
         over = False
         try:
             while True:
