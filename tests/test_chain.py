@@ -396,6 +396,25 @@ def test_answers_come_with_what_was_asked_for_though_others_failed(tmp_path: Pat
     assert all(f'"draw": {row["text"][-1]}' in row["fields"] for row in made.rows)
 
 
+def test_a_failure_that_a_draft_goes_on_after_is_counted(tmp_path: Path) -> None:
+    async def forgiving(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        try:
+            await models(Prompt((user(f"first {anchor.text}"),)))
+        except CallFailed:
+            call = await models(Prompt((user(f"second {anchor.text}"),)))
+            yield Row(text=call.text, calls=(call,))
+
+    def reply(prompt: Prompt) -> str:
+        if prompt.messages[0]["content"].startswith("first"):
+            raise CallFailed("refused")
+        return "fine"
+
+    made = drive(tmp_path, Scripted(reply), Recipe("forgiving", "1", forgiving), ANCHORS[:3])
+    assert made.counts["kept"] == 3 and made.counts["broken"] == 3 and made.record["broken_by"] == {"refused": 3}
+    many = drive(tmp_path / "many", Scripted(reply), Recipe("forgiving", "1", forgiving), ANCHORS)
+    assert many.code == 5 and "refused" in str(many.error)
+
+
 def test_conversations_of_a_group_run_side_by_side_and_fail_alone(tmp_path: Path) -> None:
     async def talks(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         async def talk(n: int) -> Row:

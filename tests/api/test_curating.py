@@ -222,6 +222,28 @@ def test_a_recipe_that_is_given_is_the_only_one_that_is_opened(tmp_path: Path, m
     assert error.value.code == 2 and not marker.exists()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A fold that reads vectors."""
+
+    name: str = "reading"
+    columns: tuple[str, ...] = ("vector",)
+
+    def begin(self) -> Any:
+        return lambda table: [keep()] * len(table)
+
+
+def test_a_record_reaches_no_server(tmp_path: Path) -> None:
+    """An embedder that a run folder names would get its texts, and the key."""
+    run = generate("rephrase", DOCUMENTS[:2], model="scripted/echo", out=tmp_path / "run")
+    record = run.record
+    record["request"]["embedder"] = "openai/e@http://127.0.0.1:9/v1"
+    run.write_record(record)
+    with pytest.raises(SynthgainError, match="reaches no server") as error:
+        curate(run, with_=[Reading()])
+    assert error.value.code == 2
+
+
 def test_a_recipe_that_is_a_file_is_given_again_and_compared(tmp_path: Path) -> None:
     file = tmp_path / "rare.py"
     file.write_text(RARE)

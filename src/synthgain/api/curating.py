@@ -58,6 +58,7 @@ def curate(
         )
         models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
         ask = Asked(changed, chosen, usual, checks, models)
+        _no_server(ask)
         embedder = embedder_for(ask)
         opened = Opened(chosen, checks, models, embedder)
         told = {"anchors": record.get("anchors", {})}
@@ -112,6 +113,16 @@ def _asked(run: Run) -> Request:
 
 def _is_one(value: object, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and (isinstance(value, str) or abs(value) < MOST)
+
+
+def _no_server(ask: Asked) -> None:
+    """A record sends no text and no key anywhere: vectors of a server are asked for by who names it, not by a run folder."""
+    if ask.request.embedder.startswith("openai/") and any("vector" in getattr(c, "columns", ()) for c in ask.checks):
+        raise SynthgainError(
+            f"a check reads vectors of {ask.request.embedder}, and judging again reaches no server",
+            where="checks",
+            next="leave the check out (--without), or make the run again with `synthgain generate`",
+        )
 
 
 def _replayable(run: Run, recipe: Recipe) -> None:

@@ -58,13 +58,24 @@ class Desk:
         self.buyer, self.group, self.rank, self.base = buyer, group, rank, base
         self.orders: set[_Order] = set()
         self.conversations: set[asyncio.Future[Any]] = set()
+        self.untold: list[CallFailed] = []  # failures that the draft was told of, and that broke nothing yet
 
     async def __call__(self, prompt: Prompt) -> Call:
         order = self._order(prompt)
         try:
             return await order.received(self.buyer)
+        except NotBought:
+            raise
+        except CallFailed as error:
+            self.untold.append(error)
+            raise
         finally:
             self._leave(order)
+
+    def broke(self, error: CallFailed, *, draft: bool = False) -> None:
+        """A failure that ended a conversation, or the draft."""
+        self.untold = [other for other in self.untold if other is not error]
+        self.buyer.lost(self.group, str(error), call=error.call, draft=draft)
 
     async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
         """Answers in order, bought side by side, looking ahead no further than is of use; pairs where pairs were given.
@@ -125,7 +136,7 @@ class Desk:
                     missing = error
                     continue
                 except CallFailed as error:
-                    self.buyer.lost(self.group, str(error), call=error.call)
+                    self.broke(error)
                     continue
                 except SynthgainError:
                     raise
@@ -150,7 +161,7 @@ class Desk:
                     getattr(talk, "close", lambda: None)()
 
     async def close(self) -> None:
-        """The draft has ended: what it still had under way is left, and its conversations are over."""
+        """The draft has ended: what it still had under way is left, its conversations are over, and failures that it went on after are counted."""
         for order in list(self.orders):
             self._leave(order)
         talks = list(self.conversations)
@@ -158,6 +169,9 @@ class Desk:
             talk.cancel()
         if talks:
             await asyncio.gather(*talks, return_exceptions=True)
+        for error in self.untold:
+            self.buyer.lost(self.group, str(error), call=error.call)
+        self.untold = []
 
     def _order(self, prompt: Prompt) -> _Order:
         order = _Order(self.buyer, prompt, self.rank, self.base)

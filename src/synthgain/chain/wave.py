@@ -147,7 +147,7 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
     except (Stopped, NotBought):
         return Drafted(rows, whole=False)
     except CallFailed as error:
-        buyer.lost(group, str(error), call=error.call, draft=True)
+        desk.broke(error, draft=True)
         return Drafted(rows, whole=True)
     except SynthgainError as error:
         if not isinstance(error, WrongMessage):
