@@ -315,6 +315,27 @@ def test_accept_keeps_the_first_n_and_goes_on_with_the_next_draw(tmp_path: Path)
     assert again.counts["calls_bought"] == 0 and again.rows == made.rows
 
 
+def test_folds_see_each_row_once_however_many_waves_there_are(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    @dataclass(frozen=True)
+    class Counting:
+        name: str = "counting"
+        columns: tuple[str, ...] = ("id",)
+
+        def begin(self) -> Judge:
+            def judge(table: pa.Table) -> list[Verdict]:
+                seen.append(table.num_rows)
+                return [keep()] * table.num_rows
+
+            return judge
+
+    made = drive(
+        tmp_path, Scripted(echo), anchors=[Anchor(f"word {n}") for n in range(400)], accept=400, with_=[Counting()]
+    )
+    assert made.counts["kept"] == 400 and sum(seen) == 400 and len(seen) >= 4
+
+
 def test_accept_falls_short_with_three(tmp_path: Path) -> None:
     made = drive(tmp_path, Scripted(echo), accept=10, with_=[replace(Short(0), name="nothing")])
     assert made.code == 3 and len(made.rows) == 40 and "0 of the 10" in made.record["why"]

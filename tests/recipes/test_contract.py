@@ -17,9 +17,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from synthgain import Run, Scripted, SynthgainError, generate
+from synthgain import Run, Scripted, SynthgainError, curate, export, generate, trace
 from synthgain.recipes import load, names
 from synthgain.store import chat
+from synthgain.train.rows import read_rows
 from synthgain.types import Call, Prompt, Recipe, assistant
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -96,6 +97,38 @@ def test_kept_rows_come_back_from_disk(name: str, tmp_path: Path) -> None:
     assert [row.get("text") or chat(row.get("messages")) for row in data] == said
     for row, stored in zip(kept, data):
         assert set(json.loads(row["fields"])) <= set(stored)
+
+
+@pytest.mark.parametrize("name", names())
+def test_trace_finds_each_rows_anchors_and_calls(name: str, tmp_path: Path) -> None:
+    run, _ = made(small(name), tmp_path / "run")
+    for row in rows(run):
+        life = trace(run, row["id"])
+        assert [anchor["id"] for anchor in life["anchors"]] == row["anchor_ids"]
+        assert [call["id"] for call in life["calls"]] == row["call_ids"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_curate_without_options_changes_nothing(name: str, tmp_path: Path) -> None:
+    recipe = small(name)
+    run, _ = made(recipe, tmp_path / "run")
+    before = rows(run), run.record["dropped_by"], run.record["recipe"]
+    again = curate(run)
+    assert (rows(again), again.record["dropped_by"], again.record["recipe"]) == before
+
+
+@pytest.mark.parametrize("name", names())
+def test_kept_rows_go_through_export_into_training_rows(name: str, tmp_path: Path) -> None:
+    run, _ = made(small(name), tmp_path / "run")
+    kept = [row for row in rows(run) if row["kept"]]
+    form = "chat" if kept[0]["messages"] is not None else "text"
+    file, came = export(run, to=form, out=tmp_path / "rows.jsonl")
+    read = read_rows(file).rows
+    assert came.written == len(read) == len(kept)
+    assert [row.text if row.messages is None else row.messages for row in read] == [
+        row["text"] or chat(row["messages"]) for row in kept
+    ]
+    assert read_rows(run.path).rows[0].messages == read[0].messages
 
 
 @pytest.mark.parametrize("name", names())
