@@ -224,7 +224,7 @@ def carried_out(
             f"stopped: {outcome.why}",
             where=str(run.path),
             code=outcome.code,
-            next=f"everything bought is kept; to go on: {record['command'] or 'the same call again'}",
+            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on: {record['command'] or 'the same call again'}",
         )
     return run
 

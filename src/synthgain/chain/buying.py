@@ -125,7 +125,7 @@ class Buyer:
     def fail(self, error: SynthgainError) -> None:
         """End the run with this error; the first one counts."""
         self.fatal = self.fatal or error
-        self.stop(str(error), error.code)
+        self.stop(f"{error.where}: {error.what}" if error.where else error.what, error.code)
 
     def cancel(self) -> None:
         """Wait for nothing: what is in flight is lost to us, and may have been charged for."""

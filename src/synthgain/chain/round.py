@@ -45,6 +45,7 @@ class Outcome:
     tally: Tally
     why: str = ""
     code: int = 0
+    after: str = ""  # what to do about it
 
 
 class Round:
@@ -135,7 +136,7 @@ class Round:
         why, code = self.buyer.stopped or ((broken, 5) if broken else ("", 0))
         if self.buyer.fatal is not None and self.buyer.fatal.code == 2:
             raise self.buyer.fatal
-        return Outcome(self.tally, why, code)
+        return Outcome(self.tally, why, code, self.buyer.fatal.next if self.buyer.fatal is not None else "")
 
     # ------------------------------------------------------------------------------------------ wave after wave
 
