@@ -54,6 +54,19 @@ async def cancels(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
     yield row(call)
 
 
+async def leaves(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    call = await models(asked(anchor))
+    if anchor.text == ANCHORS[1]:
+        raise SystemExit(3)  # as a library does that takes itself for a program
+    yield row(call)
+
+
+def test_a_draft_that_would_end_the_program_breaks_alone(tmp_path: Path) -> None:
+    run = made(leaves, tmp_path / "run")
+    assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (7, 1)
+    assert "SystemExit" in next(run.broken())["reason"] and not (run.path / ".staged").exists()
+
+
 ODD: list[tuple[str, Callable[[Call], Any]]] = [
     ("a field that is a set", lambda call: row(call, seen={1})),
     ("a field that is an object", lambda call: row(call, seen=[object()])),

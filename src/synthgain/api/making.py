@@ -219,6 +219,7 @@ def carried_out(
         raise
     finally:
         reserve.unlink(missing_ok=True)
+        run.unstage()
     if outcome.code and not replay:
         raise SynthgainError(
             f"stopped: {outcome.why}",

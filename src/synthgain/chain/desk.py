@@ -198,7 +198,7 @@ def told_to_end() -> bool:
     return me is not None and me.cancelling() > 0
 
 
-def said_of(error: Exception) -> str:
+def said_of(error: BaseException) -> str:
     """A fault of a recipe's own code, with its place."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

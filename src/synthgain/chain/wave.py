@@ -155,7 +155,7 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
             return Drafted(rows, whole=False)
         buyer.lost(group, said_of(error), draft=True)
         return Drafted(rows, whole=True)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         buyer.lost(group, said_of(error), draft=True)
         return Drafted(rows, whole=True)
     except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,12 @@ class Run:
             memory.close()
 
     def stage(self) -> Staged:
+        """A place for what a run under way makes; what an earlier one left there is gone."""
         return Staged(self.path / ".staged")
+
+    def unstage(self) -> None:
+        """Throw away what a run that did not come to its end had made; its calls are kept."""
+        shutil.rmtree(self.path / ".staged", ignore_errors=True)
 
     # ------------------------------------------------------------------------------------------ rows and broken drafts
 
