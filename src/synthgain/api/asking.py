@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.chain import Named, Opened, Reached, Request
-from synthgain.chain.judging import in_order
+from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
@@ -228,7 +228,7 @@ def judged_by(
 
 def ordered(parts: Sequence[tuple[AnyCheck, Named]]) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
     """Checks and how a request names them, in the order in which they judge."""
-    order = in_order([check for check, _ in parts])
+    order = judging_order([check for check, _ in parts])
     told = {id(check): part for check, part in parts}
     return order, tuple(told[id(check)] for check in order)
 

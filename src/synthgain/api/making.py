@@ -15,7 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
-from synthgain.chain import Buyer, Opened, Outcome, Tally, run_round
+from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
@@ -64,7 +64,7 @@ def generate(
     place = Path(out)
     _not_its_own(anchors, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
-    request = asked(
+    ask = asked(
         recipe,
         model=model,
         knobs=knobs,
@@ -88,11 +88,11 @@ def generate(
     with writes_to(place):
         run = Run(place)
         run.readable()
-        embed = embedder_for(request)
-        corpus, summary = taken_in(run, anchors, request, embed)
-        models = opened_models(request.request, request.objects, reach)
-        parts = Opened(request.recipe, request.checks, models, embed)
-        return carried_out(request, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
+        embed = embedder_for(ask)
+        corpus, summary = taken_in(run, anchors, ask, embed)
+        models = opened_models(ask.request, ask.objects, reach)
+        parts = Opened(ask.recipe, ask.checks, models, embed)
+        return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
 
 def embedder_for(ask: Asked) -> Embedder | None:
@@ -107,7 +107,7 @@ def taken_in(run: Run, anchors: Any, ask: Asked, embedder: Embedder | None) -> t
     shutil.rmtree(new, ignore_errors=True)
     try:
         found = load_anchors(
-            anchors if isinstance(anchors, str) or not isinstance(anchors, Path) else str(anchors),
+            anchors,
             text_field=ask.request.text_field,
             id_field=ask.request.id_field,
             needs=ask.recipe.needs,
@@ -265,7 +265,7 @@ def _drafted(
         pulse = Running(Thresholds.read(ask.request.collapse))
         most = None if before is not None and _from_all(ask, before) else ask.request.most
         try:
-            outcome = await run_round(
+            round = Round(
                 ask.request,
                 parts,
                 corpus,
@@ -277,8 +277,9 @@ def _drafted(
                 replay=replay,
                 whole=before is not None
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
-                on_buyer=buyers.append,
             )
+            buyers.append(round.buyer)
+            outcome = await round()
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
         finally:
             memory.close()

@@ -1,10 +1,10 @@
-"""One round of the chain: `run_round`; what is asked for (`Request`); and what buys calls, for others that ask models."""
+"""One round of the chain (`Round`); what is asked for (`Request`); and what buys calls, for others that ask models."""
 
 from synthgain.chain.buying import Buyer, NotBought
 from synthgain.chain.desk import Desk
 from synthgain.chain.groups import PASS, Numbered
 from synthgain.chain.request import Named, Reached, Request
-from synthgain.chain.round import Outcome, run_round
+from synthgain.chain.round import Outcome, Round
 from synthgain.chain.tally import Tally
 from synthgain.chain.wave import Opened, Shard, draft
 
@@ -19,8 +19,8 @@ __all__ = [
     "Outcome",
     "Reached",
     "Request",
+    "Round",
     "Shard",
     "Tally",
     "draft",
-    "run_round",
 ]

@@ -27,7 +27,7 @@ from synthgain.types import (
 AGAIN = "mend the check, or leave it out with --without; `synthgain curate` judges again and buys nothing"
 
 
-def in_order(checks: Sequence[AnyCheck]) -> tuple[AnyCheck, ...]:
+def judging_order(checks: Sequence[AnyCheck]) -> tuple[AnyCheck, ...]:
     """The checks in the order in which they judge: row checks, folds, selections."""
     return (*row_checks(checks), *(c for c in checks if isinstance(c, Fold)), *selections(checks))
 

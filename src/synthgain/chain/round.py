@@ -49,8 +49,10 @@ class Outcome:
 
 
 class Round:
-    """Drives one request into a run folder. `replay` buys nothing and drafts the groups of the run as they were picked; with `whole`
-    every call that it asks for must have been bought."""
+    """Drives one request into a run folder. `most` is the limit of candidates. `buyer.stop` ends it cleanly.
+
+    `replay` buys nothing and drafts the groups of the run as they were picked; with `whole` every call that it asks for must have been bought.
+    """
 
     def __init__(
         self,
@@ -66,14 +68,8 @@ class Round:
         replay: bool = False,
         whole: bool = False,
     ) -> None:
-        self.request, self.parts, self.run, self.watch, self.pulse, self.replay = (
-            request,
-            parts,
-            run,
-            watch,
-            pulse,
-            replay,
-        )
+        self.request, self.parts, self.run = request, parts, run
+        self.watch, self.pulse, self.replay = watch, pulse, replay
         self.tally = Tally(label=request.recipe.name, target=request.accept)
         self.buyer = Buyer(
             parts.models,
@@ -247,23 +243,3 @@ class Round:
             return False
         self.waves.again()
         return True
-
-
-async def run_round(
-    request: Request,
-    parts: Opened,
-    corpus: Corpus,
-    run: Run,
-    memory: CallMemory,
-    watch: Callable[[Tally], None],
-    *,
-    most: int | None = None,
-    pulse: Pulse | None = None,
-    replay: bool = False,
-    whole: bool = False,
-    on_buyer: Callable[[Buyer], None] = lambda buyer: None,
-) -> Outcome:
-    """One round into the run folder. `most` is the limit of candidates. `on_buyer` receives the buyer, whose `stop` ends the run cleanly."""
-    round = Round(request, parts, corpus, run, memory, watch, most=most, pulse=pulse, replay=replay, whole=whole)
-    on_buyer(round.buyer)
-    return await round()
