@@ -117,20 +117,10 @@ def taken_in(run: Run, anchors: Any, ask: Asked, embedder: Embedder | None) -> t
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
-    _remember(run.anchors, new)
+    Corpus(new).inherit(run.anchors)
     shutil.rmtree(run.anchors, ignore_errors=True)
     new.rename(run.anchors)
     return run.corpus(ask.recipe.needs, embedder), summary
-
-
-def _remember(old: Path, new: Path) -> None:
-    """What was computed over the same anchors before (vectors, neighbours) goes with them."""
-    arrays = list(old.glob("*.npy")) if any(old.glob("*.parquet")) else []
-    if arrays:
-        before, now = Corpus(old), Corpus(new)
-        if len(before) == len(now) and all(a == b for a, b in zip(before.ids(), now.ids())):
-            for array in arrays:
-                array.rename(new / array.name)
 
 
 @contextmanager

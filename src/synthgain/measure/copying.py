@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgain.measure.data import Batches, Data, even_sample, nothing, units
-from synthgain.measure.resample import share_interval, summed
+from synthgain.measure.resample import Floats, share_interval, summed
 from synthgain.measure.words import (
     NAME,
     Hashes,
@@ -97,18 +97,23 @@ class _Sample:
         whole = np.bincount(self.row[judged], minlength=len(self.table))
         part = np.bincount(self.row[judged & copied], minlength=len(self.table))
         k, n = summed(self.units, part, whole)
-        ratio = share_interval(k, n)
-        return Reading(
-            name,
-            ratio.value,
-            ratio.low,
-            ratio.high,
-            unit="prob",
-            n=int((n > 0).sum()),
-            kind="exact",
-            estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}",
-            note=note,
-        )
+        return _share(name, k, n, note)
+
+
+def _share(name: str, k: Floats, n: Floats, note: str) -> Reading:
+    """The share Σ k / Σ n of copied spans, one entry a unit."""
+    ratio = share_interval(k, n)
+    return Reading(
+        name,
+        ratio.value,
+        ratio.low,
+        ratio.high,
+        unit="prob",
+        n=int((n > 0).sum()),
+        kind="exact",
+        estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}",
+        note=note,
+    )
 
 
 def _sampled(data: Data, sample: _Sample) -> str:
@@ -236,23 +241,12 @@ def test_overlap(data: Data) -> Reading:
     k, n = summed(np.concatenate(whose), np.concatenate(parts), np.concatenate(wholes))
     if not n.any():
         return nothing(name, f"no row has {SPAN} words", unit="prob", kind="exact")
-    ratio = share_interval(k, n)
     texts = (
         f"{data.n_target:,} held-out texts"
         if read >= data.n_target
         else f"the first {read:,} of {data.n_target:,} held-out texts"
     )
-    return Reading(
-        name,
-        ratio.value,
-        ratio.low,
-        ratio.high,
-        unit="prob",
-        n=int((n > 0).sum()),
-        kind="exact",
-        estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}",
-        note=f"on all {start:,} rows, against {texts}",
-    )
+    return _share(name, k, n, f"on all {start:,} rows, against {texts}")
 
 
 test_overlap.__test__ = False  # type: ignore[attr-defined]  # a figure whose name begins like a test's
