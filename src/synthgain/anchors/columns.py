@@ -177,7 +177,7 @@ def _string(value: object, name: str) -> str:
 
 def _conversation(row: Mapping[str, Any], json: bool) -> tuple[str, dict[str, Any]]:
     """All before the last answer, and the row's fields with the turns in one form. Columns that held turns are not repeated."""
-    said = {name: row[name] for name in COLUMNS if row.get(name) is not None}
+    said = {name: row[name] for name in COLUMNS if name in row}
     for name, value in said.items():
         if isinstance(value, Unread):
             raise (DamagedText if value.damaged else BadRow)(f"column {name!r} holds {value.what}")
