@@ -458,6 +458,7 @@ class Call:
     that the text was sampled from; None with the reason in `law` where the server gives none or
     gives another law's. `finish` is "stop" or "length" (cut off), or what else the server said.
     `seconds` is the time the answer took; `cost` is in US dollars, None where no price is known.
+    `raw` is the message as it came, where thinking was set apart from its content (`thinking.apart`).
     """
 
     id: str
@@ -472,6 +473,7 @@ class Call:
     law: str = ""
     cost: float | None = None
     seconds: float = 0.0
+    raw: Message | None = None
 
     @property
     def text(self) -> str:
