@@ -476,6 +476,7 @@ class Call:
     "error", "no answer", or what else the server said.
     `seconds` is the time the answer took; `cost` is in US dollars, None where no price is known. Counts of tokens are 0 where
     the server did not say them.
+    `raw` is the message as it came, where thinking was set apart from its content (`thinking.apart`).
     """
 
     id: str
@@ -490,6 +491,7 @@ class Call:
     law: str = ""
     cost: float | None = None
     seconds: float = 0.0
+    raw: Message | None = None
 
     @property
     def text(self) -> str:
