@@ -42,7 +42,7 @@ class SynthgainError(Exception):
 
     `code` is the exit code of the command line: 2 bad usage or input, 3 stopped at a budget or a full
     disk, 4 a model cannot be reached, 5 too many broken drafts, 130 interrupted. Of the last four there are
-    kinds below, for programs; making a `SynthgainError` with such a code makes that kind.
+    kinds below, for programs (and a few of 2); making a `SynthgainError` with such a code makes that kind.
     """
 
     def __new__(cls, what: str = "", *, where: str = "", next: str = "", code: int = 2) -> SynthgainError:
@@ -63,6 +63,10 @@ class SynthgainError(Exception):
 
 class WrongMessage(SynthgainError):
     """A message that is none: an unknown key, or a value of the wrong kind (code 2). In a draft it breaks that draft."""
+
+
+class AnotherRequest(SynthgainError):
+    """A folder holds rows of another request, which would be replaced (code 2): nothing was changed."""
 
 
 class BudgetReached(SynthgainError):

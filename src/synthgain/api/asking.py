@@ -93,7 +93,7 @@ def sensible(**numbers: float | None) -> None:
 def _gives_rows(recipe: Recipe) -> None:
     """SynthgainError where a draft is a function that returns, or that does not wait: seen before anything is bought."""
     draft: Any = recipe.draft
-    code = draft if inspect.isroutine(draft) else getattr(type(draft), "__call__", draft)
+    code = draft if inspect.isroutine(draft) else type(draft).__call__
     wrong = "returns its rows" if inspect.iscoroutinefunction(code) else "is no `async def`"
     if inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
         raise SynthgainError(
