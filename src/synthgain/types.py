@@ -571,6 +571,7 @@ class Row:
     anchors: tuple[str, ...] = ()
     recipe: str = ""
     round: int = 0
+    repeat: int = 0  # of a data set that somebody else made: how many rows alike came before this one
 
     def __post_init__(self) -> None:
         for turn in (*(self.messages or ()), *(self.rejected or ())):
@@ -584,6 +585,8 @@ class Row:
             parts.append(f'"messages":{_said(self.messages)}')
         if self.rejected is not None:
             parts.append(f'"rejected":{_said(self.rejected)}')
+        if self.repeat:
+            parts.append(f'"repeat":{self.repeat}')
         if self.messages is None:
             parts.append(f'"text":{encode_basestring(self.text or "")}')
         if self.tools:
