@@ -67,7 +67,7 @@ CASES: list[tuple[str, bytes, str, str, str]] = [
     ("a.md", b"\x89PNG\r\n\x1a\n...", "", "a PNG", "move"),
     ("a.txt", b"ab\0cd\n", ":1", "NUL byte at byte 2", "convert"),
     ("a.txt", b"x" * 9000 + b"\nab\0", ":2", "NUL byte at byte 9,003", "tr -d"),
-    ("a.jsonl", gzip.compress(GOOD), "", "gzip data", "mv "),
+    ("a.jsonl", gzip.compress(GOOD, mtime=0), "", "gzip data", "mv "),
     ("a.jsonl.gz", GOOD, "", "not gzip data", "mv "),
     ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "", "Git LFS", "git lfs pull"),
     ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "", "Git LFS", "git lfs pull"),
@@ -140,7 +140,7 @@ def test_the_command_for_another_encoding_works(tmp_path: Path) -> None:
 def test_packed_data_that_breaks_off_or_is_damaged(tmp_path: Path) -> None:
     rng = random.Random(0)
     rows = "".join(json.dumps({"text": f"{i} {rng.randbytes(30).hex()}"}) + "\n" for i in range(2_000)).encode()
-    packed = gzip.compress(rows)
+    packed = gzip.compress(rows, mtime=0)
     file = tmp_path / "a.jsonl.gz"
     file.write_bytes(packed[: len(packed) // 2])
     error = refused(file)
