@@ -88,7 +88,7 @@ class OpenAI:
         self._identity = canonical([served_as or server, name, *([json.loads(more)] if more else [])])
         self._samplers = ", ".join(sorted(SAMPLERS.intersection(extra or {})))
         self._bodies = Bodies(name, more)
-        self._price = price or known_price(name, self._url.host or "")
+        self.price = price or known_price(name, self._url.host or "")
         self._connect = max(1.0, min(10.0, unreachable_after / 3))
         self._headers = dict(headers or {})
         self._server = Server(where, api_key, deadline, tuple(self._headers.values()), tries)
@@ -176,8 +176,8 @@ class OpenAI:
         if self._samplers:
             logprob, law = None, f"{NOT_LAW}{self._samplers} (extra fields)"
         cost = None
-        if self._price is not None and answer.counted:
-            cost = self._price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
+        if self.price is not None and answer.counted:
+            cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
         return Call(
             id,
             prompt,
