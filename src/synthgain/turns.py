@@ -123,6 +123,10 @@ def content_of(record: Record) -> Content | None:
             return Content(messages, None, tools_of(held), rejected or None, keys[0]) if messages else None
     text = held.get("text")
     if text is None and not any(name in record for name in (*CHATS, "text")):
+        for keys, _ in SHAPES:
+            if all(key in record for key in keys):
+                null = next(key for key in keys if key not in held)
+                raise SynthgainError(f"`{null}` is null", next="mend or remove the row")
         raise SynthgainError(
             f"the row has none of the keys that make one ({', '.join(map(str, record)) or 'it is empty'})",
             next="give it `messages`, or `text`: rename the column that holds them",
@@ -130,6 +134,13 @@ def content_of(record: Record) -> Content | None:
     if text is not None and not isinstance(text, str):
         raise SynthgainError("`text` is no text")
     return Content(text=text) if text and text.strip() else None
+
+
+def without_nulls(value: Any) -> Any:
+    """A value of a column of structs, where every row has each member that any row has: what is null is not there."""
+    if isinstance(value, dict):
+        return {name: without_nulls(held) for name, held in value.items() if held is not None}
+    return [without_nulls(held) for held in value] if isinstance(value, list) else value
 
 
 # ---------------------------------------------------------------------------------------------- shapes

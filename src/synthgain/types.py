@@ -42,7 +42,7 @@ class SynthgainError(Exception):
 
     `code` is the exit code of the command line: 2 bad usage or input, 3 stopped at a budget or a full
     disk, 4 a model cannot be reached, 5 too many broken drafts, 130 interrupted. Of the last four there are
-    kinds below, for programs; making a `SynthgainError` with such a code makes that kind.
+    kinds below, for programs (and a few of 2); making a `SynthgainError` with such a code makes that kind.
     """
 
     def __new__(cls, what: str = "", *, where: str = "", next: str = "", code: int = 2) -> SynthgainError:
@@ -63,6 +63,10 @@ class SynthgainError(Exception):
 
 class WrongMessage(SynthgainError):
     """A message that is none: an unknown key, or a value of the wrong kind (code 2). In a draft it breaks that draft."""
+
+
+class AnotherRequest(SynthgainError):
+    """A folder holds rows of another request, which would be replaced (code 2): nothing was changed."""
 
 
 class BudgetReached(SynthgainError):
@@ -476,6 +480,7 @@ class Call:
     "error", "no answer", or what else the server said.
     `seconds` is the time the answer took; `cost` is in US dollars, None where no price is known. Counts of tokens are 0 where
     the server did not say them.
+    `raw` is the message as it came, where thinking was set apart from its content (`thinking.apart`).
     """
 
     id: str
@@ -490,6 +495,7 @@ class Call:
     law: str = ""
     cost: float | None = None
     seconds: float = 0.0
+    raw: Message | None = None
 
     @property
     def text(self) -> str:
@@ -565,6 +571,7 @@ class Row:
     anchors: tuple[str, ...] = ()
     recipe: str = ""
     round: int = 0
+    repeat: int = 0  # of a data set that somebody else made: how many rows alike came before this one
 
     def __post_init__(self) -> None:
         for turn in (*(self.messages or ()), *(self.rejected or ())):
@@ -578,6 +585,8 @@ class Row:
             parts.append(f'"messages":{_said(self.messages)}')
         if self.rejected is not None:
             parts.append(f'"rejected":{_said(self.rejected)}')
+        if self.repeat:
+            parts.append(f'"repeat":{self.repeat}')
         if self.messages is None:
             parts.append(f'"text":{encode_basestring(self.text or "")}')
         if self.tools:

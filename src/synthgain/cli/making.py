@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -13,15 +15,13 @@ from synthgain.cli.arguments import (
     Json,
     Limit,
     Out,
-    Sets,
-    Withouts,
-    Withs,
     app,
-    knobs,
     shared,
     watched,
 )
-from synthgain.cli.printing import print_close, print_json, print_life
+from synthgain.cli.printing import print_close, print_json, print_life, say
+
+T = TypeVar("T")
 
 
 @app.command()
@@ -86,7 +86,9 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
@@ -102,8 +104,9 @@ def generate(
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
-    try:
-        run = watched(
+
+    def made(replace: bool) -> Any:
+        return watched(
             lambda watch: api.generate(
                 recipe,
                 anchors,
@@ -113,15 +116,35 @@ def generate(
                 limit=limit,
                 collapse=collapse,
                 stop_on_collapse=stop_on_collapse,
+                replace=replace,
                 watch=watch,
                 **asked,
             )
         )
+
+    try:
+        run = _asking_first(made, replace)
     except SynthgainError as error:
         if as_json and error.code in (3, 5):  # stopped short, with everything kept: what there is
             print_json(api.record(out))
         raise
     print_close(run.record, run.path, as_json)
+
+
+def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
+    """The run; where rows of another request would go, whoever sits at a terminal is asked, and nobody else's rows are replaced."""
+    from synthgain.types import AnotherRequest
+
+    try:
+        return made(replace)
+    except AnotherRequest as error:
+        after = "give another folder with -o, or replace what is there: --replace"
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise AnotherRequest(error.what, where=error.where, next=after) from error
+        say(f"{error.where}: {error.what}.")
+        if not typer.confirm("Replace them?", err=True):
+            raise AnotherRequest("nothing was changed", where=error.where, next=after) from error
+    return made(True)
 
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:
@@ -140,32 +163,6 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
         for message in prompt.messages:
             print(f"--- {message['role']}\n{message['content'][:3000]}")
     print("Nothing was bought.")
-
-
-@app.command()
-def curate(
-    run: Path,
-    with_: Withs = None,
-    without: Withouts = None,
-    set_: Sets = None,
-    accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Judge a run again with other checks, buying nothing. Without options nothing changes.
-
-    Example: synthgain curate runs/first --with near-duplicate --without truncated
-    """
-    from synthgain import api
-
-    done = watched(
-        lambda watch: api.curate(
-            run, with_=with_ or (), without=without or (), knobs=knobs(set_), accept=accept, recipe=recipe, watch=watch
-        )
-    )
-    print_close(done.record, done.path, as_json)
 
 
 @app.command()

@@ -90,6 +90,9 @@ def _run_lead(run: RunPart) -> str:
     kept = run.kept if run.rows else number(counts.get("kept"))
     if not rows or kept is None:
         return "There are no rows in this folder yet."
+    if given := mapping(record.get("given")):
+        whose = f"{counted(rows, 'row')} of {given.get('source') or 'a data set'} were given; nothing was bought."
+        return f"{whose} The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(" %", "\u00a0%")
     first = f"From {counted(counts.get('anchors') or run.anchor_count, 'piece')} of real text, {models or 'a model'} wrote {counted(rows, 'candidate row')}"
     took = number(record.get("seconds"))
     return f"{first}{f' in {duration(took)}' if took else ''}. The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(
