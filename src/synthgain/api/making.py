@@ -54,6 +54,7 @@ def generate(
     collapse: Thresholds | str = "",
     stop_on_collapse: bool = False,
     replace: bool = False,
+    ask_again: bool = False,
     watch: Watch | None = None,
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
@@ -61,7 +62,8 @@ def generate(
     `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
-    knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. SynthgainError says why a run stopped short (its `code`
+    knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. Prompts that a server refused for good (moderation)
+    are not asked again, unless `ask_again`. SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
@@ -86,6 +88,7 @@ def generate(
         round=round,
         collapse=collapse,
         stop_on_collapse=stop_on_collapse,
+        ask_again=ask_again,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
     )
     run = Run(place)
@@ -279,6 +282,7 @@ def _drafted(
                 most=most,
                 pulse=pulse,
                 replay=replay,
+                ask_again=ask.ask_again,
                 whole=before is not None
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
             )
