@@ -54,6 +54,7 @@ def generate(
     collapse: Thresholds | str = "",
     stop_on_collapse: bool = False,
     replace: bool = False,
+    strict: bool = False,
     ask_again: bool = False,
     watch: Watch | None = None,
 ) -> Run:
@@ -62,8 +63,9 @@ def generate(
     `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
-    knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. Prompts that a server refused for good (moderation)
-    are not asked again, unless `ask_again`. SynthgainError says why a run stopped short (its `code`
+    knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
+    skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
@@ -95,7 +97,7 @@ def generate(
     with writes_to(place), arriving(run) as new:
         run.readable()
         embed = embedder_for(ask)
-        summary = read_into(new, anchors, ask)
+        summary = read_into(new, anchors, ask, strict)
         models = opened_models(ask.request, ask.objects, reach)
         may_replace(run, ask, Corpus(new), models, replace)
         corpus = taken_in(run, new, ask, embed)
@@ -120,16 +122,23 @@ def arriving(run: Run) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def read_into(new: Path, anchors: Any, ask: Asked) -> dict[str, Any]:
-    """S_anchor, read and checked into a folder; what was read."""
+def read_into(new: Path, anchors: Any, ask: Asked, strict: bool) -> dict[str, Any]:
+    """S_anchor, read and checked into a folder; what was read. What was skipped or merged is said before anything is bought."""
     found = load_anchors(
         anchors,
         text_field=ask.request.text_field,
         id_field=ask.request.id_field,
         needs=ask.recipe.needs,
         into=new,
+        strict=strict,
+        tell=remark,
     )
     return found.summary.json()
+
+
+def remark(line: str) -> None:
+    """What a person should know before anything is bought, on standard error."""
+    print(f"synthgain: {line}", file=sys.stderr, flush=True)
 
 
 def taken_in(run: Run, new: Path, ask: Asked, embedder: Embedder | None) -> Corpus:

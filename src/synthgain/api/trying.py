@@ -10,7 +10,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
-from synthgain.api.making import generate
+from synthgain.api.making import generate, remark
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, open_model
@@ -113,11 +113,14 @@ def first_prompts(
     limit: int = 3,
     text_field: str | None = None,
     id_field: str | None = None,
+    strict: bool = False,
     **options: Any,
 ) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:
     """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
     ask = asked(recipe, **options)
-    corpus = load_anchors(anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs)
+    corpus = load_anchors(
+        anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
+    )
 
     async def work() -> list[tuple[Anchor, Prompt]]:
         found = []

@@ -46,6 +46,9 @@ Withouts = Annotated[
 ]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
 IdField = Annotated[str | None, typer.Option("--id-field", help="The column that names a row.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="A row or file that cannot be used is an error; else it is skipped and said.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed buys other answers.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N groups of anchors.")]
 BaseUrl = Annotated[str, typer.Option("--base-url", help="The OpenAI-compatible server (else OPENAI_BASE_URL).")]
@@ -97,6 +100,7 @@ class Asking:
     without: Withouts = None
     text_field: TextField = None
     id_field: IdField = None
+    strict: Strict = False
     seed: Seed = 0
     base_url: BaseUrl = ""
     served_as: ServedAs = None
@@ -118,6 +122,7 @@ class Asking:
             "without": self.without or (),
             "text_field": self.text_field,
             "id_field": self.id_field,
+            "strict": self.strict,
             "seed": self.seed,
             "max_cost": self.max_cost,
             "max_tokens": self.max_tokens,
