@@ -19,7 +19,7 @@ from synthgain.cli.arguments import (
     shared,
     watched,
 )
-from synthgain.cli.printing import print_close, print_json, print_life, say
+from synthgain.cli.printing import print_broken, print_close, print_json, print_life, say
 
 T = TypeVar("T")
 
@@ -89,6 +89,9 @@ def generate(
     replace: Annotated[
         bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
     ] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Ask again also what a server refused for good (moderation).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
@@ -117,6 +120,7 @@ def generate(
                 collapse=collapse,
                 stop_on_collapse=stop_on_collapse,
                 replace=replace,
+                ask_again=ask_again,
                 watch=watch,
                 **asked,
             )
@@ -127,8 +131,13 @@ def generate(
     except SynthgainError as error:
         if as_json and error.code in (3, 5):  # stopped short, with everything kept: what there is
             print_json(api.record(out))
+        elif error.code in (3, 4, 5):
+            print_broken(api.broken(out))
         raise
     print_close(run.record, run.path, as_json)
+    print_broken(api.broken(run.path))
+    if (empty := api.nothing_kept(run.path)) is not None:
+        raise empty  # a script must not go on with nothing
 
 
 def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
