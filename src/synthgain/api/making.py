@@ -336,9 +336,10 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         "counts": counts | {name: n for name, n in also.items() if n},
         "dropped_by": dict(sorted(t.dropped_by.items())),
         **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
-        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
+        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached}
+        | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
         "running": {name: round(value, 6) for name, value in t.figures.items()},
-        **({"warning": t.note} if t.note else {}),
+        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost,
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
