@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -17,7 +19,9 @@ from synthgain.cli.arguments import (
     shared,
     watched,
 )
-from synthgain.cli.printing import print_close, print_json, print_life
+from synthgain.cli.printing import print_broken, print_close, print_json, print_life, say
+
+T = TypeVar("T")
 
 
 @app.command()
@@ -82,7 +86,12 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
+    ] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Ask again also what a server refused for good (moderation).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
@@ -98,8 +107,9 @@ def generate(
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
-    try:
-        run = watched(
+
+    def made(replace: bool) -> Any:
+        return watched(
             lambda watch: api.generate(
                 recipe,
                 anchors,
@@ -109,15 +119,41 @@ def generate(
                 limit=limit,
                 collapse=collapse,
                 stop_on_collapse=stop_on_collapse,
+                replace=replace,
+                ask_again=ask_again,
                 watch=watch,
                 **asked,
             )
         )
+
+    try:
+        run = _asking_first(made, replace)
     except SynthgainError as error:
         if as_json and error.code in (3, 5):  # stopped short, with everything kept: what there is
             print_json(api.record(out))
+        elif error.code in (3, 4, 5):
+            print_broken(api.broken(out))
         raise
     print_close(run.record, run.path, as_json)
+    print_broken(api.broken(run.path))
+    if (empty := api.nothing_kept(run.path)) is not None:
+        raise empty  # a script must not go on with nothing
+
+
+def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
+    """The run; where rows of another request would go, whoever sits at a terminal is asked, and nobody else's rows are replaced."""
+    from synthgain.types import AnotherRequest
+
+    try:
+        return made(replace)
+    except AnotherRequest as error:
+        after = "give another folder with -o, or replace what is there: --replace"
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise AnotherRequest(error.what, where=error.where, next=after) from error
+        say(f"{error.where}: {error.what}.")
+        if not typer.confirm("Replace them?", err=True):
+            raise AnotherRequest("nothing was changed", where=error.where, next=after) from error
+    return made(True)
 
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:

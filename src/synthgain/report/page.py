@@ -9,11 +9,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from synthgain.numbers import count, counted, duration, interval, money, number, share
 from synthgain.report.card import check_said
 from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
-from synthgain.report.numbers import count, counted, duration, interval, money, number, share
 from synthgain.report.read import Json, LoopPart, RunPart, json_at, listed, loop_part, mapping, run_part
 from synthgain.report.run_sections import run_sections
 from synthgain.report.student_sections import after_training, student_sections
