@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, is_dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +58,65 @@ PriceOption = Annotated[
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", help="Calls in flight at the start (default: adaptive).")
 ]
+MaxCost = Annotated[float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        help="Stop before all calls together take more tokens, in and out (one answer's length: --set max_tokens=N).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What `preview` and `generate` ask alike. Every field is an option of both (see `shared`), in this order."""
+
+    model: ModelOptions = None
+    set_: Sets = None
+    with_: Withs = None
+    without: Withouts = None
+    text_field: TextField = None
+    id_field: IdField = None
+    seed: Seed = 0
+    base_url: BaseUrl = ""
+    served_as: ServedAs = None
+    price: PriceOption = None
+    concurrency: Concurrency = None
+    max_cost: MaxCost = None
+    max_tokens: MaxTokens = None
+
+    def options(self) -> dict[str, Any]:
+        """The same as keyword arguments of `api.generate` and `api.preview`."""
+        return {
+            "model": models_by_role(self.model),
+            "knobs": knobs(self.set_),
+            "with_": self.with_ or (),
+            "without": self.without or (),
+            "text_field": self.text_field,
+            "id_field": self.id_field,
+            "seed": self.seed,
+            "max_cost": self.max_cost,
+            "max_tokens": self.max_tokens,
+            "reach": reach(self.base_url, self.served_as, self.price, self.concurrency),
+        }
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its one parameter that is a dataclass replaced by that class's fields, each an option of its own."""
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+    at = next(i for i, p in enumerate(parameters) if is_dataclass(p.annotation))
+    kind, place = parameters[at].annotation, parameters[at].name
+    spread = [*inspect.signature(kind, eval_str=True).parameters.values()]
+
+    @wraps(command)
+    def typed(**given: Any) -> None:
+        command(**{place: kind(**{p.name: given.pop(p.name) for p in spread})}, **given)
+
+    by_keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*parameters[:at], *spread, *parameters[at + 1 :])]
+    vars(typed).update(__signature__=inspect.Signature(by_keyword), __annotations__={})
+    return typed
 
 
 def reach(

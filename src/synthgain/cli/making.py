@@ -9,60 +9,29 @@ import typer
 
 from synthgain.cli.arguments import (
     Anchors,
-    BaseUrl,
-    Concurrency,
-    IdField,
+    Asking,
     Json,
     Limit,
-    ModelOptions,
     Out,
-    PriceOption,
-    Seed,
-    ServedAs,
     Sets,
-    TextField,
     Withouts,
     Withs,
     app,
     knobs,
-    models_by_role,
-    reach,
+    shared,
     watched,
 )
 from synthgain.cli.printing import print_close, print_json, print_life
 
 
-def _asked(
-    model: ModelOptions, set_: Sets, with_: Withs, without: Withouts, text_field: TextField, id_field: IdField
-) -> dict[str, Any]:
-    """What `preview` and `generate` ask alike."""
-    return {
-        "model": models_by_role(model),
-        "knobs": knobs(set_),
-        "with_": with_ or (),
-        "without": without or (),
-        "text_field": text_field,
-        "id_field": id_field,
-    }
-
-
 @app.command()
+@shared
 def preview(
     recipe: str,
     anchors: Anchors,
+    asking: Asking,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
     limit: Limit = 3,
-    model: ModelOptions = None,
-    set_: Sets = None,
-    with_: Withs = None,
-    without: Withouts = None,
-    text_field: TextField = None,
-    id_field: IdField = None,
-    seed: Seed = 0,
-    base_url: BaseUrl = "",
-    served_as: ServedAs = None,
-    price: PriceOption = None,
-    concurrency: Concurrency = None,
     as_json: Json = False,
 ) -> None:
     """Real prompts, answers and verdicts for a few groups, and an estimate for all.
@@ -72,17 +41,9 @@ def preview(
     from synthgain import api
 
     folder = out or Path("runs") / f"preview-{Path(recipe).stem}"
+    groups = 3 if limit is None else limit
     seen = watched(
-        lambda watch: api.preview(
-            recipe,
-            anchors,
-            out=folder,
-            limit=3 if limit is None else limit,
-            seed=seed,
-            reach=reach(base_url, served_as, price, concurrency),
-            watch=watch,
-            **_asked(model, set_, with_, without, text_field, id_field),
-        )
+        lambda watch: api.preview(recipe, anchors, out=folder, limit=groups, watch=watch, **asking.options())
     )
     ids = [id for shard in seen.run.shards(["id"]) for id in shard.column("id").to_pylist()]
     shown = [api.trace(seen.run, id) for id in ids[:6]]
@@ -101,32 +62,17 @@ def preview(
 
 
 @app.command()
+@shared
 def generate(
     recipe: str,
     anchors: Anchors,
     out: Out,
-    model: ModelOptions = None,
-    set_: Sets = None,
-    with_: Withs = None,
-    without: Withouts = None,
+    asking: Asking,
     accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
     max_candidates: Annotated[
         int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")
     ] = None,
     limit: Limit = None,
-    text_field: TextField = None,
-    id_field: IdField = None,
-    seed: Seed = 0,
-    base_url: BaseUrl = "",
-    served_as: ServedAs = None,
-    price: PriceOption = None,
-    concurrency: Concurrency = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")
-    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
     collapse: Annotated[
         str,
@@ -152,7 +98,7 @@ def generate(
 
     if engine != "local":
         raise SynthgainError(f"there is no engine {engine!r} yet", next="leave --engine out: this process drafts")
-    asked = _asked(model, set_, with_, without, text_field, id_field)
+    asked = asking.options()
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
@@ -165,12 +111,8 @@ def generate(
                 accept=accept,
                 max_candidates=max_candidates,
                 limit=limit,
-                seed=seed,
-                max_cost=max_cost,
-                max_tokens=max_tokens,
                 collapse=collapse,
                 stop_on_collapse=stop_on_collapse,
-                reach=reach(base_url, served_as, price, concurrency),
                 watch=watch,
                 **asked,
             )
