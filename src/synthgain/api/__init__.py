@@ -7,6 +7,7 @@ from synthgain.api.looking import broken, nothing_kept, record, report, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
+from synthgain.api.misses import misses
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
 from synthgain.api.trying import Preview, check, preview
@@ -27,6 +28,7 @@ __all__ = [
     "loop",
     "measure",
     "measure_students",
+    "misses",
     "nothing_kept",
     "preview",
     "push",

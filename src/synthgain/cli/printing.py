@@ -50,12 +50,14 @@ def print_table(readings: Sequence[Reading], title: str = "") -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
+def plain(text: str, most: int = 1500) -> str:
+    """A text of anchors or models as it can be printed, cut at `most` characters."""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown):,} characters)"
+
+
 def print_life(life: dict[str, Any]) -> None:
     """One row's life for people. Text is printed as it is, without markup; control characters are shown, not sent."""
-
-    def plain(text: str, most: int = 1500) -> str:
-        shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-        return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown):,} characters)"
 
     from synthgain.api.looking import said_in
 
