@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgain.api import (
+        audit,
         check,
         compare,
         curate,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "synthgain.api": (
+        "audit",
         "check",
         "compare",
         "curate",
@@ -81,6 +83,7 @@ __all__ = [
     "Scripted",
     "SynthgainError",
     "Verdict",
+    "audit",
     "check",
     "compare",
     "curate",

@@ -1,5 +1,6 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
+from synthgain.api.auditing import audit
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
@@ -14,6 +15,7 @@ from synthgain.api.trying import Preview, check, preview
 
 __all__ = [
     "Preview",
+    "audit",
     "broken",
     "check",
     "compare",

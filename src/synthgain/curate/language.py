@@ -34,12 +34,19 @@ class Language:
         return "language"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        text = row.answer[:READ]
-        if sum(c.isalpha() for c in text) < self.letters:
+        found = language_of(row.answer, self.letters)
+        if found is None or found[0] == self.want.lower():
             return keep()
-        found = _detector().detect(text, k=1)[0]
-        said = str(found["lang"])
-        return keep() if said == self.want.lower() else drop(f"written in {said!r}", round(float(found["score"]), 4))
+        return drop(f"written in {found[0]!r}", found[1])
+
+
+def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:
+    """The most likely language of a text (ISO 639-1) and its probability; None where there are fewer letters."""
+    text = text[:READ]
+    if sum(c.isalpha() for c in text) < letters:
+        return None
+    found = _detector().detect(text, k=1)[0]
+    return str(found["lang"]), round(float(found["score"]), 4)
 
 
 @cache
