@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, app, reach
-from synthgain.cli.printing import print_json, print_life
+from synthgain.cli.lives import print_life
+from synthgain.cli.printing import print_json
 
 
 @app.command()
