@@ -394,7 +394,7 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     own = {c.name: settings_of(c) for c in usual.checks}
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
-    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", _as_spec(p))]
+    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", as_spec(p))]
     for name, default in (
         ("text_field", None),
         ("id_field", None),
@@ -428,6 +428,7 @@ def _as_text(value: Any) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_spec(part: Named) -> str:
+def as_spec(part: Named) -> str:
+    """A check as it is typed after --with."""
     settings = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
     return f"{part.file or part.name}{':' if settings else ''}{settings}"

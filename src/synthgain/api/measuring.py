@@ -27,7 +27,6 @@ from synthgain.measure import (
     held_out_gains,
     judged,
     meter,
-    ranking,
     sentences,
 )
 from synthgain.measure.after_training import StudentLosses
@@ -337,8 +336,8 @@ def compare(
 ) -> dict[str, Any]:
     """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
 
-    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise
-    their intervals are combined.
+    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
+    are not ranked.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -368,11 +367,8 @@ def compare(
                 "readings": [r.json() for r in side.readings],
             }
         )
-    found = {(a.name, b.name): differences(a, b, seed) for a, b in combinations(sides, 2)}
-    said = ranking(sides) if len(sides) > 2 else []
-    for a, b in combinations(sides, 2):
-        said += sentences(a, b, found[a.name, b.name])
-    return {"runs": told, "differences": [d.json() for pair in found.values() for d in pair], "sentences": said}
+    found = [d for a, b in combinations(sides, 2) for d in differences(a, b, seed)]
+    return {"runs": told, "differences": [d.json() for d in found], "sentences": sentences(sides, found)}
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

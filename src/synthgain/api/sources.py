@@ -71,7 +71,10 @@ def data_of_run(
             next="run its command again: rows are made anew from the calls, which are not bought twice",
         ) from error
     real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
-    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=steps, judged=judged, seed=seed)
+    linked = "given" not in record or any(
+        pc.any(pc.greater(pc.list_value_length(t.column(0)), 0)).as_py() for t in kept(["anchor_ids"])
+    )
+    data = Data(kept, counts["kept"], real, n_real, linked=linked, ledger=steps, judged=judged, seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
 

@@ -15,11 +15,7 @@ from synthgain.cli.arguments import (
     Json,
     Limit,
     Out,
-    Sets,
-    Withouts,
-    Withs,
     app,
-    knobs,
     shared,
     watched,
 )
@@ -206,32 +202,6 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
         for message in prompt.messages:
             print(f"--- {message['role']}\n{message['content'][:3000]}")
     print("Nothing was bought.")
-
-
-@app.command()
-def curate(
-    run: Path,
-    with_: Withs = None,
-    without: Withouts = None,
-    set_: Sets = None,
-    accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Judge a run again with other checks, buying nothing. Without options nothing changes.
-
-    Example: synthgain curate runs/first --with near-duplicate --without truncated
-    """
-    from synthgain import api
-
-    done = watched(
-        lambda watch: api.curate(
-            run, with_=with_ or (), without=without or (), knobs=knobs(set_), accept=accept, recipe=recipe, watch=watch
-        )
-    )
-    print_close(done.record, done.path, as_json)
 
 
 @app.command()

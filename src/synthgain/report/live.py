@@ -24,9 +24,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from synthgain.numbers import count, money, share
+from synthgain.numbers import duration as spoken_duration
 from synthgain.report.markup import visible
-from synthgain.report.numbers import count, money, share
-from synthgain.report.numbers import duration as spoken_duration
 from synthgain.types import SynthgainError
 
 Mode = Literal["auto", "terminal", "notebook", "log"]

@@ -149,6 +149,8 @@ def table(rows: Sequence[Row]) -> pa.Table:
 
 
 def _no_law(row: Row) -> str:
+    if row.recipe == "given":
+        return "which model wrote this row is not known: it was given"
     return f"the row came from {len(row.calls)} calls" if row.calls else "no model wrote this row"
 
 
