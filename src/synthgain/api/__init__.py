@@ -7,9 +7,10 @@ from synthgain.api.looking import broken, nothing_kept, record, report, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
+from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
-from synthgain.api.trying import Preview, check, preview
+from synthgain.api.trying import check
 
 __all__ = [
     "Preview",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from synthgain.chain.buying import kind_of
 from synthgain.store import Run
 from synthgain.store.rows import spoken
 from synthgain.train.student import read_student
-from synthgain.types import Call, SynthgainError
+from synthgain.types import Anchor, Call, SynthgainError
 
 
 def record(folder: str | Path) -> dict[str, Any]:
@@ -28,11 +28,16 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     calls = here.bought(found["call_ids"])
     parents = here.parents(found["anchor_ids"])
     anchors = [parents[id] for id in found["anchor_ids"] if id in parents]
-    costs = [c.cost for c in calls.values()]
+    return life_of(found, anchors, [calls[id] for id in found["call_ids"] if id in calls])
+
+
+def life_of(row: Mapping[str, Any] | None, anchors: Sequence[Anchor], calls: Sequence[Call]) -> dict[str, Any]:
+    """A row as it is stored (None: calls that gave none), with its anchors, its calls and what they cost."""
+    costs = [c.cost for c in calls]
     return {
-        "row": found,
+        "row": row,
         "anchors": [{"id": a.id, "source": a.source, "text": a.text, "fields": dict(a.fields)} for a in anchors],
-        "calls": [_call_json(calls[id]) for id in found["call_ids"] if id in calls],
+        "calls": [_call_json(call) for call in calls],
         "cost_usd": None if None in costs else sum(c for c in costs if c is not None),
     }
 

@@ -69,7 +69,7 @@ def generate(
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
-    _not_its_own(anchors, place)
+    apart_from(anchors, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(
         recipe,
@@ -184,7 +184,7 @@ def on_disk(where: Path) -> Iterator[None]:
         ) from error
 
 
-def _not_its_own(anchors: object, out: Path) -> None:
+def apart_from(anchors: object, out: Path) -> None:
     """A run that read itself would be another, larger run each time, and would replace what it reads."""
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
         here, place = Path(anchors).resolve(), out.resolve()
@@ -304,15 +304,17 @@ def _drafted(
                 if role not in ask.objects:
                     await model.aclose()
 
-    def interrupted() -> bool:
-        for buyer in buyers:
-            buyer.stop("interrupted", 130)
-            n = buyer.tally.in_flight
-            waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
-            print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
-        return bool(buyers)
+    return local.run(work(), lambda: interrupted(buyers))
 
-    return local.run(work(), interrupted)
+
+def interrupted(buyers: Sequence[Buyer]) -> bool:
+    """Somebody wants it to end: buy no more, and say what is waited for. False where there is nobody to tell."""
+    for buyer in buyers:
+        buyer.stop("interrupted", 130)
+        n = buyer.tally.in_flight
+        waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
+        print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
+    return bool(buyers)
 
 
 async def _licence(model: Model) -> str | None:

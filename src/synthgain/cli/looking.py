@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, Wait, app, reach
-from synthgain.cli.printing import print_json, print_life, say
+from synthgain.cli.lives import print_life
+from synthgain.cli.printing import print_json, say
 
 
 @app.command()
