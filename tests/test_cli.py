@@ -434,8 +434,8 @@ def test_another_folder_and_a_moved_run_buy_nothing(run: Cli, monkeypatch: pytes
 
 def test_preview_buys_for_its_groups_and_generate_uses_them(run: Cli) -> None:
     seen = run("preview", "rephrase", "docs", "-m", SCRIPT, "--limit", "1", "-o", "r", "--json").json
-    assert (seen["groups"], seen["groups_total"]) == (1, 2)
-    assert seen["estimate"]["calls"] == 8
+    assert (seen["groups"], seen["groups_total"], seen["calls"]) == (1, 2, {"most": 12, "bought": 4, "reused": 0})
+    assert seen["estimate"]["calls"] == {"value": 8, "low": 8, "high": 8}
     assert seen["rows"][0]["calls"][0]["prompt"]["messages"]
     assert bought(make(run)) == 4
 
@@ -443,7 +443,29 @@ def test_preview_buys_for_its_groups_and_generate_uses_them(run: Cli) -> None:
 def test_preview_shows_prompt_answer_and_verdict(run: Cli) -> None:
     said = run("preview", "rephrase", "docs", "-m", SCRIPT, "--limit", "1")
     assert said.code == 0
-    assert "The pump of 1611" in said.out and "--- answer (" in said.out and "4 rows from 1 of 2 groups" in said.out
+    assert (
+        "The pump of 1611" in said.out
+        and "--- answer (" in said.out
+        and "4 rows (4 kept) from 1 of 2 groups" in said.out
+    )
+    assert "at most 12 calls" in said.err
+
+
+def test_preview_buys_what_it_shows_and_no_more(run: Cli) -> None:
+    assert make(run, out="r").code == 0
+    before = rows("r")
+    seen = run("preview", "rephrase", "docs", "-m", "scripted/words?n=31", "--show", "3", "-o", "r")
+    assert seen.code == 0 and seen.out.count("--- answer (") == 2  # one for each of two groups
+    assert "at most 2 calls, 1 for each of the first 2 of 2 groups" in seen.err
+    assert rows("r") == before  # of a run that lies there
+    assert run("report", "r").code == 0
+
+
+def test_preview_stays_within_the_budget(run: Cli) -> None:
+    stopped = run("preview", "rephrase", "docs", "-m", f"{SCRIPT}&width=1", "--max-tokens", "200", "--json")
+    assert stopped.code == 3 and "budget" in stopped.json["stopped"]
+    assert 1 <= stopped.json["calls"]["bought"] < 8
+    assert sum(c["tokens_in"] + c["tokens_out"] for r in stopped.json["rows"] for c in r["calls"]) <= 200
 
 
 def test_control_characters_and_markup_are_shown_and_not_sent(run: Cli) -> None:

@@ -55,6 +55,7 @@ def generate(
     stop_on_collapse: bool = False,
     replace: bool = False,
     strict: bool = False,
+    ask_again: bool = False,
     watch: Watch | None = None,
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
@@ -63,11 +64,12 @@ def generate(
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
     knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
-    skipped, counted and said; `strict` refuses it. SynthgainError says why a run stopped short (its `code`
+    skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
-    _not_its_own(anchors, place)
+    apart_from(anchors, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(
         recipe,
@@ -88,6 +90,7 @@ def generate(
         round=round,
         collapse=collapse,
         stop_on_collapse=stop_on_collapse,
+        ask_again=ask_again,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
     )
     run = Run(place)
@@ -181,7 +184,7 @@ def on_disk(where: Path) -> Iterator[None]:
         ) from error
 
 
-def _not_its_own(anchors: object, out: Path) -> None:
+def apart_from(anchors: object, out: Path) -> None:
     """A run that read itself would be another, larger run each time, and would replace what it reads."""
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
         here, place = Path(anchors).resolve(), out.resolve()
@@ -288,6 +291,7 @@ def _drafted(
                 most=most,
                 pulse=pulse,
                 replay=replay,
+                ask_again=ask.ask_again,
                 whole=before is not None
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
             )
@@ -300,15 +304,17 @@ def _drafted(
                 if role not in ask.objects:
                     await model.aclose()
 
-    def interrupted() -> bool:
-        for buyer in buyers:
-            buyer.stop("interrupted", 130)
-            n = buyer.tally.in_flight
-            waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
-            print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
-        return bool(buyers)
+    return local.run(work(), lambda: interrupted(buyers))
 
-    return local.run(work(), interrupted)
+
+def interrupted(buyers: Sequence[Buyer]) -> bool:
+    """Somebody wants it to end: buy no more, and say what is waited for. False where there is nobody to tell."""
+    for buyer in buyers:
+        buyer.stop("interrupted", 130)
+        n = buyer.tally.in_flight
+        waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
+        print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
+    return bool(buyers)
 
 
 async def _licence(model: Model) -> str | None:
@@ -359,9 +365,10 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         "counts": counts | {name: n for name, n in also.items() if n},
         "dropped_by": dict(sorted(t.dropped_by.items())),
         **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
-        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
+        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached}
+        | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
         "running": {name: round(value, 6) for name, value in t.figures.items()},
-        **({"warning": t.note} if t.note else {}),
+        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost,
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synthgain.types import Reading
 
 
+MOST = 6  # reasons shown
 SHOWN = 90  # characters of a reading's note; --json and the report have the whole
 
 
@@ -49,29 +50,6 @@ def print_table(readings: Sequence[Reading], title: str = "") -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def print_life(life: dict[str, Any]) -> None:
-    """One row's life for people. Text is printed as it is, without markup; control characters are shown, not sent."""
-
-    def plain(text: str, most: int = 1500) -> str:
-        shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-        return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown):,} characters)"
-
-    from synthgain.api.looking import said_in
-
-    row = life["row"]
-    print("=" * 100)
-    print(f"row {row['id']}  {row['outcome']}" + (f" by {row['check']}: {row['reason']}" if row["check"] else ""))
-    for anchor in life["anchors"]:
-        print(f"--- anchor {anchor['source']}\n{plain(anchor['text'], 400)}")
-    for call in life["calls"]:
-        for message in call["prompt"]["messages"]:
-            print(f"--- to {call['model']}, {message['role']}\n{plain(said_in(message))}")
-        print(
-            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{plain(said_in(call['message']))}"
-        )
-    print("--- row\n" + plain(row["text"] or "\n".join(f"{m['role']}: {said_in(m)}" for m in row["messages"] or [])))
-
-
 def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     if as_json:
         print_json(record)
@@ -88,9 +66,18 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     )
     if record.get("warning"):
         print(f"warning: {record['warning']}")
-    if not c["rows"] and not c["broken"]:
-        print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")
+
+
+def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+    """Why drafts and calls failed, and with which anchors, on standard error."""
+    for reason, n, sources in broken[:MOST]:
+        named = ", ".join(sources[:3]) + (f" and {len(sources) - 3:,} more" if len(sources) > 3 else "")
+        say(f"  {n:,} broken: {reason}" + (f" ({named})" if named else ""))
+    if len(broken) > MOST:
+        say(
+            f"  {sum(n for _, n, _ in broken[MOST:]):,} broken for {len(broken) - MOST:,} other reasons: see broken/broken.jsonl"
+        )
 
 
 def print_arms(result: dict[str, Any], folder: Path) -> None:
