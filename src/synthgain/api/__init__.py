@@ -6,13 +6,14 @@ from synthgain.api.giving import export, push
 from synthgain.api.looking import record, report, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
+from synthgain.api.measuring import advice, compare, comparison_page, explain, measure, measure_students
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
 from synthgain.api.trying import Preview, check, preview
 
 __all__ = [
     "Preview",
+    "advice",
     "check",
     "compare",
     "comparison_page",
