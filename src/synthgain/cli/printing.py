@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from synthgain.types import Reading
 
 
+MOST = 6  # reasons shown
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -113,25 +116,23 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     print(
         f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s"
     )
-    _print_broken(record.get("broken_by") or {}, path)
     if record.get("warning"):
         print(f"warning: {record['warning']}")
-    if not c["rows"] and not c["broken"]:
-        print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")
 
 
-def _print_broken(reasons: dict[str, int], path: Path) -> None:
-    """What broke by reason, with what to do; the rest is counted."""
+def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+    """Why drafts and calls failed, with which anchors, and what to do, on standard error."""
     from synthgain.report.broken import what_to_do
 
-    often = sorted(reasons.items(), key=lambda rn: (-rn[1], rn[0]))
-    for reason, n in often[:5]:
-        print(f"  {n:,} broke: {reason[:200]}\n      {what_to_do(reason)}")
-    if len(often) > 5:
-        print(f"  {sum(n for _, n in often[5:]):,} broke for {len(often) - 5} other reasons")
-    if often:
-        print(f"  each with its document: {path / 'broken' / 'broken.jsonl'}")
+    for reason, n, sources in broken[:MOST]:
+        named = ", ".join(sources[:3]) + (f" and {len(sources) - 3:,} more" if len(sources) > 3 else "")
+        say(f"  {n:,} broken: {reason}" + (f" ({named})" if named else ""))
+        say(f"      {what_to_do(reason)}")
+    if len(broken) > MOST:
+        say(
+            f"  {sum(n for _, n, _ in broken[MOST:]):,} broken for {len(broken) - MOST:,} other reasons: see broken/broken.jsonl"
+        )
 
 
 def print_arms(result: dict[str, Any], folder: Path) -> None:

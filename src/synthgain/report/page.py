@@ -104,6 +104,9 @@ def _run_lead(run: RunPart) -> str:
     kept = run.kept if run.rows else number(counts.get("kept"))
     if not rows or kept is None:
         return "There are no rows in this folder yet."
+    if given := mapping(record.get("given")):
+        whose = f"{counted(rows, 'row')} of {given.get('source') or 'a data set'} were given; nothing was bought."
+        return f"{whose} The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(" %", "\u00a0%")
     pieces = _anchors(run, "piece") if run.anchor_count else counted(counts.get("anchors"), "piece")
     first = f"From {pieces} of real text, {models or 'a model'} wrote {counted(rows, 'candidate row')}"
     took = number(record.get("seconds"))

@@ -1,7 +1,7 @@
 """Training rows out of files: the only reader of them, for students, arms and siblings.
 
 It reads a run, RUN/data, a folder or a file: Parquet, JSON Lines (also gzipped), JSON, and plain texts. What one
-record of these means is in `shapes.py`.
+record of these means is in `synthgain/turns.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgain.train.shapes import COLUMNS, TrainingRow, row_of
+from synthgain.train.shapes import TrainingRow, row_of
+from synthgain.turns import COLUMNS
 from synthgain.types import Method, SynthgainError, canonical, digest
 
 LINES = (".jsonl", ".jsonl.gz")
