@@ -10,18 +10,18 @@ from synthgain.report.markup import Safe, el, join
 
 # the first that fits a reason: what it looks like, and what to do
 WHAT_TO_DO: tuple[tuple[str, str], ...] = (
+    (r"^\w*(Error|Exception)\b|\.py:\d+\)", "the recipe's draft failed: mend it where the reason says, then run the same command again"),
     (r"context|too long|maximum.*(length|token)|longer than", "cut these documents, or use a model (or a server setting) with a longer context"),
     (r"content.?filter|moderat|policy|refuses this prompt|safety", "the server does not answer these prompts: leave these documents out, or use another model"),
-    (r"\b40[13]\b|api.?key|unauthori[sz]ed|forbidden|permission", "look at the key and at what it may use"),
-    (r"\b429\b|rate.?limit|too many requests|quota|busy|overloaded", "the server gave no room: run the same command again later, with fewer calls at once (--concurrency)"),
+    (r"^40[13]\b|api.?key|unauthori[sz]ed|forbidden|permission", "look at the key and at what it may use"),
+    (r"^429\b|rate.?limit|too many requests|quota|busy|overloaded", "the server gave no room: run the same command again later, with fewer calls at once (--concurrency)"),
     (r"no answer within|timed? ?out|timeout", "the server was too slow: fewer calls at once (--concurrency), or shorter answers; run the same command again"),
     (r"connect|network|unreachable|reset by peer|\beof\b|closed", "the server was away: run the same command again, what is paid for is kept"),
-    (r"\b5\d\d\b|internal server|bad gateway|no answer", "the server failed: look at its log, then run the same command again"),
+    (r"^5\d\d\b|internal server|bad gateway|no answer", "the server failed: look at its log, then run the same command again"),
     (r"schema|json", "the model or server does not keep to the schema: use another model, or a recipe that asks for plain text"),
     (r"template|role|tools", "the model's chat template does not take this prompt: use another model or recipe"),
     (r"never bought", "`synthgain generate` buys these calls"),
     (r"the check ", "mend or leave out this check (--without), then `synthgain curate`"),
-    (r"error|exception|\bline \d+", "the recipe's draft failed: look at the reason, mend the recipe, run the same command again"),
 )  # fmt: skip
 ELSE = "look at RUN/broken/broken.jsonl, which has each with its documents; the same command again tries them once more"
 SHOWN = 12

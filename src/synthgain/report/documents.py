@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthgain.numbers import count, counted, share
 from synthgain.report.markup import Safe, el, join, snippet
-from synthgain.store import Run
+from synthgain.store import Run, kind_of
 from synthgain.types import SynthgainError
 
 EACH = 2_000  # sources that are told apart as they are; more are taken together by file
@@ -42,7 +42,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Documents:
-    """All documents of a run, the number of anchors that rows or broken calls came from, and what broke by reason."""
+    """All documents of a run, the number of anchors that rows came from, and what broke by reason."""
 
     all: Sequence[Document] = ()
     used: int = 0
@@ -77,7 +77,6 @@ def documents(run: Run, missing: Mapping[str, str]) -> Documents:
     lost, of = Counter[int](), {name: i for i, name in enumerate(names)}
     for (source, ids, reason), n in sources.items():
         at = _found(keys, ids)
-        seen[at] = True
         for document in set(place[at].tolist()) or {of[source] for source in (source,) if source in of}:
             lost[document] += n
             fallen[document, reason] += n
@@ -124,23 +123,20 @@ def _found(keys: NDArray[np.uint64], ids: Iterable[object]) -> NDArray[np.int64]
 
 
 def _broken(run: Run) -> tuple[dict[str, int], Counter[tuple[str, tuple[str, ...], str]]]:
-    """What broke by reason, and by (first source, anchors, reason)."""
+    """What broke by reason (as it was first worded), and by (first source, anchors, reason)."""
+    worded: dict[str, str] = {}
     reasons, each = Counter[str](), Counter[tuple[str, tuple[str, ...], str]]()
     try:
         for one in run.broken():
-            reason = alike(str(one.get("reason") or "no reason given"))
-            reason = reason if reason in reasons or len(reasons) < REASONS else "other reasons"
+            said = str(one.get("reason") or "no reason given")
+            kind = kind_of(said)
+            reason = worded.setdefault(kind, said) if kind in worded or len(worded) < REASONS else "other reasons"
             reasons[reason] += 1
             sources, ids = one.get("sources") or [""], one.get("anchor_ids") or ()
             each[str(sources[0]), tuple(map(str, ids)), reason] += 1
     except (OSError, ValueError, AttributeError, SynthgainError):
         reasons["broken/ cannot be read to its end"] += 1
     return dict(reasons.most_common()), each
-
-
-def alike(reason: str) -> str:
-    """A reason without what differs from call to call: numbers of four and more digits, seconds."""
-    return re.sub(r"\d[\d,]{3,}", "N", " ".join(reason.split()))[:300]
 
 
 # ---------------------------------------------------------------------------------------------- the section
@@ -151,18 +147,26 @@ def documents_table(run: Documents) -> Safe:
     if run.missing or not run.named:
         why = run.missing or "the anchors name no source"
         return el("p", "Not shown: ", why, ".", class_="absent")
-    used = sorted((d for d in run.named if d.used), key=lambda d: (d.kept / d.rows if d.rows else -1.0, -d.broken, d.name))
+    used = sorted(
+        (d for d in run.named if d.used), key=lambda d: (d.kept / d.rows if d.rows else -1.0, -d.broken, d.name)
+    )
     idle = sum(not d.used for d in run.named)
     none = sum(not d.kept for d in used)
-    lead = f"{counted(len(used), 'document')} gave rows or broken calls" + (f"; from {count(none)} of them no row was kept" if none else "")
+    lead = f"{counted(len(used), 'document')} gave rows or broken calls" + (
+        f"; from {count(none)} of them no row was kept" if none else ""
+    )
     lead += f". {counted(idle, 'document was', 'documents were')} not drafted from." if idle else "."
     rest = used[SHOWN : SHOWN + FOLDED]
     more = len(used) - SHOWN - len(rest)
     return join(
         el("p", lead, " Those that gave least stand first.", class_="lede"),
         _table(used[:SHOWN]) if used else None,
-        el("details", el("summary", f"{counted(len(rest), 'more document')}"), _table(rest), class_="deep") if rest else None,
-        el("p", f"{counted(more, 'more document is', 'more documents are')} not shown.", class_="cut") if more > 0 else None,
+        el("details", el("summary", f"{counted(len(rest), 'more document')}"), _table(rest), class_="deep")
+        if rest
+        else None,
+        el("p", f"{counted(more, 'more document is', 'more documents are')} not shown.", class_="cut")
+        if more > 0
+        else None,
     )
 
 
@@ -174,7 +178,10 @@ def _table(some: Sequence[Document]) -> Safe:
 
 
 def _row(d: Document, many: bool) -> Safe:
-    why = [el("span", el("b", count(n)), " ", snippet(reason, 120), class_="why-fell") for reason, n in list(d.why.items())[:6]]
+    why = [
+        el("span", el("b", count(n)), " ", snippet(reason, 120), class_="why-fell")
+        for reason, n in list(d.why.items())[:6]
+    ]
     if len(d.why) > 6:
         why.append(el("span", f"and {len(d.why) - 6} more reasons", class_="why-fell"))
     return el(

@@ -174,7 +174,7 @@ def _per_row(run: RunPart) -> list[tuple[str, str]]:
     said = [
         money(cost / kept) if cost else "",
         f"{count(written / kept)} tokens written" if written else "",
-        duration(took / kept) if took else "",
+        duration(took / kept) if took and took / kept >= 0.05 else "",
     ]
     return [("a kept row took", ", ".join(part for part in said if part))] if any(said) else []
 
@@ -185,7 +185,11 @@ def _grid(facts: Sequence[tuple[str, str]]) -> Safe:
     return el(
         "dl",
         [
-            el("div", el("dt", name), el("dd", snippet(once[name], 160), title=once[name] if len(once[name]) > 160 else None))
+            el(
+                "div",
+                el("dt", name),
+                el("dd", snippet(once[name], 160), title=once[name] if len(once[name]) > 160 else None),
+            )
             for name in dict.fromkeys(name for name, _ in facts)
         ],
         class_="facts-grid",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -265,6 +266,13 @@ class Run:
         """The figures, with the stamp of the rows that they are of."""
         write_readings(self.path, readings, {"rows": self.stamp(), **(beside or {})})
 
+    def anchors_used(self) -> int:
+        """From how many anchors rows were made."""
+        used: set[str] = set()
+        for table in self.batches("rows", ["anchor_ids"]):
+            used |= set(pc.unique(pc.list_flatten(table.column("anchor_ids"))).to_pylist())
+        return len(used)
+
     def stamp(self) -> str:
         """A digest of the rows as they are judged, whatever their order: figures with another one are of other rows."""
         total = 0
@@ -275,3 +283,9 @@ class Run:
 
     def readings(self) -> list[Reading]:
         return read_readings(self.path)
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from one call to the next: quoted names and numbers, but a status at its head."""
+    status = reason[:3] if reason[:3].isdecimal() else ""
+    return status + re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{12,}|\d[\d.,:]*", "…", reason[len(status) :])
