@@ -6,7 +6,7 @@ from synthgain.api.giving import export, push
 from synthgain.api.looking import broken, nothing_kept, record, report, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
+from synthgain.api.measuring import advice, compare, comparison_page, explain, measure, measure_students
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
@@ -14,6 +14,7 @@ from synthgain.api.trying import check
 
 __all__ = [
     "Preview",
+    "advice",
     "broken",
     "check",
     "compare",

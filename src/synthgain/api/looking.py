@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.making import on_disk
-from synthgain.chain.buying import kind_of
-from synthgain.store import Run
+from synthgain.store import Run, kind_of
 from synthgain.store.rows import spoken
 from synthgain.train.student import read_student
 from synthgain.types import Anchor, Call, SynthgainError

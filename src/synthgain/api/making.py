@@ -224,6 +224,7 @@ def carried_out(
         run.write_record({**record, "status": "running"})
         outcome, licences = _drafted(ask, parts, corpus, run, watch, before)
         record |= _came_of(outcome, corpus, time.time() - began)
+        record["counts"]["anchors_used"] = run.anchors_used()
         if before is not None:
             record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
         _write_card(run, record, licences)
