@@ -177,7 +177,7 @@ def apart_from(anchors: object, out: Path) -> None:
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
         here, place = Path(anchors).resolve(), out.resolve()
         run = Run(place)
-        own = (run.anchors, run.rows, run.data, run.calls)
+        own = (run.anchors, run.path / "rows", run.data, run.calls)
         if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
