@@ -658,6 +658,8 @@ class ModelInfo:
     seeds: bool | None = None
     schema: bool | None = None
     reasoning: bool | None = None  # whether thinking comes in a field of its own
+    folds_system: bool | None = None  # whether a system turn is put into the first user turn, because the template has no place for it
+    left_out: tuple[str, ...] = ()  # settings that the server does not take
     note: str = ""
 
 

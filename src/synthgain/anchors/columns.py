@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.turns import CHATS, COLUMNS, content_of, readable, shape_of, without_nulls
+from synthgain.turns import CHATS, COLUMNS, content_of, readable, shape_of
 from synthgain.types import SynthgainError
 
 TEXT_FIELDS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
@@ -59,7 +59,7 @@ class Columns:
         `json`: the values came from JSON, so they are plain already.
         """
         if self.chat:
-            text, fields = _conversation(row, json)
+            text, fields = _conversation(row)
         else:
             text, fields = _string(_held(row, self.text), self.text), dict(row)
             fields.pop(self.text, None)
@@ -175,14 +175,14 @@ def _string(value: object, name: str) -> str:
 # ---------------------------------------------------------------------------------------------- conversations
 
 
-def _conversation(row: Mapping[str, Any], json: bool) -> tuple[str, dict[str, Any]]:
+def _conversation(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """All before the last answer, and the row's fields with the turns in one form. Columns that held turns are not repeated."""
-    said = {name: row[name] for name in COLUMNS if row.get(name) is not None}
+    said = {name: row[name] for name in COLUMNS if name in row}
     for name, value in said.items():
         if isinstance(value, Unread):
             raise (DamagedText if value.damaged else BadRow)(f"column {name!r} holds {value.what}")
     try:
-        content = content_of(said if json else {name: without_nulls(value) for name, value in said.items()})
+        content = content_of(said)
     except SynthgainError as error:
         raise BadRow(error.what, error.next) from None
     if content is None or content.messages is None:

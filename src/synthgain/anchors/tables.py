@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from synthgain.anchors.columns import Unread
 from synthgain.anchors.decode import first_bytes, nothing, refuse_what_it_is
 from synthgain.anchors.notes import Notes
+from synthgain.turns import COLUMNS, without_nulls
 from synthgain.types import SynthgainError
 
 Rows = Iterator[tuple[int, str, Mapping[str, Any]]]  # (row from 1, place for messages, columns by name)
@@ -89,7 +90,7 @@ def _values(name: str, column: pa.Array, notes: Notes, where: str) -> list[Any]:
     except (ValueError, OverflowError, TypeError, pa.ArrowException, NotImplementedError):
         notes.warn(f"column {name!r} holds {column.type}, which has no plain form, and is left out", where)
         return [Unread(str(column.type))] * len(column)
-    return values
+    return [without_nulls(value) for value in values] if name in COLUMNS and KINDS.is_nested(column.type) else values
 
 
 def _value(value: pa.Scalar) -> Any:

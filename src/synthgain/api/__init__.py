@@ -4,7 +4,7 @@ from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
 from synthgain.api.listing import list_checks, list_models, list_recipes
-from synthgain.api.looking import record, report, rows, trace
+from synthgain.api.looking import broken, nothing_kept, record, report, rows, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
@@ -15,6 +15,7 @@ from synthgain.api.trying import check, first_prompts
 
 __all__ = [
     "Preview",
+    "broken",
     "check",
     "compare",
     "comparison_page",
@@ -32,6 +33,7 @@ __all__ = [
     "loop",
     "measure",
     "measure_students",
+    "nothing_kept",
     "preview",
     "push",
     "record",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -15,11 +16,11 @@ from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
-from synthgain.models import Reach, key_for, of_role, open_model, server_of
+from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
 from synthgain.settings import settings_of, typed, with_settings
-from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
+from synthgain.types import AnyCheck, Model, Recipe, SynthgainError, canonical
 
 DEFAULT_MODEL = "local/smollm2-135m"
 ModelChoice = str | Model | Mapping[str, str | Model]
@@ -30,7 +31,7 @@ NO_KNOBS = ("pooled",)  # fields of a `pick` that are no knobs
 class Asked:
     """A request, with what of it is in hand already: the recipe with its knobs, the checks, models that were given as objects.
 
-    `usual` is the recipe as its author has it, before any knob was set.
+    `usual` is the recipe as its author has it, before any knob was set. `ask_again`: also what a server refused for good.
     """
 
     request: Request
@@ -38,6 +39,7 @@ class Asked:
     usual: Recipe
     checks: tuple[AnyCheck, ...]
     objects: Mapping[str, Model] = field(default_factory=dict)
+    ask_again: bool = False
 
 
 def asked(
@@ -48,6 +50,7 @@ def asked(
     with_: Sequence[str | AnyCheck] = (),
     without: Sequence[str] = (),
     reach: Reach | None = None,
+    ask_again: bool = False,
     **limits: Any,
 ) -> Asked:
     """Everything that can be wrong before anchors are read is found here. `limits` are the other fields of a Request."""
@@ -63,22 +66,27 @@ def asked(
     checks, parts = judged_by(chosen, with_, without)
     given = by_role(chosen, model)
     reach = reach or Reach()
-    for option, said in (("--served-as", reach.served_as), ("--price", reach.price)):
+    for option, said in (("--served-as", reach.served_as), ("--price", reach.price), ("--extra", reach.extra)):
         _roles_of(chosen, {} if isinstance(said, str) else said, option)
+    _of_servers(given, reach)
     request = Request(
         recipe=part_of(chosen, recipe),
         checks=parts,
         models={role: _reached(role, m, reach) for role, m in given.items()},
         concurrency=limits.pop("concurrency", None) or reach.concurrency,
+        wait=reach.wait,
+        requests_per_minute=reach.requests_per_minute,
+        headers=reach.headers,
         **limits,
     )
-    return Asked(request, chosen, usual, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
+    objects = {role: m for role, m in given.items() if not isinstance(m, str)}
+    return Asked(request, chosen, usual, checks, objects, ask_again)
 
 
 def sensible(**numbers: float | None) -> None:
     """SynthgainError where a number of a request makes no sense: counts begin at 1, money at 0."""
     for name, value in numbers.items():
-        least = 0 if name == "max_cost" else 1
+        least = 0 if name in ("max_cost", "wait") else 1
         if value is not None and not value >= least:
             raise SynthgainError(
                 f"{name} must be {least} or more, not {value}",
@@ -321,7 +329,24 @@ def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
     named = server_of(model, reach)[1] if model.startswith("openai/") and "@http" not in model else ""
-    return Reached(model, base_url=named, served_as=of_role(reach.served_as, role), price=of_role(reach.price, role))
+    more = reach.extra_for(role) if model.startswith("openai/") else {}
+    return Reached(
+        model,
+        base_url=named,
+        served_as=of_role(reach.served_as, role),
+        price=of_role(reach.price, role),
+        extra=canonical(more) if more else "",
+    )
+
+
+def _of_servers(given: Mapping[str, str | Model], reach: Reach) -> None:
+    """SynthgainError where an option that only servers heed is given, and no role has one."""
+    headers_of(reach.headers)
+    sensible(requests_per_minute=reach.requests_per_minute, wait=reach.wait)
+    said = (reach.requests_per_minute, reach.headers, reach.extra)
+    if any(said) and not any(isinstance(m, str) and m.startswith("openai/") for m in given.values()):
+        option = next(option for option, value in zip(SERVER_ONLY[1:], said) if value)
+        raise SynthgainError(f"{option} is for servers, and no role has one", where=option, next="leave it out")
 
 
 def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach | None = None) -> dict[str, Model]:
@@ -344,6 +369,10 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
             served_as=reached.served_as,
             price=reached.price,
             concurrency=request.concurrency,
+            wait=request.wait,
+            requests_per_minute=request.requests_per_minute,
+            headers=request.headers,
+            extra={"": json.loads(reached.extra)} if reached.extra else {},
         )
         key = (reached, key_for(role))
         if key not in shared:
@@ -384,6 +413,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     words += _per_role("--base-url", {role: m.base_url for role, m in request.models.items()}, one=True)
     words += _per_role("--served-as", {role: m.served_as for role, m in request.models.items()})
     words += _per_role("--price", {role: m.price for role, m in request.models.items()})
+    words += _extras({role: m.extra for role, m in request.models.items()})
+    words += [word for header in request.headers for word in ("--header", header)]
     before = knobs_of(usual)
     words += [
         w
@@ -405,6 +436,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         ("max_cost", None),
         ("max_tokens", None),
         ("concurrency", None),
+        ("wait", None),
+        ("requests_per_minute", None),
         ("collapse", ""),
     ):
         value = getattr(request, name)
@@ -420,6 +453,13 @@ def _per_role(option: str, given: Mapping[str, str], one: bool = False) -> list[
     if one or (len(set(said.values())) == 1 and len(said) == len(given)):
         return [option, next(iter(said.values()))]
     return [word for role, value in said.items() for word in (option, f"{role}={value}")]
+
+
+def _extras(given: Mapping[str, str]) -> list[str]:
+    """--extra for all roles where they have the same fields, else for each."""
+    alike = len(set(given.values())) == 1
+    said = {"" if alike else f"{role}:": json.loads(text) for role, text in given.items() if text}
+    return [w for role, more in said.items() for n, v in more.items() for w in ("--extra", f"{role}{n}={canonical(v)}")]
 
 
 def _as_text(value: Any) -> str:

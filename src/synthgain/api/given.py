@@ -11,10 +11,12 @@ from typing import Any
 
 from synthgain.anchors.columns import BadRow, plain_fields
 from synthgain.anchors.decode import whole
+from synthgain.anchors.documents import document
 from synthgain.anchors.find import Found, files
-from synthgain.anchors.formats import READERS, Rows
+from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes
+from synthgain.anchors.tables import Rows
 from synthgain.turns import content_of
 from synthgain.types import Row, SynthgainError
 
@@ -59,7 +61,7 @@ class Given:
 
     def __iter__(self) -> Iterator[GivenRow]:
         if self.source.startswith(SCHEME):
-            yield from self._rows(hub_rows(self.source), "", {"name": self.source, "rows": 0})
+            yield from self._rows(hub_rows(self.source, self.notes), "", {"name": self.source, "rows": 0})
         else:
             for found in files(Path(self.source).expanduser(), self.notes):
                 yield from self._file(found)
@@ -83,8 +85,10 @@ class Given:
             told["sha256"] = shas[0] if len(shas) == 1 else hashlib.sha256("".join(shas).encode()).hexdigest()
         told["skipped"] = dict(self.skipped.most_common())
         told["skipped_at"] = self.skipped_at
-        told["files_left_out"] = [{"path": s.path, "why": s.why} for s in self.notes.skipped]
-        told["files_left_out_total"] = self.notes.skipped_total
+        told["files_left_out"] = [
+            {"path": path, "why": s.why} for s in self.notes.skipped if s.kind == "file" for path in s.first
+        ]
+        told["files_left_out_total"] = self.notes.skipped_files
         told["warnings"] = list(self.notes.warnings)
         return told
 
@@ -92,8 +96,9 @@ class Given:
         told = {"name": found.source, "bytes": found.path.stat().st_size, "sha256": sha256_of(found.path), "rows": 0}
         try:
             rows: Rows
-            if found.kind == "text":
-                rows = iter([(0, found.where, {self.text_field or "text": whole(found.path, found.where)})])
+            if found.kind in ("text", "document"):
+                text = (document if found.kind == "document" else whole)(found.path, found.where)
+                rows = iter([(0, found.where, {self.text_field or "text": text})])
             else:
                 rows = READERS[found.kind](found.path, found.where, self.notes)
             yield from self._rows(rows, found.source, told)

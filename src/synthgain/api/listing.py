@@ -7,8 +7,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgain import curate as curating
 from synthgain.api.asking import knobs_of
+from synthgain.curate import load as load_check
+from synthgain.curate import names as check_names
 from synthgain.models import weights
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
@@ -40,7 +41,7 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
 
 def list_checks(name: str = "") -> list[dict[str, Any]]:
     """The shipped checks, or the one of that name or file: what it does, on what it looks, and its settings with their defaults."""
-    return [_told(check) for check in ([curating.load(name)] if name else map(curating.load, curating.names()))]
+    return [_told(check) for check in ([load_check(name)] if name else map(load_check, check_names()))]
 
 
 def _told(check: AnyCheck) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthgain.cli.arguments import Json, Sets, TextField, Withouts, Withs, app, knobs, watched
+from synthgain.cli.arguments import Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
 from synthgain.cli.printing import print_close, print_json, say
 
 
@@ -25,9 +25,7 @@ def curate(
         Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
     ] = None,
     text_field: TextField = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A row of a data set that cannot be used is an error; else it is skipped.")
-    ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Judge a run again with other checks, or a data set that somebody else made, buying nothing.

@@ -20,7 +20,7 @@ from synthgain.cli.arguments import (
     watched,
 )
 from synthgain.cli.lives import print_life, shown
-from synthgain.cli.printing import print_close, print_json, say
+from synthgain.cli.printing import print_broken, print_close, print_json, say
 
 if TYPE_CHECKING:
     from synthgain.api.counting import Span
@@ -128,6 +128,9 @@ def generate(
     replace: Annotated[
         bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
     ] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Ask again also what a server refused for good (moderation).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
@@ -156,6 +159,7 @@ def generate(
                 collapse=collapse,
                 stop_on_collapse=stop_on_collapse,
                 replace=replace,
+                ask_again=ask_again,
                 watch=watch,
                 **asked,
             )
@@ -166,8 +170,13 @@ def generate(
     except SynthgainError as error:
         if as_json and error.code in (3, 5):  # stopped short, with everything kept: what there is
             print_json(api.record(out))
+        elif error.code in (3, 4, 5):
+            print_broken(api.broken(out))
         raise
     print_close(run.record, run.path, as_json)
+    print_broken(api.broken(run.path))
+    if (empty := api.nothing_kept(run.path)) is not None:
+        raise empty  # a script must not go on with nothing
 
 
 def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
@@ -198,9 +207,9 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
         f"checks: {', '.join(c.name for c in ask.checks) or 'none'}"
     )
     for anchor, prompt in prompts:
-        print("=" * 100 + f"\nfirst prompt of {anchor.source}")
+        print("=" * 100 + f"\nfirst prompt of {shown(anchor.source)}")
         for message in prompt.messages:
-            print(f"--- {message['role']}\n{message['content'][:3000]}")
+            print(f"--- {message['role']}\n{shown(message['content'], 3000)}")
     print("Nothing was bought.")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synthgain.types import Reading
 
 
+MOST = 6  # reasons shown
 SHOWN = 90  # characters of a reading's note; --json and the report have the whole
 
 
@@ -65,9 +66,18 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     )
     if record.get("warning"):
         print(f"warning: {record['warning']}")
-    if not c["rows"] and not c["broken"]:
-        print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")
+
+
+def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+    """Why drafts and calls failed, and with which anchors, on standard error."""
+    for reason, n, sources in broken[:MOST]:
+        named = ", ".join(sources[:3]) + (f" and {len(sources) - 3:,} more" if len(sources) > 3 else "")
+        say(f"  {n:,} broken: {reason}" + (f" ({named})" if named else ""))
+    if len(broken) > MOST:
+        say(
+            f"  {sum(n for _, n, _ in broken[MOST:]):,} broken for {len(broken) - MOST:,} other reasons: see broken/broken.jsonl"
+        )
 
 
 def print_arms(result: dict[str, Any], folder: Path) -> None:

@@ -36,6 +36,13 @@ from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, Synth
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
 AT_ONCE = 2.0  # seconds within which a connection that the server had closed already fails
+CONTEXT = (
+    "loaded_context_length",
+    "max_model_len",
+    "context_length",
+    "context_window",
+    "n_ctx",
+)  # names in lists of models
 LONG = 1024  # tokens, of a prompt for which it is worth asking how long the model's context is
 
 
@@ -88,7 +95,7 @@ class OpenAI:
         self._identity = canonical([served_as or server, name, *([json.loads(more)] if more else [])])
         self._samplers = ", ".join(sorted(SAMPLERS.intersection(extra or {})))
         self._bodies = Bodies(name, more)
-        self._price = price or known_price(name, self._url.host or "")
+        self.price = price or known_price(name, self._url.host or "")
         self._connect = max(1.0, min(10.0, unreachable_after / 3))
         self._headers = dict(headers or {})
         self._server = Server(where, api_key, deadline, tuple(self._headers.values()), tries)
@@ -176,8 +183,8 @@ class OpenAI:
         if self._samplers:
             logprob, law = None, f"{NOT_LAW}{self._samplers} (extra fields)"
         cost = None
-        if self._price is not None and answer.counted:
-            cost = self._price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
+        if self.price is not None and answer.counted:
+            cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
         return Call(
             id,
             prompt,
@@ -257,23 +264,29 @@ class OpenAI:
             "required": ["ok"],
             "additionalProperties": False,
         }
-        ask = Prompt(
-            (system("You answer briefly."), user("Say hello.")), sampling=Sampling(max_tokens=24), schema=shape
-        )
-        try:
-            call = await self(ask)
-        except CallFailed as error:
-            if "response_format" not in str(error) and "schema" not in str(error):
-                raise SynthgainError(str(error), where=self._server.where, next=URL_OR_NAME, code=4) from error
-            self._terms = replace(self._terms, without=self._terms.without | {"response_format"})
-            call = await self(ask)
+        turns = (system("You answer briefly."), user("Say hello."))
+        call: Call | None = None
+        for most in (24, 1024):  # a model that thinks may refuse few tokens
+            ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
+            try:
+                call = await self(ask)
+                break
+            except CallFailed as error:
+                if "response_format" in str(error) or "schema" in str(error):
+                    self._terms = replace(self._terms, without=self._terms.without | {"response_format"})
+                failed = error
+        if call is None:
+            raise SynthgainError(str(failed), where=self._server.where, next=URL_OR_NAME, code=4) from failed
+        terms = self._terms
         return ModelInfo(
             self._uri,
             context=context,
             logprobs=call.logprob is not None,
-            seeds=False if "seed" in self._terms.without else None,
-            schema=_obeyed(call, self._terms),
+            seeds=False if "seed" in terms.without else None,
+            schema=_obeyed(call, terms),
             reasoning="reasoning" in call.message,
+            folds_system=terms.folded,
+            left_out=tuple(sorted(terms.without)),
             note=self._note(),
         )
 
@@ -286,28 +299,26 @@ class OpenAI:
         return "; ".join(filter(None, (*self.learnt, seeds)))
 
     async def _context(self) -> int | None:
-        """The context length in tokens that the server's list of models gives; the list is optional."""
+        """The context length in tokens that the server tells: in its list of models, or (llama.cpp) among its properties. Both are optional."""
+        root = self._url.parent.parent
+        listed = await self._told(root / "models")
+        entries = listed.get("data") if isinstance(listed, dict) else None
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and entry.get("id", self._name) == self._name or len(entries or ()) == 1:
+                known = (protocol.count(held.get(n)) for held in (entry, entry.get("meta") or {}) for n in CONTEXT)
+                if length := next(filter(None, known), None):
+                    return length
+        properties = await self._told(root.parent / "props")
+        held = properties.get("default_generation_settings") if isinstance(properties, dict) else None
+        return protocol.count(held.get("n_ctx")) or None if isinstance(held, dict) else None
+
+    async def _told(self, url: URL) -> Any:
+        """The JSON at a URL of the server; None where there is none: the call says whether the server is there."""
         try:
-            async with asyncio.timeout(self._connect):
-                url = self._url.parent.parent / "models"
-                async with self._session.get(url, allow_redirects=False) as response:
-                    listed = json.loads(await response.read())["data"] if response.status == 200 else []
-            entry = next(e for e in listed if e.get("id") == self._name or len(listed) == 1)
-            meta = entry.get("meta") or {}
-            return (
-                protocol.count(entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx")) or None
-            )
-        except (
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            StopIteration,
-            RecursionError,
-        ):
-            return None  # the call says whether the server is there
+            async with asyncio.timeout(self._connect), self._session.get(url, allow_redirects=False) as response:
+                return json.loads(await response.read()) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError):
+            return None
 
 
 async def _reused(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
