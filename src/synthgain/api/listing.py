@@ -48,7 +48,7 @@ def _told(check: AnyCheck) -> dict[str, Any]:
     kind = "the whole set" if isinstance(check, Selection) else "rows in order" if isinstance(check, Fold) else "a row"
     first, _, rest = inspect.cleandoc(type(check).__doc__ or "").partition("\n\n")
     held = settings_of(check)
-    known = [f for f in fields(check) if f.init and f.name in held] if is_dataclass(check) else []
+    known: list[Any] = [f for f in fields(check) if f.init and f.name in held] if is_dataclass(check) else []
     return {
         "name": check.name,
         "does": " ".join(first.split()),

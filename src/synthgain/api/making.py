@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
@@ -31,6 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE = 1 << 18  # bytes kept for writing down that the disk is full
 
 
+@reaching
 def generate(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -57,6 +59,7 @@ def generate(
     strict: bool = False,
     ask_again: bool = False,
     watch: Watch | None = None,
+    **servers: Unpack[Servers],
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 

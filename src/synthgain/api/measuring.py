@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgain.api.making import on_disk
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure import (
     Data,
@@ -45,6 +46,7 @@ TEXTS = 200  # documents of a student's test and dev text
 CHARS = 2_000  # of each
 
 
+@reaching
 def measure(
     source: str | Path | Run,
     *,
@@ -61,6 +63,7 @@ def measure(
     reach: Reach | None = None,
     strict: bool = False,
     say: Say | None = None,
+    **servers: Unpack[Servers],
 ) -> list[Reading]:
     """What a run, anybody's data set, or a trained student is worth, as readings with intervals.
 
@@ -326,6 +329,7 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
 # ---------------------------------------------------------------------------------------------- side by side
 
 
+@reaching
 def compare(
     runs: Sequence[str | Path],
     *,
@@ -336,8 +340,9 @@ def compare(
     seed: int = 0,
     reach: Reach | None = None,
     say: Say | None = None,
+    **servers: Unpack[Servers],
 ) -> dict[str, Any]:
-    """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
+    """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
 
     Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
     are not ranked.

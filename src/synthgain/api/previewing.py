@@ -14,6 +14,7 @@ from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opene
 from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
+from synthgain.api.reaching import reaching
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
@@ -64,6 +65,7 @@ class Preview:
 Show = Callable[[Mapping[str, Any]], None]
 
 
+@reaching
 def preview(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -95,8 +97,10 @@ def preview(
     run = Run(place)
     with writes_to(place):
         run.readable()
-        columns = {"text_field": text_field, "id_field": id_field}
-        corpus = load_anchors(anchors, **columns, needs=ask.recipe.needs, strict=strict, tell=remark)
+        needs = ask.recipe.needs
+        corpus = load_anchors(
+            anchors, text_field=text_field, id_field=id_field, needs=needs, strict=strict, tell=remark
+        )
         parts = Opened(ask.recipe, ask.checks, opened_models(ask.request, ask.objects, reach), embedder_for(ask))
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
         begin(showing.most, len(showing.groups), showing.all.total)
