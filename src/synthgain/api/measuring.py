@@ -337,6 +337,7 @@ def compare(
     target: str | Path | None = None,
     embedder: str = "words",
     student: str = "",
+    text_field: str | None = None,
     seed: int = 0,
     reach: Reach | None = None,
     say: Say | None = None,
@@ -345,7 +346,7 @@ def compare(
     """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
 
     Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
-    are not ranked.
+    are not ranked. `text_field` names the column of the texts of sets that are no runs.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -358,7 +359,7 @@ def compare(
     for name, run in zip(names, map(Path, runs)):
         if say is not None:
             say(f"measuring {name}")
-        data = data_of(run, anchors=anchors, target=target, seed=seed)
+        data = data_of(run, anchors=anchors, target=target, text_field=text_field, seed=seed)
         record = Run.at(run).record if Run.is_at(run) else {}
         gains = judged(data)
         readings = meter(data, instruments, gains=gains)
