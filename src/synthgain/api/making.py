@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
@@ -31,6 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE = 1 << 18  # bytes kept for writing down that the disk is full
 
 
+@reaching
 def generate(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -57,6 +59,7 @@ def generate(
     strict: bool = False,
     ask_again: bool = False,
     watch: Watch | None = None,
+    **servers: Unpack[Servers],
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
@@ -189,7 +192,7 @@ def apart_from(anchors: object, out: Path) -> None:
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
         here, place = Path(anchors).resolve(), out.resolve()
         run = Run(place)
-        own = (run.anchors, run.rows, run.data, run.calls)
+        own = (run.anchors, run.path / "rows", run.data, run.calls)
         if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
