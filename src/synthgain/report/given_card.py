@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthgain.report.card import check_said, code, column_list, one_line, quoted, size_category
-from synthgain.report.numbers import count, share
+from synthgain.numbers import count, share
 
 
 def given_card(record: Mapping[str, Any], *, columns: Sequence[str]) -> str:
