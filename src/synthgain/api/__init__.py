@@ -8,6 +8,7 @@ from synthgain.api.looking import broken, nothing_kept, record, report, rows, tr
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import advice, compare, comparison_page, explain, measure, measure_students
+from synthgain.api.misses import misses
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
@@ -34,6 +35,7 @@ __all__ = [
     "loop",
     "measure",
     "measure_students",
+    "misses",
     "nothing_kept",
     "preview",
     "push",
