@@ -22,18 +22,39 @@ if TYPE_CHECKING:
         evaluate,
         explain,
         export,
+        first_prompts,
         generate,
+        list_checks,
+        list_models,
+        list_recipes,
         loop,
         measure,
         preview,
         push,
+        record,
         report,
         trace,
         train,
     )
     from synthgain.models import Reach, Scripted
     from synthgain.store import Run
-    from synthgain.types import Anchor, Call, Prompt, Reading, Recipe, Row, Sampling, SynthgainError, Verdict
+    from synthgain.types import (
+        Anchor,
+        AnotherRequest,
+        BudgetReached,
+        Call,
+        CallFailed,
+        Interrupted,
+        Prompt,
+        Reading,
+        Recipe,
+        Row,
+        Sampling,
+        SynthgainError,
+        TooManyBroken,
+        Unreachable,
+        Verdict,
+    )
 
 _HOMES = {
     "synthgain.api": (
@@ -45,11 +66,16 @@ _HOMES = {
         "evaluate",
         "explain",
         "export",
+        "first_prompts",
         "generate",
+        "list_checks",
+        "list_models",
+        "list_recipes",
         "loop",
         "measure",
         "preview",
         "push",
+        "record",
         "report",
         "trace",
         "train",
@@ -58,13 +84,19 @@ _HOMES = {
     "synthgain.store": ("Run",),
     "synthgain.types": (
         "Anchor",
+        "AnotherRequest",
+        "BudgetReached",
         "Call",
+        "CallFailed",
+        "Interrupted",
         "Prompt",
         "Reading",
         "Recipe",
         "Row",
         "Sampling",
         "SynthgainError",
+        "TooManyBroken",
+        "Unreachable",
         "Verdict",
     ),
 }
@@ -72,7 +104,11 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Anchor",
+    "AnotherRequest",
+    "BudgetReached",
     "Call",
+    "CallFailed",
+    "Interrupted",
     "Prompt",
     "Reach",
     "Reading",
@@ -82,6 +118,8 @@ __all__ = [
     "Sampling",
     "Scripted",
     "SynthgainError",
+    "TooManyBroken",
+    "Unreachable",
     "Verdict",
     "audit",
     "check",
@@ -91,11 +129,16 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "first_prompts",
     "generate",
+    "list_checks",
+    "list_models",
+    "list_recipes",
     "loop",
     "measure",
     "preview",
     "push",
+    "record",
     "report",
     "trace",
     "train",
@@ -111,6 +154,10 @@ class _Face(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Face
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

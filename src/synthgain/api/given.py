@@ -11,7 +11,7 @@ from typing import Any
 
 from synthgain.anchors.columns import BadRow, plain_fields
 from synthgain.anchors.decode import whole
-from synthgain.anchors.documents import document
+from synthgain.anchors.documents import Documents
 from synthgain.anchors.find import Found, files
 from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
@@ -60,6 +60,7 @@ class Given:
     skipped: Counter[str] = field(default_factory=Counter)
     skipped_at: dict[str, list[str]] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
+    documents: Documents = field(default_factory=Documents)
 
     def __iter__(self) -> Iterator[GivenRow]:
         if self.source.startswith(SCHEME):
@@ -99,7 +100,7 @@ class Given:
         try:
             rows: Rows
             if found.kind in ("text", "document"):
-                text = (document if found.kind == "document" else whole)(found.path, found.where)
+                text = (self.documents if found.kind == "document" else whole)(found.path, found.where)
                 rows = iter([(0, found.where, {self.text_field or "text": text})])
             else:
                 rows = READERS[found.kind](found.path, found.where, self.notes)

@@ -246,9 +246,9 @@ def command_line() -> str:
     return shlex.join(["synthgain", *sys.argv[1:]])
 
 
-def watched(work: Callable[[Any], Any]) -> Any:
-    """Run `work(watch)` under the live panel."""
+def watched(work: Callable[[Any], Any], *, lines: bool = False) -> Any:
+    """Run `work(watch)` under the live panel; with `lines` as in a log, where other things are printed meanwhile."""
     from synthgain.report.live import Live
 
-    with Live(sys.stderr) as live:
+    with Live(sys.stderr, mode="log" if lines else "auto") as live:
         return work(live)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from synthgain.cli.arguments import Against, Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
-from synthgain.cli.printing import plain, print_close, print_json, say
+from synthgain.cli.lives import shown
+from synthgain.cli.printing import print_close, print_json, say
 
 
 @app.command()
@@ -84,9 +85,9 @@ def _print_misses(missed: Sequence[Mapping[str, Any]], record: Mapping[str, Any]
     for miss in missed:
         print("=" * 100)
         print(f"row {miss['id']}: {miss['reason']}")
-        print(f"    found  {'nothing' if miss['found'] is None else plain(miss['found'], 200)}")
-        print(f"    gold   {plain(' | '.join(miss['gold']), 200) or 'none'}")
-        print(f"--- asked\n{plain(miss['prompt'], 600)}\n--- text\n{plain(miss['text'], 1500)}")
+        print(f"    found  {'nothing' if miss['found'] is None else shown(miss['found'], 200)}")
+        print(f"    gold   {shown(' | '.join(miss['gold']), 200) or 'none'}")
+        print(f"--- asked\n{shown(miss['prompt'], 600)}\n--- text\n{shown(miss['text'], 1500)}")
     if missed:
         print("=" * 100)
         fell = record["dropped_by"].get("final-answer", 0)

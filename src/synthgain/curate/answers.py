@@ -59,7 +59,7 @@ _NUMBER = re.compile(
     r"(?P<top>\d{1,3}(?P<apart>[,  '’_])\d{3}(?:(?P=apart)\d{3})*(?!\d)(?:\.\d+)?|\d{1,30}(?:\.\d{1,30})?|\.\d{1,30})"
     r"(?:[eE](?P<power>[-+]?\d{1,2}))?(?:\s?/\s?(?P<bottom>\d{1,30}))?\s?(?P<percent>%|percent\b)?"
 )
-_SIGNS = frozenset("\\^_{}*+÷×√≤≥<>|()[]±=/")
+_ALGEBRA = frozenset("\\^_{}*+÷×√≤≥<>|()[]±=")
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "trillion": 10**12, "k": 1_000}
 _UNITS: Mapping[str, tuple[str, Fraction]] = {
     unit: (kind, Fraction(size))
@@ -204,11 +204,10 @@ def _same(given: str, wanted: str) -> bool:
     if (chosen := _WITH_OPTION.fullmatch(wanted)) and _letter(wanted):
         return _letter(given) == _letter(wanted) or _same(given, chosen.group(4))
     left, right = _values(given), _values(wanted)
-    if left is not None and right is not None:
-        return _same_values(left, right)
-    if (chosen := _WITH_OPTION.fullmatch(given)) and _letter(given):
-        return _same(chosen.group(4), wanted)
-    return False
+    if left is not None and right is not None and _same_values(left, right):
+        return True
+    chosen = _WITH_OPTION.fullmatch(given)
+    return chosen is not None and _letter(given) != "" and _same(chosen.group(4), wanted)
 
 
 def _letter(given: str) -> str:
@@ -235,10 +234,9 @@ def _values(answer: str) -> Values | None:
     if re.search(r"±|\\pm(?![a-zA-Z])", answer):
         return "{}", [re.sub(r"±|\\pm(?![a-zA-Z])", sign, answer) for sign in "+-"]
     answer = re.sub(r"^[a-z]\s*(?:=|\\in(?![a-zA-Z])|∈)\s*(?=[\[({\\])", "", answer)
-    brackets = f"{answer[0]}{answer[-1]}"
-    if answer.startswith("\\{") and answer.endswith("\\}"):
-        parts, brackets = _parts(answer[2:-2]), "{}"
-    elif brackets in ("{}", "()", "[]", "(]", "[)") and len(parts := _parts(answer[1:-1])) > 1:
+    answer = re.sub(r"\\([{}])", r"\1", answer)
+    brackets = f"{answer[:1]}{answer[-1:]}"
+    if brackets in ("{}", "()", "[]", "(]", "[)") and _closed(answer[1:-1]) and len(parts := _parts(answer[1:-1])) > 1:
         brackets = "{}" if brackets == "[]" and len(parts) != 2 else brackets
     else:
         parts = _parts(answer)
@@ -246,10 +244,20 @@ def _values(answer: str) -> Values | None:
     return brackets, [part.strip() for part in parts]
 
 
+def _closed(inside: str) -> bool:
+    """Whether no bracket closes in a text that was not opened there."""
+    depth = 0
+    for character in inside:
+        depth += (character in _OPENS) - (character in _CLOSES)
+        if depth < 0:
+            return False
+    return True
+
+
 def _parts(answer: str) -> list[str]:
     """An answer cut at its commas, semicolons, "and" and "or" outside of brackets."""
     parts, depth, start, at = list[str](), 0, 0, 0
-    cut = re.compile(r"[;,](?!\d{3}(?!\d))|\s(?:and|or)\s")
+    cut = re.compile(r"[;,](?!\d{3}(?!\d))|\s(?:and|or)\s|\s?(?:\\cup(?![a-zA-Z])|∪)\s?")
     while at < len(answer):
         depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(answer[at], 0)
         if depth <= 0 and (found := cut.match(answer, at)):
@@ -276,23 +284,29 @@ def _same_values(left: Values, right: Values) -> bool:
 def _same_value(given: str, wanted: str) -> bool:
     left, right = number(given), number(wanted)
     if left is not None and right is not None:
-        ours, theirs = _unit(given), _unit(wanted)
-        if ours and theirs and ours[0] == theirs[0] and ours[1] != theirs[1]:
-            return _close(left[0] * ours[1], right[0] * theirs[1])
+        unit, asked = _unit(given), _unit(wanted)
+        if unit and asked and unit[0] == asked[0] and unit[1] != asked[1]:
+            return _close(left[0] * unit[1], right[0] * asked[1])
         lefts = {left[0], left[0] / 100} if left[1] else {left[0]}
         rights = {right[0], right[0] / 100} if right[1] else {right[0]}
         return any(_close(a, b) for a in lefts for b in rights)
     if _folded(given) == _folded(wanted) != "":
         return True
+    if all(side[:1] in _OPENS and side[-1:] in _CLOSES for side in (given, wanted)):  # pairs and intervals among several
+        ours, theirs = _values(given), _values(wanted)
+        if ours is not None and theirs is not None and len(ours[1]) == len(theirs[1]) > 1:
+            return _same_values(ours, theirs)
     return all(_MATHEMATICAL.search(side) for side in (given, wanted)) and equal(given, wanted)
 
 
+_OPENS, _CLOSES = frozenset("([{"), frozenset(")]}")
 _MATHEMATICAL = re.compile(r"[\d\\^=+*/<>≤≥√π∞-]")
 
 
 def _unit(answer: str) -> tuple[str, Fraction] | None:
     """What kind of unit an answer carries, and its size; None where it has none that is known."""
-    said = "$" if "$" in answer.strip("$") else next(iter(re.findall(r"\d\s?([a-zA-Z]+)\b", answer)), "")
+    priced = re.match(r"[-+−]?\s?\$\s?[-−]?[.\d]", answer) and not answer.endswith("$")
+    said = "$" if priced else next(iter(re.findall(r"\d\s?([a-zA-Z]+)\b", answer)), "")
     return _UNITS.get(said) or _UNITS.get(said.lower()) or _UNITS.get(said.lower().removesuffix("s"))
 
 
@@ -316,7 +330,10 @@ def number(answer: str) -> tuple[Fraction, bool] | None:
     answer = unicodedata.normalize("NFKC", _VULGAR.sub(" ", answer)).replace("\u2044", "/").replace("−", "-")
     for pattern, written in _TEX:
         answer = pattern.sub(written, answer)
-    answer = answer.strip().strip("$").strip()
+    answer = re.sub(r"(?<=[\w%.])\s*\((?![^()]*\bor\b)[^()]*[^\W\d_]{2}[^()]*\)\s*$", "", answer)  # "7 (seven)", "18 (as 3 * 6 = 18)"
+    answer = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", answer).strip().strip("$").strip()
+    if "=" in answer and len(_parts(answer)) > 1:
+        return None  # "x = 3 or x = 5"
     named = _named(answer.rsplit("=", 1)[-1].strip().strip("$").strip())
     if named is not None:
         return named
@@ -327,10 +344,8 @@ def number(answer: str) -> tuple[Fraction, bool] | None:
 
 
 def _named(answer: str) -> tuple[Fraction, bool] | None:
-    if any(sign in answer for sign in _SIGNS - {"/"}):
-        answer = re.sub(r"(?<=[\w%.])\s*\((?![^()]*\bor\b)[^()]*\)\s*$", "", answer)  # "7 (seven)", "18 (as 3 * 6 = 18)"
-        if any(sign in answer for sign in _SIGNS - {"/"}):
-            return None
+    if any(sign in answer for sign in _ALGEBRA):
+        return None
     found = list(_NUMBER.finditer(answer))
     if len(found) != 1:
         return None
@@ -366,4 +381,4 @@ def _value(match: re.Match[str]) -> Fraction | None:
 def _folded(answer: str) -> str:
     """Wording without case, spaces around, final stop and quotation marks."""
     text = unicodedata.normalize("NFKC", answer).casefold()
-    return re.sub(r"\s+", " ", text).strip(" .\"'`*$“”‘’")
+    return re.sub(r"\s*:\s*", ":", re.sub(r"\s+", " ", text)).strip(" .\"'`*$“”‘’")
