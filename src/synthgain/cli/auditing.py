@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from synthgain.cli.arguments import Json, Seed, Strict, TextField, app
-from synthgain.cli.printing import plain, print_json, say
+from synthgain.cli.lives import shown
+from synthgain.cli.printing import print_json, say
 
 
 @app.command()
@@ -59,11 +60,11 @@ def audit(
 
 def _print_audit(found: Mapping[str, Any]) -> None:
     rows = found["rows"]
-    print(plain(found["sentence"], 2000))
+    print(shown(found["sentence"], 2000))
     print(f"\n{rows:,} rows of {found['source']}" + _skipped(found["given"]["skipped"]))
     for name, held in found["faults"].items():
         often = next(iter(held["reasons"]), "")
-        print(f"  {held['rows']:>9,}  {100 * held['share']:>5.1f} %  {name:<16}  {plain(often, 70)}")
+        print(f"  {held['rows']:>9,}  {100 * held['share']:>5.1f} %  {name:<16}  {shown(often, 70)}")
     for leak in found["leaks"]:
         print(f"  {leak['items_found']:>9,}  of {leak['items']:,} items of {leak['set']}, in {leak['rows']:,} rows")
     lengths = found["lengths"]
