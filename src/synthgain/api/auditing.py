@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -25,6 +27,7 @@ from synthgain.curate import load as load_check
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.measure.audit import ONLY_LOOK, Fault, Judgement, Labels, Lengths, judgement
 from synthgain.measure.terms import terms_of
+from synthgain.report.audit import audit_page
 from synthgain.store.rows import spoken
 from synthgain.store.run import Run, atomic_write
 from synthgain.types import Anchor, Row
@@ -72,37 +75,45 @@ def audit(
     """
     began, worked = time.monotonic(), time.process_time()
     place = Path(out) if out is not None else Path("runs") / f"audit-{_short(str(source))}"
-    data = Run(Path(source)).data if Run.is_at(source) else source
+    data = Run.at(source).data if Run.is_at(source) else source
     times = _Times(say)
-    with on_disk(place):
-        place.mkdir(parents=True, exist_ok=True)
+    with _writes_to(place), on_disk(place):
         with times("other sets"):
             evals = Evals.read(against) if against else None
         counting = _Counting(Given(str(data), text_field, strict), evals, open_tokenizer(tokenizer), times)
-        faults = place / "faults.jsonl"
         with open(place / ".faults.new", "w", encoding="utf-8", errors="backslashreplace") as file:
             counting.all(file)
-        (place / ".faults.new").replace(faults)
+        (place / ".faults.new").replace(place / "faults.jsonl")
         with times("the meter"):
-            readings = measure(
-                data if not Run.is_at(source) else source, anchors=anchors, text_field=text_field, seed=seed
-            )
+            readings = measure(data, anchors=anchors, text_field=text_field, seed=seed)
         record = counting.record() | {
             "synthgain": version("synthgain"),
             "tokenizer": tokenizer,
             "readings": [r.json() for r in readings],
             "anchors": None if anchors is None else str(anchors),
-            "faults_file": str(faults),
+            "faults_file": str(place / "faults.jsonl"),
             "seconds": round(time.monotonic() - began, 2),
             "cpu_seconds": round(time.process_time() - worked, 2),
             "seconds_by": {name: round(took, 2) for name, took in times.took.items()},
             "command": _command(str(source), against, anchors, tokenizer, text_field),
         }
         atomic_write(place / "audit.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-        from synthgain.report.audit import audit_page
-
         atomic_write(place / "audit.html", audit_page(record))
     return record | {"page": str(place / "audit.html")}
+
+
+@contextmanager
+def _writes_to(place: Path) -> Iterator[None]:
+    """The folder; one that is new and got nothing but a refusal is taken away again."""
+    new = not place.exists()
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        (place / ".faults.new").unlink(missing_ok=True)
+        if new:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 class _Times:
