@@ -50,6 +50,7 @@ SURE, MAIN, LETTERS = (
     0.9,
     60,
 )  # a row's language is named from this probability and so many letters, where so many rows share one
+STRANGE = 100_000  # rows in other languages that are remembered until it is known which most rows are in
 CARDS = ("README.md", "readme.md", "README.txt", "datasheet.md")
 MODEL_COLUMNS = ("model", "teacher", "generator", "source_model", "model_name", "generated_by")
 Say = Callable[[str], None]
@@ -246,14 +247,12 @@ class _Counting:
         for i, answer in enumerate(shard.answers):
             found = language_of(answer)
             self.languages["" if found is None else found[0]] += 1
-            if found is not None and found[1] >= SURE and sum(c.isalpha() for c in answer[:400]) >= LETTERS:
-                asked = language_of(shard.asked[i])
-                if asked is None or asked[0] != found[0]:  # a question in the language is answered in it
-                    most = self.languages.most_common(1)[0][0]
-                    if found[0] != most and len(self.strange) < 100_000:
-                        self.strange.append(
-                            (found[0], shard.given[i].place, _id(shard, i), shard.given[i].where, answer[:400])
-                        )
+            if found is None or found[1] < SURE or found[0] == self.languages.most_common(1)[0][0]:
+                continue
+            asked = language_of(shard.asked[i])
+            told = asked is None or asked[0] != found[0]  # a question in that language is answered in it
+            if told and sum(c.isalpha() for c in answer[:400]) >= LETTERS and len(self.strange) < STRANGE:
+                self.strange.append((found[0], shard.given[i].place, _id(shard, i), shard.given[i].where, answer[:400]))
 
     def _languages(self, file: TextIO) -> None:
         """Rows in another language than nearly all; where there is no such language there are none."""

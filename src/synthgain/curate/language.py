@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
@@ -43,7 +44,7 @@ class Language:
 def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:
     """The most likely language of a text (ISO 639-1) and its probability; None where there are fewer letters."""
     text = text[:READ]
-    if sum(c.isalpha() for c in text) < letters:
+    if next(islice(filter(str.isalpha, text), max(0, letters - 1), None), None) is None:
         return None
     found = _detector().detect(text, k=1)[0]
     return str(found["lang"]), round(float(found["score"]), 4)
