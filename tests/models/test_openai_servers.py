@@ -385,7 +385,7 @@ async def test_every_call_that_fails_from_the_first_ends_the_run_soon(planned: P
 
 
 async def test_a_gateway_whose_server_is_away_is_waited_for(planned: Planned) -> None:
-    with planned(fault_first=4, fault=502) as server:
+    with planned(fault_first=2, fault=502) as server:
         async with reached(server, unreachable_after=4.0, tries=1) as model:
             assert (await asyncio.wait_for(model(ASK), 30)).text
 

@@ -19,7 +19,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -53,10 +52,6 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class Closed(Exception):
-    """The server had closed the connection before the request: another one serves it, and nothing has failed."""
 
 
 class OpenAI:
@@ -108,6 +103,7 @@ class OpenAI:
         self.learnt: list[str] = []
         self._length: asyncio.Future[int | None] | None = None  # the context's, once asked for
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._afresh: aiohttp.ClientSession | None = None
 
     @property
     def uri(self) -> str:
@@ -145,16 +141,17 @@ class OpenAI:
         await self._refuse_too_long(prompt)
         id, gate, terms = prompt.id(self._identity), self.gate, self._terms
         retries: Retries | None = None
-        generation = gate.generation
+        generation, fresh = gate.generation, False
         while True:
             await gate.turn()
             body, began = self._bodies(prompt, id, terms), monotonic()
             failure: Exception | None = None
             try:
-                reply = await self._post(body, began)
-            except Closed:
-                continue
+                reply = await self._post(body, fresh=fresh)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError, too
+                if not fresh and _was_closed(error) and monotonic() - began < AT_ONCE:
+                    fresh = True  # nothing has failed: another connection serves it
+                    continue
                 failure = error
             else:
                 now = monotonic()
@@ -217,33 +214,30 @@ class OpenAI:
         if self._loop is asyncio.get_running_loop():
             return
         self._loop, self._length = asyncio.get_running_loop(), None
+        self._session, self._afresh = self._session_with(aiohttp.TCPConnector(limit=0)), None
+
+    def _session_with(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self._server.key:
             headers["Authorization"] = f"Bearer {self._server.key}"
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(_reused)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+        return aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers | self._headers,
             timeout=aiohttp.ClientTimeout(total=self._server.deadline, sock_connect=self._connect),
             proxy=proxy_of(self._url),
-            trace_configs=[tracing],
         )
 
-    async def _post(self, body: bytes, began: float) -> Reply:
-        """The reply; aiohttp.ClientError or OSError where there is none, Closed where its connection was closed long before."""
+    async def _post(self, body: bytes, *, fresh: bool) -> Reply:
+        """The reply; aiohttp.ClientError or OSError where there is none. `fresh`: on a connection that was never used."""
         data = body if len(body) < LARGE else io.BytesIO(body)
-        reused: list[bool] = []
-        try:
-            async with self._session.post(
-                self._url, data=data, allow_redirects=False, trace_request_ctx=reused
-            ) as response:
-                return Reply(response.status, response.headers, await response.read())
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if reused and monotonic() - began < AT_ONCE:
-                raise Closed from error
-            raise
+        session = self._session
+        if fresh:
+            if self._afresh is None:
+                self._afresh = self._session_with(aiohttp.TCPConnector(limit=0, force_close=True))
+            session = self._afresh
+        async with session.post(self._url, data=data, allow_redirects=False) as response:
+            return Reply(response.status, response.headers, await response.read())
 
     async def aclose(self) -> None:
         if self._loop is not None:
@@ -251,6 +245,8 @@ class OpenAI:
             if self._length is not None:
                 self._length.cancel()
             await self._session.close()
+            if self._afresh is not None:
+                await self._afresh.close()
 
     # ------------------------------------------------------------------------------------------ what it is
 
@@ -323,10 +319,10 @@ class OpenAI:
             return None
 
 
-async def _reused(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
-    """The request goes out on a connection that was used before."""
-    if isinstance(context.trace_request_ctx, list):
-        context.trace_request_ctx.append(True)
+def _was_closed(error: Exception) -> bool:
+    """Whether a request met a connection that the server had closed while nothing was going on (no matter how)."""
+    gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    return gone and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def _obeyed(call: Call, terms: Terms) -> bool | None:
