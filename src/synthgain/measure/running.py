@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthgain.types import Row, SynthgainError
+from synthgain.words import words as compared
 
 PAIRS = 20_000  # word pairs that distinct-2 is computed on: it falls with size, so the size is fixed
 WINDOW = 1_000  # examined rows that a new one is compared with
@@ -123,7 +124,7 @@ class Running:
 
     def _examine(self, row: Row) -> None:
         self.examined += 1
-        words = _numbers(row.answer.lower().split()[:READ])
+        words = _numbers(compared(row.answer[: 16 * READ])[:READ])
         pairs = _runs(words, 2)
         self._pairs.update(pairs)
         self._recent.extend(pairs)
