@@ -148,8 +148,8 @@ def _closes(text: str, at: int, name: str) -> re.Match[str] | None:
 
 def _bare(text: str) -> re.Match[str] | None:
     """A closing mark that nothing opens: it ends or begins a line, and is neither quoted nor in a code fence."""
-    close = next((mark for mark in _ANY.finditer(text) if not _in_code(text, mark.start())), None)
-    if close is None or (mark := _CLOSE.match(text, close.start())) is None:
+    mark = next((mark for mark in _CLOSE.finditer(text) if not _in_code(text, mark.start())), None)
+    if mark is None or _OPEN.search(text, 0, mark.start()) is not None:
         return None
     before, after = text[: mark.start()], text[mark.end() :]
     alone = (
