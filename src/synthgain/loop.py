@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from synthgain.numbers import interval
 from synthgain.types import Method, Reading, SynthgainError
 
 # ---------------------------------------------------------------------------------------------- what an arm is
@@ -248,7 +249,7 @@ def run_rounds(
 def arms_json(
     results: Sequence[Result[S]], pairs: Sequence[tuple[str, str]], difference: Callable[[S, S], Reading]
 ) -> dict[str, Any]:
-    """arms.json (CONTRACT): every arm, and the paired differences a - b of `pairs` (names of arms)."""
+    """What arms.json holds: every arm, and the paired differences a - b of `pairs` (names of arms)."""
     found = {result.arm.name: result.scored for result in results}
     differences = [{"a": a, "b": b, **difference(found[a], found[b]).json()} for a, b in pairs]
     return {"arms": [_arm_json(result) for result in results], "differences": differences}
@@ -275,7 +276,7 @@ def line_of(name: str, scored: Scored) -> str:
     accuracy = next((r for r in scored.readings if r.name == "accuracy"), None)
     if accuracy is None or accuracy.value is None:
         return f"  {name:<14} not measured"
-    return f"  {name:<14} {accuracy.value:.2f} [{accuracy.low or 0:.2f}, {accuracy.high or 0:.2f}]"
+    return f"  {name:<14} {interval(accuracy.value, accuracy.low, accuracy.high)}"
 
 
 def starting_from(arm: Arm, weights: str, method: Method | None = None) -> Arm:

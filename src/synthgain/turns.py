@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.types import Message, SynthgainError, message
+from synthgain.types import Message, SynthgainError, canonical, message
 
 ROLES = ("system", "user", "assistant", "tool")
 SPEAKERS = {
@@ -71,7 +71,7 @@ class Content:
     shape: str = "text"
 
     @property
-    def prompt(self) -> Turns:
+    def prompt(self) -> tuple[Record, ...]:
         """What the last answer answers: all turns before it; every turn where the chat ends with another's than the assistant's."""
         return before_answer(self.messages or ())
 
@@ -80,29 +80,28 @@ class Content:
         """The last answer; a text is its own; None where a chat ends without one."""
         if self.messages is None:
             return self.text
-        return self.messages[-1]["content"] if self.messages[-1]["role"] == "assistant" else None
+        return turn_text(self.messages[-1]) if self.messages[-1]["role"] == "assistant" else None
 
 
-def before_answer(turns: Sequence[Message]) -> Turns:
+def before_answer(turns: Sequence[Record]) -> tuple[Record, ...]:
     """The turns before the last answer; all of them where the last turn is no answer."""
     return tuple(turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns)
 
 
-def readable(turns: Sequence[Message]) -> str:
-    """Turns as one text: a user's only turn as it is; several as "role: content", a blank line between them.
-
-    A tool call is written as name(arguments). What was thought (`reasoning`) is no part of it.
-    """
+def readable(turns: Sequence[Record]) -> str:
+    """Turns as one text: a user's only turn as it is; several as "role: content", a blank line between them."""
     if len(turns) == 1 and turns[0]["role"] == "user":
-        return turns[0]["content"]
-    return "\n\n".join(f"{turn['role']}: {spoken(turn)}" for turn in turns)
+        return turn_text(turns[0])
+    return "\n\n".join(f"{turn['role']}: {turn_text(turn)}" for turn in turns)
 
 
-def spoken(turn: Message) -> str:
-    """What a turn says: its content, and a line for each call of a tool."""
-    calls = [call["function"] for call in turn.get("tool_calls", ())]
-    lines = [f"{call['name']}({call.get('arguments', '')})" for call in calls]
-    return "\n".join([*([turn["content"]] if turn["content"] or not lines else []), *lines])
+def turn_text(turn: Record) -> str:
+    """What a turn says: its content, and each call of a tool as name(arguments). What was thought (`reasoning`) is no part of it."""
+    told = (
+        f"{f['name']}({f['arguments'] if isinstance(f.get('arguments'), str) else canonical(f.get('arguments'))})"
+        for f in (call["function"] for call in turn.get("tool_calls") or ())
+    )
+    return "\n".join(part for part in (turn["content"], *told) if part)
 
 
 def shape_of(record: Record) -> str | None:
@@ -123,6 +122,10 @@ def content_of(record: Record) -> Content | None:
             return Content(messages, None, tools_of(held), rejected or None, keys[0]) if messages else None
     text = held.get("text")
     if text is None and not any(name in record for name in (*CHATS, "text")):
+        for keys, _ in SHAPES:
+            if all(key in record for key in keys):
+                null = next(key for key in keys if key not in held)
+                raise SynthgainError(f"`{null}` is null", next="mend or remove the row")
         raise SynthgainError(
             f"the row has none of the keys that make one ({', '.join(map(str, record)) or 'it is empty'})",
             next="give it `messages`, or `text`: rename the column that holds them",
@@ -130,6 +133,13 @@ def content_of(record: Record) -> Content | None:
     if text is not None and not isinstance(text, str):
         raise SynthgainError("`text` is no text")
     return Content(text=text) if text and text.strip() else None
+
+
+def without_nulls(value: Any) -> Any:
+    """A value of a column of structs, where every row has each member that any row has: what is null is not there."""
+    if isinstance(value, dict):
+        return {name: without_nulls(held) for name, held in value.items() if held is not None}
+    return [without_nulls(held) for held in value] if isinstance(value, list) else value
 
 
 # ---------------------------------------------------------------------------------------------- shapes

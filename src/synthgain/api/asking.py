@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.api.against import opened_against
 from synthgain.chain import Named, Opened, Reached, Request
 from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
-from synthgain.models import Reach, key_for, of_role, open_model, server_of
+from synthgain.curate.against import Against
+from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
 from synthgain.settings import settings_of, typed, with_settings
-from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
+from synthgain.types import AnyCheck, Model, Recipe, SynthgainError, canonical
 
 DEFAULT_MODEL = "local/smollm2-135m"
 ModelChoice = str | Model | Mapping[str, str | Model]
@@ -30,7 +33,7 @@ NO_KNOBS = ("pooled",)  # fields of a `pick` that are no knobs
 class Asked:
     """A request, with what of it is in hand already: the recipe with its knobs, the checks, models that were given as objects.
 
-    `usual` is the recipe as its author has it, before any knob was set.
+    `usual` is the recipe as its author has it, before any knob was set. `ask_again`: also what a server refused for good.
     """
 
     request: Request
@@ -38,6 +41,7 @@ class Asked:
     usual: Recipe
     checks: tuple[AnyCheck, ...]
     objects: Mapping[str, Model] = field(default_factory=dict)
+    ask_again: bool = False
 
 
 def asked(
@@ -48,6 +52,7 @@ def asked(
     with_: Sequence[str | AnyCheck] = (),
     without: Sequence[str] = (),
     reach: Reach | None = None,
+    ask_again: bool = False,
     **limits: Any,
 ) -> Asked:
     """Everything that can be wrong before anchors are read is found here. `limits` are the other fields of a Request."""
@@ -63,22 +68,27 @@ def asked(
     checks, parts = judged_by(chosen, with_, without)
     given = by_role(chosen, model)
     reach = reach or Reach()
-    for option, said in (("--served-as", reach.served_as), ("--price", reach.price)):
+    for option, said in (("--served-as", reach.served_as), ("--price", reach.price), ("--extra", reach.extra)):
         _roles_of(chosen, {} if isinstance(said, str) else said, option)
+    _of_servers(given, reach)
     request = Request(
         recipe=part_of(chosen, recipe),
         checks=parts,
         models={role: _reached(role, m, reach) for role, m in given.items()},
         concurrency=limits.pop("concurrency", None) or reach.concurrency,
+        wait=reach.wait,
+        requests_per_minute=reach.requests_per_minute,
+        headers=reach.headers,
         **limits,
     )
-    return Asked(request, chosen, usual, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
+    objects = {role: m for role, m in given.items() if not isinstance(m, str)}
+    return Asked(request, chosen, usual, checks, objects, ask_again)
 
 
 def sensible(**numbers: float | None) -> None:
     """SynthgainError where a number of a request makes no sense: counts begin at 1, money at 0."""
     for name, value in numbers.items():
-        least = 0 if name == "max_cost" else 1
+        least = 0 if name in ("max_cost", "wait") else 1
         if value is not None and not value >= least:
             raise SynthgainError(
                 f"{name} must be {least} or more, not {value}",
@@ -93,7 +103,7 @@ def sensible(**numbers: float | None) -> None:
 def _gives_rows(recipe: Recipe) -> None:
     """SynthgainError where a draft is a function that returns, or that does not wait: seen before anything is bought."""
     draft: Any = recipe.draft
-    code = draft if inspect.isroutine(draft) else getattr(type(draft), "__call__", draft)
+    code = draft if inspect.isroutine(draft) else type(draft).__call__
     wrong = "returns its rows" if inspect.iscoroutinefunction(code) else "is no `async def`"
     if inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
         raise SynthgainError(
@@ -254,11 +264,11 @@ def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Named]:
         file = file_of(given)
         if file is None:
             check = load_check(given)
-            return check, Named(check.name, settings_of(check))
+            return opened_against(check, Named(check.name, settings_of(check)))
         check, sha256 = load_file(given)
         return check, Named(check.name, settings_of(check), file=str(file), sha256=sha256)
     if given.name in check_names() and type(load_check(given.name)) is type(given):
-        return given, Named(given.name, settings_of(given))
+        return opened_against(given, Named(given.name, settings_of(given)))
     kind = type(given)
     return given, Named(given.name, settings_of(given), python=f"{kind.__module__}.{kind.__qualname__}")
 
@@ -285,7 +295,7 @@ def opened_checks(
                 where="checks",
                 next=f"give it again (--with {part.file or part.name}), or leave it out (--without {part.name})",
             )
-        found.append((with_settings(check, part.settings, f"the check {part.name}"), part))
+        found.append(opened_against(with_settings(check, part.settings, f"the check {part.name}"), part, recorded=True))
     return found
 
 
@@ -321,7 +331,24 @@ def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
     named = server_of(model, reach)[1] if model.startswith("openai/") and "@http" not in model else ""
-    return Reached(model, base_url=named, served_as=of_role(reach.served_as, role), price=of_role(reach.price, role))
+    more = reach.extra_for(role) if model.startswith("openai/") else {}
+    return Reached(
+        model,
+        base_url=named,
+        served_as=of_role(reach.served_as, role),
+        price=of_role(reach.price, role),
+        extra=canonical(more) if more else "",
+    )
+
+
+def _of_servers(given: Mapping[str, str | Model], reach: Reach) -> None:
+    """SynthgainError where an option that only servers heed is given, and no role has one."""
+    headers_of(reach.headers)
+    sensible(requests_per_minute=reach.requests_per_minute, wait=reach.wait)
+    said = (reach.requests_per_minute, reach.headers, reach.extra)
+    if any(said) and not any(isinstance(m, str) and m.startswith("openai/") for m in given.values()):
+        option = next(option for option, value in zip(SERVER_ONLY[1:], said) if value)
+        raise SynthgainError(f"{option} is for servers, and no role has one", where=option, next="leave it out")
 
 
 def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach | None = None) -> dict[str, Model]:
@@ -344,6 +371,10 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
             served_as=reached.served_as,
             price=reached.price,
             concurrency=request.concurrency,
+            wait=request.wait,
+            requests_per_minute=request.requests_per_minute,
+            headers=request.headers,
+            extra={"": json.loads(reached.extra)} if reached.extra else {},
         )
         key = (reached, key_for(role))
         if key not in shared:
@@ -384,6 +415,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     words += _per_role("--base-url", {role: m.base_url for role, m in request.models.items()}, one=True)
     words += _per_role("--served-as", {role: m.served_as for role, m in request.models.items()})
     words += _per_role("--price", {role: m.price for role, m in request.models.items()})
+    words += _extras({role: m.extra for role, m in request.models.items()})
+    words += [word for header in request.headers for word in ("--header", header)]
     before = knobs_of(usual)
     words += [
         w
@@ -394,7 +427,7 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     own = {c.name: settings_of(c) for c in usual.checks}
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
-    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", _as_spec(p))]
+    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in typed_check(p)]
     for name, default in (
         ("text_field", None),
         ("id_field", None),
@@ -405,6 +438,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         ("max_cost", None),
         ("max_tokens", None),
         ("concurrency", None),
+        ("wait", None),
+        ("requests_per_minute", None),
         ("collapse", ""),
     ):
         value = getattr(request, name)
@@ -422,12 +457,23 @@ def _per_role(option: str, given: Mapping[str, str], one: bool = False) -> list[
     return [word for role, value in said.items() for word in (option, f"{role}={value}")]
 
 
+def _extras(given: Mapping[str, str]) -> list[str]:
+    """--extra for all roles where they have the same fields, else for each."""
+    alike = len(set(given.values())) == 1
+    said = {"" if alike else f"{role}:": json.loads(text) for role, text in given.items() if text}
+    return [w for role, more in said.items() for n, v in more.items() for w in ("--extra", f"{role}{n}={canonical(v)}")]
+
+
 def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_spec(part: Named) -> str:
-    settings = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
-    return f"{part.file or part.name}{':' if settings else ''}{settings}"
+def typed_check(part: Named) -> list[str]:
+    """A check as it is typed."""
+    settings = {name: value for name, value in part.settings.items() if not (part.name == "against" and name == "sets")}
+    if part.name == "against" and settings == {k: v for k, v in settings_of(Against()).items() if k != "sets"}:
+        return [word for name in part.settings.get("sets", ()) for word in ("--against", str(name))]
+    told = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
+    return ["--with", f"{part.file or part.name}{':' if told else ''}{told}"]

@@ -16,6 +16,7 @@ from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
 from synthgain.api.making import generate
 from synthgain.api.measuring import measure
+from synthgain.api.reaching import reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr, usable
 from synthgain.evaluate import Solved, difference, load_questions
 from synthgain.loop import (
@@ -37,6 +38,7 @@ from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
 WRITER = "filtered"  # the arm whose student writes the next round
 
 
+@reaching
 def loop(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -148,8 +150,9 @@ class RunMaker:
         """The run folder. `student` writes, where there is one; every other role keeps its model."""
         model = self.model if student is None else self.written_by(usable(student))
         self.say(f"Round {number}: {self.named.name} with {_writer(model)}")
+        options = {**self.options, **({"replace": True} if number else {})}  # later rounds follow from the first
         with self.panel() as watch:
-            run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **self.options)
+            run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **options)
         self.say(_came_of(run.record))
         measure(run)
         return out

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.against import against as compared_with
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
@@ -30,6 +33,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE = 1 << 18  # bytes kept for writing down that the disk is full
 
 
+@reaching
 def generate(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -52,23 +56,32 @@ def generate(
     round: int = 0,
     collapse: Thresholds | str = "",
     stop_on_collapse: bool = False,
+    replace: bool = False,
+    strict: bool = False,
+    ask_again: bool = False,
+    against: Sequence[str | Path] = (),
     watch: Watch | None = None,
+    **servers: Unpack[Servers],
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
     `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
-    called collapsed: a warning, or with `stop_on_collapse` the end of the run. SynthgainError says why a run stopped short (its `code`
+    called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
+    knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
+    skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    Rows that are near a row of the sets `against` (files, folders, hf://…) fall.
+    SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
-    _not_its_own(anchors, place)
+    apart_from(anchors, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(
         recipe,
         model=model,
         knobs=knobs,
-        with_=with_,
+        with_=[*with_, *compared_with(against)],
         without=without,
         reach=reach,
         accept=accept,
@@ -83,14 +96,17 @@ def generate(
         round=round,
         collapse=collapse,
         stop_on_collapse=stop_on_collapse,
+        ask_again=ask_again,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
     )
-    with writes_to(place):
-        run = Run(place)
+    run = Run(place)
+    with writes_to(place), arriving(run) as new:
         run.readable()
         embed = embedder_for(ask)
-        corpus, summary = taken_in(run, anchors, ask, embed)
+        summary = read_into(new, anchors, ask, strict)
         models = opened_models(ask.request, ask.objects, reach)
+        may_replace(run, ask, Corpus(new), models, replace)
+        corpus = taken_in(run, new, ask, embed)
         parts = Opened(ask.recipe, ask.checks, models, embed)
         return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
@@ -101,26 +117,42 @@ def embedder_for(ask: Asked) -> Embedder | None:
     return open_embedder(ask.request.embedder) if wants or ask.recipe.pick is not singly else None
 
 
-def taken_in(run: Run, anchors: Any, ask: Asked, embedder: Embedder | None) -> tuple[Corpus, dict[str, Any]]:
-    """S_anchor, read and checked into RUN/anchors, and what was read. Where it cannot be, the folder is as it was."""
+@contextmanager
+def arriving(run: Run) -> Iterator[Path]:
+    """Where anchors are read to; what is still there at the end goes, and the folder is as it was."""
     new = run.path / ".anchors.new"
     shutil.rmtree(new, ignore_errors=True)
     try:
-        found = load_anchors(
-            anchors,
-            text_field=ask.request.text_field,
-            id_field=ask.request.id_field,
-            needs=ask.recipe.needs,
-            into=new,
-        )
-        summary = found.summary.json()
-    except BaseException:
+        yield new
+    finally:
         shutil.rmtree(new, ignore_errors=True)
-        raise
+
+
+def read_into(new: Path, anchors: Any, ask: Asked, strict: bool) -> dict[str, Any]:
+    """S_anchor, read and checked into a folder; what was read. What was skipped or merged is said before anything is bought."""
+    found = load_anchors(
+        anchors,
+        text_field=ask.request.text_field,
+        id_field=ask.request.id_field,
+        needs=ask.recipe.needs,
+        into=new,
+        strict=strict,
+        tell=remark,
+    )
+    return found.summary.json()
+
+
+def remark(line: str) -> None:
+    """What a person should know before anything is bought, on standard error."""
+    print(f"synthgain: {line}", file=sys.stderr, flush=True)
+
+
+def taken_in(run: Run, new: Path, ask: Asked, embedder: Embedder | None) -> Corpus:
+    """The anchors that were read take the place of the run's."""
     Corpus(new).inherit(run.anchors)
     shutil.rmtree(run.anchors, ignore_errors=True)
     new.rename(run.anchors)
-    return run.corpus(ask.recipe.needs, embedder), summary
+    return run.corpus(ask.recipe.needs, embedder)
 
 
 @contextmanager
@@ -158,12 +190,12 @@ def on_disk(where: Path) -> Iterator[None]:
         ) from error
 
 
-def _not_its_own(anchors: object, out: Path) -> None:
+def apart_from(anchors: object, out: Path) -> None:
     """A run that read itself would be another, larger run each time, and would replace what it reads."""
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
         here, place = Path(anchors).resolve(), out.resolve()
         run = Run(place)
-        own = (run.anchors, run.rows, run.data, run.calls)
+        own = (run.anchors, run.path / "rows", run.data, run.calls)
         if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
@@ -198,6 +230,7 @@ def carried_out(
         run.write_record({**record, "status": "running"})
         outcome, licences = _drafted(ask, parts, corpus, run, watch, before)
         record |= _came_of(outcome, corpus, time.time() - began)
+        record["counts"]["anchors_used"] = run.anchors_used()
         if before is not None:
             record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
         _write_card(run, record, licences)
@@ -265,6 +298,7 @@ def _drafted(
                 most=most,
                 pulse=pulse,
                 replay=replay,
+                ask_again=ask.ask_again,
                 whole=before is not None
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
             )
@@ -277,15 +311,17 @@ def _drafted(
                 if role not in ask.objects:
                     await model.aclose()
 
-    def interrupted() -> bool:
-        for buyer in buyers:
-            buyer.stop("interrupted", 130)
-            n = buyer.tally.in_flight
-            waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
-            print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
-        return bool(buyers)
+    return local.run(work(), lambda: interrupted(buyers))
 
-    return local.run(work(), interrupted)
+
+def interrupted(buyers: Sequence[Buyer]) -> bool:
+    """Somebody wants it to end: buy no more, and say what is waited for. False where there is nobody to tell."""
+    for buyer in buyers:
+        buyer.stop("interrupted", 130)
+        n = buyer.tally.in_flight
+        waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
+        print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
+    return bool(buyers)
 
 
 async def _licence(model: Model) -> str | None:
@@ -336,9 +372,10 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         "counts": counts | {name: n for name, n in also.items() if n},
         "dropped_by": dict(sorted(t.dropped_by.items())),
         **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
-        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
+        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached}
+        | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
         "running": {name: round(value, 6) for name, value in t.figures.items()},
-        **({"warning": t.note} if t.note else {}),
+        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost,
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

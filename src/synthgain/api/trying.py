@@ -1,33 +1,53 @@
-"""Before a run: is the model there, what would be asked, what would it all take?"""
+"""Before a run: is the model there, what would be asked?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
-from synthgain.api.making import generate
+from synthgain.api.making import remark
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, open_model
-from synthgain.recipes import load as load_recipe
-from synthgain.store import CallMemory, Run
-from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, singly, user
+from synthgain.store import CallMemory
+from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
+
+QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
+ENOUGH = (8, 256, 2048)  # tokens, one after the other, where a model that thinks needs more
 
 
-def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
-    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached."""
+@reaching
+def check(
+    uri: str,
+    reach: Reach | None = None,
+    *,
+    say: Callable[[str], None] = lambda trouble: None,
+    **servers: Unpack[Servers],
+) -> tuple[ModelInfo, Call]:
+    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
+
+    `say` hears what is wrong while it is tried again. A model that thinks is asked again with more tokens, and the note says so.
+    """
 
     async def work() -> tuple[ModelInfo, Call]:
-        model = open_model(uri, reach)
-        desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda _: None))
+        reached = reach or Reach()
+        model = open_model(
+            uri, replace(reached, tries=QUICK.tries, wait=QUICK.wait if reached.wait is None else reached.wait)
+        )
+        desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda tally: say(tally.trouble)))
         try:
-            call = await desk(Prompt((user("Say hello."),), sampling=Sampling(max_tokens=8)))
-            return await model.info(), call
+            call = await _small(desk)
+            info, most = await model.info(), call.prompt.sampling.max_tokens
+            note = (
+                f"needs more than {ENOUGH[0]} tokens to answer (asked again with {most}); " if most > ENOUGH[0] else ""
+            )
+            return replace(info, note=note + info.note), call
         except CallFailed as error:
             raise SynthgainError(
                 str(error), where=uri, code=4, next="check the model's name and the server's log"
@@ -38,42 +58,19 @@ def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
     return local.run(work())
 
 
-@dataclass(frozen=True)
-class Preview:
-    """A few groups for real, and what all of them would take. `estimate` has calls, tokens_in, tokens_out, cost_usd, seconds."""
-
-    run: Run
-    groups: int
-    groups_total: int | None
-    estimate: Mapping[str, float | None]
-
-
-def preview(
-    recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, out: str | Path, limit: int = 3, **options: Any
-) -> Preview:
-    """Real prompts, answers and verdicts for the first groups, and an estimate for all.
-
-    The calls are kept in `out`: previewing again buys nothing, and `generate` into the same folder uses them.
-    """
-    run = generate(recipe, anchors, out=out, limit=limit, **options)
-    record = run.record
-    counts, tokens = record["counts"], record["tokens"]
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    total = (
-        counts["anchors"] if chosen.pick is singly else getattr(chosen.pick, "total", lambda corpus: None)(run.corpus())
-    )
-    share = None if total is None or not counts["groups"] else total / counts["groups"]
-    calls = counts["calls_bought"] + counts["calls_reused"]
-    fresh = counts["calls_reused"] == 0
-    measured = {
-        "calls": calls,
-        "tokens_in": tokens["in"],
-        "tokens_out": tokens["out"],
-        "cost_usd": record["cost_usd"],
-        "seconds": record["seconds"] if fresh else None,
-    }
-    estimate = {name: None if value is None or share is None else value * share for name, value in measured.items()}
-    return Preview(run, counts["groups"], total, estimate)
+async def _small(desk: Desk) -> Call:
+    """One small answer, with as many tokens as it takes."""
+    for most in ENOUGH:
+        last = most == ENOUGH[-1]
+        try:
+            call = await desk(Prompt((user("Say hello."),), sampling=Sampling(max_tokens=most)))
+        except CallFailed as error:
+            if last or "token" not in str(error):
+                raise
+            continue
+        if last or call.text.strip():
+            break
+    return call
 
 
 def first_prompts(
@@ -83,11 +80,14 @@ def first_prompts(
     limit: int = 3,
     text_field: str | None = None,
     id_field: str | None = None,
+    strict: bool = False,
     **options: Any,
 ) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:
     """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
     ask = asked(recipe, **options)
-    corpus = load_anchors(anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs)
+    corpus = load_anchors(
+        anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
+    )
 
     async def work() -> list[tuple[Anchor, Prompt]]:
         found = []

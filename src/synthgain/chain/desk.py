@@ -79,7 +79,7 @@ class Desk:
     def broke(self, error: CallFailed, *, draft: bool = False) -> None:
         """A failure that ended a conversation, or the draft."""
         self.untold = [other for other in self.untold if other is not error]
-        self.buyer.lost(self.group, str(error), call=error.call, draft=draft)
+        self.buyer.lost(self.group, str(error), call=error.call, draft=draft, final=error.final)
 
     async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
         """Answers in order, bought side by side, looking ahead no further than is of use; pairs where pairs were given.
@@ -106,7 +106,7 @@ class Desk:
                     missing = error
                     continue
                 except CallFailed as error:
-                    self.buyer.lost(self.group, str(error), prompt, call=error.call)
+                    self.buyer.lost(self.group, str(error), prompt, call=error.call, final=error.final)
                     continue
                 finally:
                     self._leave(order)
@@ -174,7 +174,7 @@ class Desk:
         if talks:
             await asyncio.gather(*talks, return_exceptions=True)
         for error in self.untold:
-            self.buyer.lost(self.group, str(error), call=error.call)
+            self.buyer.lost(self.group, str(error), call=error.call, final=error.final)
         self.untold = []
 
     def _order(self, prompt: Prompt) -> _Order:

@@ -19,7 +19,7 @@ from synthgain.chain.judging import plain_verdict, row_checks, verdicts_of
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
-from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage
+from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage, drop
 
 LONGEST = 10_000  # bits of a number in a row's fields: Python writes down no much longer one
 
@@ -137,6 +137,7 @@ async def drafted(
             if not isinstance(row, Row):
                 raise TypeError(f"the draft gave a {type(row).__name__}, not a Row")
             _writable(row)
+            row = _with_its_calls(row)
             source = ""
             if row.verdicts:
                 said = map(plain_verdict, row.verdicts)
@@ -180,6 +181,15 @@ async def drafted(
         await desk.close()
     buyer.draft_ended(broken=False)
     return Drafted(rows, whole=True)
+
+
+def _with_its_calls(row: Row) -> Row:
+    """The row as its calls have it: it falls where the last one is no answer, and is marked where a server dropped a part of a prompt."""
+    if row.calls and (fault := row.calls[-1].fault):
+        row = replace(row, verdicts=(drop(fault, check="answer"), *row.verdicts))
+    if any(call.misread for call in row.calls):
+        row = replace(row, fields={**row.fields, "prompt_cut": True})
+    return row
 
 
 def _writable(row: Row) -> None:

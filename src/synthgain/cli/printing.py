@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthgain.numbers import interval
+
 if TYPE_CHECKING:
+    from synthgain.report.verdict import Advice
     from synthgain.types import Reading
 
 
-SHOWN = 90  # characters of a reading's note; --json and the report have the whole
+MOST = 6  # reasons shown
 
 
 def say(text: str) -> None:
@@ -28,46 +31,52 @@ def print_readings(readings: Sequence[Reading], as_json: bool) -> None:
 
 
 def print_table(readings: Sequence[Reading], title: str = "") -> None:
-    """Readings for people, on standard output."""
+    """Readings for people, on standard output: what has a value with its whole note, then one line for all that has none, and why."""
+    told = [r for r in readings if r.value is not None]
+    heads = ("figure", "value and interval", "unit", "n", "note")
+    rows = [(r.name, interval(r.value or 0.0, r.low, r.high), r.unit, f"{r.n:,}" if r.n else "", r.note) for r in told]
+    if title:
+        print(title)
+    if rows and sys.stdout.isatty():
+        _rich_table(heads, rows)
+    elif rows:
+        wide = [max(len(row[i]) for row in (heads, *rows)) for i in range(4)]
+        for row in (heads, *rows):
+            print("  ".join([*(cell.ljust(n) for cell, n in zip(row, wide)), row[4]]).rstrip())
+    why: dict[str, list[str]] = {}
+    for r in readings:
+        if r.value is None:
+            why.setdefault(r.note or "no reason given", []).append(r.name)
+    if why:
+        told_why = (f"{', '.join(names)} ({note})" for note, names in why.items())
+        print(f"not measured: {'; '.join(told_why)}")
+
+
+def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal: notes are folded, not cut."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("figure", "value", "interval", "unit", "n", "note"):
-        table.add_column(name, justify="right" if name in ("value", "n") else "left", overflow="fold")
-    for r in readings:
-        value = "-" if r.value is None else f"{r.value:.4g}"
-        interval = (
-            f"[{'' if r.low is None else format(r.low, '.3g')}, {'' if r.high is None else format(r.high, '.3g')}]"
-        )
-        interval = "" if r.low is None and r.high is None else interval
-        note = r.note if len(r.note) <= SHOWN else f"{r.note[:SHOWN].rstrip(' ;,')} …"
-        table.add_row(r.name, value, escape(interval), r.unit, f"{r.n:,}" if r.n else "", escape(note))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in heads:
+        table.add_column(name, justify="right" if name == "n" else "left", overflow="fold", no_wrap=name != "note")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
 
 
-def print_life(life: dict[str, Any]) -> None:
-    """One row's life for people. Text is printed as it is, without markup; control characters are shown, not sent."""
-
-    def plain(text: str, most: int = 1500) -> str:
-        shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-        return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown):,} characters)"
-
-    from synthgain.api.looking import said_in
-
-    row = life["row"]
-    print("=" * 100)
-    print(f"row {row['id']}  {row['outcome']}" + (f" by {row['check']}: {row['reason']}" if row["check"] else ""))
-    for anchor in life["anchors"]:
-        print(f"--- anchor {anchor['source']}\n{plain(anchor['text'], 400)}")
-    for call in life["calls"]:
-        for message in call["prompt"]["messages"]:
-            print(f"--- to {call['model']}, {message['role']}\n{plain(said_in(message))}")
-        print(
-            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{plain(said_in(call['message']))}"
-        )
-    print("--- row\n" + plain(row["text"] or "\n".join(f"{m['role']}: {said_in(m)}" for m in row["messages"] or [])))
+def print_advice(advice: Advice) -> None:
+    """The closing sentence, its reasons, rows to read first, and what was not looked at."""
+    print(f"\n{advice.sentence}")
+    for mark, some in (("-", advice.against), ("+", advice.favour)):
+        for reason in some:
+            if reason != advice.why:
+                print(f"  {mark} {reason}")
+    for id, why in advice.rows[:3]:
+        print(f"  read {id[:12]}: {why}")
+    for line in advice.unknown:
+        print(f"  ? {line}")
 
 
 def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
@@ -86,9 +95,21 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     )
     if record.get("warning"):
         print(f"warning: {record['warning']}")
-    if not c["rows"] and not c["broken"]:
-        print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")
+
+
+def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+    """Why drafts and calls failed, with which anchors, and what to do, on standard error."""
+    from synthgain.report.broken import what_to_do
+
+    for reason, n, sources in broken[:MOST]:
+        named = ", ".join(sources[:3]) + (f" and {len(sources) - 3:,} more" if len(sources) > 3 else "")
+        say(f"  {n:,} broken: {reason}" + (f" ({named})" if named else ""))
+        say(f"      {what_to_do(reason)}")
+    if len(broken) > MOST:
+        say(
+            f"  {sum(n for _, n, _ in broken[MOST:]):,} broken for {len(broken) - MOST:,} other reasons: see broken/broken.jsonl"
+        )
 
 
 def print_arms(result: dict[str, Any], folder: Path) -> None:
@@ -108,25 +129,20 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
 
 
 def _interval(r: Reading) -> str:
-    if r.value is None:
-        return f"not measured: {r.note}"
-    return (
-        f"{r.value:.2f}"
-        + ("" if r.low is None or r.high is None else f" [{r.low:.2f}, {r.high:.2f}]")
-        + f"  (n = {r.n})"
-    )
+    return f"not measured: {r.note}" if r.value is None else f"{interval(r.value, r.low, r.high)}  (n = {r.n})"
 
 
 def _sentence(d: dict[str, Any]) -> str:
     """ "A beats B by x [low, high]", or that they cannot be told apart."""
     if d["value"] is None:
         return f"{d['a']} against {d['b']}: not measured ({d['note']})"
-    by = f"{abs(d['value']):.2f} [{min(abs(d['low']), abs(d['high'])):.2f}, {max(abs(d['low']), abs(d['high'])):.2f}]"
+    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"]))))
     if d["low"] > 0:
         return f"{d['a']} beats {d['b']} by {by}."
     if d["high"] < 0:
         return f"{d['b']} beats {d['a']} by {by}."
-    return f"{d['a']} and {d['b']} cannot be told apart here: difference {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]."
+    difference = interval(d["value"], d["low"], d["high"], signed=True)
+    return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 
 COMPARED = ("proxy_gain", "target_fit", "delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate")
@@ -153,8 +169,5 @@ def print_comparison(result: dict[str, Any]) -> None:
 
 
 def _cell(reading: dict[str, Any] | None) -> str:
-    if reading is None or reading["value"] is None:
-        return "-"
-    low, high = reading["low"], reading["high"]
-    interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
-    return f"{reading['value']:.3g}{interval}"
+    known = reading is not None and reading["value"] is not None
+    return interval(reading["value"], reading["low"], reading["high"]) if reading is not None and known else "-"
