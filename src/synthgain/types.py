@@ -208,9 +208,12 @@ def system(content: str) -> Message:
     return {"role": "system", "content": content}
 
 
-def assistant(content: str) -> Message:
-    """The assistant's turn."""
-    return {"role": "assistant", "content": content}
+def assistant(content: str, reasoning: str = "") -> Message:
+    """The assistant's turn, with what it thought where it thought."""
+    turn: Message = {"role": "assistant", "content": content}
+    if reasoning:
+        turn["reasoning"] = reasoning
+    return turn
 
 
 def message(given: Mapping[str, Any]) -> Message:
