@@ -13,7 +13,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
 from synthgain.api.looking import life_of
-from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, writes_to
+from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
@@ -74,6 +74,7 @@ def preview(
     model: ModelChoice = DEFAULT_MODEL,
     text_field: str | None = None,
     id_field: str | None = None,
+    strict: bool = False,
     embedder: str = "words",
     reach: Reach | None = None,
     begin: Callable[[int, int, int | None], None] = lambda most, groups, total: None,
@@ -94,7 +95,9 @@ def preview(
     run = Run(place)
     with writes_to(place):
         run.readable()
-        corpus = load_anchors(anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs)
+        corpus = load_anchors(
+            anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
+        )
         parts = Opened(ask.recipe, ask.checks, opened_models(ask.request, ask.objects, reach), embedder_for(ask))
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
         begin(showing.most, len(showing.groups), showing.all.total)
