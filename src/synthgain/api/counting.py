@@ -137,12 +137,19 @@ class Few(Buyer):
         return call
 
     def lost(
-        self, group: Group, reason: str, prompt: Prompt | None = None, *, call: str = "", draft: bool = False
+        self,
+        group: Group,
+        reason: str,
+        prompt: Prompt | None = None,
+        *,
+        call: str = "",
+        draft: bool = False,
+        final: bool = False,
     ) -> None:
         """What broke; a draft that broke over an answer that nobody gave is none of it."""
         mine = next(a for a in self.asked.values() if a.group == group)
         if call or len(mine.given) >= mine.n:
-            super().lost(group, reason, prompt, call=call, draft=draft)
+            super().lost(group, reason, prompt, call=call, draft=draft, final=final)
         elif draft:
             mine.broke = True
 

@@ -14,6 +14,7 @@ from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opene
 from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
+from synthgain.api.reaching import reaching
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
@@ -64,6 +65,7 @@ class Preview:
 Show = Callable[[Mapping[str, Any]], None]
 
 
+@reaching
 def preview(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -74,9 +76,9 @@ def preview(
     model: ModelChoice = DEFAULT_MODEL,
     text_field: str | None = None,
     id_field: str | None = None,
-    strict: bool = False,
     embedder: str = "words",
     reach: Reach | None = None,
+    strict: bool = False,
     begin: Callable[[int, int, int | None], None] = lambda most, groups, total: None,
     show: Show = lambda life: None,
     watch: Watch = lambda tally: None,
@@ -95,8 +97,9 @@ def preview(
     run = Run(place)
     with writes_to(place):
         run.readable()
+        needs = ask.recipe.needs
         corpus = load_anchors(
-            anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
+            anchors, text_field=text_field, id_field=id_field, needs=needs, strict=strict, tell=remark
         )
         parts = Opened(ask.recipe, ask.checks, opened_models(ask.request, ask.objects, reach), embedder_for(ask))
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
@@ -141,7 +144,7 @@ class Showing:
         tally = self.tally
         bought, reused = tally.calls_bought, tally.calls_reused
         said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
-        return Preview(self.run.path, *said, estimate, note, self.buyer.stopped[0] if self.buyer.stopped else "")
+        return Preview(self.run.path, *said, estimate, note, (self.buyer.ended() or ("",))[0])
 
     def interrupted(self) -> bool:
         return interrupted([self.buyer])
@@ -178,7 +181,7 @@ class Showing:
         buyer = self.buyer
         if buyer.fatal is not None:
             raise buyer.fatal
-        why, code = buyer.stopped or (buyer.too_many_broken(at_the_end=True), 5)
+        why, code = buyer.ended() or (buyer.too_many_broken(at_the_end=True), 5)
         if why and code != 3:
             after = "" if code == 130 else "see what the server says to one call: synthgain check URI"
             raise SynthgainError(f"stopped: {why}", where=str(self.run.path), code=code, next=after)

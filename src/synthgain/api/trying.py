@@ -11,6 +11,7 @@ from typing import Any
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
 from synthgain.api.making import remark
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, open_model
@@ -21,8 +22,13 @@ QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
 ENOUGH = (8, 256, 2048)  # tokens, one after the other, where a model that thinks needs more
 
 
+@reaching
 def check(
-    uri: str, reach: Reach | None = None, *, say: Callable[[str], None] = lambda trouble: None
+    uri: str,
+    reach: Reach | None = None,
+    *,
+    say: Callable[[str], None] = lambda trouble: None,
+    **servers: Unpack[Servers],
 ) -> tuple[ModelInfo, Call]:
     """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
 

@@ -207,9 +207,9 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
         f"checks: {', '.join(c.name for c in ask.checks) or 'none'}"
     )
     for anchor, prompt in prompts:
-        print("=" * 100 + f"\nfirst prompt of {anchor.source}")
+        print("=" * 100 + f"\nfirst prompt of {shown(anchor.source)}")
         for message in prompt.messages:
-            print(f"--- {message['role']}\n{message['content'][:3000]}")
+            print(f"--- {message['role']}\n{shown(message['content'], 3000)}")
     print("Nothing was bought.")
 
 
