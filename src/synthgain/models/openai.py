@@ -304,7 +304,7 @@ class OpenAI:
         listed = await self._told(root / "models")
         entries = listed.get("data") if isinstance(listed, dict) else None
         for entry in entries if isinstance(entries, list) else ():
-            if isinstance(entry, dict) and entry.get("id", self._name) == self._name or len(entries or ()) == 1:
+            if (isinstance(entry, dict) and entry.get("id", self._name) == self._name) or len(entries or ()) == 1:
                 known = (protocol.count(held.get(n)) for held in (entry, entry.get("meta") or {}) for n in CONTEXT)
                 if length := next(filter(None, known), None):
                     return length
