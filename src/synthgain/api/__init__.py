@@ -7,7 +7,8 @@ from synthgain.api.listing import list_checks, list_models, list_recipes
 from synthgain.api.looking import broken, nothing_kept, record, report, rows, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
+from synthgain.api.measuring import advice, compare, comparison_page, explain, measure, measure_students
+from synthgain.api.misses import misses
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
@@ -15,6 +16,7 @@ from synthgain.api.trying import check, first_prompts
 
 __all__ = [
     "Preview",
+    "advice",
     "broken",
     "check",
     "compare",
@@ -33,6 +35,7 @@ __all__ = [
     "loop",
     "measure",
     "measure_students",
+    "misses",
     "nothing_kept",
     "preview",
     "push",

@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from synthgain.api.making import on_disk
-from synthgain.chain.buying import kind_of
-from synthgain.store import Run
+from synthgain.store import Run, kind_of
 from synthgain.store.rows import spoken
 from synthgain.train.student import read_student
 from synthgain.types import Anchor, Call, SynthgainError

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.against import against as compared_with
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
@@ -58,6 +59,7 @@ def generate(
     replace: bool = False,
     strict: bool = False,
     ask_again: bool = False,
+    against: Sequence[str | Path] = (),
     watch: Watch | None = None,
     **servers: Unpack[Servers],
 ) -> Run:
@@ -68,6 +70,7 @@ def generate(
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
     knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
     skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    Rows that are near a row of the sets `against` (files, folders, hf://…) fall.
     SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
@@ -78,7 +81,7 @@ def generate(
         recipe,
         model=model,
         knobs=knobs,
-        with_=with_,
+        with_=[*with_, *compared_with(against)],
         without=without,
         reach=reach,
         accept=accept,
@@ -227,6 +230,7 @@ def carried_out(
         run.write_record({**record, "status": "running"})
         outcome, licences = _drafted(ask, parts, corpus, run, watch, before)
         record |= _came_of(outcome, corpus, time.time() - began)
+        record["counts"]["anchors_used"] = run.anchors_used()
         if before is not None:
             record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
         _write_card(run, record, licences)

@@ -33,12 +33,14 @@ from synthgain.measure import (
 from synthgain.measure.after_training import StudentLosses
 from synthgain.measure.data import batched
 from synthgain.measure.gain import Losses
+from synthgain.measure.grounded import Grounds
 from synthgain.models import Reach, open_scorer, weights_at
 from synthgain.store import Run, write_readings
 from synthgain.types import Reading, Sampling, Scorer, SynthgainError
 
 if TYPE_CHECKING:
     from synthgain.models.embedders import Embedder
+    from synthgain.report.verdict import Advice
 
 Say = Callable[[str], None]
 RESCORED = 256  # rows whose log-probabilities are made anew
@@ -89,10 +91,14 @@ def measure(
     data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed, strict=strict, say=say)
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
-    readings = meter(data, _instruments(student, writer, embedder, reach, law), again=again, also=also, say=say)
+    grounds = Grounds.of(data)
+    readings = meter(
+        data, _instruments(student, writer, embedder, reach, law), again=again, grounds=grounds, also=also, say=say
+    )
     if Run.is_at(folder):
         run = Run.at(folder)
-        run.write_readings(readings)
+        beside = {"task": grounds.task, "read_first": [doubt.json() for doubt in grounds.doubts()]}
+        run.write_readings(readings, beside)
         if say is not None and run.record.get("status") != "complete":
             say(f"this run is {run.record.get('status')}: the figures are of what it has so far")
     return readings
@@ -397,6 +403,20 @@ def _tokens(data: Data) -> int:
 
 
 # ---------------------------------------------------------------------------------------------- in words
+
+
+def advice(source: str | Path | Run, readings: Sequence[Reading] = ()) -> Advice | None:
+    """The verdict on a measured run (use it, read these rows first, do not), or on a data set by its `readings`; None of a student."""
+    from synthgain.report.verdict import Known, advise
+    from synthgain.report.verdict_box import advice_on
+
+    folder = _given(source)
+    if (folder / "student.json").is_file():
+        return None
+    if Run.is_at(folder):
+        return advice_on(folder)
+    rows = next((r.n for r in readings if r.name == "dup_rate_exact" and r.n), None)
+    return advise(Known({r.name: r for r in readings}, rows=rows, kept=rows))
 
 
 def explain(name: str) -> Any:

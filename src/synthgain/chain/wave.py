@@ -137,7 +137,8 @@ async def drafted(
             if not isinstance(row, Row):
                 raise TypeError(f"the draft gave a {type(row).__name__}, not a Row")
             _writable(row)
-            row, source = _with_its_calls(row), ""
+            row = _with_its_calls(row)
+            source = ""
             if row.verdicts:
                 said = map(plain_verdict, row.verdicts)
                 row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in said))

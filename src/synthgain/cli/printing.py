@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from synthgain.numbers import interval
 
 if TYPE_CHECKING:
+    from synthgain.report.verdict import Advice
     from synthgain.types import Reading
 
 
 MOST = 6  # reasons shown
-SHOWN = 90  # characters of a reading's note; --json and the report have the whole
 
 
 def say(text: str) -> None:
@@ -31,23 +31,52 @@ def print_readings(readings: Sequence[Reading], as_json: bool) -> None:
 
 
 def print_table(readings: Sequence[Reading], title: str = "") -> None:
-    """Readings for people, on standard output."""
+    """Readings for people, on standard output: what has a value with its whole note, then one line for all that has none, and why."""
+    told = [r for r in readings if r.value is not None]
+    heads = ("figure", "value and interval", "unit", "n", "note")
+    rows = [(r.name, interval(r.value or 0.0, r.low, r.high), r.unit, f"{r.n:,}" if r.n else "", r.note) for r in told]
+    if title:
+        print(title)
+    if rows and sys.stdout.isatty():
+        _rich_table(heads, rows)
+    elif rows:
+        wide = [max(len(row[i]) for row in (heads, *rows)) for i in range(4)]
+        for row in (heads, *rows):
+            print("  ".join([*(cell.ljust(n) for cell, n in zip(row, wide)), row[4]]).rstrip())
+    why: dict[str, list[str]] = {}
+    for r in readings:
+        if r.value is None:
+            why.setdefault(r.note or "no reason given", []).append(r.name)
+    if why:
+        told_why = (f"{', '.join(names)} ({note})" for note, names in why.items())
+        print(f"not measured: {'; '.join(told_why)}")
+
+
+def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal: notes are folded, not cut."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("figure", "value", "interval", "unit", "n", "note"):
-        table.add_column(name, justify="right" if name in ("value", "n") else "left", overflow="fold")
-    for r in readings:
-        value = "-" if r.value is None else f"{r.value:.4g}"
-        interval = (
-            f"[{'' if r.low is None else format(r.low, '.3g')}, {'' if r.high is None else format(r.high, '.3g')}]"
-        )
-        interval = "" if r.low is None and r.high is None else interval
-        note = r.note if len(r.note) <= SHOWN else f"{r.note[:SHOWN].rstrip(' ;,')} …"
-        table.add_row(r.name, value, escape(interval), r.unit, f"{r.n:,}" if r.n else "", escape(note))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in heads:
+        table.add_column(name, justify="right" if name == "n" else "left", overflow="fold", no_wrap=name != "note")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+
+
+def print_advice(advice: Advice) -> None:
+    """The closing sentence, its reasons, rows to read first, and what was not looked at."""
+    print(f"\n{advice.sentence}")
+    for mark, some in (("-", advice.against), ("+", advice.favour)):
+        for reason in some:
+            if reason != advice.why:
+                print(f"  {mark} {reason}")
+    for id, why in advice.rows[:3]:
+        print(f"  read {id[:12]}: {why}")
+    for line in advice.unknown:
+        print(f"  ? {line}")
 
 
 def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
@@ -70,10 +99,13 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
 
 
 def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
-    """Why drafts and calls failed, and with which anchors, on standard error."""
+    """Why drafts and calls failed, with which anchors, and what to do, on standard error."""
+    from synthgain.report.broken import what_to_do
+
     for reason, n, sources in broken[:MOST]:
         named = ", ".join(sources[:3]) + (f" and {len(sources) - 3:,} more" if len(sources) > 3 else "")
         say(f"  {n:,} broken: {reason}" + (f" ({named})" if named else ""))
+        say(f"      {what_to_do(reason)}")
     if len(broken) > MOST:
         say(
             f"  {sum(n for _, n, _ in broken[MOST:]):,} broken for {len(broken) - MOST:,} other reasons: see broken/broken.jsonl"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +38,10 @@ def atomic_write(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def write_readings(folder: Path, readings: Sequence[Reading]) -> None:
-    """readings.json of a run or of a student."""
-    atomic_write(folder / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n")
+def write_readings(folder: Path, readings: Sequence[Reading], beside: Mapping[str, Any] | None = None) -> None:
+    """readings.json of a run or of a student; `beside` stands there by its own keys."""
+    told = {"readings": [r.json() for r in readings], **(beside or {})}
+    atomic_write(folder / "readings.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_readings(folder: Path) -> list[Reading]:
@@ -336,8 +339,30 @@ class Run:
 
     # ------------------------------------------------------------------------------------------ readings
 
-    def write_readings(self, readings: Sequence[Reading]) -> None:
-        write_readings(self.path, readings)
+    def write_readings(self, readings: Sequence[Reading], beside: Mapping[str, Any] | None = None) -> None:
+        """The figures, with the stamp of the rows that they are of."""
+        write_readings(self.path, readings, {"rows": self.stamp(), **(beside or {})})
+
+    def anchors_used(self) -> int:
+        """From how many anchors rows were made."""
+        used: set[str] = set()
+        for table in self.batches("rows", ["anchor_ids"]):
+            used |= set(pc.unique(pc.list_flatten(table.column("anchor_ids"))).to_pylist())
+        return len(used)
+
+    def stamp(self) -> str:
+        """A digest of the rows as they are judged, whatever their order: figures with another one are of other rows."""
+        total = 0
+        for table in self.batches("rows", ["id", "check"]):
+            for id, check in zip(table.column("id").to_pylist(), table.column("check").to_pylist()):
+                total += int.from_bytes(hashlib.blake2b(f"{id} {check or ''}".encode(), digest_size=16).digest(), "big")
+        return f"{total % 2**128:032x}"
 
     def readings(self) -> list[Reading]:
         return read_readings(self.path)
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from one call to the next: quoted names and numbers, but a status at its head."""
+    status = reason[:3] if reason[:3].isdecimal() else ""
+    return status + re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{12,}|\d[\d.,:]*", "…", reason[len(status) :])
