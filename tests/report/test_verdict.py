@@ -50,6 +50,7 @@ def difference(b: str, value: float, half: float) -> dict[str, Any]:
         (known(FINE, record={**DONE, "status": "stopped", "why": "the budget is used up"}), "read", "stopped before its end (the budget"),
         (known(FINE, record={"status": "complete", "counts": {"calls_bought": 80, "broken": 20}}), "read", "20 of 100 calls or drafts broke"),
         (known(FINE, rows=9_000), "read", "only 4.4 % of the candidates"),
+        (known(ALIKE, task="answers", record=ANSWERED, unwritten=390), "read", "390 of its 400 rows were written by no model"),
         (known(FINE, kept=0, record={**DONE, "dropped_by": {"empty": 2, "language": 498}}), "no", "most fell by language: 498 of 500"),
         (known(ALIKE, task="answers"), "read", "held against no known ones"),
         (known(ALIKE, task="answers", record=ANSWERED), "use", "held against known ones, as far as was measured"),
