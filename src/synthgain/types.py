@@ -634,7 +634,7 @@ class Reading:
     note: str = ""
 
     def json(self) -> dict[str, Any]:
-        """The reading as CONTRACT writes it (`kind` is called "class" there)."""
+        """The reading as readings.json has it (`kind` is called "class" there)."""
         names = ("name", "value", "low", "high", "level", "unit", "n", "estimator")
         return {name: getattr(self, name) for name in names} | {"class": self.kind, "note": self.note}
 

@@ -11,6 +11,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.making import Watch
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
@@ -36,6 +37,7 @@ class Examination:
     shots: tuple[Message, ...] = ()
 
 
+@reaching
 def evaluate(
     student: str | Path,
     *,
@@ -46,6 +48,7 @@ def evaluate(
     against: str = DEFAULT_MODEL,
     reach: Reach | None = None,
     watch: Watch | None = None,
+    **servers: Unpack[Servers],
 ) -> list[Reading]:
     """A student's readings on questions (a folder, or any model's URI).
 

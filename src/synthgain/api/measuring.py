@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgain.api.making import on_disk
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure import (
     Data,
@@ -47,6 +48,7 @@ TEXTS = 200  # documents of a student's test and dev text
 CHARS = 2_000  # of each
 
 
+@reaching
 def measure(
     source: str | Path | Run,
     *,
@@ -63,6 +65,7 @@ def measure(
     reach: Reach | None = None,
     strict: bool = False,
     say: Say | None = None,
+    **servers: Unpack[Servers],
 ) -> list[Reading]:
     """What a run, anybody's data set, or a trained student is worth, as readings with intervals.
 
@@ -332,6 +335,7 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
 # ---------------------------------------------------------------------------------------------- side by side
 
 
+@reaching
 def compare(
     runs: Sequence[str | Path],
     *,
@@ -339,14 +343,16 @@ def compare(
     target: str | Path | None = None,
     embedder: str = "words",
     student: str = "",
+    text_field: str | None = None,
     seed: int = 0,
     reach: Reach | None = None,
     say: Say | None = None,
+    **servers: Unpack[Servers],
 ) -> dict[str, Any]:
-    """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
+    """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
 
     Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
-    are not ranked.
+    are not ranked. `text_field` names the column of the texts of sets that are no runs.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -359,7 +365,7 @@ def compare(
     for name, run in zip(names, map(Path, runs)):
         if say is not None:
             say(f"measuring {name}")
-        data = data_of(run, anchors=anchors, target=target, seed=seed)
+        data = data_of(run, anchors=anchors, target=target, text_field=text_field, seed=seed)
         record = Run.at(run).record if Run.is_at(run) else {}
         gains = judged(data)
         readings = meter(data, instruments, gains=gains)

@@ -14,6 +14,7 @@ from typing import Any
 from synthgain.chain.budget import Budget
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory, kind_of
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
 
 SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least this many broken ends the run
@@ -237,7 +238,7 @@ class Buyer:
             self.paying.add(purchase)
             self._seen()
             try:
-                call = await model(prompt)
+                call = apart(await model(prompt))  # anybody's model may give its thinking inline
                 await self.memory.put(call, self.identities[prompt.to])
                 tally.count(call, bought=True)
             finally:

@@ -44,6 +44,8 @@ def main() -> None:
         sys.stdout.flush()
         if ended == 130:  # what the parser makes of a KeyboardInterrupt, ours (`Interrupted`) among them
             raise KeyboardInterrupt
+        if ended:  # a command that has said why
+            raise SystemExit(ended)
     except KeyboardInterrupt:
         say(f"synthgain: interrupted; everything bought is kept. To go on: {command_line()}")
         raise SystemExit(130) from None

@@ -92,29 +92,6 @@ def print_advice(advice: Advice) -> None:
         print(f"  ? {line}")
 
 
-def print_life(life: dict[str, Any]) -> None:
-    """One row's life for people. Text is printed as it is, without markup; control characters are shown, not sent."""
-
-    def plain(text: str, most: int = 1500) -> str:
-        shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-        return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown):,} characters)"
-
-    from synthgain.api.looking import said_in
-
-    row = life["row"]
-    print("=" * 100)
-    print(f"row {row['id']}  {row['outcome']}" + (f" by {row['check']}: {row['reason']}" if row["check"] else ""))
-    for anchor in life["anchors"]:
-        print(f"--- anchor {anchor['source']}\n{plain(anchor['text'], 400)}")
-    for call in life["calls"]:
-        for message in call["prompt"]["messages"]:
-            print(f"--- to {call['model']}, {message['role']}\n{plain(said_in(message))}")
-        print(
-            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{plain(said_in(call['message']))}"
-        )
-    print("--- row\n" + plain(row["text"] or "\n".join(f"{m['role']}: {said_in(m)}" for m in row["messages"] or [])))
-
-
 def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     if as_json:
         print_json(record)

@@ -90,7 +90,7 @@ class Difference:
     level: float = 0.95
 
     def json(self) -> dict[str, Any]:
-        """As CONTRACT writes it, with unit, paired and note beside."""
+        """As `compare --json` has it, with unit, paired and note beside."""
         names = ("name", "a", "b", "per", "value", "low", "high", "level", "verdict", "unit", "paired", "note")
         return {name: getattr(self, name) for name in names}
 

@@ -66,7 +66,7 @@ class Difference:
 
 
 def write_comparison(result: Mapping[str, Any], out: Path) -> Path:
-    """Write the page about what `compare --json` prints (CONTRACT.md) to `out` and give its path.
+    """Write the page about what `compare --json` prints to `out` and give its path.
 
     SynthgainError where `result` has no two runs.
     """

@@ -102,7 +102,7 @@ def listed(value: object) -> list[Any]:
 
 
 def reading(data: object) -> Reading | None:
-    """A reading as CONTRACT writes it; None where it is not one."""
+    """A reading as readings.json has it; None where it is not one."""
     given = mapping(data)
     name = given.get("name")
     if not isinstance(name, str) or not name:

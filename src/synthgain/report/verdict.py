@@ -139,7 +139,7 @@ def _doubts(known: Known) -> Iterator[str]:
     if r is not None and known.task != "answers" and (r.value or 0.0) > COPIED:
         yield f"{_said(r)} of its 8-word runs are copied from the row's own source"
     r = known.reading("test_overlap")
-    if r is not None and LEAKING < (r.value or 0.0) and not (r.low is not None and r.low > LEAKED):
+    if r is not None and (r.value or 0.0) > LEAKING and not (r.low is not None and r.low > LEAKED):
         yield f"{_said(r)} of its 8-word runs stand in the held-out test"
     if known.kept is not None and 0 < known.kept < FEW:
         yield f"{counted(known.kept, 'row is', 'rows are')} few"
