@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from doubles.tiny import tiny_model
-from synthgain.train import TrainingRow
-from synthgain.train.learn import load_tokenizer
-from synthgain.train.tokens import IGNORED, Example, blocks, chats, text_of, texts
+from synthgain.train import TrainingRow, spelling
+from synthgain.train.spelling import IGNORED, Example, Spelled, text_of
+from synthgain.train.weights import load_tokenizer
 from synthgain.types import SynthgainError, assistant, system, user
 
 CHAT = {"messages": [user("Who built the bridge?"), assistant("The salt widow.")]}
+
+
+@dataclass
+class Found:
+    """What rows became, together."""
+
+    each: list[Spelled]
+
+    @property
+    def examples(self) -> list[Example]:
+        return [example for one in self.each for example in one.examples]
+
+    def sum(self, name: str) -> int:
+        return sum(int(getattr(one, name)) for one in self.each)
+
+
+def found(each: Iterator[Spelled]) -> Found:
+    kept = list(each)
+    for one in kept:
+        if one.refused is not None:
+            raise one.refused
+    return Found(kept)
+
+
+def chats(rows: Iterable[TrainingRow], tokenizer: Any, length: int, **more: Any) -> Found:
+    return found(spelling.chats(rows, tokenizer, length, **more))
+
+
+def blocks(rows: Sequence[TrainingRow], tokenizer: Any, length: int) -> Found:
+    return found(spelling.blocks(rows, tokenizer, length))
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +95,10 @@ SAYS: Any = {"role": "tool", "content": "4 C", "tool_call_id": "c1"}
 
 def test_the_template_gets_the_tools_and_the_calls_are_learnt(tokenizer) -> None:  # type: ignore[no-untyped-def]
     chat = row(user("Weather?"), ASKS, SAYS, assistant("Cold."), tools=TOOLS)
-    found = chats([chat], tokenizer, 512)
-    example = found.examples[0]
+    every = chats([chat], tokenizer, 512)
+    example = every.examples[0]
     call = '<call>weather {"city": "Oslo", "n": null}</call>'
-    assert learnt(example, tokenizer) == [f"{call}<|end|>", "Cold.<|end|>"] and found.tools_unwritten == 0
+    assert learnt(example, tokenizer) == [f"{call}<|end|>", "Cold.<|end|>"] and every.sum("tools_unwritten") == 0
     assert tokenizer.decode(example.ids).startswith('<|start|>system\nTools:\n{"type": "function"')
     objects = {
         **ASKS,
@@ -101,8 +133,7 @@ def test_learn_says_otherwise(tokenizer) -> None:  # type: ignore[no-untyped-def
     tool = chats([row(user("w?"), ASKS, {**SAYS, "learn": True}, tools=TOOLS)], tokenizer, 512).examples[0]
     assert learnt(tool, tokenizer)[1:] == ["4 C<|end|>"]
     for nothing in (row(user("q"), {**assistant("a"), "learn": False}), row(assistant("a"), user("q"))):
-        with pytest.raises(SynthgainError, match="nothing to learn"):
-            chats([nothing], tokenizer, 64)
+        assert chats([nothing], tokenizer, 64).sum("no_answer") == 1
 
 
 def test_reasoning_is_read_only_where_it_is_asked_for(tokenizer) -> None:  # type: ignore[no-untyped-def]
@@ -119,7 +150,7 @@ def test_a_template_without_tools_is_told(tokenizer) -> None:  # type: ignore[no
         "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
     )
-    assert chats([row(user("q"), assistant("a"), tools=TOOLS)] * 2, deaf, 64).tools_unwritten == 2
+    assert chats([row(user("q"), assistant("a"), tools=TOOLS)] * 2, deaf, 64).sum("tools_unwritten") == 2
     with pytest.raises(SynthgainError, match="does not write tool calls"):
         chats([row(user("q"), ASKS, tools=TOOLS)], deaf, 64)
     deaf.chat_template = None
@@ -139,9 +170,9 @@ def test_a_template_that_rewrites_earlier_turns_gives_one_example_an_answer(toke
         "{{ m['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
     )
     chat = (user("One?"), assistant("Yes."), user("Two?"), assistant("No."))
-    found = chats([TrainingRow("x", messages=chat)], thinks, 512)
-    said = [thinks.decode([label for label in e.labels if label != IGNORED]) for e in found.examples]
-    assert said == ["<think></think>Yes.<|end|>", "<think></think>No.<|end|>"] and found.rows == 1
+    every = chats([TrainingRow("x", messages=chat)], thinks, 512)
+    said = [thinks.decode([label for label in e.labels if label != IGNORED]) for e in every.examples]
+    assert said == ["<think></think>Yes.<|end|>", "<think></think>No.<|end|>"] and len(every.each) == 1
     asks = (*chat, {**user("Three?"), "learn": True})
     said = [
         thinks.decode([label for label in e.labels if label != IGNORED])
@@ -156,17 +187,15 @@ def test_what_is_cut_or_left_out_is_counted(tokenizer) -> None:  # type: ignore[
         TrainingRow("y", messages=(user("Who? " * 60), assistant("I."))),
     ]
     full = len(chats(rows[:1], tokenizer, 512).examples[0].ids)
-    found = chats(rows, tokenizer, full - 1)
-    assert (found.rows, found.cut, found.left_out, len(found.examples)) == (2, 2, 1, 1)
-    assert found.tokens == full - 1
+    every = chats(rows, tokenizer, full - 1)
+    assert (every.sum("cut"), every.sum("no_answer"), len(every.examples)) == (2, 1, 1)
+    assert len(every.examples[0].ids) == full - 1
 
 
-def test_rows_that_cannot_be_learnt_are_refused(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(SynthgainError) as error:
-        chats([TrainingRow("f:1", text="plain")], tokenizer, 64)
-    assert "cpt" in error.value.next and error.value.where == "f:1"
-    with pytest.raises(SynthgainError):
-        chats([TrainingRow("f:2", messages=(user("only a question"),))], tokenizer, 64)
+def test_a_question_alone_and_an_answer_that_says_nothing_are_counted(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    silent = [row(user("only a question")), row(user("q"), assistant(" ")), row(user("q"), {**assistant(""), "reasoning": "Hm."})]
+    every = chats(silent, tokenizer, 64)
+    assert every.examples == [] and every.sum("no_answer") == 3
 
 
 def test_blocks_hold_every_token_once_with_an_end_after_each_document(tokenizer) -> None:  # type: ignore[no-untyped-def]
@@ -175,9 +204,9 @@ def test_blocks_hold_every_token_once_with_an_end_after_each_document(tokenizer)
         TrainingRow("b", messages=tuple(CHAT["messages"])),
         TrainingRow("c", text="Ada has four apples."),
     ]
-    found = blocks(rows, tokenizer, 8)
-    stream = [token for e in found.examples for token in e.ids]
-    assert all(len(e.ids) == 8 for e in found.examples[:-1]) and all(e.ids == e.labels for e in found.examples)
+    every = blocks(rows, tokenizer, 8).examples
+    stream = [token for e in every for token in e.ids]
+    assert all(len(e.ids) == 8 for e in every[:-1]) and all(e.ids == e.labels for e in every)
     said = tokenizer.decode(stream)
     chat = tokenizer.apply_chat_template(CHAT["messages"], tokenize=False).rstrip("\n")
     expected = f"The river Tolmar flows.<|end|>{chat}Ada has four apples.<|end|>"
@@ -191,15 +220,75 @@ def test_a_block_names_the_rows_that_it_holds(tokenizer) -> None:  # type: ignor
     owners: list[int] = []  # the row of each token
     for n, row in enumerate(rows):
         owners += [n] * (len(tokenizer(row.text)["input_ids"]) + 1)
-    found = blocks(rows, tokenizer, 16)
-    assert [set(named) for named in found.rows_of] == [
-        set(owners[16 * i : 16 * i + len(e.ids)]) for i, e in enumerate(found.examples)
-    ]
+    every = blocks(rows, tokenizer, 16).examples
+    held = [owners[16 * i : 16 * i + len(e.ids)] for i, e in enumerate(every)]
+    assert [e.rows for e in every] == [(min(one), max(one)) for one in held]
     several = chats([TrainingRow("x", messages=tuple(CHAT["messages"]))] * 3, tokenizer, 512)
-    assert several.rows_of == ((0,), (1,), (2,))
+    assert [e.rows for e in several.examples] == [(0, 0), (1, 1), (2, 2)]
 
 
-def test_single_texts_are_ended_and_cut(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    found = texts([TrainingRow("a", text="Ada"), TrainingRow("b", text="apples " * 50)], tokenizer, 16)
-    assert tokenizer.decode(found.examples[0].ids) == "Ada<|end|>"
-    assert len(found.examples[1].ids) == 16 and (found.cut, found.left_out) == (1, 0)
+def test_a_text_among_chats_is_learnt_whole_in_pieces(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    mixed = [TrainingRow("a", text="Ada"), row(user("q"), assistant("a")), TrainingRow("b", text="apples " * 50)]
+    every = chats(mixed, tokenizer, 16)
+    assert tokenizer.decode(every.examples[0].ids) == "Ada<|end|>"
+    long = [e for e in every.examples if e.rows == (2, 2)]
+    assert tokenizer.decode([i for e in long for i in e.ids]) == "apples " * 50 + "<|end|>"
+    assert all(e.ids == e.labels and len(e.ids) <= 16 for e in long) and every.sum("cut") == 0
+
+
+# ---------------------------------------------------------------------------------------------- how a template ends a turn
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def other_end(tokenizer: Any, template: str = CHATML) -> Any:
+    """The same tokenizer with ChatML's marks, whose end of a turn is not its end of a text."""
+    other = deepcopy(tokenizer)
+    other.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    other.chat_template = template
+    return other
+
+
+def test_the_template_says_what_ends_an_answer(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    chat = row(user("One?"), assistant("Yes."), user("Two?"), assistant("No."))
+    chatml = other_end(tokenizer)
+    assert learnt(chats([chat], chatml, 512).examples[0], chatml) == ["Yes.<|im_end|>", "No.<|im_end|>"]
+    both = other_end(tokenizer, CHATML.replace("'<|im_end|>' +", "'<|im_end|><|end|>' +"))
+    assert learnt(chats([chat], both, 512).examples[0], both) == ["Yes.<|im_end|>", "No.<|im_end|>"]
+    quotes = row(user("How does a turn end?"), assistant("With <|im_end|>, always."))
+    assert learnt(chats([quotes], chatml, 512).examples[0], chatml) == ["With <|im_end|>, always.<|im_end|>"]
+
+
+def test_a_template_of_words_alone_gets_the_end_of_a_text(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    words = deepcopy(tokenizer)
+    words.chat_template = (
+        "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n\n{% endfor %}"
+        "{% if add_generation_prompt %}### assistant:\n{% endif %}"
+    )
+    every = chats([row(user("One?"), assistant("Yes."), user("Two?"), assistant("No."))], words, 512).examples
+    assert [learnt(e, words) for e in every] == [["Yes.<|end|>"], ["No.<|end|>"]]
+
+
+def test_reasoning_stands_before_the_answer_where_the_template_has_no_place_for_it(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    chatml = other_end(tokenizer)
+    chat = row(user("1+1?"), {**assistant("2"), "reasoning": "One and one."})
+    assert learnt(chats([chat], chatml, 512).examples[0], chatml) == ["2<|im_end|>"]
+    asked = chats([chat], chatml, 512, reasoning=True).examples[0]
+    assert learnt(asked, chatml) == ["<think>\nOne and one.\n</think>\n\n2<|im_end|>"]
+
+
+# ---------------------------------------------------------------------------------------------- preference pairs
+
+
+def test_a_pair_is_two_answers_to_one_prompt_with_loss_on_these_alone(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    chat = row(user("One?"), assistant("Yes."), user("Two?"), assistant("No."), rejected=(assistant("Never mind."),))
+    every = found(spelling.pairs_of([chat, row(user("q"), assistant("a"))], tokenizer, 512))
+    chosen, rejected = every.examples
+    assert (learnt(chosen, tokenizer), learnt(rejected, tokenizer)) == (["No.<|end|>"], ["Never mind.<|end|>"])
+    given = [[i for i, label in zip(e.ids, e.labels) if label == IGNORED] for e in (chosen, rejected)]
+    assert given[0] == given[1] and every.sum("unpaired") == 1
+    short = found(spelling.pairs_of([chat], tokenizer, len(given[0])))
+    assert short.examples == [] and (short.sum("cut"), short.sum("no_answer")) == (1, 1)
