@@ -272,7 +272,9 @@ def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Pat
     }  # fmt: skip
     said = said_of_rows(record)
     assert (
-        said.startswith("44 rows read, 40 to learn; 4 held out; 2 empty") and "2 cut to 64 tokens; 1 left out" in said and "--method dpo" in said
+        said.startswith("44 rows read, 40 to learn; 4 held out; 2 empty")
+        and "2 cut to 64 tokens; 1 left out" in said
+        and "--method dpo" in said
     )
 
 

@@ -15,11 +15,10 @@ from doubles.tiny import tiny_model
 from synthgain.measure.after_training import StudentLosses, after_training
 from synthgain.measure.gain import Losses
 from synthgain.models.hf import HFScorer
-from synthgain.train import FineTune, read_pairs, read_student
+from synthgain.train import FineTune, read_pairs, read_student, siblings
 from synthgain.train import trainer as learning
 from synthgain.train.rows import prompt_of, read_rows
 from synthgain.train.shapes import TrainingRow
-from synthgain.train import siblings
 from synthgain.train.siblings import LEAST, PAIRS, candidates, pairs
 from synthgain.types import SynthgainError, assistant, system, user
 

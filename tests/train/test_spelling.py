@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from doubles.spelled import blocks, chats, found
 from doubles.tiny import tiny_model
 from synthgain.train import TrainingRow, spelling
-from synthgain.train.spelling import IGNORED, Example, Spelled, text_of
+from synthgain.train.spelling import IGNORED, Example, text_of
 from synthgain.train.weights import load_tokenizer
 from synthgain.types import SynthgainError, assistant, system, user
 
 CHAT = {"messages": [user("Who built the bridge?"), assistant("The salt widow.")]}
-
-
-@dataclass
-class Found:
-    """What rows became, together."""
-
-    each: list[Spelled]
-
-    @property
-    def examples(self) -> list[Example]:
-        return [example for one in self.each for example in one.examples]
-
-    def sum(self, name: str) -> int:
-        return sum(int(getattr(one, name)) for one in self.each)
-
-
-def found(each: Iterator[Spelled]) -> Found:
-    kept = list(each)
-    for one in kept:
-        if one.refused is not None:
-            raise one.refused
-    return Found(kept)
-
-
-def chats(rows: Iterable[TrainingRow], tokenizer: Any, length: int, **more: Any) -> Found:
-    return found(spelling.chats(rows, tokenizer, length, **more))
-
-
-def blocks(rows: Sequence[TrainingRow], tokenizer: Any, length: int) -> Found:
-    return found(spelling.blocks(rows, tokenizer, length))
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +162,11 @@ def test_what_is_cut_or_left_out_is_counted(tokenizer) -> None:  # type: ignore[
 
 
 def test_a_question_alone_and_an_answer_that_says_nothing_are_counted(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    silent = [row(user("only a question")), row(user("q"), assistant(" ")), row(user("q"), {**assistant(""), "reasoning": "Hm."})]
+    silent = [
+        row(user("only a question")),
+        row(user("q"), assistant(" ")),
+        row(user("q"), {**assistant(""), "reasoning": "Hm."}),
+    ]
     every = chats(silent, tokenizer, 64)
     assert every.examples == [] and every.sum("no_answer") == 3
 

@@ -31,7 +31,7 @@ from synthgain.loop import (
 )
 from synthgain.recipes import load as load_recipe
 from synthgain.store import atomic_write, writing
-from synthgain.train.rows import method_of, no_chat
+from synthgain.train.rows import no_chat, read_rows
 from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
 
 WRITER = "filtered"  # the arm whose student writes the next round
@@ -175,7 +175,7 @@ class RunMaker:
                 )
             except TooManyBroken:
                 return
-            if not any(len(shard) for shard in run.kept(["id"])) or method_of(run.data) == "sft":
+            if not any(len(shard) for shard in run.kept(["id"])) or read_rows(run.data).chats:
                 return
         raise no_chat("method", f"the rows of {self.named.name} are plain texts")
 

@@ -33,7 +33,17 @@ from synthgain.types import Method, SynthgainError, canonical, digest
 
 RATES = {"sft": 1e-4, "cpt": 1e-4, "dpo": 1e-6}  # learning rates where none is given; that of dpo is TRL's
 SPELL = {"sft": chats, "cpt": blocks, "dpo": pairs_of}
-OURS = ("base", "base_uri", "base_identity", "replay", "watch", "say", "lora", "strict", "minutes")  # of the fields: no settings of a student
+OURS = (
+    "base",
+    "base_uri",
+    "base_identity",
+    "replay",
+    "watch",
+    "say",
+    "lora",
+    "strict",
+    "minutes",
+)  # of the fields: no settings of a student
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,10 @@ class FineTune:
             (self.learning_rate is not None and not self.learning_rate > 0, "learning_rate must be above 0"),
             (not self.beta > 0, "beta must be above 0"),
             (not self.minutes >= 0, "minutes between checkpoints must not be below 0"),
-            (isinstance(self.base, Scratch) and self.adapter == "lora", "random weights cannot be trained by LoRA: take full"),
+            (
+                isinstance(self.base, Scratch) and self.adapter == "lora",
+                "random weights cannot be trained by LoRA: take full",
+            ),
             (self.batch < 1, "batch must be at least 1"),
             (
                 self.micro_batch < 0 or (self.micro_batch > 0 and self.batch % self.micro_batch > 0),
@@ -229,7 +242,9 @@ class _Training:
             return SynthgainError(kept, where=str(work), next="the same command goes on from there", code=130)
         if isinstance(error, OSError):
             what = f"the training cannot go on writing ({error}); its last checkpoint is that of step {step}"
-            return SynthgainError(what, where=str(work), next="make room and give the same command: it goes on from there", code=3)
+            return SynthgainError(
+                what, where=str(work), next="make room and give the same command: it goes on from there", code=3
+            )
         return error
 
     def _split(self) -> siblings.Split:
@@ -248,7 +263,12 @@ class _Training:
                 found[at] = (
                     Tokens(folder, step)
                     if tokens.written(folder)
-                    else tokens.write(spell(rows, tokenizer, asks.length, reasoning=asks.learn_reasoning), folder, strict=asks.strict, step=step)
+                    else tokens.write(
+                        spell(rows, tokenizer, asks.length, reasoning=asks.learn_reasoning),
+                        folder,
+                        strict=asks.strict,
+                        step=step,
+                    )
                 )
         data, old = found
         for one, what in ((data, "rows"), (old, "replay rows")):

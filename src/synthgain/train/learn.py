@@ -79,7 +79,15 @@ def bf16_helps() -> bool:
 
 
 def learn(
-    start: Start, tokenizer: Any, end: str, plan: Schedule, data: Tokens, old: Tokens | None, steps: Steps, work: Path, into: Path
+    start: Start,
+    tokenizer: Any,
+    end: str,
+    plan: Schedule,
+    data: Tokens,
+    old: Tokens | None,
+    steps: Steps,
+    work: Path,
+    into: Path,
 ) -> Learnt:
     """Train by the plan and write the student into a folder, in the base's own precision.
 

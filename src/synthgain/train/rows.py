@@ -123,7 +123,9 @@ def read_rows(path: Path, *, strict: bool = False) -> TrainingRows:
     if not keys:
         raise _nothing(path)
     numbers = [np.frombuffer(held, np.uint64) for held in (prompts, keys)]
-    return TrainingRows(tuple(files), others, **count, skipped=bad.found, digest=whole.hexdigest(), prompts=numbers[0], keys=numbers[1])
+    return TrainingRows(
+        tuple(files), others, **count, skipped=bad.found, digest=whole.hexdigest(), prompts=numbers[0], keys=numbers[1]
+    )
 
 
 class Bad:
@@ -140,10 +142,14 @@ class Bad:
         self._first = self._first or error
         before = self._by.get(error.what)
         if before is not None or len(self._by) < 20:  # a reason may hold the record's own words
-            self._by[error.what] = Skipped(error.what, (before.n if before else 0) + 1, before.first if before else error.where)
+            self._by[error.what] = Skipped(
+                error.what, (before.n if before else 0) + 1, before.first if before else error.where
+            )
         else:
             rest = self._by.get("other reasons")
-            self._by["other reasons"] = Skipped("other reasons", (rest.n if rest else 0) + 1, rest.first if rest else error.where)
+            self._by["other reasons"] = Skipped(
+                "other reasons", (rest.n if rest else 0) + 1, rest.first if rest else error.where
+            )
 
     def check(self, others: int) -> None:
         """SynthgainError, the first, where more than one in ten of all are bad."""

@@ -10,7 +10,7 @@ hold out the same ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,7 +116,9 @@ def split(prompts: Keys, share: float, seed: int) -> Split:
     return Split(taken[of], len(each), int(taken.sum()))
 
 
-def candidates(rows: TrainingRows, members: NDArray[np.bool_], held: NDArray[np.bool_], seed: int) -> tuple[list[TrainingRow], ...]:
+def candidates(
+    rows: TrainingRows, members: NDArray[np.bool_], held: NDArray[np.bool_], seed: int
+) -> tuple[list[TrainingRow], ...]:
     """Some of the members and of the rows held out, from which `pairs` chooses: a few rows of the first prompts in the order of a hash.
 
     A row that was learnt under another prompt is no sibling.
@@ -256,7 +258,11 @@ def _strings(row: TrainingRow, tokenizer: Any, method: str, length: int, reasoni
             return None
         room = length - len(tokenizer(given, add_special_tokens=False)["input_ids"])
     else:
-        given, said, room = "", ended_text(row, tokenizer, reasoning=reasoning), length - 1  # the token that begins a text takes one
+        given, said, room = (
+            "",
+            ended_text(row, tokenizer, reasoning=reasoning),
+            length - 1,
+        )  # the token that begins a text takes one
     ids = tokenizer(said, add_special_tokens=False)["input_ids"] if room > 0 else []
     if len(ids) > room:
         said = tokenizer.decode(ids[:room]).rstrip("\ufffd")

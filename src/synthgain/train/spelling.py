@@ -127,7 +127,9 @@ def pairs_of(rows: Iterable[TrainingRow], tokenizer: Any, length: int, *, reason
             yield Spelled(unpaired=1)
             continue
         last = last_answer(row.messages)
-        before = tuple({**turn, "learn": False} if is_learnt(turn, i) else turn for i, turn in enumerate(row.messages[:last]))
+        before = tuple(
+            {**turn, "learn": False} if is_learnt(turn, i) else turn for i, turn in enumerate(row.messages[:last])
+        )
         try:
             sides = [_last_chat(row, (*before, *turns), n, template) for turns in (row.messages[last:], row.rejected)]
         except SynthgainError as error:
@@ -153,7 +155,11 @@ def learnt_turns(row: TrainingRow) -> list[int]:
     """The places of the turns to learn: answers (assistant turns that something stands before), or as `learn` says; none that says nothing."""
     if row.messages is None:
         raise no_chat(row.where)
-    return [i for i, turn in enumerate(row.messages) if is_learnt(turn, i) and (turn["content"].strip() or turn.get("tool_calls"))]
+    return [
+        i
+        for i, turn in enumerate(row.messages)
+        if is_learnt(turn, i) and (turn["content"].strip() or turn.get("tool_calls"))
+    ]
 
 
 def strings_of(row: TrainingRow, tokenizer: Any, *, reasoning: bool = False) -> tuple[str, str]:
@@ -273,7 +279,11 @@ def blocks(rows: Iterable[TrainingRow], tokenizer: Any, length: int, *, reasonin
         whole = len(left) // length * length
         yield Spelled(tuple(_block(left, starts, at, at + length) for at in range(0, whole, length)))
         if whole:
-            starts = [(one, max(0, at - whole)) for (one, at), then in zip(starts, [*(at for _, at in starts[1:]), len(left)]) if then > whole]
+            starts = [
+                (one, max(0, at - whole))
+                for (one, at), then in zip(starts, [*(at for _, at in starts[1:]), len(left)])
+                if then > whole
+            ]
             left = left[whole:]
     if len(left) > 1:  # a block of one token teaches nothing
         yield Spelled((_block(left, starts, 0, len(left)),), rows=0)

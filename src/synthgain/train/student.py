@@ -72,7 +72,10 @@ def said_of_kinds(record: Mapping[str, Any]) -> str:
         (read["texts"] if method == "sft" else 0, "plain texts among chats, learnt whole"),
         (read["chats"] if method == "cpt" else 0, "chats learnt as text, questions too (--method sft: answers alone)"),
         (read["unpaired"], "without rejected turns, left out (--method sft learns answers)"),
-        (read["with_rejected"] if method == "sft" else 0, "with rejected turns, of which the chosen are learnt (--method dpo: both)"),
+        (
+            read["with_rejected"] if method == "sft" else 0,
+            "with rejected turns, of which the chosen are learnt (--method dpo: both)",
+        ),
         (read["cut"], f"cut to {read['length']} tokens"),
         (read["no_answer"], f"left out, without an answer inside {read['length']} tokens"),
         (read["tools_unwritten"], "whose tools the chat template does not write"),
@@ -93,7 +96,9 @@ def said_of_replay(record: Mapping[str, Any]) -> str:
         return ""
     places, share = replay["substituted"] + replay["added"], replay["tokens"] / max(record["tokens_seen"], 1)
     how = "in place of rows" if replay["mode"] == "substitute" else "besides the rows"
-    return f"replay: {places:,} examples {how} from {replay['rows']:,} rows of {replay['from']}, {share:.0%} of the tokens"
+    return (
+        f"replay: {places:,} examples {how} from {replay['rows']:,} rows of {replay['from']}, {share:.0%} of the tokens"
+    )
 
 
 def check_place(out: Path) -> None:

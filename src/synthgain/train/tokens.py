@@ -78,7 +78,9 @@ class Tokens:
     def learnt(self) -> NDArray[np.int64]:
         """Tokens with loss of each place: the first of an example never has any, nothing stands before it."""
         starts = np.r_[0, np.asarray(self._ends)[:-1]].astype(np.int64)
-        each = np.concatenate([_sums(self._learnt, starts[n : n + PART], self._ends[n : n + PART]) for n in range(0, len(starts), PART)])
+        each = np.concatenate(
+            [_sums(self._learnt, starts[n : n + PART], self._ends[n : n + PART]) for n in range(0, len(starts), PART)]
+        )
         return np.asarray((each - self._learnt[starts]).reshape(-1, self.step).sum(1), np.int64)
 
     def whole_rows(self, reached: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -130,7 +132,12 @@ def write(rows: Iterable[Spelled], folder: Path, *, strict: bool = False, step: 
             for example in one.examples:
                 end += len(example.ids)
                 ids, labels = np.asarray(example.ids, np.uint32), np.asarray(example.labels, np.int64)
-                for name, held in ((IDS, ids), (LEARNT, labels != IGNORED), (ENDS, np.int64(end)), (ROWS, np.asarray(example.rows, np.int64))):
+                for name, held in (
+                    (IDS, ids),
+                    (LEARNT, labels != IGNORED),
+                    (ENDS, np.int64(end)),
+                    (ROWS, np.asarray(example.rows, np.int64)),
+                ):
                     files[name].write(held.tobytes())
     finally:
         for file in files.values():
@@ -139,4 +146,3 @@ def write(rows: Iterable[Spelled], folder: Path, *, strict: bool = False, step: 
     found = Counts(**counts, longest_answer=longest, refused=tuple(one.json() for one in bad.found))
     (folder / COUNTS).write_text(json.dumps(asdict(found), ensure_ascii=False), "utf-8")
     return Tokens(folder, step)
-

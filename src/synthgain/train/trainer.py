@@ -178,7 +178,9 @@ def _watcher(plan: Schedule, steps: Steps, before: Path | None) -> tuple[Any, Cu
     last_new = max((step for step, (_, first) in enumerate(learnt, 1) if first), default=0)
     held = json.loads((before / WHOLE).read_text("utf-8")) if before else {"curve": [], "waiting": []}
     curve: Curve = held["curve"]
-    waiting: list[tuple[float, int, int]] = [tuple(one) for one in held["waiting"]]  # (loss, tokens with loss, of the first pass) of steps without a point
+    waiting: list[tuple[float, int, int]] = [
+        tuple(one) for one in held["waiting"]
+    ]  # (loss, tokens with loss, of the first pass) of steps without a point
     saved = time.monotonic()
 
     class Watcher(TrainerCallback):  # type: ignore[misc]

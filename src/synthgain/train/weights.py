@@ -49,9 +49,13 @@ def check_start(start: Start) -> None:
         check_model(start)
         return
     start.settings()
-    if not any((start.tokenizer / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")):
+    if not any(
+        (start.tokenizer / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
+    ):
         raise SynthgainError(
-            "there is no tokenizer here", where=str(start.tokenizer), next="give --tokenizer local/smollm2-135m, hf/PATH or a folder"
+            "there is no tokenizer here",
+            where=str(start.tokenizer),
+            next="give --tokenizer local/smollm2-135m, hf/PATH or a folder",
         )
 
 
@@ -117,7 +121,9 @@ def _from_nothing(start: Scratch, tokenizer: Any, seed: int) -> Any:
     try:
         return AutoModelForCausalLM.from_config(AutoConfig.for_model(**held), dtype=torch.float32)
     except (ValueError, TypeError, KeyError) as error:
-        raise SynthgainError(f"no model can be made of this configuration ({error})", where=str(start.config)) from error
+        raise SynthgainError(
+            f"no model can be made of this configuration ({error})", where=str(start.config)
+        ) from error
 
 
 # ---------------------------------------------------------------------------------------------- the end
@@ -155,13 +161,8 @@ def save(model: Any, tokenizer: Any, base: Path, into: Path) -> list[str]:
     try:
         model.save_pretrained(str(into))
     except Exception as error:  # of any library: weights that were paid for are not lost to a file beside them
-        from safetensors.torch import save_model
-
         told.append(f"the model was saved without what could not be ({type(error).__name__}: {_first_line(error)})")
-        for file in into.glob("*.safetensors*"):
-            file.unlink()
-        save_model(model, str(into / "model.safetensors"), metadata={"format": "pt"})
-        model.config.to_json_file(str(into / "config.json"))
+        _weights_alone(model, into)
     try:
         tokenizer.save_pretrained(str(into))
     except Exception as error:  # as above; the base's own files say the same
@@ -172,10 +173,23 @@ def save(model: Any, tokenizer: Any, base: Path, into: Path) -> list[str]:
     return told
 
 
+def _weights_alone(model: Any, into: Path) -> None:
+    """Weights and configuration: the library's way without generation settings, else by safetensors alone."""
+    from safetensors.torch import save_model
+
+    try:
+        model.can_generate = lambda: False
+        model.save_pretrained(str(into))
+    except Exception:
+        for file in into.glob("*.safetensors*"):
+            file.unlink()
+        save_model(model, str(into / "model.safetensors"), metadata={"format": "pt"})
+        model.config.to_json_file(str(into / "config.json"))
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0][:200]
 
 
 def tokenizer_folder(start: Start) -> Path:
     return start if isinstance(start, Path) else start.tokenizer
-
