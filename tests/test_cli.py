@@ -241,6 +241,39 @@ def test_two_writers_are_one_too_many(run: Cli) -> None:
     assert said.code == 2 and f"pid {os.getpid()}" in said.err
 
 
+def test_rows_of_another_request_stay_where_nobody_can_be_asked(run: Cli) -> None:
+    assert make(run).code == 0
+    before = rows("r")
+    refused = make(run, "--seed", "1")
+    assert (refused.code, refused.out) == (2, "")
+    for word in ("8 rows (8 kept)", "seed 0, now 1", "data set", "calls stay", "--replace", "-o"):
+        assert word in refused.err
+    assert rows("r") == before
+    assert bought(make(run, "--seed", "1", "--replace")) == 8
+    assert bought(make(run, "--yes")) == 0 and rows("r") == before
+
+
+@pytest.mark.parametrize(("answer", "code", "seed"), [("n", 2, 0), ("y", 0, 1)])
+def test_at_a_terminal_it_is_asked_whether_rows_may_go(
+    run: Cli, tmp_path: Path, answer: str, code: int, seed: int
+) -> None:
+    pty = pytest.importorskip("pty")
+    assert make(run).code == 0
+    mine, theirs = pty.openpty()
+    ask = [sys.executable, "-m", "synthgain", "generate", "rephrase", "docs", "-o", "r", "-m", SCRIPT, "--seed", "1"]
+    running = subprocess.Popen(ask, cwd=tmp_path, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(mine, 4096)
+    os.write(mine, f"{answer}\n".encode())
+    running.communicate(timeout=60)
+    os.close(mine)
+    assert running.returncode == code
+    assert b"8 rows (8 kept) of another request" in said
+    assert json.loads(Path("r/run.json").read_text("utf-8"))["seed"] == seed
+
+
 # ---------------------------------------------------------------------------------------------- 3, 4, 5, 130
 
 

@@ -20,6 +20,7 @@ from synthgain.types import (
     Recipe,
     Row,
     Sampling,
+    SynthgainError,
     TooManyBroken,
     Verdict,
     keep,
@@ -173,3 +174,34 @@ def test_a_draft_that_goes_on_after_any_failure_ends_where_the_budget_does(tmp_p
     with pytest.raises(BudgetReached):
         generate(Recipe("on", "1", draft), ANCHORS[:2], model="scripted/echo", out=tmp_path / "run", max_tokens=500)
     assert not tried and Run(tmp_path / "run").record["counts"]["kept"] > 2
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "said"),
+    [
+        ("    yield {'text': 'a'}\n", 4, "gave a dict, not a Row"),
+        ("    yield Row(text='a', fields={'n': {1, 2}})\n", 4, "no JSON form"),
+        ("    text = models\n    yield Row(text=text)\n", 5, "text is a Desk"),
+        ("    yield Row(messages=({'role': 'user', 'content': 'a', 'colour': 'red'},))\n", 4, "colour"),
+        ("    async for call in models.each(['a']):\n        yield Row(text='a')\n", 4, "each takes prompts"),
+    ],
+    ids=["no-row", "no-json", "no-text", "no-message", "no-prompt"],
+)
+def test_what_a_draft_gives_wrongly_is_said_of_its_own_line(body: str, line: int, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    head = "from synthgain.types import Recipe, Row\n\nasync def draft(models, anchor):\n"
+    file.write_text(f"{head}{body}\nRECIPE = Recipe('mine', '1', draft)\n", "utf-8")
+    with pytest.raises(TooManyBroken) as caught:
+        generate(file, ANCHORS, model="scripted/echo", out=tmp_path / "r")
+    assert said in str(caught.value) and f"mine.py:{line})" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["async def draft(models, anchor):\n    return []", "def draft(models, anchor):\n    yield 1"]
+)
+def test_a_draft_that_gives_no_rows_one_by_one_is_refused_before_anything_is_bought(wrong: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"from synthgain.types import Recipe\n\n{wrong}\n\nRECIPE = Recipe('mine', '1', draft)\n", "utf-8")
+    with pytest.raises(SynthgainError, match=r"mine\.py:3: the draft of mine") as caught:
+        generate(file, ANCHORS, model="scripted/echo", out=tmp_path / "r")
+    assert caught.value.code == 2 and not (tmp_path / "r").exists()

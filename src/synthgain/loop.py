@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from synthgain.numbers import interval
 from synthgain.types import Method, Reading, SynthgainError
 
 # ---------------------------------------------------------------------------------------------- what an arm is
@@ -275,7 +276,7 @@ def line_of(name: str, scored: Scored) -> str:
     accuracy = next((r for r in scored.readings if r.name == "accuracy"), None)
     if accuracy is None or accuracy.value is None:
         return f"  {name:<14} not measured"
-    return f"  {name:<14} {accuracy.value:.2f} [{accuracy.low or 0:.2f}, {accuracy.high or 0:.2f}]"
+    return f"  {name:<14} {interval(accuracy.value, accuracy.low, accuracy.high)}"
 
 
 def starting_from(arm: Arm, weights: str, method: Method | None = None) -> Arm:

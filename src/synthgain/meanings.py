@@ -20,6 +20,7 @@ MEANINGS: dict[str, str] = {
     "proxy_gain_mixture": "The proxy gain for a student that mixes its own predictions with the n-gram model's: what the rows add to what it already knows.",
     "target_fit": "How well the synthetic rows alone predict held-out real text, against the anchors alone: above zero, the rows could replace them.",
     "target_fit_1": "The target fit with single words instead of word triples: whether the rows use the target's words.",
+    "grounded": "Share of the names and numbers in the rows that stand in what each was made from: what is missing was invented, or comes from elsewhere.",
     # ------------------------------------------------------------------------ randomness, and the student's view
     "delta_I": "Randomness of the generator: how unsure it was of its own words; this is randomness, not usefulness, and it grows with temperature without limit.",
     "delta_I_sample": "Randomness of the generator summed over a whole answer: long answers have more of it, and it is not usefulness.",

@@ -42,7 +42,7 @@ class SynthgainError(Exception):
 
     `code` is the exit code of the command line: 2 bad usage or input, 3 stopped at a budget or a full
     disk, 4 a model cannot be reached, 5 too many broken drafts, 130 interrupted. Of the last four there are
-    kinds below, for programs; making a `SynthgainError` with such a code makes that kind.
+    kinds below, for programs (and a few of 2); making a `SynthgainError` with such a code makes that kind.
     """
 
     def __new__(cls, what: str = "", *, where: str = "", next: str = "", code: int = 2) -> SynthgainError:
@@ -63,6 +63,10 @@ class SynthgainError(Exception):
 
 class WrongMessage(SynthgainError):
     """A message that is none: an unknown key, or a value of the wrong kind (code 2). In a draft it breaks that draft."""
+
+
+class AnotherRequest(SynthgainError):
+    """A folder holds rows of another request, which would be replaced (code 2): nothing was changed."""
 
 
 class BudgetReached(SynthgainError):
@@ -91,12 +95,13 @@ def _error(what: str, where: str, next: str, code: int) -> SynthgainError:
 class CallFailed(Exception):
     """One call came to nothing, for good (the server refused it, or every retry failed).
 
-    It breaks the row that needed it and no other; the chain writes it to `broken/`, with the call's id.
+    It breaks the row that needed it and no other; the chain writes it to `broken/`, with the call's id. `final`: the model was
+    asked, refuses this very prompt and would again (moderation), so a resumed run does not ask.
     """
 
-    def __init__(self, what: str = "", *, call: str = "") -> None:
+    def __init__(self, what: str = "", *, call: str = "", final: bool = False) -> None:
         super().__init__(what)
-        self.call = call
+        self.call, self.final = call, final
 
 
 # ---------------------------------------------------------------------------------------------- content
@@ -423,6 +428,13 @@ class Prompt:
             parts.append(f'"tools":{in_order(self.tools)}')
         return f'{{{",".join(parts)},"v":{VERSION}}}'
 
+    @_once
+    def least(self) -> int:
+        """Tokens that it has at least, whatever the tokenizer: nine for ten words, one for sixteen bytes that are no white space."""
+        texts = [turn["content"] for turn in self.messages]
+        words = [word for text in texts for word in text.split()]
+        return max(len(words) * 9 // 10, sum(len(word.encode("utf-8", "replace")) for word in words) // 16)
+
     def id(self, identity: str) -> str:
         """The identity of the call that this prompt buys from the model with that identity (64 hex digits)."""
         known: tuple[str, str] | None = self.__dict__.get("_id")  # the chain and the model both ask
@@ -449,6 +461,14 @@ class Prompt:
         )
 
 
+SHORT = 64  # tokens; of a shorter prompt nobody drops a part
+FAULTS = {
+    "error": "the server broke off with an error",
+    "content_filter": "the server's content filter broke off",
+    "no answer": "no answer",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One answer that was paid for: M(p).
@@ -456,8 +476,11 @@ class Call:
     `message` is the answer: an assistant's turn, with tool calls and reasoning where there are such; `text` is its content.
     `logprob` is the sum over the answer's tokens of ln M_T(token | before) in nats, under the law
     that the text was sampled from; None with the reason in `law` where the server gives none or
-    gives another law's. `finish` is "stop" or "length" (cut off), or what else the server said.
-    `seconds` is the time the answer took; `cost` is in US dollars, None where no price is known.
+    gives another law's. `finish` is "stop", "length" (cut off, or nobody said that it is whole), "tool_calls", "content_filter",
+    "error", "no answer", or what else the server said.
+    `seconds` is the time the answer took; `cost` is in US dollars, None where no price is known. Counts of tokens are 0 where
+    the server did not say them.
+    `raw` is the message as it came, where thinking was set apart from its content (`thinking.apart`).
     """
 
     id: str
@@ -472,11 +495,28 @@ class Call:
     law: str = ""
     cost: float | None = None
     seconds: float = 0.0
+    raw: Message | None = None
 
     @property
     def text(self) -> str:
         """What was answered, as checks and parsers read it."""
         return self.message["content"]
+
+    @property
+    def fault(self) -> str:
+        """Why this is no answer that a row can be made of, as a reason to count by; "" where it is one."""
+        if self.finish in FAULTS:
+            return FAULTS[self.finish]
+        only_thought = "reasoning" in self.message and not self.text.strip() and "tool_calls" not in self.message
+        return "only reasoning" if only_thought else ""
+
+    @property
+    def misread(self) -> bool:
+        """Whether the server says to have read fewer tokens than the prompt has: it dropped a part of the prompt, and answered."""
+        read = max(self.tokens_in, self.tokens_cached)
+        if not read or read * 11 >= 2 * sum(len(turn["content"]) for turn in self.prompt.messages):
+            return False  # the usual case, without counting words
+        return read < self.prompt.least >= SHORT
 
 
 # ---------------------------------------------------------------------------------------------- ε
@@ -531,6 +571,7 @@ class Row:
     anchors: tuple[str, ...] = ()
     recipe: str = ""
     round: int = 0
+    repeat: int = 0  # of a data set that somebody else made: how many rows alike came before this one
 
     def __post_init__(self) -> None:
         for turn in (*(self.messages or ()), *(self.rejected or ())):
@@ -544,6 +585,8 @@ class Row:
             parts.append(f'"messages":{_said(self.messages)}')
         if self.rejected is not None:
             parts.append(f'"rejected":{_said(self.rejected)}')
+        if self.repeat:
+            parts.append(f'"repeat":{self.repeat}')
         if self.messages is None:
             parts.append(f'"text":{encode_basestring(self.text or "")}')
         if self.tools:
@@ -614,6 +657,9 @@ class ModelInfo:
     logprobs: bool | None = None
     seeds: bool | None = None
     schema: bool | None = None
+    reasoning: bool | None = None  # whether thinking comes in a field of its own
+    folds_system: bool | None = None  # whether a system turn is put into the first user turn, because the template has no place for it
+    left_out: tuple[str, ...] = ()  # settings that the server does not take
     note: str = ""
 
 

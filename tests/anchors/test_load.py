@@ -121,7 +121,7 @@ def test_parquet_values_become_json(tmp_path: Path) -> None:
     found = load(tmp_path / "a.parquet")
     assert [(a.source, a.fields) for a in found] == [
         ("a.parquet#1", {"day": "2026-01-02", "x": None, "list": ["p"]}),
-        ("a.parquet#2", {"day": None, "x": 0.5, "list": [], "picture": None}),
+        ("a.parquet#2", {"day": None, "x": 0.5, "list": []}),
     ]
     assert any("'picture'" in w for w in found.summary.warnings)
 
@@ -177,10 +177,10 @@ def test_a_folder_is_read_in_order_and_names_what_it_leaves(tmp_path: Path) -> N
     (tmp_path / "c.txt").write_text("three")
     jsonl(tmp_path / "b" / "rows.jsonl", [{"content": "two"}])
     (tmp_path / "a.md").write_text("one")
-    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
     found = load(tmp_path)
     assert [(a.text, a.source) for a in found] == [("one", "a.md"), ("two", "b/rows.jsonl#1"), ("three", "c.txt")]
-    assert {(s.path, s.why) for s in found.summary.skipped} == {(".git", "hidden"), ("paper.pdf", ".pdf is not read")}
+    assert {(*s.first, s.why) for s in found.summary.skipped} == {(".git", "hidden"), ("a.png", ".png is not read")}
     assert found.summary.files == 3 and found.summary.text_fields == {"content": 1}
     assert "side by side" in " ".join(found.summary.warnings)
 
@@ -193,7 +193,7 @@ def test_links_that_go_round_or_nowhere_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     found = load(tmp_path)
     assert [a.source for a in found] == ["sub/a.txt"]
-    assert {s.path for s in found.summary.skipped} == {"sub/up", "gone.txt", "pipe.txt"}
+    assert {place for s in found.summary.skipped for place in s.first} == {"sub/up", "gone.txt", "pipe.txt"}
 
 
 def test_what_datasets_saved_is_read_without_it(tmp_path: Path) -> None:
@@ -287,21 +287,75 @@ def test_the_id_column_is_a_field_of_its_own(tmp_path: Path) -> None:
     assert "--id-field 'key'" in said.value.next
 
 
-def test_messages_give_the_last_user_turn(tmp_path: Path) -> None:
-    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": "x"}]
+def shared(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"from": speaker, "value": text} for speaker, text in turns]
+
+
+def test_a_conversation_gives_all_before_its_last_answer(tmp_path: Path) -> None:
     turns = [
-        {"role": "user", "content": "a"},
-        {"role": "assistant", "content": "b"},
-        {"role": "user", "content": parts},
+        {"role": "user", "content": "Is it cold?"},
+        {"role": "assistant", "content": "Yes."},
+        {"role": "user", "content": "And then?"},
+        {"role": "assistant", "content": "Warmer."},
     ]
-    file = jsonl(tmp_path / "a.jsonl", [{"messages": turns, "k": 1}])
-    (anchor,) = load(file)
-    assert anchor.text == "look" and anchor.fields == {"messages": turns, "k": 1}
-    (whole,) = load(file, text_field="messages")
-    assert whole.text == "user: a\n\nassistant: b\n\nuser: look" and whole.fields == {"k": 1}
-    for bad in ([], "x", [{"role": "assistant", "content": "b"}], [{"content": "b"}], [{"role": "user", "content": 3}]):
-        with pytest.raises(SynthgainError, match="messages"):
-            load([{"messages": bad}])
+    sharegpt = shared(("human", "Is it cold?"), ("gpt", "Yes."), ("human", "And then?"), ("gpt", "Warmer."))
+    for row in ({"messages": turns}, {"messages": json.dumps(turns)}, {"conversations": sharegpt}):
+        (anchor,) = load(jsonl(tmp_path / "a.jsonl", [{**row, "k": 1}]), strict=True)
+        assert anchor.text == "user: Is it cold?\n\nassistant: Yes.\n\nuser: And then?"
+        assert anchor.fields == {"messages": turns, "k": 1}
+    pq.write_table(pa.Table.from_pylist([{"messages": turns, "k": 1}]), tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet")[0].fields == {"messages": turns, "k": 1}
+    (whole,) = load([{"messages": turns, "k": 1}], text_field="messages")
+    assert whole.text.endswith("user: And then?\n\nassistant: Warmer.") and whole.fields == {"k": 1}
+    (waiting,) = load([{"messages": turns[:3]}])
+    assert waiting.text == anchor.text
+    assert texts([{"messages": turns[:2]}]) == ["Is it cold?"]
+
+
+def test_dialogues_that_end_alike_are_as_many_anchors(tmp_path: Path) -> None:
+    rows = [
+        {"conversations": shared(("human", f"q{i}"), ("gpt", "a"), ("human", "And then?"), ("gpt", "b"))}
+        for i in range(60)
+    ]
+    assert len(load(jsonl(tmp_path / "a.jsonl", rows))) == 60
+    told: list[str] = []
+    merged = load([{"messages": [{"role": "user", "content": "q"}, a]} for a in ANSWERS], tell=told.append)
+    assert len(merged) == 1 and merged.summary.chats == 2
+    assert any("1 duplicate of 2 merged" in line and "messages" in line for line in told)
+
+
+ANSWERS = [{"role": "assistant", "content": text} for text in ("a", "b")]
+
+
+def test_an_instruction_and_its_input_are_the_text(tmp_path: Path) -> None:
+    row = {"instruction": "Sort these.", "input": "b a", "output": "a b", "text": "### Sort these …"}
+    (anchor,) = load(jsonl(tmp_path / "a.jsonl", [row]))
+    assert anchor.text == "Sort these.\nb a" and anchor.fields["output"] == "a b"
+    assert [turn["content"] for turn in anchor.fields["messages"]] == ["Sort these.\nb a", "a b"]
+    assert load(tmp_path / "a.jsonl", needs=("output",))[0].id != anchor.id
+    assert texts([{"instruction": "Say hello.", "input": "", "output": "Hello."}]) == ["Say hello."]
+
+
+def test_tools_and_their_calls_stay_whole(tmp_path: Path) -> None:
+    tool = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+    call = json.dumps({"name": "weather", "arguments": {"city": "Oslo"}})
+    said = shared(("human", "Cold?"), ("function_call", call), ("observation", "4 C"), ("gpt", "Yes."))
+    (anchor,) = load(jsonl(tmp_path / "a.jsonl", [{"conversations": said, "tools": json.dumps([tool])}]))
+    assert anchor.text == 'user: Cold?\n\nassistant: weather({"city": "Oslo"})\n\ntool: 4 C'
+    assert anchor.fields["tools"] == [{"type": "function", "function": tool}]
+    assert anchor.fields["messages"][1]["tool_calls"][0]["function"]["name"] == "weather"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[], "x", 3, [{"role": "assistant", "content": "b"}], [{"content": "b"}], [{"role": "user", "content": 3}]],
+)
+def test_what_is_no_conversation_is_skipped_and_said(bad: Any) -> None:
+    with pytest.raises(SynthgainError):
+        load([{"messages": bad}])
+    good = {"messages": [{"role": "user", "content": "a"}]}
+    found = load([good, {"messages": bad}])
+    assert len(found) == 1 and found.summary.skipped_rows == 1 and found.summary.skipped[0].first == ("sequence#2",)
 
 
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
@@ -357,7 +411,7 @@ def test_anchors_keep_what_they_are_read_by() -> None:
 )
 def test_a_sequence_of_other_things_is_refused(source: Any) -> None:
     with pytest.raises(SynthgainError) as said:
-        load(source)
+        load(source, strict=True)
     assert said.value.code == 2 and said.value.next
 
 
@@ -386,7 +440,7 @@ def test_duplicates_are_dropped_counted_and_named(tmp_path: Path) -> None:
     assert found.summary.duplicates == n + 1 and found.summary.rows == 2 * n + 1
     assert found.summary.repeats[0] == (f"a.jsonl#{n + 1}", "a.jsonl#1") and len(found.summary.repeats) == 5
     assert len(load(tmp_path / "a.jsonl", needs=("k",))) == 2 * n  # k enters the prompt: not the same anchor
-    assert "3,001 duplicates dropped" in str(found.summary)
+    assert "3,001 duplicates of 6,001 merged" in str(found.summary)
 
 
 def test_a_limit_counts_anchors_and_looks_no_further(tmp_path: Path) -> None:
@@ -466,34 +520,28 @@ def test_the_summary_as_json_says_it_all_and_is_small(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     jsonl(folder / "a.jsonl", [{"text": "a", "k": 1}, {"text": "a", "k": 2}, {"text": "b", "k": 3}])
-    (folder / "b.pdf").write_bytes(b"%PDF-1.4")
+    (folder / "b.png").write_bytes(b"\x89PNG")
     (folder / ".hidden.txt").write_text("x")
     found = load(folder)
     said = json.loads(json.dumps(found.summary.json()))
     assert (said["rows"], said["anchors"], said["duplicates"], said["differing"], said["files"]) == (3, 2, 1, 1, 1)
     assert said["differing_in"] == ["k"] and said["repeats"] == [["a.jsonl#2", "a.jsonl#1"]]
-    assert {s["path"]: s["why"] for s in said["skipped"]} == {".hidden.txt": "hidden", "b.pdf": ".pdf is not read"}
-    assert said["skipped_total"] == 2
+    assert said["skipped"] == {
+        "rows": 0,
+        "files": 2,
+        "by": [
+            {"kind": "file", "why": "hidden", "n": 1, "first": [".hidden.txt"]},
+            {"kind": "file", "why": ".png is not read", "n": 1, "first": ["b.png"]},
+        ],
+    }
     for i in range(200):
         jsonl(folder / f"{'long' * 20}{i}.jsonl", [{f"Text{' ' * i}": f"t{i}", "x" * 5_000: b} for b in ("c", "d")])
-        (folder / f"{i}.pdf").write_bytes(b"%PDF-1.4")
+        (folder / f"{i}.png{i}").write_bytes(b"\x89PNG")
         (folder / f"w{i}.json").write_text(json.dumps({"rows": [{"text": f"w{i}"}], f"beside{i}" * 50: 1}))
     large = load(folder).summary
-    assert large.anchors == 402 and large.duplicates == 201 and large.skipped_total == 202
+    assert large.anchors == 402 and large.duplicates == 201 and large.skipped_files == 202
     assert len(json.dumps(large.json())) < 40_000
     assert len(large.warnings) == 21 and "180" in large.warnings[-1]  # what is not named is counted
-
-
-def test_chats_that_are_cut_to_a_turn_are_counted(tmp_path: Path) -> None:
-    def turn(role: str, content: str) -> dict[str, str]:
-        return {"role": role, "content": content}
-
-    rows = [[turn("user", "a")], [turn("system", "s"), turn("user", "b")], [turn("user", "c"), turn("assistant", "d")]]
-    found = load(jsonl(tmp_path / "a.jsonl", [{"messages": turns} for turns in rows]))
-    assert [a.text for a in found] == ["a", "b", "c"]
-    assert found.summary.chats_cut == 2 == found.summary.json()["chats_cut"] and "2 chats" in str(found.summary)
-    assert load(tmp_path / "a.jsonl", text_field="messages").summary.chats_cut == 0
-    assert load([{"messages": rows[2]}, {"text": "t"}]).summary.chats_cut == 1
 
 
 def test_a_data_sets_card_is_no_row_and_a_readme_among_texts_is_one(tmp_path: Path) -> None:
@@ -506,7 +554,7 @@ def test_a_data_sets_card_is_no_row_and_a_readme_among_texts_is_one(tmp_path: Pa
     for name, text in (("flat", "a"), ("deep", "b")):
         found = load(tmp_path / name)
         assert [a.text for a in found] == [text]
-        assert [(s.path, s.why) for s in found.summary.skipped] == [("README.md", "the data set's card")]
+        assert [(s.first, s.why) for s in found.summary.skipped] == [(("README.md",), "the data set's card")]
     assert texts(tmp_path / "texts") == ["# card", "c"]
     assert texts(tmp_path / "flat" / "README.md") == ["# card"]  # asked for by name
 
@@ -527,10 +575,12 @@ def test_every_real_set_with_an_obvious_text_column(real_data: Path) -> None:
             rows = [first, *map(json.loads, lines)]
         if any(not isinstance(r.get(column), str) or not r[column].strip() for r in rows):
             with pytest.raises(SynthgainError, match=column):
-                load(file)
+                load(file, strict=True)
             continue
         found = load(file)
-        expected = list(dict.fromkeys(r[column] for r in rows))
+        asks = "instruction" in first and ("output" in first or "response" in first)
+        said = ((r[column], r.get("input")) if asks else (r[column],) for r in rows)
+        expected = list(dict.fromkeys("\n".join(filter(None, parts)) for parts in said))
         assert [a.text for a in found] == expected, file.name
         assert found.summary.rows == len(rows)
         read += 1

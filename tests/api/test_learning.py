@@ -252,7 +252,7 @@ def test_plain_texts_are_learnt_as_texts(tmp_path: Path) -> None:
     [
         [{"messages": [{"role": "wizard", "content": "no role"}, user("q")]}],
         [{"question": "2 + 2?", "answer": "4"}],
-        [{"instruction": "2 + 2?", "response": "4"}],
+        [{"problem": "2 + 2?", "solution": "4"}],
     ],
 )
 def test_questions_are_never_learnt_without_their_answers_unless_asked(tmp_path: Path, records: list[object]) -> None:

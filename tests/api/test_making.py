@@ -13,7 +13,19 @@ import synthgain as sg
 from synthgain.api.asking import asked, turned
 from synthgain.api.trying import first_prompts
 from synthgain.models import Reach
-from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, drop, keep, user
+from synthgain.types import (
+    Anchor,
+    AnotherRequest,
+    Models,
+    Prompt,
+    Recipe,
+    Row,
+    SynthgainError,
+    Verdict,
+    drop,
+    keep,
+    user,
+)
 
 TEXTS = ["The pump of 1611 has 130 scoops.", "The mill of Orrin has two wheels.", "The carillon has nine bells."]
 WORDS = "scripted/words?n=30"
@@ -121,7 +133,7 @@ def test_a_recipe_without_knobs_says_so() -> None:
 
 def test_another_knob_buys_other_answers_and_the_first_serve_again(tmp_path: Path) -> None:
     def bought(**knobs: object) -> int:
-        run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs=knobs)
+        run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs=knobs, replace=True)
         return int(run.record["counts"]["calls_bought"])
 
     assert [bought(), bought(styles=("easy",)), bought(temperature="0.5"), bought()] == [12, 0, 12, 0]
@@ -202,6 +214,54 @@ def test_a_run_is_not_made_from_itself(tmp_path: Path) -> None:
     assert around.record["counts"]["anchors"] == 1  # a run folder may hold other things
     made = sg.generate("rephrase", tmp_path / "r", model=WORDS, out=tmp_path / "next")
     assert made.record["counts"]["anchors"] == 12
+
+
+# ---------------------------------------------------------------------------------------------- another request
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"seed": 1}, "seed 0, now 1"),
+        ({"model": "scripted/words?n=31"}, "writer scripted/words?n=30, now scripted/words?n=31"),
+        ({"knobs": {"styles": "easy"}}, "knob styles="),
+        ({"recipe": "entigraph"}, "recipe rephrase, now entigraph"),
+        ({"anchors": TEXTS[1:]}, "1 of its anchors are not among these"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_rows_of_another_request_are_not_replaced_unasked(other: dict[str, object], said: str, tmp_path: Path) -> None:
+    ask = {"recipe": "rephrase", "anchors": TEXTS, "model": WORDS, "out": tmp_path / "r"}
+    first = sg.generate(**ask)
+    sg.measure(first)
+    before = rows(first), first.record, first.readings()
+    with pytest.raises(AnotherRequest, match=r"12 rows \(12 kept\) of another request") as caught:
+        sg.generate(**{**ask, **other})
+    assert caught.value.code == 2 and said in str(caught.value)
+    assert all(word in str(caught.value) for word in ("its data set", "its readings", "calls stay"))
+    assert (rows(first), first.record, first.readings()) == before and before[2]
+    made = sg.generate(**{**ask, **other}, replace=True)
+    assert made.record["status"] == "complete" and not made.readings()
+    assert sg.generate(**ask, replace=True).record["counts"]["calls_bought"] == 0
+    assert rows(first) == before[0]
+
+
+def test_more_anchors_other_checks_and_other_limits_are_no_other_request(tmp_path: Path) -> None:
+    ask = {"recipe": "rephrase", "model": WORDS, "out": tmp_path / "r"}
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for n, text in enumerate(TEXTS[:2]):
+        (docs / f"{n}.txt").write_text(text, "utf-8")
+    sg.generate(anchors=docs, **ask)
+    (docs / "2.txt").write_text(TEXTS[2], "utf-8")
+    sg.generate(anchors=docs, **ask)
+    docs = docs.rename(tmp_path / "elsewhere")
+    sg.generate(anchors=docs, **ask)
+    (docs / "0.txt").write_text("The ferry of Orrin is red.", "utf-8")  # the same folder, edited
+    with pytest.raises(AnotherRequest, match="1 of its anchors"):
+        sg.generate(anchors=docs.rename(tmp_path / "third"), **ask)
+    (tmp_path / "third").rename(docs)
+    assert sg.generate(anchors=docs, **ask, limit=2, without=["all"], max_cost=1).record["counts"]["groups"] == 2
 
 
 # ---------------------------------------------------------------------------------------------- curate

@@ -27,8 +27,8 @@ def written(file: Path, rows: list[dict[str, Any]]) -> Path:
     return file
 
 
-def read(file: Path) -> list[dict[str, Any]]:
-    return [row for table in data_of_files(file, None).rows(COLUMNS) for row in table.to_pylist()]
+def read(file: Path, **options: Any) -> list[dict[str, Any]]:
+    return [row for table in data_of_files(file, None, **options).rows(COLUMNS) for row in table.to_pylist()]
 
 
 def scored(tmp_path: Path, **more: Any) -> list[dict[str, Any]]:
@@ -75,16 +75,49 @@ def test_outputs_of_one_prompt_beside_a_text_are_one_unit(tmp_path: Path) -> Non
 
 def test_the_answer_inside_a_templated_text_is_what_was_written(tmp_path: Path) -> None:
     row = {"text": "### Ask: why? ### Say: for no reason", "instruction": "why?", "output": "for no reason"}
-    (found,) = read(written(tmp_path / "a.jsonl", [row]))
-    assert (found["text"], found["prompt"], found["answer"]) == (row["text"], "why?", "for no reason")
+    file = written(tmp_path / "a.jsonl", [row])
+    (found,) = read(file)
+    assert (found["text"], found["prompt"], found["answer"]) == ("why?\n\nfor no reason", "why?", "for no reason")
+    (templated,) = read(file, text_field="text")
+    assert (templated["text"], templated["prompt"], templated["answer"]) == (row["text"], "why?", "for no reason")
 
 
-def test_an_answer_of_none_is_refused_and_numbers_are_answers(tmp_path: Path) -> None:
-    with pytest.raises(SynthgainError, match="answer") as raised:
-        read(written(tmp_path / "a.jsonl", [{"instruction": "why?", "output": None}]))
-    assert raised.value.where and raised.value.next
+def test_a_row_without_an_answer_is_skipped_and_said_and_numbers_are_answers(tmp_path: Path) -> None:
+    for asks, answers in (("instruction", "output"), ("question", "answer")):
+        rows = [{asks: f"why {i}?", answers: "so"} for i in range(3)] + [{asks: "why not?", answers: None}]
+        file, told = written(tmp_path / f"{asks}.jsonl", rows), list[str]()
+        assert len(read(file, tell=told.append)) == 3
+        assert len(told) == 1 and "1 of 4 rows skipped" in told[0] and "null" in told[0] and str(file) in told[0]
+        with pytest.raises(SynthgainError, match="null") as raised:
+            read(file, strict=True)
+        assert raised.value.where and raised.value.next
+        with pytest.raises(SynthgainError):
+            read(written(tmp_path / "none.jsonl", rows[3:]))
     (found,) = read(written(tmp_path / "b.jsonl", [{"question": "1 + 1?", "answer": 2}]))
     assert found["answer"] == "2" and found["prompt"] == "1 + 1?"
+
+
+def test_dialogues_that_end_alike_have_prompts_of_their_own(tmp_path: Path) -> None:
+    turns = [
+        ("human", "Tell me of mill {}."),
+        ("gpt", "It has {} wheels."),
+        ("human", "And then?"),
+        ("gpt", "Nothing."),
+    ]
+    rows = [
+        {
+            "conversations": [{"from": f, "value": v.format(i)} for f, v in turns],
+            "logprob": -2.0 - i,
+            "tokens_out": 2,
+            "law": LAW,
+        }
+        for i in range(60)
+    ]
+    file = written(tmp_path / "a.jsonl", rows)
+    found = read(file)
+    assert len({row["prompt"] for row in found}) == 60 and all(row["answer"] == "Nothing." for row in found)
+    assert found[7]["prompt"].startswith("user: Tell me of mill 7.") and "It has 7 wheels." in found[7]["text"]
+    assert reading(delta_i(data_of_files(file, None)), "delta_I").n == 60
 
 
 def test_the_card_beside_a_data_set_is_no_row(tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgain.curate import load, names
-from synthgain.curate.banding import HASHES, MATES, Kept
+from synthgain.curate.against import Against
+from synthgain.curate.banding import MATES, Kept
 from synthgain.curate.distinct_equations import OTHERS, DistinctEquations
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.hashed import Seen
 from synthgain.curate.near_duplicate import NearDuplicate
-from synthgain.curate.words import ngrams, words
-from synthgain.types import Fold, Selection, Verdict
+from synthgain.types import Fold, Selection, SynthgainError, Verdict
+from synthgain.words import HASHES, SHINGLE, ngrams, words
 
 
 def texts(*rows: str) -> pa.Table:
@@ -53,7 +54,7 @@ def test_folds_are_told_apart_from_row_checks_and_selections() -> None:
             return []
 
     folds = {name for name in names() if isinstance(load(name), Fold)}
-    assert folds == {"exact-duplicate", "near-duplicate", "distinct-equations"}
+    assert folds == {"exact-duplicate", "near-duplicate", "distinct-equations", "against"}
     assert not any(isinstance(load(name), Selection) for name in names())
     assert isinstance(Best(), Selection) and not isinstance(Best(), Fold)
 
@@ -94,7 +95,7 @@ def test_digests_are_remembered_as_a_set_remembers_them(seed: int, sizes: list[i
 
 
 def shingles(text: str) -> set[str]:
-    return set(ngrams(words(text), 3))
+    return set(ngrams(words(text), SHINGLE))
 
 
 def jaccard(left: set[str], right: set[str]) -> float:
@@ -335,3 +336,51 @@ def test_planted_near_duplicates() -> None:
     for kind in ("exact 0", "format 0", "edit 0.01", "edit 0.03", "sentence_shuffle None"):
         assert all(found[kind]), kind
     assert not any(found["edit 0.3"])  # their overlap lies far below the threshold
+
+
+def chats(*rows: tuple[str, str]) -> pa.Table:
+    """Rows of a question and its answer, as folds see them."""
+    return pa.table(
+        {"text": [f"{q}\n\n{a}" for q, a in rows], "prompt": [q for q, _ in rows], "answer": [a for _, a in rows]}
+    )
+
+
+QUESTIONS = [
+    ("evals.jsonl#1", "A baker makes 12 loaves each hour and sells 9 of them. How many loaves stay after 5 hours?"),
+    ("evals.jsonl#2", ""),
+    ("evals.jsonl#3", "Which of the four rivers of the old province is the longest, and where does it reach the sea?"),
+    ("evals.jsonl#4", "Which of the four rivers of the old province is the longest, and where does it reach the sea?"),
+]
+
+
+def test_a_row_near_another_set_falls_and_the_reason_names_the_row_there() -> None:
+    fold = Against(sets=("evals.jsonl",)).primed(lambda: QUESTIONS)
+    assert isinstance(fold, Fold) and fold.name == "against"
+    rows = [
+        ("Which of the four rivers of the old province is the longest and where does it reach the ocean?", "The Orn."),
+        ("Which of the four lakes is deepest?", "The one near Tarn, as far as anybody has measured."),
+        ("Say it again.", "A baker makes 12 loaves each hour and sells 9 of them. How many loaves stay after 5 hours?"),
+        ("", ""),
+    ]
+    verdicts = judged(fold, chats(*rows))
+    assert stays(verdicts) == [False, True, False, True]
+    assert [v.reason for v in verdicts if not v.keeps] == ["close to evals.jsonl#3", "close to evals.jsonl#1"]
+    assert verdicts[0].score is not None and 0.7 <= verdicts[0].score < 1 and verdicts[2].score == 1.0
+    assert judged(fold, chats(*rows[:1]), chats(*rows[1:])) == verdicts
+    again = chats(rows[1], rows[1])
+    assert stays(judged(fold, again)) == [True, True]  # rows are not compared with each other
+
+
+def test_rows_of_another_set_are_all_held_and_the_nearest_is_named() -> None:
+    rng = random.Random(3)
+    base = [f"w{rng.randrange(500)}" for _ in range(60)]
+    held = [(f"set#{i}", changed(rng, base, 0.08)) for i in range(3_000)]  # near to each other, in three batches
+    row = changed(rng, held[2_500][1].split(), 0.02)
+    verdict = judged(Against(sets=("set",), threshold=0.6).primed(lambda: held), chats((row, "")))[0]
+    exact = {source: jaccard(shingles(row), shingles(text)) for source, text in held}
+    assert not verdict.keeps and exact[verdict.reason.removeprefix("close to ")] > max(exact.values()) - 0.15
+
+
+def test_without_the_texts_of_its_sets_the_check_refuses() -> None:
+    with pytest.raises(SynthgainError, match="not read"):
+        load("against:sets=evals.jsonl").begin()  # type: ignore[union-attr]

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from email.utils import formatdate
+from itertools import pairwise
 from typing import Any
 
 from aiohttp import web
@@ -45,11 +46,20 @@ class Plan:
     content: str | None = "words"  # "words", or None: the answer has no content
     message: str = ""  # JSON: keys of the answer's message besides
     answer: str = ""  # the whole body of every answer, whatever it is
+    text: str = ""  # the content of every answer, in place of words
+    thinks: int = 0  # so many tokens go into reasoning_content before the content begins
     key: str = ""  # the only API key let in
     model: str = ""  # the only model there is
     window: int = 0  # context length that /models gives
     schema: bool = True  # a response_format is obeyed
     refuse: str = ""  # name of one more parameter that is refused with 400
+    never_both: str = ""  # "temperature,top_p": 400 where a request has both
+    least: int = 0  # fewer tokens to answer than this: 400
+    streams: bool = False  # as server-sent events, unless the request says "stream": false
+    no_system: int = 0  # status of a request with a system turn, or without user and assistant in turns
+    forbid: str = ""  # prompts with this text get 403 always
+    reads: int = 0  # of a longer prompt it reads only so many words, the last ones
+    hangs_up: bool = False  # the second request of a connection finds it reset
     poison: str = ""  # prompts with this text get 400 always
     broken: str = ""  # prompts with this text get 500 always
     stuck: str = ""  # prompts with this text take an hour
@@ -57,7 +67,8 @@ class Plan:
     busy_for: float = 0.0  # for so many seconds from the first request, everybody gets 429
     busy_over: int = 0  # more requests than this at once: 429
     retry_after: str = ""  # the header's value; "date:SECONDS" makes an HTTP date
-    fault_first: int = 0  # then so many requests get `fault`
+    fault_after: int = 0  # from this request on,
+    fault_first: int = 0  # … so many requests get `fault`
     fault: int = 500
     drop_first: int = 0  # then so many are disconnected without an answer
     malformed_first: int = 0  # then so many get half a JSON text
@@ -78,6 +89,8 @@ class Double:
             "malformed": plan.malformed_first,
         }
         self.last: dict[str, Any] = {}
+        self.heads: dict[str, str] = {}
+        self.times: list[float] = []
         self.peers: set[Any] = set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -88,7 +101,14 @@ class Double:
         self.began = self.began or time.monotonic()
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        self.peers.add(request.transport.get_extra_info("peername") if request.transport else None)
+        self.heads, peer = dict(request.headers), self.peer(request)
+        self.times.append(time.monotonic())
+        if self.plan.hangs_up and peer in self.peers:
+            self.in_flight -= 1
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        self.peers.add(peer)
         try:
             answer = await self.answer(request, raw)
         finally:
@@ -96,8 +116,12 @@ class Double:
         self.statuses[str(answer.status)] = self.statuses.get(str(answer.status), 0) + 1
         return answer
 
+    @staticmethod
+    def peer(request: web.BaseRequest) -> Any:
+        return request.transport.get_extra_info("peername") if request.transport else None
+
     def stats(self) -> dict[str, Any]:
-        names = ("asked", "served", "in_flight", "most_in_flight", "statuses", "last")
+        names = ("asked", "served", "in_flight", "most_in_flight", "statuses", "last", "heads", "times")
         return {name: getattr(self, name) for name in names} | {"connections": len(self.peers)}
 
     def models(self) -> dict[str, Any]:
@@ -118,7 +142,7 @@ class Double:
             over = plan.busy_over and self.in_flight > plan.busy_over
             if over or self.take("busy") or time.monotonic() - self.began < plan.busy_for:
                 return refusal(429, "too many requests", headers=retry_after(plan.retry_after))
-        if plan.fault_first and self.take("fault"):
+        if plan.fault_first and self.asked > plan.fault_after and self.take("fault"):
             return refusal(plan.fault, "a fault on order", headers=retry_after(plan.retry_after))
         if plan.drop_first and self.take("drop"):
             assert request.transport is not None
@@ -140,7 +164,10 @@ class Double:
         self.served += 1
         if plan.answer:
             return web.Response(text=plan.answer, content_type="application/json")
-        return web.Response(body=self.words(asked, said, raw), content_type="application/json")
+        reply = self.words(asked, said, raw)
+        if plan.streams and asked.get("stream", True):
+            return web.Response(text=as_events(reply), content_type="text/event-stream")
+        return web.Response(body=json.dumps(reply).encode(), content_type="application/json")
 
     def wrong(self, asked: dict[str, Any], said: str) -> web.Response | None:
         plan = self.plan
@@ -150,17 +177,30 @@ class Double:
             return refusal(400, "this prompt cannot be served")
         if plan.broken and plan.broken in said:
             return refusal(500, "this prompt breaks the server")
+        if plan.forbid and plan.forbid in said:
+            return refusal(403, "this prompt is forbidden")
+        roles = [m["role"] for m in asked["messages"]]
+        if plan.no_system and roles[:1] == ["system"]:
+            return refusal(plan.no_system, "Error in the chat template: System role not supported")
+        if plan.no_system and any(a == b for a, b in pairwise(roles)):
+            return refusal(plan.no_system, "Conversation roles must alternate user/assistant/user/assistant/...")
+        if asked.get("max_tokens", plan.least) < plan.least:
+            return refusal(400, f"max_tokens must be at least {plan.least} for a model that thinks")
+        both = [name for name in plan.never_both.split(",") if name in asked]
+        if len(both) > 1:
+            return refusal(400, f"`{both[0]}` and `{both[1]}` cannot both be specified for this model.")
         for name in (plan.refuse, "logprobs" if plan.logprobs == "refused" else ""):
             if name and name in asked:
                 return refusal(400, f"Unsupported parameter: '{name}' is not supported with this model.", param=name)
         return None
 
-    def words(self, asked: dict[str, Any], said: str, raw: bytes) -> bytes:
+    def words(self, asked: dict[str, Any], said: str, raw: bytes) -> dict[str, Any]:
         """The answer's body."""
         plan = self.plan
-        n = min(plan.words, asked.get("max_tokens") or asked.get("max_completion_tokens") or plan.words)
+        most = asked.get("max_tokens") or asked.get("max_completion_tokens") or plan.words + plan.thinks
+        n = min(plan.words, max(0, most - plan.thinks))
         noise = hashlib.shake_128(raw).digest(n)
-        text = " ".join([WORDS[byte & 15] for byte in noise])
+        text = plan.text or " ".join([WORDS[byte & 15] for byte in noise])
         if plan.schema and "response_format" in asked:
             text = json.dumps({name: True for name in asked["response_format"]["json_schema"]["schema"]["properties"]})
         choice: dict[str, Any] = {
@@ -169,6 +209,11 @@ class Double:
             "finish_reason": plan.finish,
         }
         choice["message"] |= json.loads(plan.message or "{}")
+        if plan.thinks:
+            thought = min(plan.thinks, most)
+            choice["message"]["reasoning_content"] = "hmm " * thought
+            choice["finish_reason"] = plan.finish if thought + n < most else "length"
+            n += thought
         if asked.get("logprobs") and plan.logprobs in ("given", "nan"):
             each = -math.log(16) if plan.logprobs == "given" else math.nan
             choice["logprobs"] = {"content": [{"token": word, "logprob": each} for word in text.split()]}
@@ -179,14 +224,29 @@ class Double:
             "choices": [choice],
         }
         if plan.usage:
-            reply["usage"] = {
-                "prompt_tokens": len(said.split()),
-                "completion_tokens": n,
-                "total_tokens": len(said.split()) + n,
-            }
+            came_in = min(len(said.split()), plan.reads or sys.maxsize)
+            reply["usage"] = {"prompt_tokens": came_in, "completion_tokens": n, "total_tokens": came_in + n}
             if plan.cached:
                 reply["usage"]["prompt_tokens_details"] = {"cached_tokens": plan.cached}
-        return json.dumps(reply).encode()
+        return reply
+
+
+def as_events(reply: dict[str, Any]) -> str:
+    """The same answer as a stream: a piece for each three characters, then how it ended, then the counts."""
+    choice = reply["choices"][0]
+    message = choice["message"]
+    content = message["content"] or ""
+    pieces: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}}]
+    pieces += [{"delta": {"content": content[i : i + 3]}} for i in range(0, len(content), 3)]
+    if message.get("reasoning_content"):
+        pieces.insert(1, {"delta": {"reasoning_content": message["reasoning_content"]}})
+    for token in (choice.get("logprobs") or {}).get("content", ()):
+        pieces.append({"delta": {}, "logprobs": {"content": [token]}})
+    pieces.append({"delta": {}, "finish_reason": choice["finish_reason"]})
+    chunks: list[dict[str, Any]] = [{"choices": [piece | {"index": 0}]} for piece in pieces]
+    chunks.append({"choices": [], "usage": reply.get("usage")})
+    head = {"id": reply["id"], "object": "chat.completion.chunk"}
+    return "".join(f"data: {json.dumps(head | chunk)}\n\n" for chunk in chunks) + ": bye\n\ndata: [DONE]\n\n"
 
 
 def refusal(

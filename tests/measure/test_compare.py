@@ -1,10 +1,22 @@
 """Comparing sets: closed forms, coverage, and what is said when nothing can be told."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from synthgain.measure.compare import TOLD, PerDocument, Side, apart, differences, ranking, sentences
 from synthgain.types import Reading
+
+DOCUMENTS = np.arange(100)
+
+
+def gain(value: float, half: float, name: str, documents: np.ndarray = DOCUMENTS) -> PerDocument:
+    """Gains of so many documents of ten words around a value, noisy enough for that half width; each set's noise is its own."""
+    noise = np.random.default_rng(sum(map(ord, name))).normal(0, 1, len(documents))
+    noise -= noise.mean()
+    each = value + noise / noise.std() * half / 1.96 * np.sqrt(len(documents))
+    return PerDocument(documents, each * 10, np.full(len(documents), 10))
 
 
 def side(
@@ -12,11 +24,12 @@ def side(
     value: float | None = 0.2,
     half: float = 0.05,
     *,
-    rows: int = 100,
-    tokens: int = 1_000,
+    rows: int = 1_000,
+    tokens: int = 100_000,
     cost: float | None = 2.0,
     gains: PerDocument | None = None,
     reading: str = "proxy_gain",
+    beside: Sequence[Reading] = (),
 ) -> Side:
     r = Reading(
         reading,
@@ -27,13 +40,15 @@ def side(
         n=100,
         note="why not",
     )
-    return Side(name, rows, tokens, cost, [r], {} if gains is None else {reading: gains})
+    by_document = gain(value or 0.0, half, name) if gains is None else gains
+    return Side(name, rows, tokens, cost, [r, *beside], {reading: by_document})
 
 
 def test_symmetric_intervals_add_as_squares() -> None:
-    d = next(d for d in differences(side("x", 0.30, 0.03), side("y", 0.10, 0.04)) if d.per == "set")
+    x, y = (sized(n, Reading("copy_rate", v, v - h, v + h)) for n, v, h in (("x", 0.30, 0.03), ("y", 0.10, 0.04)))
+    d = next(iter(differences(x, y)))
     assert (d.value, d.low, d.high) == pytest.approx((0.20, 0.15, 0.25))
-    assert d.verdict == "a adds more"
+    assert d.verdict == "a is higher"
 
 
 def test_newcombe_example_of_two_shares() -> None:
@@ -48,9 +63,10 @@ def test_newcombe_example_of_two_shares() -> None:
 
 
 def test_swapping_the_sets_turns_every_sign() -> None:
-    x, y = side("x", 0.3, 0.2), side("y", 0.1, 0.01, rows=7, tokens=70)
+    x, y = side("x", 0.3, 0.2), side("y", 0.1, 0.01, rows=700, tokens=70_000)
     for one, other in zip(differences(x, y), differences(y, x)):
-        assert one.value == pytest.approx(-(other.value or 0)) and one.low == pytest.approx(-(other.high or 0))
+        assert one.value == pytest.approx(-(other.value or 0))
+        assert one.low == pytest.approx(-(other.high or 0), abs=0.02 * abs(one.value or 0))
     same = next(iter(differences(x, x)))
     assert same.value == 0 and same.verdict == TOLD
 
@@ -59,19 +75,32 @@ def test_per_row_token_and_dollar() -> None:
     found = {
         d.per: d
         for d in differences(
-            side("x", 0.2, rows=100, tokens=1_000, cost=2.0), side("y", 0.2, rows=400, tokens=500, cost=None)
+            side("x", 0.2, rows=1_000, tokens=100_000, cost=2.0), side("y", 0.2, rows=4_000, tokens=50_000, cost=None)
         )
     }
-    assert found["set"].value == 0
-    assert found["row"].value == pytest.approx(0.2 / 100 - 0.2 / 400)
-    assert found["token"].value == pytest.approx(0.2 / 1_000 - 0.2 / 500)
+    assert found["set"].value == pytest.approx(0)
+    assert found["row"].value == pytest.approx(0.2 / 1_000 - 0.2 / 4_000)
+    assert found["token"].value == pytest.approx(0.2 / 100_000 - 0.2 / 50_000)
     assert found["dollar"].value is None and "price of y" in found["dollar"].note
+
+
+def test_no_ratio_without_enough_rows_to_bear_it() -> None:
+    """Sets of 32 and 69 rows gave "84 nats/token per million tokens": a unit that neither of them held."""
+    few, more = side("few", 0.2, rows=32, tokens=2_400), side("more", 0.3, rows=69, tokens=3_000)
+    found = differences(few, more)
+    assert {d.per for d in found if d.value is not None} == {"set"}
+    assert all("few has 32 rows" in d.note for d in found if d.per != "set")
+    said = " ".join(sentences([few, more], found))
+    assert said.count("too few for a ratio") == 1 and "million" not in said
+    short = side("short", 0.2, tokens=9_000, cost=0.05)
+    per = {d.per: d for d in differences(short, side("long", 0.3))}
+    assert per["row"].value is not None and "9,000 words" in per["token"].note and "0.05 dollars" in per["dollar"].note
 
 
 def test_a_missing_reading_gives_no_difference_but_its_reason() -> None:
     d = next(iter(differences(side("x", None), side("y"))))
     assert d.value is None and d.verdict == "not measured" and "x: why not" in d.note
-    assert "cannot be compared" in sentences(side("x", None), side("y"), [d])[0]
+    assert "cannot be compared" in sentences([side("x", None), side("y")], [d])[0]
 
 
 def test_pairing_by_document_finds_what_two_intervals_apart_cannot() -> None:
@@ -87,10 +116,18 @@ def test_pairing_by_document_finds_what_two_intervals_apart_cannot() -> None:
     assert next(iter(differences(x, side("y", 0.0, 0.14, gains=shuffled)))).value == pytest.approx(d.value)
 
 
-def test_other_held_out_text_is_not_paired() -> None:
-    tokens = np.full(50, 10)
-    one, two = PerDocument(np.arange(50), np.ones(50), tokens), PerDocument(np.arange(100, 150), np.ones(50), tokens)
-    assert next(iter(differences(side("x", gains=one), side("y", gains=two)))).paired == 0
+def test_sets_held_out_against_other_text_are_not_ranked() -> None:
+    """Texts differ more than sets do: 32 and 69 rows from other anchors were ranked, "adds more"."""
+    x, y = side("x", 0.5, 0.01), side("y", 0.1, 0.01, gains=gain(0.1, 0.01, "y", DOCUMENTS + 100))
+    z = side("z", 0.3, 0.01)
+    d = next(iter(differences(x, y)))
+    assert d.value is None and d.verdict == "not measured" and "other real text" in d.note
+    said = sentences([x, y], differences(x, y))
+    assert said[0].startswith("Not ranked: x and y") and "--target" in said[0] and "adds more" not in " ".join(said)
+    found = [*differences(x, y), *differences(x, z), *differences(y, z)]
+    whole = sentences([x, y, z], found)
+    assert [line for line in whole if "other real text" in line] == whole[:1]  # once for all pairs
+    assert any(line.startswith("x adds more than z") for line in whole)  # these two share their text
 
 
 def test_coverage_of_the_difference_measured_apart() -> None:
@@ -109,12 +146,24 @@ def test_coverage_of_the_difference_measured_apart() -> None:
 
 def test_what_is_said() -> None:
     x, y, z = side("x", 0.30, 0.05), side("y", 0.10, 0.05), side("z", 0.28, 0.05)
-    assert sentences(x, y, differences(x, y))[0].startswith(
-        "x adds more than y: proxy_gain higher by 0.2 [0.129, 0.271]"
-    )
-    told = sentences(x, z, differences(x, z))[0]
-    assert "cannot be told apart" in told and "about 1,15" in told  # 100 · (0.0707 / 0.02)² = 1,250
+    first = sentences([x, y], differences(x, y))[0]
+    assert first.startswith("x adds more than y: proxy_gain higher by 0.20 [0.1") and "nats/token" in first
+    told = sentences([x, z], differences(x, z))[0]
+    assert "cannot be told apart" in told and "more held-out documents would show it" in told
     assert [line.split(":")[0] for line in ranking([y, side("w", None), x, z])] == ["x", "z", "y", "w"]
+    found = [*differences(y, x), *differences(y, z), *differences(x, z)]
+    said = sentences([y, x, z], found)
+    assert [line.split(":")[0] for line in said[:3]] == ["x", "z", "y"]
+    assert sum("not a forecast" in line for line in said) == 1  # a caveat stands once
+
+
+def test_the_one_that_is_ahead_by_nonsense_is_told_so() -> None:
+    """At temperature 1 rows that were gibberish gained 0.22, and faithful ones lost 0.17."""
+    odd, true = (Reading("grounded", v, v - 0.03, v + 0.03, unit="prob") for v in (0.4, 0.95))
+    x, y = side("x", 0.22, 0.02, beside=[odd]), side("y", -0.17, 0.02, beside=[true])
+    said = sentences([x, y], differences(x, y))
+    assert "x adds more than y" in said[0] and "0.40 [0.37, 0.43] against 0.95 [0.92, 0.98]" in said[0]
+    assert "But" not in sentences([x, y], differences(side("x", 0.22, 0.02), side("y", -0.17, 0.02)))[1]
 
 
 def sized(name: str, reading: Reading, rows: int = 100) -> Side:
@@ -126,7 +175,7 @@ def test_figures_of_unequal_size_are_not_compared() -> None:
     for name in ("vendi", "vendi_anchors", "distinct_2"):
         x, y = (sized("x", Reading(name, v, v - 1, v + 1, estimator=f"at n={n}")) for v, n in ((40, 60), (100, 200)))
         d = next(iter(differences(x, y)))
-        assert d.value is None and "size" in d.note and not any("differ (" in s for s in sentences(x, y, [d]))
+        assert d.value is None and "size" in d.note and not any("differ (" in s for s in sentences([x, y], [d]))
     same = [sized(n, Reading("vendi", v, v - 1, v + 1, estimator="at n=60")) for n, v in (("x", 40), ("y", 50))]
     assert next(iter(differences(*same))).verdict == "b is higher"
     many = [
@@ -144,24 +193,15 @@ def test_the_size_of_a_tests_figure_is_not_compared() -> None:
 
 def test_a_loss_is_not_shared_out_over_rows() -> None:
     """A large set that takes away more would look better per row than a small one that takes away less."""
-    x, y = side("x", -0.5, 0.01, rows=100), side("y", -1.0, 0.01, rows=1_000)
+    x, y = side("x", -0.5, 0.01, rows=1_000), side("y", -1.0, 0.01, rows=10_000)
     found = {d.per: d for d in differences(x, y)}
     assert found["set"].verdict == "a adds more" and found["row"].value is None and found["token"].value is None
-    said = sentences(x, y, list(found.values()))
-    assert "y adds more" not in " ".join(said) and "both take away" in said[0]
-    z = side("z", 0.1, 0.01, rows=1_000)
+    said = sentences([x, y], list(found.values()))
+    assert "y adds more" not in " ".join(said) and "neither helps" in said[0]
+    z = side("z", 0.1, 0.001, rows=10_000)
     assert {d.per: d for d in differences(x, z)}["row"].verdict == "b adds more"
 
 
 def test_no_price_and_a_price_of_nothing_are_told_apart() -> None:
     d = next(d for d in differences(side("x", cost=0.0), side("y", cost=None)) if d.per == "dollar")
     assert d.value is None and "x cost nothing" in d.note and "price of y" in d.note
-
-
-def test_gains_on_different_text_say_so() -> None:
-    x, y = side("x", 0.3, 0.01), side("y", 0.1, 0.01)
-    assert "different held-out text" in sentences(x, y, differences(x, y))[0]
-    tokens = np.full(50, 10)
-    gains = [PerDocument(np.arange(50), np.full(50, v) * tokens, tokens) for v in (0.3, 0.1)]
-    x, y = side("x", 0.3, 0.01, gains=gains[0]), side("y", 0.1, 0.01, gains=gains[1])
-    assert "different held-out text" not in sentences(x, y, differences(x, y))[0]

@@ -18,6 +18,7 @@ SECTION_6 = [
     "proxy_gain_mixture",
     "target_fit",
     "target_fit_1",
+    "grounded",
     "delta_I",
     "delta_I_sample",
     "surprise",

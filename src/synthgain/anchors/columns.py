@@ -1,4 +1,4 @@
-"""From a row to an anchor's text and fields."""
+"""From a row to an anchor's text and fields. What the row of a conversation means is told in `synthgain/turns.py`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthgain.turns import CHATS, COLUMNS, content_of, readable, shape_of
 from synthgain.types import SynthgainError
 
 TEXT_FIELDS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
-MESSAGES = "messages"
-CHATS = (MESSAGES, "conversations")  # {role, content}; {from, value} as ShareGPT has it
-SPEAKERS = {"human": "user", "gpt": "assistant"}
 SHOWN_COLUMNS = 20
 
 
@@ -28,37 +26,47 @@ class BadRow(Exception):
         self.next = next
 
 
-class _Bytes(Exception):
-    """A value that holds bytes."""
+class _NotPlain(Exception):
+    """A value that has no JSON form; says what it holds."""
+
+
+class DamagedText(BadRow):
+    """The row's text is not UTF-8: the whole file is refused, as text files are."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Stands for a value that was not read; `what` says what it holds. `damaged`: text whose bytes are not UTF-8."""
+
+    what: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is the text and which the id; chosen once a file, from its first row.
+    """Which column is the text and which the id; chosen once a file, from the first row that has one.
 
-    `last_turn`: the text is the last user turn of `messages`, which stay in the fields.
+    `chat`: the row is a conversation. Its text is all before the last answer; its turns stand in the field `messages`, in one form.
     """
 
     text: str
     id: str | None = None
-    last_turn: bool = False
+    chat: bool = False
 
     def __call__(self, row: Mapping[str, Any], warn: Callable[[str], None], json: bool) -> tuple[str, dict[str, Any]]:
         """Text and fields (the other columns). BadRow where there is no text.
 
         `json`: the values came from JSON, so they are plain already.
         """
-        if self.text not in row:
-            raise BadRow(f"no column {self.text!r}; it has {_listed(list(row))}")
-        value = row[self.text]
-        fields = dict(row)
-        if self.last_turn:
-            text = last_user_turn(value)
+        if self.chat:
+            text, fields = _conversation(row)
         else:
-            del fields[self.text]
-            text = conversation(value) if self.text in CHATS else _string(value, self.text)
+            text, fields = _string(_held(row, self.text), self.text), dict(row)
+            fields.pop(self.text, None)
         if not text.strip():
-            raise BadRow(f"the text (column {self.text!r}) is empty")
+            raise BadRow(
+                "nothing stands before the answer" if self.chat else f"the text (column {self.text!r}) is empty"
+            )
         if not json:
             fields = plain_fields(fields, warn)
         if self.id is not None:
@@ -66,21 +74,40 @@ class Columns:
         return text, fields
 
 
+def _held(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a column, or of a member of it that is named "column.member"."""
+    if name in row:
+        return row[name]
+    outer, dot, inner = name.partition(".")
+    value = row.get(outer)
+    if not dot or not isinstance(value, Mapping):
+        raise BadRow(f"no column {name!r}; it has {_listed(list(row))}")
+    return _held(value, inner)
+
+
+def _has(row: Mapping[str, Any], name: str) -> bool:
+    try:
+        _held(row, name)
+    except BadRow:
+        return False
+    return True
+
+
 def chosen(row: Mapping[str, Any], text_field: str | None, id_field: str | None, where: str) -> Columns:
-    """The columns of a file whose first row this is. SynthgainError lists the columns and says what to type."""
+    """The columns of a file in which this row stands. SynthgainError lists the columns and says what to type."""
     names = list(row)
-    if id_field is not None and id_field not in row:
+    if id_field is not None and not _has(row, id_field):
         raise _missing(id_field, "--id-field", names, where)
     if text_field is not None:
-        if text_field not in row:
+        if not _has(row, text_field):
             raise _missing(text_field, "--text-field", names, where)
         return Columns(text_field, id_field)
+    shape = shape_of({name: value for name, value in row.items() if not isinstance(value, Unread) or value.damaged})
+    if shape not in (None, "text"):
+        return Columns(str(shape), id_field, chat=True)
     for known in TEXT_FIELDS:
         if known in row:
             return Columns(known, id_field)
-    for known in CHATS:
-        if known in row:
-            return Columns(known, id_field, last_turn=True)
     for known in TEXT_FIELDS:
         alike = [name for name in names if name.strip().casefold() == known]
         if len(alike) == 1:
@@ -90,7 +117,7 @@ def chosen(row: Mapping[str, Any], text_field: str | None, id_field: str | None,
                 f"which column is the text? {_listed(alike)}", where=where, next=f"say it: --text-field {alike[0]!r}"
             )
     raise SynthgainError(
-        f"no column is named {', '.join(TEXT_FIELDS)} or {MESSAGES}; the columns are {_listed(names)}{_separator(names)}",
+        f"no column is named {', '.join(TEXT_FIELDS)} or {CHATS[0]}; the columns are {_listed(names)}{_separator(names)}",
         where=where,
         next=f"name the column that holds the text: --text-field {_likely(row)!r}",
     )
@@ -131,9 +158,13 @@ def _short(name: str) -> str:
 
 def _string(value: object, name: str) -> str:
     if isinstance(value, str):
-        return value
+        return _transcript(value) if name in CHATS else value
+    if isinstance(value, Unread):
+        raise (DamagedText if value.damaged else BadRow)(f"the text (column {name!r}) holds {value.what}")
     if value is None:
         raise BadRow(f"the text (column {name!r}) is null")
+    if name in CHATS or _is_turns(value):
+        return _transcript(value)
     kind = "a list" if isinstance(value, list | tuple) else "an object" if isinstance(value, Mapping) else None
     kind = kind or (
         "true or false" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else None
@@ -141,38 +172,41 @@ def _string(value: object, name: str) -> str:
     raise BadRow(f"the text (column {name!r}) is {kind or type(value).__name__}, not a string")
 
 
-# ---------------------------------------------------------------------------------------------- chats
+# ---------------------------------------------------------------------------------------------- conversations
 
 
-def last_user_turn(messages: object) -> str:
-    """What the user said last."""
-    said = [text for role, text in turns_of(messages) if role == "user"]
-    if not said:
-        raise BadRow(f"{MESSAGES!r} has no user turn")
-    return said[-1]
+def _conversation(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """All before the last answer, and the row's fields with the turns in one form. Columns that held turns are not repeated."""
+    said = {name: row[name] for name in COLUMNS if name in row}
+    for name, value in said.items():
+        if isinstance(value, Unread):
+            raise (DamagedText if value.damaged else BadRow)(f"column {name!r} holds {value.what}")
+    try:
+        content = content_of(said)
+    except SynthgainError as error:
+        raise BadRow(error.what, error.next) from None
+    if content is None or content.messages is None:
+        raise BadRow("there is no turn in the conversation" if content is None else "this row is no conversation")
+    fields = {name: value for name, value in row.items() if name not in CHATS and name != "history"}
+    fields["messages"] = [dict(turn) for turn in content.messages]
+    if content.tools:
+        fields["tools"] = [dict(tool) for tool in content.tools]
+    if content.rejected:
+        fields["rejected"] = [dict(turn) for turn in content.rejected]
+    return readable(content.prompt), fields
 
 
-def conversation(messages: object) -> str:
-    """All turns, each as "role: content", a blank line between them."""
-    return "\n\n".join(f"{role}: {text}" for role, text in turns_of(messages))
+def _transcript(turns: object) -> str:
+    """All turns of a conversation, the last answer too."""
+    try:
+        content = content_of({CHATS[0]: turns})
+    except SynthgainError as error:
+        raise BadRow(error.what, error.next) from None
+    return readable(content.messages or ()) if content else ""
 
 
-def turns_of(messages: object) -> list[tuple[str, str]]:
-    """(role, content) of each turn, in either way of writing them. BadRow where it is no conversation."""
-    if not isinstance(messages, list | tuple) or not messages:
-        raise BadRow(f"{MESSAGES!r} is no list of turns")
-    turns = []
-    for turn in messages:
-        role = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
-        if not isinstance(role, str):
-            raise BadRow(f"a turn of {MESSAGES!r} is not {{role, content}}")
-        content = turn.get("content", turn.get("value"))
-        if isinstance(content, list | tuple):  # OpenAI's parts; what is no text (pictures) stays in the fields
-            content = "".join(str(p.get("text") or "") for p in content if isinstance(p, Mapping))
-        if content is not None and not isinstance(content, str):
-            raise BadRow(f"the content of a turn of {MESSAGES!r} is not a string")
-        turns.append((SPEAKERS.get(role, role), content or ""))
-    return turns
+def _is_turns(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) and "role" in v for v in value)
 
 
 # ---------------------------------------------------------------------------------------------- fields
@@ -191,8 +225,8 @@ def needed(fields: Mapping[str, Any], needs: Sequence[str]) -> None:
 
 
 def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
-    value = row.get(name)
-    if value is None or value == "":
+    value = _held(row, name) if _has(row, name) else None
+    if value is None or value == "" or isinstance(value, Unread):
         raise BadRow(f"the id (column {name!r}) is empty")
     if name != "id" and "id" in fields:
         warn(f"the column 'id' is replaced by {name!r}, as --id-field asks")
@@ -200,13 +234,13 @@ def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Ca
 
 
 def plain_fields(fields: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
-    """Values that JSON can hold. Columns of bytes are left out, and said."""
+    """Values that JSON can hold. Columns of bytes, and what was not read, are left out, and said."""
     out = {}
     for name, value in fields.items():
         try:
             out[str(name)] = plain(value)
-        except _Bytes:
-            warn(f"column {name!r} holds bytes and is left out of the fields")
+        except _NotPlain as held:
+            warn(f"column {name!r} holds {held} and is left out of the fields")
         except TypeError as error:
             raise BadRow(f"column {name!r} holds {error}, which has no JSON form") from None
     return out
@@ -227,7 +261,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, decimal.Decimal | uuid.UUID | datetime.timedelta):
         return str(value)
     if isinstance(value, bytes | bytearray | memoryview):
-        raise _Bytes
+        raise _NotPlain("bytes")
+    if isinstance(value, Unread):
+        raise _NotPlain("text that is not UTF-8" if value.damaged else value.what)
     if hasattr(value, "tolist"):  # numpy
         return plain(value.tolist())
     raise TypeError(f"a {type(value).__name__}")

@@ -8,20 +8,24 @@ import shlex
 import zipfile
 import zlib
 from collections.abc import Iterator
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from synthgain.types import SynthgainError
 
 BOM = b"\xef\xbb\xbf"
 HEAD = 4096
+PACKING = (".gz", ".zst")
 MAGIC = (
-    (b"%PDF-", "a PDF", "pdftotext {file} {stem}.txt"),
+    (b"%PDF-", "a PDF", "mv {file} {stem}.pdf"),
     (b"\x89PNG\r\n", "a PNG picture", "there is no text in it to read; move it away"),
     (b"\xff\xd8\xff", "a JPEG picture", "there is no text in it to read; move it away"),
     (b"GIF8", "a GIF picture", "there is no text in it to read; move it away"),
     (b"\x1f\x8b", "gzip data", "mv {file} {file}.gz"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard data", "zstd -d {file} -o {stem}.jsonl"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data", "mv {file} {file}.zst"),
     (b"\xfd7zXZ\x00", "xz data", "xz -dc {file} > {stem}.jsonl"),
     (b"PAR1", "a Parquet file", "mv {file} {stem}.parquet"),
     (b"ARROW1", "an Arrow file", "mv {file} {stem}.arrow"),
@@ -35,17 +39,56 @@ MAGIC = (
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the data itself", "git lfs pull"),
 )
 OFFICE = (
-    ("word/", "a Word document (.docx)", "pandoc {file} -t plain -o {stem}.txt"),
-    ("xl/", "an Excel workbook (.xlsx)", "save the sheet as CSV (UTF-8)"),
-    ("ppt/", "a PowerPoint file (.pptx)", "libreoffice --headless --convert-to pdf {file}, then pdftotext"),
-    ("content.opf", "an EPUB book", "pandoc {file} -t plain -o {stem}.txt"),
-    ("content.xml", "an OpenDocument file", "pandoc {file} -t plain -o {stem}.txt"),
+    ("word/", "a Word document", ".docx"),
+    ("xl/", "an Excel workbook", ".xlsx"),
+    ("ppt/", "a PowerPoint file", ".pptx"),
+    ("META-INF/container.xml", "an EPUB book", ".epub"),
+    ("content.xml", "an OpenDocument file", ".odt"),
 )
 
 
 def opened(path: Path) -> BufferedReader | gzip.GzipFile:
-    """The file's bytes, unpacked where its name ends in .gz."""
-    return gzip.GzipFile(path) if path.suffix.lower() == ".gz" else open(path, "rb")
+    """The file's bytes, unpacked where its name ends in .gz or .zst."""
+    if path.suffix.lower() == ".gz":
+        return gzip.GzipFile(path)
+    if path.suffix.lower() == ".zst":
+        return BufferedReader(_Unpacked(path))
+    return open(path, "rb")
+
+
+class _Unpacked(RawIOBase):
+    """A Zstandard file as Python's streams have it. BadZst where the data is none, or breaks off."""
+
+    def __init__(self, path: Path) -> None:
+        open(path, "rb").close()  # says what it says of any file that cannot be opened
+        self._stream = pa.input_stream(str(path), compression="zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        try:
+            n: int = self._stream.readinto(into)
+        except OSError as error:
+            raise BadZst(str(error)) from None
+        return n
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+class BadZst(Exception):
+    """Zstandard data that is damaged, cut off, or none."""
+
+
+PACKED_BADLY = (EOFError, zlib.error, gzip.BadGzipFile, BadZst)
+
+
+def nothing(where: str) -> SynthgainError:
+    """The error of an empty file."""
+    return SynthgainError("the file is empty", where=where, next="fill it or remove it")
 
 
 def lines(path: Path, where: str) -> Iterator[tuple[int, str, bool]]:
@@ -64,8 +107,8 @@ def lines(path: Path, where: str) -> Iterator[tuple[int, str, bool]]:
                 text = _text(raw, path, where, number, offset, last=not raw.endswith(b"\n"))
                 offset += len(raw)
                 yield number, text, raw.endswith(b"\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _broken_gzip(error, path, f"{where}:{number + 1}" if number else where, number) from error
+    except PACKED_BADLY as error:
+        raise _broken_packing(error, path, f"{where}:{number + 1}" if number else where, number) from error
 
 
 def whole(path: Path, where: str) -> str:
@@ -75,8 +118,8 @@ def whole(path: Path, where: str) -> str:
         with opened(path) as file:
             _refuse_binary(file.peek(HEAD)[:HEAD], path, where)
             raw = file.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _broken_gzip(error, path, where, 0) from error
+    except PACKED_BADLY as error:
+        raise _broken_packing(error, path, where, 0) from error
     skip = len(BOM) if raw.startswith(BOM) else 0
     return _text(raw[skip:] if skip else raw, path, where, 1, skip, last=True)
 
@@ -139,10 +182,11 @@ def _undecodable(
 
 def _convert(command: str, path: Path) -> str:
     """The command, writing a file of the same kind, read through gunzip where it is packed."""
-    names = [s for s in path.suffixes if s.lower() != ".gz"]
+    names = [s for s in path.suffixes if s.lower() not in PACKING]
     command = command.replace(".utf8.txt", f".utf8{names[-1]}" if names else ".utf8.txt")
-    if path.suffix.lower() == ".gz":
-        command = "gunzip -c {file} | " + command.replace(" {file}", "", 1)
+    if path.suffix.lower() in PACKING:
+        unpack = "gunzip -c" if path.suffix.lower() == ".gz" else "zstd -dc"
+        command = f"{unpack} {{file}} | " + command.replace(" {file}", "", 1)
     return shell(command, path)
 
 
@@ -187,23 +231,28 @@ def _zip(path: Path, where: str) -> SynthgainError:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError):
         names = []
-    for part, name, after in OFFICE:
+    for part, name, ending in OFFICE:
         if any(part in n for n in names):
-            return SynthgainError(f"this is {name}, not text", where=where, next=shell(after, path))
+            return SynthgainError(
+                f"this is {name} ({ending}), not text", where=where, next=shell(f"mv {{file}} {{stem}}{ending}", path)
+            )
     return SynthgainError("this is a zip archive, not text", where=where, next=shell("unzip {file} -d {stem}", path))
 
 
-def _broken_gzip(error: Exception, path: Path, where: str, lines_read: int) -> SynthgainError:
-    if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
+def _broken_packing(error: Exception, path: Path, where: str, lines_read: int) -> SynthgainError:
+    name, tool = ("Zstandard", "zstd") if isinstance(error, BadZst) else ("gzip", "gzip")
+    if "Not a gzipped file" in str(error) or "Unknown frame descriptor" in str(error):
+        end = path.suffix
         return SynthgainError(
-            "the name ends in .gz but this is not gzip data",
+            f"the name ends in {end} but this is not {name} data",
             where=where,
-            next=shell("take the .gz off its name: mv {file} ", path) + shlex.quote(str(path.with_suffix(""))),
+            next=shell(f"take the {end} off its name: mv {{file}} ", path) + shlex.quote(str(path.with_suffix(""))),
         )
-    kind = "breaks off in the middle (truncated)" if isinstance(error, EOFError) else f"is damaged ({error})"
+    cut = isinstance(error, EOFError) or "Truncated" in str(error)
+    kind = "breaks off in the middle (truncated)" if cut else f"is damaged ({error})"
     good = f" after {lines_read:,} whole lines" if lines_read else ""
     return SynthgainError(
-        f"the gzip data {kind}{good}",
+        f"the {name} data {kind}{good}",
         where=where,
-        next=shell("get the whole file again; gzip -t {file} tests it", path),
+        next=shell(f"get the whole file again; {tool} -t {{file}} tests it", path),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +17,29 @@ from synthgain.store import Run
 from synthgain.types import SynthgainError
 
 ROWS = ("jsonl", "csv", "tsv", "parquet", "arrow")  # what data sets that have a card come in
+ABOUT = {  # what lies beside a data set's files and is none of them
+    "readme": "the data set's card",
+    "license": "a licence",
+    "licence": "a licence",
+    "copying": "a licence",
+    "notice": "a licence",
+    "dataset_info": "says what the data set is",
+    "dataset_infos": "says what the data set is",
+}
+LOOKED = 10_000  # files below a folder that are looked at for rows
+CARD = re.compile(r"^(license|configs|dataset_info|task_categories|size_categories|pretty_name)\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file to read. `where` names it in messages, as the user would; `source` in anchors."""
+    """A file to read. `where` names it in messages, as the user would; `source` in anchors. `whole`: a part of a data set that
+    is read whole or not at all."""
 
     path: Path
     where: str
     source: str
     kind: str
+    whole: bool = False
 
 
 def files(root: Path, notes: Notes) -> Iterator[Found]:
@@ -87,12 +101,11 @@ def _missing(root: Path) -> SynthgainError:
 
 
 def _nothing_in(root: Path, notes: Notes) -> SynthgainError:
-    if not notes.skipped_total:
+    if not notes.skipped_files:
         return SynthgainError("the folder is empty", where=str(root), next=f"put files in it: {READABLE}")
-    named = ", ".join(f"{s.path} ({s.why})" for s in notes.skipped)
-    more = notes.skipped_total - len(notes.skipped)
+    named = "; ".join(map(str, notes.skipped))
     return SynthgainError(
-        f"nothing in this folder can be read: {named}{f' and {more:,} more' if more else ''}",
+        f"nothing in this folder can be read: {named}",
         where=str(root),
         next=f"convert them to one of {READABLE}",
     )
@@ -107,11 +120,14 @@ def _folder(folder: Path, root: Path, notes: Notes, seen: set[tuple[int, int]]) 
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda e: e.name)
     except PermissionError:
-        notes.problem(SynthgainError("permission denied", where=str(folder), next=f"chmod u+rx {folder}"))
+        notes.problem(
+            SynthgainError("permission denied", where=str(folder), next=f"chmod u+rx {folder}"), whole_file=True
+        )
         return
     if special is not None:
         yield from special
         return
+    data: bool | None = None  # whether there are rows here or below; looked at where it matters
     for entry in entries:
         path = Path(entry.path)
         name = _under(path, root)
@@ -132,25 +148,40 @@ def _folder(folder: Path, root: Path, notes: Notes, seen: set[tuple[int, int]]) 
             yield from _folder(path, root, notes, seen)
         elif not stat.S_ISREG(mode):
             notes.skip(name, "not a regular file")
-        elif entry.name.lower() == "readme.md" and _has_rows(entries):
-            notes.skip(name, "the data set's card")
+        elif (why := ABOUT.get(path.stem.lower())) and path.suffix.lower() in ("", ".md", ".txt", ".json"):
+            data = _is_data(folder, entries) if data is None else data
+            if data or (why == "a licence" and not path.suffix):
+                notes.skip(name, why)
+            elif (kind := kind_of(path)) is None:
+                notes.skip(name, "no ending that says what it is")
+            else:
+                yield Found(path, str(path), name, kind)
         elif (kind := kind_of(path)) is None:
             notes.skip(name, f"{path.suffix} is not read" if path.suffix else "no ending that says what it is")
         else:
             yield Found(path, str(path), name, kind)
 
 
-def _has_rows(entries: list[os.DirEntry[str]]) -> bool:
-    """True where some of these are files of rows, or folders that hold such files."""
-    for entry in entries:
-        path = Path(entry.path)
-        if kind_of(path) in ROWS and entry.is_file():
+def _is_data(folder: Path, entries: list[os.DirEntry[str]]) -> bool:
+    """True where this is a data set's folder: its README begins as a hub's card does, or all that can be read in it and below is rows."""
+    card = next((Path(e.path) for e in entries if e.name.lower() == "readme.md" and e.is_file()), None)
+    if card is not None and os.access(card, os.R_OK):
+        head = card.read_bytes()[:65536].decode("utf-8", "replace").removeprefix("\ufeff")
+        front, mark, _ = head.removeprefix("---").partition("\n---")
+        if head.startswith("---") and mark and CARD.search(front):
             return True
-        if entry.name.startswith(".") or not entry.is_dir() or not os.access(path, os.R_OK | os.X_OK):
-            continue
-        if any(kind_of(below) in ROWS and below.is_file() for below in path.iterdir()):
-            return True
-    return False
+    looked, rows = 0, False
+    for _above, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            kind = None if name.startswith(".") or Path(name).stem.lower() in ABOUT else kind_of(Path(name))
+            if kind in ("text", "document"):
+                return False
+            rows = rows or kind in ROWS
+        looked += len(names)
+        if looked > LOOKED:
+            break
+    return rows
 
 
 def _under(path: Path, root: Path) -> str:
@@ -193,7 +224,7 @@ def _run(run: Run, data: Path, root: Path, notes: Notes) -> Iterator[Found]:
     if not shards:
         raise SynthgainError("this run has no data yet", where=str(data), next="finish it with `synthgain generate`")
     for shard in shards:
-        yield Found(shard, str(shard), _under(shard, root), "parquet")
+        yield Found(shard, str(shard), _under(shard, root), "parquet", whole=True)
 
 
 def _saved(folder: Path, root: Path) -> Iterator[Found]:
@@ -217,7 +248,7 @@ def _saved(folder: Path, root: Path) -> Iterator[Found]:
             raise SynthgainError(
                 "a shard of this saved data set is missing", where=str(shard), next="copy the whole folder again"
             )
-        yield Found(shard, str(shard), _under(shard, root), "arrow")
+        yield Found(shard, str(shard), _under(shard, root), "arrow", whole=True)
 
 
 def _splits(folder: Path, root: Path, notes: Notes) -> Iterator[Found]:

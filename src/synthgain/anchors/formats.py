@@ -11,17 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from synthgain.anchors.decode import first_bytes, lines, refuse_what_it_is, whole
+from synthgain.anchors.decode import PACKING, lines, nothing, whole
+from synthgain.anchors.documents import ENDINGS
 from synthgain.anchors.notes import Notes
+from synthgain.anchors.tables import Rows, arrow, parquet
 from synthgain.types import SynthgainError
 
-Rows = Iterator[tuple[int, str, Mapping[str, Any]]]
-BATCH = 512  # rows of a Parquet or Arrow file in memory at once
 FIELD_LIMIT = 2**31 - 1  # characters in one CSV field
 KINDS = {
     ".txt": "text",
@@ -33,22 +29,19 @@ KINDS = {
     ".tsv": "tsv",
     ".parquet": "parquet",
     ".arrow": "arrow",
+    **dict.fromkeys(ENDINGS, "document"),
 }
-PACKED = ("text", "jsonl", "json", "csv", "tsv")  # kinds that may be gzipped
-READABLE = ".txt .md .jsonl .ndjson .json .csv .tsv (each also as .gz) .parquet .arrow"
+PACKED = ("text", "jsonl", "json", "csv", "tsv")  # kinds that may be packed
+READABLE = f".txt .md .jsonl .ndjson .json .csv .tsv (each also as .gz or .zst) .parquet .arrow {' '.join(ENDINGS)}"
 
 
 def kind_of(path: Path) -> str | None:
     """The format by the name's ending; None where it is not read."""
     suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
+    if suffixes and suffixes[-1] in PACKING:
         kind = KINDS.get(suffixes[-2]) if len(suffixes) > 1 else None
         return kind if kind in PACKED else None
     return KINDS.get(suffixes[-1]) if suffixes else None
-
-
-def _nothing(where: str) -> SynthgainError:
-    return SynthgainError("the file is empty", where=where, next="fill it or remove it")
 
 
 # ---------------------------------------------------------------------------------------------- JSON
@@ -81,7 +74,7 @@ def jsonl(path: Path, where: str, notes: Notes) -> Rows:
         else:
             notes.problem(_no_object(row, place))
     if empty:
-        raise _nothing(where)
+        raise nothing(where)
 
 
 def _bad_json(error: Exception, text: str, place: str, number: int, ended: bool) -> SynthgainError:
@@ -122,7 +115,7 @@ def document(path: Path, where: str, notes: Notes) -> Rows:
     text = whole(path, where)
     at = _SPACE.match(text).end()  # type: ignore[union-attr]
     if at == len(text):
-        raise _nothing(where)
+        raise nothing(where)
     if text[at] == "[":
         yield from _elements(text, at, where, notes)
         return
@@ -254,7 +247,7 @@ def table(path: Path, where: str, notes: Notes, comma: str = ",") -> Rows:
             continue
         yield start, place, dict(zip(header, row))
     if header is None:
-        raise _nothing(where)
+        raise nothing(where)
     if not rows:
         raise SynthgainError(
             "there is a header line and no rows", where=where, next="the first line must name the columns"
@@ -289,65 +282,6 @@ def _bad_csv(error: csv.Error, place: str) -> SynthgainError:
     else:
         after = 'mend the line; a quote inside a value is written twice ("")'
     return SynthgainError(f"not valid CSV: {said}", where=place, next=after)
-
-
-# ---------------------------------------------------------------------------------------------- Parquet and Arrow
-
-
-def parquet(path: Path, where: str, notes: Notes) -> Rows:
-    """Rows of a Parquet file, a few hundred at a time."""
-    if not path.stat().st_size:
-        raise _nothing(where)
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            yield from rows_of(file.iter_batches(batch_size=BATCH), where)
-    except (pa.ArrowException, OSError) as error:
-        raise _broken(error, path, where, "Parquet") from error
-
-
-def arrow(path: Path, where: str, notes: Notes) -> Rows:
-    """Rows of an Arrow IPC file or stream (what `datasets` saves)."""
-    if not path.stat().st_size:
-        raise _nothing(where)
-    try:
-        with pa.OSFile(str(path)) as file:
-            if first_bytes(path, 6) == b"ARROW1":
-                whole_file = pa.ipc.open_file(file)
-                batches = (whole_file.get_batch(i) for i in range(whole_file.num_record_batches))
-            else:
-                batches = iter(pa.ipc.open_stream(file))
-            yield from rows_of(batches, where)
-    except (pa.ArrowException, OSError) as error:
-        raise _broken(error, path, where, "Arrow") from error
-
-
-def rows_of(batches: Iterator[pa.RecordBatch], where: str) -> Rows:
-    """Rows of record batches, numbered through."""
-    n = 0
-    for batch in batches:
-        names = batch.schema.names
-        if len(set(names)) < len(names):
-            raise SynthgainError(
-                "two columns have the same name", where=where, next="give each column a name of its own"
-            )
-        for at in range(0, len(batch), BATCH):
-            for row in batch.slice(at, BATCH).to_pylist():
-                n += 1
-                yield n, f"{where}#{n}", row
-    if not n:
-        raise SynthgainError("there are no rows", where=where, next="fill it or remove it")
-
-
-def _broken(error: Exception, path: Path, where: str, kind: str) -> SynthgainError:
-    if isinstance(error, PermissionError):
-        raise error
-    if kind != "Parquet" or first_bytes(path, 4) != b"PAR1":
-        refuse_what_it_is(path, where)
-    return SynthgainError(
-        f"this is no whole {kind} file ({' '.join(str(error).split())[:200]})",
-        where=where,
-        next="get the whole file again",
-    )
 
 
 READERS: Mapping[str, Callable[[Path, str, Notes], Rows]] = {

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from synthgain.anchors.formats import Rows, rows_of
+from synthgain.anchors.notes import Notes
+from synthgain.anchors.tables import Rows, rows_of
 from synthgain.types import SynthgainError
 
 SCHEME = "hf://"
 ROWS = 256  # at a time
 
 
-def hub_rows(uri: str) -> Rows:
+def hub_rows(uri: str, notes: Notes) -> Rows:
     """The rows. SynthgainError (code 4) where the hub cannot be reached, (code 2) where the data set is not there."""
     name, config, split = _parts(uri)
     try:
@@ -25,7 +26,9 @@ def hub_rows(uri: str) -> Rows:
         if split is None:
             loaded = _only_split(loaded, uri)
         yield from rows_of(
-            (batch for table in loaded.with_format("arrow").iter(batch_size=ROWS) for batch in table.to_batches()), uri
+            (batch for table in loaded.with_format("arrow").iter(batch_size=ROWS) for batch in table.to_batches()),
+            uri,
+            notes,
         )
     except SynthgainError:
         raise

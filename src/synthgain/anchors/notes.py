@@ -1,14 +1,17 @@
-"""What is said of a reading: bad rows, which stop it, and everything else worth knowing, counted and with a place."""
+"""What is said of a reading: rows and files that were not taken, by reason, and all else worth knowing, counted and with a place."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from synthgain.types import SynthgainError
 
-SHOWN = 5  # places named of each kind
+SHOWN = 5  # problems, or pairs, that are named
+PLACES = 3  # first places of each reason
+REASONS = 40  # different ones that are kept; further rows and files are counted
 WARNINGS = 20  # different ones that are kept; further ones are counted
 NAMED = 20  # columns or fields that are named
 LONG = 400  # characters of one remark in the record
@@ -16,19 +19,25 @@ LONG = 400  # characters of one remark in the record
 
 @dataclass(frozen=True)
 class Skipped:
-    """What was found and not read, and why."""
+    """Rows (`kind` "row") or files ("file") that were not taken, all for one reason; `first` are the first places."""
 
-    path: str
+    kind: str
     why: str
+    n: int
+    first: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", …" if self.n > len(self.first) else ""
+        return f"{_short(self.why, 200)} ({f'{self.n:,}: ' if self.n > 1 else ''}{', '.join(self.first)}{more})"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was read. `rows` = anchors + `duplicates`; `bytes` are those on disk (0 for data not in files).
+    """What was read. `rows` = anchors + `duplicates`, and beside them `skipped_rows`; `bytes` are those on disk (0 for data not in files).
 
     `differing` of the duplicates have other values in fields that are no part of an anchor's identity; `differing_in` names such fields.
-    `text_fields` counts files by the column their text came from; `chats_cut` are chats of several turns of which the text is the last
-    user turn. `repeats` are the first pairs (dropped, what it repeats); `skipped` the first paths not read, of `skipped_total`.
+    `text_fields` counts files by the column their text came from; `chats` are conversations, of which the text is all before the last
+    answer. `repeats` are the first pairs (dropped, what it repeats); `skipped` are rows and files that were not taken, by reason.
     """
 
     source: str
@@ -40,9 +49,10 @@ class Summary:
     differing_in: Sequence[str] = ()
     repeats: Sequence[tuple[str, str]] = ()
     text_fields: Mapping[str, int] = field(default_factory=dict)
-    chats_cut: int = 0
+    chats: int = 0
     skipped: Sequence[Skipped] = ()
-    skipped_total: int = 0
+    skipped_rows: int = 0
+    skipped_files: int = 0
     warnings: Sequence[str] = ()
 
     @property
@@ -50,30 +60,46 @@ class Summary:
         """How many anchors there are."""
         return self.rows - self.duplicates
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know before buying from these: what was skipped, not read, or merged. One line each."""
+        said = []
+        if self.skipped_rows:
+            whole = self.rows + self.skipped_rows
+            said.append(f"{self.skipped_rows:,} of {_count(whole, 'row')} skipped: {self._reasons('row')}")
+        if self.skipped_files:
+            said.append(f"{_count(self.skipped_files, 'file')} not read: {self._reasons('file')}")
+        if self.duplicates:
+            pairs = "; ".join(f"{dropped} repeats {first}" for dropped, first in self.repeats[:2])
+            more = "; …" if self.duplicates > 2 else ""
+            said.append(
+                f"{_count(self.duplicates, 'duplicate')} of {self.rows:,} merged: {pairs}{more}{self._differing()}"
+            )
+        return tuple(said)
+
+    def _reasons(self, kind: str) -> str:
+        of_kind = [s for s in self.skipped if s.kind == kind]
+        unnamed = (self.skipped_rows if kind == "row" else self.skipped_files) - sum(s.n for s in of_kind)
+        return "; ".join([*map(str, of_kind), *([f"and {unnamed:,} more for other reasons"] if unnamed else [])])
+
+    def _differing(self) -> str:
+        if not self.differing:
+            return ""
+        one = self.differing == 1
+        return (
+            f"; {self.differing:,} of them {'differs in its' if one else 'differ in their'} fields"
+            f" ({_some(self.differing_in)}), which the recipe does not read"
+        )
+
     def __str__(self) -> str:
         where = f" from {_count(self.files, 'file')} ({size(self.bytes)})" if self.files else ""
         lines = [f"{_count(self.anchors, 'anchor')}{where}"]
         if self.text_fields:
             named = [f"{name!r} ({n:,} files)" if n > 1 else repr(name) for name, n in self.text_fields.items()]
             lines.append(f"text from column {_some(named)}")
-        if self.chats_cut:
-            lines.append(
-                f"{_count(self.chats_cut, 'chat')} cut to the last user turn (the other turns stay in the fields)"
-            )
-        if self.duplicates:
-            pairs = "; ".join(f"{dropped} repeats {first}" for dropped, first in self.repeats)
-            more = "; …" if self.duplicates > len(self.repeats) else ""
-            lines.append(f"{_count(self.duplicates, 'duplicate')} dropped: {pairs}{more}")
-        if self.differing:
-            lines.append(
-                f"{self.differing:,} of them {'differs' if self.differing == 1 else 'differ'} in"
-                f" {'its' if self.differing == 1 else 'their'} fields ({_some(self.differing_in)}), which the recipe does not read"
-            )
-        if self.skipped_total:
-            named = [f"{s.path} ({s.why})" for s in self.skipped]
-            unnamed = self.skipped_total - len(self.skipped)
-            lines.append(f"not read: {', '.join(named)}{f' and {unnamed:,} more' if unnamed else ''}")
-        return "\n  ".join([*lines, *(f"note: {w}" for w in self.warnings)])
+        if self.chats:
+            lines.append(f"{_count(self.chats, 'conversation')}: the text is all before the last answer")
+        return "\n  ".join([*lines, *self.remarks, *(f"note: {w}" for w in self.warnings)])
 
     def json(self) -> dict[str, Any]:
         """The same for a run's record: a few kB at most, whatever was read."""
@@ -85,13 +111,19 @@ class Summary:
             "rows": self.rows,
             "anchors": self.anchors,
             "text_fields": {_short(name): n for name, n in columns[:NAMED]},
-            "chats_cut": self.chats_cut,
+            "chats": self.chats,
             "duplicates": self.duplicates,
             "repeats": [[_short(dropped), _short(first)] for dropped, first in self.repeats],
             "differing": self.differing,
             "differing_in": [_short(name) for name in self.differing_in[:NAMED]],
-            "skipped": [{"path": _short(s.path), "why": _short(s.why)} for s in self.skipped],
-            "skipped_total": self.skipped_total,
+            "skipped": {
+                "rows": self.skipped_rows,
+                "files": self.skipped_files,
+                "by": [
+                    {"kind": s.kind, "why": _short(s.why), "n": s.n, "first": [_short(p) for p in s.first]}
+                    for s in self.skipped
+                ],
+            },
             "warnings": [_short(w) for w in self.warnings],
         }
 
@@ -105,8 +137,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONG else text[: LONG - 1] + "…"
+def _short(text: str, most: int = LONG) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def size(n: float) -> str:
@@ -123,29 +155,48 @@ class Notes:
 
     def __init__(self) -> None:
         self.problems: list[SynthgainError] = []  # the first ones
-        self.bad = 0
-        self.skipped: list[Skipped] = []
-        self.skipped_total = 0
+        self.bad_rows = self.bad_files = 0
+        self.skipped_files = 0
         self.files = 0
         self.bytes = 0
         self.text_fields: dict[str, int] = {}
-        self.chats_cut = 0
+        self.chats = 0
+        self._skipped: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
         self._warned: dict[str, tuple[int, str]] = {}
         self._unsaid = 0
 
+    @property
+    def bad(self) -> int:
+        """Rows and files that cannot be used."""
+        return self.bad_rows + self.bad_files
+
     def problem(self, error: SynthgainError, *, whole_file: bool = False) -> None:
         """A row or file that cannot be used. A broken file is named first: bad rows in it may be its symptoms."""
-        self.bad += 1
         if whole_file:
+            self.bad_files += 1
             self.problems.insert(0, error)
             del self.problems[SHOWN:]
-        elif len(self.problems) < SHOWN:
+            self.skip(error.where, error.what)
+            return
+        self.bad_rows += 1
+        if len(self.problems) < SHOWN:
             self.problems.append(error)
+        self._count("row", _reason(error.what), error.where)
 
     def skip(self, path: str, why: str) -> None:
-        self.skipped_total += 1
-        if len(self.skipped) < SHOWN:
-            self.skipped.append(Skipped(path, why))
+        """A file that is not read."""
+        self.skipped_files += 1
+        self._count("file", why, path)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """By reason, in the order in which they were met."""
+        return tuple(Skipped(kind, why, n, first) for (kind, why), (n, first) in self._skipped.items())
+
+    def _count(self, kind: str, why: str, place: str) -> None:
+        n, first = self._skipped.get((kind, why), (0, ()))
+        if n or len(self._skipped) < REASONS:
+            self._skipped[kind, why] = (n + 1, (*first, place) if len(first) < PLACES else first)
 
     def warn(self, what: str, where: str = "") -> None:
         """Equal ones are counted; the first place is kept."""
@@ -178,3 +229,8 @@ class Notes:
             next=next((p.next for p in self.problems if p.next), "mend or remove them"),
             code=max(p.code for p in self.problems),
         )
+
+
+def _reason(what: str) -> str:
+    """What is wrong, without what differs from row to row."""
+    return re.split("[:;]", what, maxsplit=1)[0]

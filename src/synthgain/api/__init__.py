@@ -3,7 +3,7 @@
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
-from synthgain.api.looking import record, report, trace
+from synthgain.api.looking import broken, nothing_kept, record, report, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
@@ -13,6 +13,7 @@ from synthgain.api.trying import Preview, check, preview
 
 __all__ = [
     "Preview",
+    "broken",
     "check",
     "compare",
     "comparison_page",
@@ -26,6 +27,7 @@ __all__ = [
     "loop",
     "measure",
     "measure_students",
+    "nothing_kept",
     "preview",
     "push",
     "record",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -14,11 +16,11 @@ from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
-from synthgain.models import Reach, key_for, of_role, open_model, server_of
+from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
 from synthgain.settings import settings_of, typed, with_settings
-from synthgain.types import AnyCheck, Model, Recipe, SynthgainError
+from synthgain.types import AnyCheck, Model, Recipe, SynthgainError, canonical
 
 DEFAULT_MODEL = "local/smollm2-135m"
 ModelChoice = str | Model | Mapping[str, str | Model]
@@ -29,7 +31,7 @@ NO_KNOBS = ("pooled",)  # fields of a `pick` that are no knobs
 class Asked:
     """A request, with what of it is in hand already: the recipe with its knobs, the checks, models that were given as objects.
 
-    `usual` is the recipe as its author has it, before any knob was set.
+    `usual` is the recipe as its author has it, before any knob was set. `ask_again`: also what a server refused for good.
     """
 
     request: Request
@@ -37,6 +39,7 @@ class Asked:
     usual: Recipe
     checks: tuple[AnyCheck, ...]
     objects: Mapping[str, Model] = field(default_factory=dict)
+    ask_again: bool = False
 
 
 def asked(
@@ -47,6 +50,7 @@ def asked(
     with_: Sequence[str | AnyCheck] = (),
     without: Sequence[str] = (),
     reach: Reach | None = None,
+    ask_again: bool = False,
     **limits: Any,
 ) -> Asked:
     """Everything that can be wrong before anchors are read is found here. `limits` are the other fields of a Request."""
@@ -57,26 +61,32 @@ def asked(
         }
     )
     usual = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
+    _gives_rows(usual)
     chosen = turned(usual, knobs or {})
     checks, parts = judged_by(chosen, with_, without)
     given = by_role(chosen, model)
     reach = reach or Reach()
-    for option, said in (("--served-as", reach.served_as), ("--price", reach.price)):
+    for option, said in (("--served-as", reach.served_as), ("--price", reach.price), ("--extra", reach.extra)):
         _roles_of(chosen, {} if isinstance(said, str) else said, option)
+    _of_servers(given, reach)
     request = Request(
         recipe=part_of(chosen, recipe),
         checks=parts,
         models={role: _reached(role, m, reach) for role, m in given.items()},
         concurrency=limits.pop("concurrency", None) or reach.concurrency,
+        wait=reach.wait,
+        requests_per_minute=reach.requests_per_minute,
+        headers=reach.headers,
         **limits,
     )
-    return Asked(request, chosen, usual, checks, {role: m for role, m in given.items() if not isinstance(m, str)})
+    objects = {role: m for role, m in given.items() if not isinstance(m, str)}
+    return Asked(request, chosen, usual, checks, objects, ask_again)
 
 
 def sensible(**numbers: float | None) -> None:
     """SynthgainError where a number of a request makes no sense: counts begin at 1, money at 0."""
     for name, value in numbers.items():
-        least = 0 if name == "max_cost" else 1
+        least = 0 if name in ("max_cost", "wait") else 1
         if value is not None and not value >= least:
             raise SynthgainError(
                 f"{name} must be {least} or more, not {value}",
@@ -86,6 +96,19 @@ def sensible(**numbers: float | None) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- recipes and their knobs
+
+
+def _gives_rows(recipe: Recipe) -> None:
+    """SynthgainError where a draft is a function that returns, or that does not wait: seen before anything is bought."""
+    draft: Any = recipe.draft
+    code = draft if inspect.isroutine(draft) else type(draft).__call__
+    wrong = "returns its rows" if inspect.iscoroutinefunction(code) else "is no `async def`"
+    if inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
+        raise SynthgainError(
+            f"the draft of {recipe.name} {wrong}; a draft gives rows one after the other",
+            where=f"{code.__code__.co_filename}:{code.__code__.co_firstlineno}",
+            next="write it as `async def draft(models, anchor): … yield Row(…)` (docs/write-a-recipe.md)",
+        )
 
 
 def part_of(recipe: Recipe, given: str | Path | Recipe) -> Named:
@@ -306,7 +329,24 @@ def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
     named = server_of(model, reach)[1] if model.startswith("openai/") and "@http" not in model else ""
-    return Reached(model, base_url=named, served_as=of_role(reach.served_as, role), price=of_role(reach.price, role))
+    more = reach.extra_for(role) if model.startswith("openai/") else {}
+    return Reached(
+        model,
+        base_url=named,
+        served_as=of_role(reach.served_as, role),
+        price=of_role(reach.price, role),
+        extra=canonical(more) if more else "",
+    )
+
+
+def _of_servers(given: Mapping[str, str | Model], reach: Reach) -> None:
+    """SynthgainError where an option that only servers heed is given, and no role has one."""
+    headers_of(reach.headers)
+    sensible(requests_per_minute=reach.requests_per_minute, wait=reach.wait)
+    said = (reach.requests_per_minute, reach.headers, reach.extra)
+    if any(said) and not any(isinstance(m, str) and m.startswith("openai/") for m in given.values()):
+        option = next(option for option, value in zip(SERVER_ONLY[1:], said) if value)
+        raise SynthgainError(f"{option} is for servers, and no role has one", where=option, next="leave it out")
 
 
 def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach | None = None) -> dict[str, Model]:
@@ -329,6 +369,10 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
             served_as=reached.served_as,
             price=reached.price,
             concurrency=request.concurrency,
+            wait=request.wait,
+            requests_per_minute=request.requests_per_minute,
+            headers=request.headers,
+            extra={"": json.loads(reached.extra)} if reached.extra else {},
         )
         key = (reached, key_for(role))
         if key not in shared:
@@ -369,6 +413,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     words += _per_role("--base-url", {role: m.base_url for role, m in request.models.items()}, one=True)
     words += _per_role("--served-as", {role: m.served_as for role, m in request.models.items()})
     words += _per_role("--price", {role: m.price for role, m in request.models.items()})
+    words += _extras({role: m.extra for role, m in request.models.items()})
+    words += [word for header in request.headers for word in ("--header", header)]
     before = knobs_of(usual)
     words += [
         w
@@ -379,7 +425,7 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     own = {c.name: settings_of(c) for c in usual.checks}
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
-    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", _as_spec(p))]
+    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", as_spec(p))]
     for name, default in (
         ("text_field", None),
         ("id_field", None),
@@ -390,6 +436,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         ("max_cost", None),
         ("max_tokens", None),
         ("concurrency", None),
+        ("wait", None),
+        ("requests_per_minute", None),
         ("collapse", ""),
     ):
         value = getattr(request, name)
@@ -407,12 +455,20 @@ def _per_role(option: str, given: Mapping[str, str], one: bool = False) -> list[
     return [word for role, value in said.items() for word in (option, f"{role}={value}")]
 
 
+def _extras(given: Mapping[str, str]) -> list[str]:
+    """--extra for all roles where they have the same fields, else for each."""
+    alike = len(set(given.values())) == 1
+    said = {"" if alike else f"{role}:": json.loads(text) for role, text in given.items() if text}
+    return [w for role, more in said.items() for n, v in more.items() for w in ("--extra", f"{role}{n}={canonical(v)}")]
+
+
 def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_spec(part: Named) -> str:
+def as_spec(part: Named) -> str:
+    """A check as it is typed after --with."""
     settings = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
     return f"{part.file or part.name}{':' if settings else ''}{settings}"

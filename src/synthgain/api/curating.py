@@ -1,7 +1,8 @@
-"""Judging a run again, buying nothing."""
+"""Judging a run again, or a data set that somebody else made; nothing is bought."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,21 +19,26 @@ from synthgain.api.asking import (
     turned,
     with_knobs,
 )
+from synthgain.api.curating_data import curate_data, curate_data_again
 from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
 from synthgain.chain import Named, NotBought, Opened, Request
+from synthgain.chain.given import GIVEN
 from synthgain.settings import misfit
 from synthgain.store import Run
 from synthgain.types import AnyCheck, Call, ModelInfo, Prompt, Recipe, SynthgainError
 
 
 def curate(
-    run: str | Path | Run,
+    source: str | Path | Run,
     *,
+    out: str | Path | None = None,
     with_: Sequence[str | AnyCheck] = (),
     without: Sequence[str] = (),
     knobs: Mapping[str, Any] | None = None,
     accept: int | None = None,
     recipe: str | Path | Recipe | None = None,
+    text_field: str | None = None,
+    strict: bool = False,
     watch: Watch | None = None,
 ) -> Run:
     """Judge a run again with other checks, buying nothing: its drafts are replayed over the calls already paid for.
@@ -40,10 +46,24 @@ def curate(
     Without options this changes nothing. `with_` adds checks to those the run has (one with the same name takes its place), `without`
     takes some away; `accept` keeps the first that many. A recipe that came from a file or as an object has to be given again (`recipe`):
     a run folder holds no code, and none is executed because of it.
+
+    With `out`, `source` is a data set that somebody else made: a file, a folder, hf://… Its rows are judged into a run there, which can be
+    judged again like any other. `text_field` names the column of its texts; rows that cannot be used are skipped and counted, or with
+    `strict` refused.
     """
     sensible(accept=accept)
-    here = run if isinstance(run, Run) else Run.at(run)
+    if out is not None:
+        return _given(source, out, with_, without, knobs, accept, recipe, text_field, strict, watch)
+    here = source if isinstance(source, Run) else _run_at(source)
+    if text_field is not None or strict:
+        raise SynthgainError(
+            "a run is judged as it lies there: nothing is read anew",
+            where="--strict" if strict else "--text-field",
+            next="leave the option out",
+        )
     with writes_to(here.path):
+        if "given" in here.record:
+            return curate_data_again(here, _asked_of_given(here, with_, without, knobs, accept, recipe), watch)
         record = _sound(here)
         request = _asked(here)
         sensible(
@@ -64,6 +84,69 @@ def curate(
         told = {"anchors": record.get("anchors", {})}
         corpus = here.corpus(chosen.needs, embedder)
         return carried_out(ask, opened, corpus, here, watch or (lambda _: None), told, before=record)
+
+
+def _run_at(source: str | Path) -> Run:
+    """The run; SynthgainError where the path is a data set, or nothing."""
+    if not Run.is_at(source) and (str(source).startswith("hf://") or Path(source).exists()):
+        raise SynthgainError(
+            "this is not a run (no run.json)",
+            where=str(source),
+            next=f"if it is a data set, say where its verdicts go: synthgain curate {shlex.quote(str(source))} -o RUN",
+        )
+    return Run.at(source)
+
+
+def _given(
+    source: str | Path | Run,
+    out: str | Path,
+    with_: Sequence[str | AnyCheck],
+    without: Sequence[str],
+    knobs: Mapping[str, Any] | None,
+    accept: int | None,
+    recipe: object,
+    text_field: str | None,
+    strict: bool,
+    watch: Watch | None,
+) -> Run:
+    place = source.path if isinstance(source, Run) else source
+    if Run.is_at(place):
+        raise SynthgainError(
+            "this is a run, and a run is judged in its own place",
+            where=str(place),
+            next=f"leave -o out; or give its rows as a data set: {place}/data",
+        )
+    _nothing_drafted(without, knobs, recipe)
+    return curate_data(place, out, with_=with_, accept=accept, text_field=text_field, strict=strict, watch=watch)
+
+
+def _nothing_drafted(without: Sequence[str], knobs: Mapping[str, Any] | None, recipe: object) -> None:
+    """SynthgainError for an option that says nothing of rows that no recipe made."""
+    for option, given in (("--without", without), ("--set", knobs), ("--recipe", recipe)):
+        if given:
+            raise SynthgainError(
+                f"{option} says nothing of rows that no recipe made",
+                where=option,
+                next="leave it out; --with adds checks",
+            )
+
+
+def _asked_of_given(
+    run: Run,
+    with_: Sequence[str | AnyCheck],
+    without: Sequence[str],
+    knobs: Mapping[str, Any] | None,
+    accept: int | None,
+    recipe: object,
+) -> Asked:
+    """What is asked of given rows that are judged again."""
+    _nothing_drafted((), knobs, recipe)
+    request = _asked(run)
+    sensible(accept=request.accept)
+    checks, parts = _judged_anew(request, GIVEN, with_, without)
+    ask = Asked(request.changed(checks=parts, accept=accept or request.accept), GIVEN, GIVEN, checks)
+    _no_server(ask)
+    return ask
 
 
 SAID = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from synthgain.api.making import on_disk
+from synthgain.chain.buying import kind_of
 from synthgain.store import Run
 from synthgain.store.rows import spoken
 from synthgain.train.student import read_student
@@ -32,6 +35,35 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
         "calls": [_call_json(calls[id]) for id in found["call_ids"] if id in calls],
         "cost_usd": None if None in costs else sum(c for c in costs if c is not None),
     }
+
+
+def broken(folder: str | Path) -> list[tuple[str, int, list[str]]]:
+    """Why drafts and calls of a run failed: each reason (as it was first worded), how often, and the anchors' sources; the most frequent first."""
+    worded: dict[str, str] = {}
+    sources: dict[str, list[str]] = {}
+    counts: Counter[str] = Counter()
+    for one in Run(Path(folder)).broken():
+        kind = kind_of(one["reason"])
+        counts[worded.setdefault(kind, one["reason"])] += 1
+        known = sources.setdefault(worded[kind], [])
+        known += [source for source in one.get("sources", ()) if source not in known]
+    return [(reason, n, sources[reason]) for reason, n in counts.most_common()]
+
+
+def nothing_kept(folder: str | Path) -> SynthgainError | None:
+    """Why a run that went to its end kept no row; None where it kept some."""
+    run = Run.at(folder)
+    rows = run.record["counts"]["rows"]
+    if run.record["counts"]["kept"]:
+        return None
+    if not rows:
+        what, after = "the drafts gave no rows", "see what the recipe asks and gets: synthgain preview"
+    else:
+        fell = Counter(pair for shard in run.shards(["check", "reason"]) for pair in zip(*shard.to_pydict().values()))
+        (check, reason), n = fell.most_common(1)[0]
+        what = f"no row was kept: {n:,} of {rows:,} fell by {check} ({reason})"
+        after = f"see some: synthgain show {shlex.quote(str(folder))} --fallen"
+    return SynthgainError(what, where=str(folder), next=after, code=5)
 
 
 def said_in(turn: Mapping[str, Any]) -> str:

@@ -148,8 +148,9 @@ class RunMaker:
         """The run folder. `student` writes, where there is one; every other role keeps its model."""
         model = self.model if student is None else self.written_by(usable(student))
         self.say(f"Round {number}: {self.named.name} with {_writer(model)}")
+        options = {**self.options, **({"replace": True} if number else {})}  # later rounds follow from the first
         with self.panel() as watch:
-            run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **self.options)
+            run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **options)
         self.say(_came_of(run.record))
         measure(run)
         return out

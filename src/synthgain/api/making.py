@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
@@ -52,13 +53,19 @@ def generate(
     round: int = 0,
     collapse: Thresholds | str = "",
     stop_on_collapse: bool = False,
+    replace: bool = False,
+    strict: bool = False,
+    ask_again: bool = False,
     watch: Watch | None = None,
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
     `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
-    called collapsed: a warning, or with `stop_on_collapse` the end of the run. SynthgainError says why a run stopped short (its `code`
+    called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
+    knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
+    skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
@@ -83,14 +90,17 @@ def generate(
         round=round,
         collapse=collapse,
         stop_on_collapse=stop_on_collapse,
+        ask_again=ask_again,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
     )
-    with writes_to(place):
-        run = Run(place)
+    run = Run(place)
+    with writes_to(place), arriving(run) as new:
         run.readable()
         embed = embedder_for(ask)
-        corpus, summary = taken_in(run, anchors, ask, embed)
+        summary = read_into(new, anchors, ask, strict)
         models = opened_models(ask.request, ask.objects, reach)
+        may_replace(run, ask, Corpus(new), models, replace)
+        corpus = taken_in(run, new, ask, embed)
         parts = Opened(ask.recipe, ask.checks, models, embed)
         return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
@@ -101,26 +111,42 @@ def embedder_for(ask: Asked) -> Embedder | None:
     return open_embedder(ask.request.embedder) if wants or ask.recipe.pick is not singly else None
 
 
-def taken_in(run: Run, anchors: Any, ask: Asked, embedder: Embedder | None) -> tuple[Corpus, dict[str, Any]]:
-    """S_anchor, read and checked into RUN/anchors, and what was read. Where it cannot be, the folder is as it was."""
+@contextmanager
+def arriving(run: Run) -> Iterator[Path]:
+    """Where anchors are read to; what is still there at the end goes, and the folder is as it was."""
     new = run.path / ".anchors.new"
     shutil.rmtree(new, ignore_errors=True)
     try:
-        found = load_anchors(
-            anchors,
-            text_field=ask.request.text_field,
-            id_field=ask.request.id_field,
-            needs=ask.recipe.needs,
-            into=new,
-        )
-        summary = found.summary.json()
-    except BaseException:
+        yield new
+    finally:
         shutil.rmtree(new, ignore_errors=True)
-        raise
+
+
+def read_into(new: Path, anchors: Any, ask: Asked, strict: bool) -> dict[str, Any]:
+    """S_anchor, read and checked into a folder; what was read. What was skipped or merged is said before anything is bought."""
+    found = load_anchors(
+        anchors,
+        text_field=ask.request.text_field,
+        id_field=ask.request.id_field,
+        needs=ask.recipe.needs,
+        into=new,
+        strict=strict,
+        tell=remark,
+    )
+    return found.summary.json()
+
+
+def remark(line: str) -> None:
+    """What a person should know before anything is bought, on standard error."""
+    print(f"synthgain: {line}", file=sys.stderr, flush=True)
+
+
+def taken_in(run: Run, new: Path, ask: Asked, embedder: Embedder | None) -> Corpus:
+    """The anchors that were read take the place of the run's."""
     Corpus(new).inherit(run.anchors)
     shutil.rmtree(run.anchors, ignore_errors=True)
     new.rename(run.anchors)
-    return run.corpus(ask.recipe.needs, embedder), summary
+    return run.corpus(ask.recipe.needs, embedder)
 
 
 @contextmanager
@@ -265,6 +291,7 @@ def _drafted(
                 most=most,
                 pulse=pulse,
                 replay=replay,
+                ask_again=ask.ask_again,
                 whole=before is not None
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
             )
@@ -336,9 +363,10 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         "counts": counts | {name: n for name, n in also.items() if n},
         "dropped_by": dict(sorted(t.dropped_by.items())),
         **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
-        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached},
+        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached}
+        | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
         "running": {name: round(value, 6) for name, value in t.figures.items()},
-        **({"warning": t.note} if t.note else {}),
+        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost,
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

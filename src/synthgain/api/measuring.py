@@ -27,7 +27,6 @@ from synthgain.measure import (
     held_out_gains,
     judged,
     meter,
-    ranking,
     sentences,
 )
 from synthgain.measure.after_training import StudentLosses
@@ -60,6 +59,7 @@ def measure(
     text_field: str | None = None,
     seed: int = 0,
     reach: Reach | None = None,
+    strict: bool = False,
     say: Say | None = None,
 ) -> list[Reading]:
     """What a run, anybody's data set, or a trained student is worth, as readings with intervals.
@@ -68,7 +68,7 @@ def measure(
     `target` is held-out real text that nothing was made from; without it anchors are held out in turn.
     `student` (hf/PATH or local/…) is the student before training, `writer` scores texts as the model that wrote.
     `rescore` (hf/PATH or local/…) reads a sample of answers again where the server gave log-probabilities of
-    another law. `embedder` is a URI of `models.embedders`, "" for none. `also` asks for h_meaning, grad_align.
+    another law. `strict` refuses rows of a data set that cannot be used; else they are skipped and said. `embedder` is a URI of `models.embedders`, "" for none. `also` asks for h_meaning, grad_align.
 
     A student folder is measured after training: gain, generalisation gap, memo, ggmi, absorbed information, on `target` and
     `against` students trained on the anchors alone (several of either: seeds).
@@ -83,7 +83,7 @@ def measure(
     if of_student:
         return measure_students([folder], against=against, target=target, anchors=anchors, seed=seed, say=say)
     reach = reach or Reach()
-    data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed)
+    data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed, strict=strict, say=say)
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
     readings = meter(data, _instruments(student, writer, embedder, reach, law), again=again, also=also, say=say)
@@ -122,6 +122,8 @@ def data_of(
     target: str | Path | None = None,
     text_field: str | None = None,
     seed: int = 0,
+    strict: bool = False,
+    say: Say | None = None,
 ) -> Data:
     """What the meter reads of a run or of anybody's data set."""
     if (source / "student.json").is_file():
@@ -138,7 +140,7 @@ def data_of(
         raise SynthgainError(
             "there is no such run, file or folder", where=str(source), next="give a run, or a data set with --anchors"
         )
-    return data_of_files(source, anchors, target=target, text_field=text_field, seed=seed)
+    return data_of_files(source, anchors, target=target, text_field=text_field, seed=seed, strict=strict, tell=say)
 
 
 def _first_run(folder: Path) -> str:
@@ -338,8 +340,8 @@ def compare(
 ) -> dict[str, Any]:
     """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
 
-    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise
-    their intervals are combined.
+    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
+    are not ranked.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -369,11 +371,8 @@ def compare(
                 "readings": [r.json() for r in side.readings],
             }
         )
-    found = {(a.name, b.name): differences(a, b, seed) for a, b in combinations(sides, 2)}
-    said = ranking(sides) if len(sides) > 2 else []
-    for a, b in combinations(sides, 2):
-        said += sentences(a, b, found[a.name, b.name])
-    return {"runs": told, "differences": [d.json() for pair in found.values() for d in pair], "sentences": said}
+    found = [d for a, b in combinations(sides, 2) for d in differences(a, b, seed)]
+    return {"runs": told, "differences": [d.json() for d in found], "sentences": sentences(sides, found)}
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +20,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
-from synthgain.anchors.columns import CHATS, BadRow, turns_of
 from synthgain.intervals import effective_size
 from synthgain.measure.curation import SURPLUS
 from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
 from synthgain.store import Run
+from synthgain.turns import Content, content_of, readable, turn_text
 from synthgain.types import Anchor, SynthgainError
 
 ASKED = ("instruction", "prompt", "question", "problem", "query")
@@ -46,6 +47,7 @@ SCHEMA = pa.schema(
 )
 
 
+Tell = Callable[[str], None]
 _T = TypeVar("_T")
 
 # ---------------------------------------------------------------------------------------------- a run
@@ -71,7 +73,10 @@ def data_of_run(
             next="run its command again: rows are made anew from the calls, which are not bought twice",
         ) from error
     real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
-    data = Data(kept, counts["kept"], real, n_real, linked=True, ledger=steps, judged=judged, seed=seed)
+    linked = "given" not in record or any(
+        pc.any(pc.greater(pc.list_value_length(t.column(0)), 0)).as_py() for t in kept(["anchor_ids"])
+    )
+    data = Data(kept, counts["kept"], real, n_real, linked=linked, ledger=steps, judged=judged, seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
 
@@ -207,8 +212,10 @@ def data_of_files(
     target: str | Path | None = None,
     text_field: str | None = None,
     seed: int = 0,
+    strict: bool = False,
+    tell: Tell | None = None,
 ) -> Data:
-    """A data set that somebody else made. Columns `logprob`, `tokens_out`, `law` and `anchor_ids` are used where it has them.
+    """A data set that somebody else made; `tell` hears what of it was skipped, which `strict` refuses. Columns `logprob`, `tokens_out`, `law` and `anchor_ids` are used where it has them.
 
     `anchor_ids` are content hashes as runs have them, or what the anchors' own column `id` says. RUN/data is read as its run, which knows
     log-probabilities and which anchors its rows come from.
@@ -217,22 +224,24 @@ def data_of_files(
     if Run.is_at(folder.parent) and folder == Run(folder.parent).data and text_field is None:
         return data_of_run(Run.at(folder.parent), anchors=anchors, target=target, seed=seed)
     _allowed(seed)
-    rows = _Columns(source, text_field)
+    rows = _Columns(source, text_field, strict, tell)
     real: tuple[Batches, int] = (_none, 0)
     if anchors is not None:
-        real = real_texts(anchors, rows.named)
+        real = real_texts(anchors, rows.named, strict=strict, tell=tell)
     data = Data(rows.batches, rows.n, *real, linked=bool(rows.named), seed=seed)
-    return data if target is None else data.with_target(*real_texts(target))
+    return data if target is None else data.with_target(*real_texts(target, strict=strict, tell=tell))
 
 
-def real_texts(source: str | Path, named: Set[str] = frozenset()) -> tuple[Batches, int]:
+def real_texts(
+    source: str | Path, named: Set[str] = frozenset(), *, strict: bool = False, tell: Tell | None = None
+) -> tuple[Batches, int]:
     """Real text as batches of `id` and `text` (whole conversations where there are such), and how many.
 
     Of a run it is the anchors that the run was made from: its rows are not real text. `named` are ids that rows give.
     """
     if Run.is_at(source):
         return _anchors_of(Run.at(source))
-    held = _Columns(source, None)
+    held = _Columns(source, None, strict, tell)
     held.answer_to(named)
     return held.batches, held.n
 
@@ -244,18 +253,22 @@ def _none(names: Sequence[str]) -> Iterator[pa.Table]:
 class _Columns:
     """The columns that the meter reads of some files, spooled to disk so that they can be read again and again."""
 
-    def __init__(self, source: str | Path, text_field: str | None) -> None:
-        loaded = load_anchors(str(source), text_field=text_field, repeats=True)
-        asked = {name.partition(" ")[0] for name in loaded.summary.text_fields}
+    def __init__(self, source: str | Path, text_field: str | None, strict: bool, tell: Tell | None) -> None:
+        about = (lambda line: tell(f"{source}: {line}")) if tell is not None else None
+        loaded = load_anchors(str(source), text_field=text_field, repeats=True, strict=strict, tell=about)
+        asked = set(loaded.summary.text_fields)
         self._folder = Path(tempfile.mkdtemp(prefix="synthgain-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self.n, self.named, self._id = 0, set[str](), "id"
         waiting: list[dict[str, Any]] = []
+        wrong: list[SynthgainError] = []
         with pq.ParquetWriter(self._folder / "rows.parquet", SCHEMA, compression="zstd") as out:
             for anchor in loaded:
-                if asked and _is_card(anchor):
+                try:
+                    waiting.append(_row(anchor, asked, chats=text_field is None))
+                except SynthgainError as error:
+                    wrong.append(error)
                     continue
-                waiting.append(_row(anchor, asked))
                 self.n += 1
                 if len(self.named) < NAMED:
                     self.named.update(waiting[-1]["anchor_ids"])
@@ -263,6 +276,10 @@ class _Columns:
                     out.write_table(pa.Table.from_pylist(waiting, SCHEMA))
                     waiting.clear()
             out.write_table(pa.Table.from_pylist(waiting, SCHEMA))
+        if wrong and (strict or len(wrong) > self.n):
+            raise wrong[0]
+        if wrong and about is not None:
+            about(f"{len(wrong):,} of {self.n + len(wrong):,} rows skipped: {wrong[0].what} (first: {wrong[0].where})")
 
     def answer_to(self, named: Set[str]) -> None:
         """Go by the ids of the files' own column where these are the ones that rows name."""
@@ -280,15 +297,11 @@ class _Columns:
                 yield pa.Table.from_batches([batch]).select(read).rename_columns(list(names))
 
 
-def _is_card(anchor: Anchor) -> bool:
-    """The README.md that lies beside a data set's files is no row of it."""
-    return not anchor.fields and anchor.source.rpartition("/")[2].lower() == "readme.md"
-
-
-def _row(anchor: Anchor, asked: set[str]) -> dict[str, Any]:
+def _row(anchor: Anchor, asked: set[str], *, chats: bool) -> dict[str, Any]:
     """What a student would read of one row, what was asked, and what was answered."""
     fields = anchor.fields
-    text, prompt, answer = _said(anchor, asked)
+    chat = content_of({"messages": fields["messages"]}) if chats and fields.get("messages") else None
+    text, prompt, answer = _said(anchor, asked) if chat is None else _of_chat(chat)
     ids = fields.get("anchor_ids")
     ids = [ids] if isinstance(ids, str) and ids else ids if isinstance(ids, list) else []
     logprob, law = _logprob(fields)
@@ -310,15 +323,6 @@ def _row(anchor: Anchor, asked: set[str]) -> dict[str, Any]:
 def _said(anchor: Anchor, asked: set[str]) -> tuple[str, str, str]:
     """(what a student would read, what was asked, what was answered)."""
     fields = anchor.fields
-    chat = next((fields[name] for name in CHATS if fields.get(name)), None)
-    if chat is not None:
-        try:
-            turns = turns_of(chat)
-        except BadRow as error:
-            raise SynthgainError(str(error), where=anchor.source, next="mend or remove the row") from error
-        prompt = next((c for role, c in reversed(turns) if role == "user"), "")
-        answer = next((c for role, c in reversed(turns) if role == "assistant"), "")
-        return "\n\n".join(content for _, content in turns), prompt, answer
     more = fields.get("input")
     more = f"\n\n{more}" if isinstance(more, str) and more.strip() else ""
     if asked & set(ASKED):
@@ -332,6 +336,11 @@ def _said(anchor: Anchor, asked: set[str]) -> tuple[str, str, str]:
     if prompt and inside and inside in anchor.text:  # the text is both, in somebody's template
         return anchor.text, prompt + more, inside
     return anchor.text, prompt, anchor.text.removeprefix(prompt).lstrip() or anchor.text
+
+
+def _of_chat(content: Content) -> tuple[str, str, str]:
+    turns = content.messages or ()
+    return "\n\n".join(map(turn_text, turns)), readable(content.prompt), content.answer or ""
 
 
 def _answer(anchor: Anchor) -> str | None:
@@ -348,10 +357,9 @@ def _answer(anchor: Anchor) -> str | None:
     if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
         return "\n".join(value)
     if isinstance(value, list):
-        try:
-            return next((c for role, c in reversed(turns_of(value)) if role == "assistant"), "")
-        except BadRow:
-            pass
+        with suppress(SynthgainError):
+            content = content_of({"messages": value})
+            return (content.answer if content is not None else None) or ""
     if isinstance(value, int | float):
         return str(value)
     raise SynthgainError(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
-from synthgain.api.making import generate
+from synthgain.api.making import generate, remark
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, open_model
@@ -18,16 +18,31 @@ from synthgain.recipes import load as load_recipe
 from synthgain.store import CallMemory, Run
 from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, singly, user
 
+QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
+ENOUGH = (8, 256, 2048)  # tokens, one after the other, where a model that thinks needs more
 
-def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
-    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached."""
+
+def check(
+    uri: str, reach: Reach | None = None, *, say: Callable[[str], None] = lambda trouble: None
+) -> tuple[ModelInfo, Call]:
+    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
+
+    `say` hears what is wrong while it is tried again. A model that thinks is asked again with more tokens, and the note says so.
+    """
 
     async def work() -> tuple[ModelInfo, Call]:
-        model = open_model(uri, reach)
-        desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda _: None))
+        reached = reach or Reach()
+        model = open_model(
+            uri, replace(reached, tries=QUICK.tries, wait=QUICK.wait if reached.wait is None else reached.wait)
+        )
+        desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda tally: say(tally.trouble)))
         try:
-            call = await desk(Prompt((user("Say hello."),), sampling=Sampling(max_tokens=8)))
-            return await model.info(), call
+            call = await _small(desk)
+            info, most = await model.info(), call.prompt.sampling.max_tokens
+            note = (
+                f"needs more than {ENOUGH[0]} tokens to answer (asked again with {most}); " if most > ENOUGH[0] else ""
+            )
+            return replace(info, note=note + info.note), call
         except CallFailed as error:
             raise SynthgainError(
                 str(error), where=uri, code=4, next="check the model's name and the server's log"
@@ -36,6 +51,21 @@ def check(uri: str, reach: Reach | None = None) -> tuple[ModelInfo, Call]:
             await model.aclose()
 
     return local.run(work())
+
+
+async def _small(desk: Desk) -> Call:
+    """One small answer, with as many tokens as it takes."""
+    for most in ENOUGH:
+        last = most == ENOUGH[-1]
+        try:
+            call = await desk(Prompt((user("Say hello."),), sampling=Sampling(max_tokens=most)))
+        except CallFailed as error:
+            if last or "token" not in str(error):
+                raise
+            continue
+        if last or call.text.strip():
+            break
+    return call
 
 
 @dataclass(frozen=True)
@@ -83,11 +113,14 @@ def first_prompts(
     limit: int = 3,
     text_field: str | None = None,
     id_field: str | None = None,
+    strict: bool = False,
     **options: Any,
 ) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:
     """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
     ask = asked(recipe, **options)
-    corpus = load_anchors(anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs)
+    corpus = load_anchors(
+        anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
+    )
 
     async def work() -> list[tuple[Anchor, Prompt]]:
         found = []

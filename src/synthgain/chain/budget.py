@@ -23,6 +23,13 @@ class Spent:
 
     tokens: int = 0
     cost: float | None = 0.0
+    guessed: int = 0  # tokens of calls that the server did not count, estimated from bytes; no part of `tokens`
+
+    def guess(self, call: Call) -> None:
+        """Count a call of which the server said no counts."""
+        said = call.message["content"] + call.message.get("reasoning", "")
+        known = call.tokens_in + call.tokens_out
+        self.guessed += max(0, int(LEAST * (_size(call.prompt) + len(said.encode("utf-8", "replace")))) - known)
 
 
 class Budget:
@@ -49,12 +56,16 @@ class Budget:
         self.dollars_a_token: dict[str, float] = {}
         self.set_aside: dict[str, tuple[int, float]] = {}  # by call: tokens, US dollars
         self.news = asyncio.Event()
+        self.why = ""  # the first time that a call did not fit
+        self.next = (0, 0.0)  # what that call may take
 
     async def set_apart(self, id: str, prompt: Prompt) -> str:
         """Wait until the call fits beside those in flight, and set its price aside. Why it never will; "" where it does."""
-        while why := self._refused(prompt):
+        while self._refused(prompt):
             if not self.set_aside:
-                return why
+                self.next = self._most(prompt)
+                self.why = self.said()
+                return self.why
             self.news.clear()
             await self.news.wait()
         self.set_aside[id] = self._most(prompt)
@@ -85,26 +96,43 @@ class Budget:
             return came_in + out, float(price.cost(came_in, out))
         return came_in + out, (came_in + out) * self.dollars_a_token.get(prompt.to, 0.0)
 
-    def _refused(self, prompt: Prompt) -> str:
-        """Why the call does not fit now, in words; "" where it does."""
+    def said(self) -> str:
+        """In words, that no more can be bought: what was spent by now, and what the next call may take."""
+        tokens, cost = self.next
+        if self.max_tokens is not None and self._tokens() + tokens > self.max_tokens:
+            guessed = (
+                f" (and about {self.spent.guessed:,} more that the server did not count)" if self.spent.guessed else ""
+            )
+            return (
+                f"the budget of {self.max_tokens:,} tokens is used up: {self.spent.tokens:,} spent{guessed}, "
+                f"and the next call may take {tokens:,}"
+            )
+        spent = self.spent.cost or 0.0
+        return (
+            f"the budget of ${self.max_cost:g} is used up: ${spent:.4f} spent, and the next call may take ${cost:.4f}"
+        )
+
+    def _tokens(self) -> int:
+        return self.spent.tokens + self.spent.guessed
+
+    def _refused(self, prompt: Prompt) -> bool:
+        """Whether the call does not fit now."""
         tokens, cost = self._most(prompt)
         ahead_tokens = sum(t for t, _ in self.set_aside.values()) + tokens
         ahead_cost = sum(c for _, c in self.set_aside.values()) + cost
-        if self.max_tokens is not None and self.spent.tokens + ahead_tokens > self.max_tokens:
-            return f"the budget of {self.max_tokens:,} tokens is used up: {self.spent.tokens:,} spent, and the next call may take {tokens:,}"
+        if self.max_tokens is not None and self._tokens() + ahead_tokens > self.max_tokens:
+            return True
         if self.max_cost is None:
-            return ""
+            return False
         if self.spent.cost is None:
             raise SynthgainError(
-                "--max-cost needs a price, and none is known for this model",
-                next="give --price IN,OUT (USD per million tokens)",
+                "--max-cost needs a price, and a call has none: no price is known, or the server does not count tokens",
+                next="give --price IN,OUT (USD per million tokens); for a server that does not count, --max-tokens instead",
             )
         unknown = self.prices.get(prompt.to) is None and prompt.to not in self.dollars_a_token
         if unknown and self.set_aside:
-            return "the first answer tells the price"
-        if self.spent.cost + ahead_cost > self.max_cost or (unknown and self.spent.cost >= self.max_cost > 0):
-            return f"the budget of ${self.max_cost:g} is used up: ${self.spent.cost:.4f} spent, and the next call may take ${cost:.4f}"
-        return ""
+            return True  # the first answer tells the price
+        return self.spent.cost + ahead_cost > self.max_cost or (unknown and self.spent.cost >= self.max_cost > 0)
 
 
 def _size(prompt: Prompt) -> int:

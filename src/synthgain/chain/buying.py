@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -100,15 +101,26 @@ class Buyer:
             role: gates.setdefault(id(model), getattr(model, "gate", None) or Places(model))
             for role, model in models.items()
         }
+        self.each_gate, self.each_model = list(gates.values()), list({id(m): m for m in models.values()}.values())
         limited = buy and not (max_cost is None and max_tokens is None)
         self.budget = Budget(max_cost, max_tokens, models, tally) if limited else None
         self.flying: dict[str, Purchase] = {}  # by id
         self.paying: set[Purchase] = set()
         self.stopped: tuple[str, int] | None = None
         self.fatal: SynthgainError | None = None
-        self.known_broken: Mapping[str, str] = {}  # in a replay: calls that failed then, with the reason
+        self.known_broken: Mapping[
+            str, str
+        ] = {}  # calls that failed before and are not asked for again, with the reason
         self.drafts_ended = self.drafts_broken = self.calls_broken = 0
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
+        self.kinds: dict[str, str] = {}  # of reasons: how the first one of a kind was worded
+        for gate in self.each_gate:
+            if hasattr(gate, "told"):
+                gate.told = self._in_trouble
+
+    def _in_trouble(self, said: str) -> None:
+        self.tally.trouble = said
+        self.watch(self.tally)
 
     @property
     def width(self) -> int:
@@ -121,6 +133,12 @@ class Buyer:
         """Buy no more. Calls in flight are awaited and kept."""
         if self.stopped is None:
             self.stopped = (why, code)
+
+    def ended(self) -> tuple[str, int] | None:
+        """Why no more is bought, with what was spent in the end; None where nothing stopped it."""
+        if self.budget is not None and self.stopped is not None and self.stopped[0] == self.budget.why:
+            return self.budget.said(), self.stopped[1]
+        return self.stopped
 
     def fail(self, error: SynthgainError) -> None:
         """End the run with this error; the first one counts."""
@@ -161,9 +179,9 @@ class Buyer:
         under_way = self.flying.get(id)
         if under_way is not None and not under_way.task.cancelling():
             return under_way
+        if id in self.known_broken:
+            raise CallFailed(self.known_broken[id], call=id, final=True)
         if not self.may_buy:
-            if id in self.known_broken:
-                raise CallFailed(self.known_broken[id], call=id)
             self.tally.not_bought += 1
             raise NotBought
         if self.stopped is not None:
@@ -218,34 +236,51 @@ class Buyer:
                 raise Stopped
             purchase.paying = True
             self.paying.add(purchase)
-            tally.in_flight += 1
+            self._seen()
             try:
                 call = await model(prompt)
                 await self.memory.put(call, self.identities[prompt.to])
                 tally.count(call, bought=True)
             finally:
-                tally.in_flight -= 1
                 self.paying.discard(purchase)
                 purchase.paying = False
-                tally.width = model.width
+                for n, learnt in enumerate(getattr(model, "learnt", ())):
+                    tally.warn(f"{model.uri} {n}", f"{model.uri}: {learnt}")
+                self._seen()
                 self.watch(tally)
             return call
         finally:
             if budget is not None:
                 budget.settle(id, prompt, call)
 
+    def _seen(self) -> None:
+        """How many calls are in flight, of how many that may be; one that rests between two tries is not."""
+        resting = sum(getattr(gate, "aside", 0) for gate in self.each_gate)
+        self.tally.in_flight = max(0, len(self.paying) - resting)
+        self.tally.width = sum(model.width for model in self.each_model)
+
     # ------------------------------------------------------------------------------------------ what broke
 
     def lost(
-        self, group: Group, reason: str, prompt: Prompt | None = None, *, call: str = "", draft: bool = False
+        self,
+        group: Group,
+        reason: str,
+        prompt: Prompt | None = None,
+        *,
+        call: str = "",
+        draft: bool = False,
+        final: bool = False,
     ) -> None:
         """Note a failed call, or a failed draft."""
         tally = self.tally
         tally.broken += 1
-        tally.broken_by[reason if reason in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
+        kind = self.kinds.setdefault(
+            kind_of(reason), reason
+        )  # the same but for numbers and names: one reason to count by
+        tally.broken_by[kind if kind in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
         asked = {} if prompt is None else {"draw": prompt.draw, "prompt": list(prompt.messages[-1:])}
         sources = [a.source for a in group if a.source]
-        named = {"call": call} if call else {}
+        named: dict[str, Any] = ({"call": call} if call else {}) | ({"final": True} if final else {})
         self.on_broken({"anchor_ids": [a.id for a in group], "sources": sources, "reason": reason, **named, **asked})
         if draft:
             self.draft_ended(broken=True)
@@ -275,3 +310,9 @@ class Buyer:
                 often, n = tally.broken_by.most_common(1)[0]
                 return f"{broken:,} of {all:,} {what} broke; {n:,} of them: {often}"
         return ""
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from one call to the next: quoted names and numbers, but a status at its head."""
+    status = reason[:3] if reason[:3].isdecimal() else ""
+    return status + re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{12,}|\d[\d.,:]*", "…", reason[len(status) :])

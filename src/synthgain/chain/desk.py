@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sysconfig
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from synthgain.chain.buying import Buyer, NotBought, Purchase, Stopped
 from synthgain.types import Call, CallFailed, Group, Prompt, SynthgainError
 
 T = TypeVar("T")
+HERE = Path(__file__).resolve().parent.parent
+INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib"))
 END: Any = object()  # of what a draft asks
 CANCELLED = "the draft's own code cancelled it (CancelledError)"
 
@@ -75,7 +79,7 @@ class Desk:
     def broke(self, error: CallFailed, *, draft: bool = False) -> None:
         """A failure that ended a conversation, or the draft."""
         self.untold = [other for other in self.untold if other is not error]
-        self.buyer.lost(self.group, str(error), call=error.call, draft=draft)
+        self.buyer.lost(self.group, str(error), call=error.call, draft=draft, final=error.final)
 
     async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
         """Answers in order, bought side by side, looking ahead no further than is of use; pairs where pairs were given.
@@ -102,7 +106,7 @@ class Desk:
                     missing = error
                     continue
                 except CallFailed as error:
-                    self.buyer.lost(self.group, str(error), prompt, call=error.call)
+                    self.buyer.lost(self.group, str(error), prompt, call=error.call, final=error.final)
                     continue
                 finally:
                     self._leave(order)
@@ -170,7 +174,7 @@ class Desk:
         if talks:
             await asyncio.gather(*talks, return_exceptions=True)
         for error in self.untold:
-            self.buyer.lost(self.group, str(error), call=error.call)
+            self.buyer.lost(self.group, str(error), call=error.call, final=error.final)
         self.untold = []
 
     def _order(self, prompt: Prompt) -> _Order:
@@ -198,7 +202,24 @@ def told_to_end() -> bool:
     return me is not None and me.cancelling() > 0
 
 
-def said_of(error: BaseException) -> str:
-    """A fault of a recipe's own code, with its place."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+def place_of(given: Any) -> str:
+    """Where an async generator stands that has just given something (file:line); "" of any other iterator."""
+    frame = getattr(given, "ag_frame", None)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def said_of(error: BaseException, place: str = "") -> str:
+    """A fault of a recipe's or a check's own code, with its place: the one given, else the last line that it passed through outside of ours."""
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__) or traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if _own_code(f.filename)] or frames
+    return f"{type(error).__name__}: {error} ({place or f'{theirs[-1].filename}:{theirs[-1].lineno}'})"
+
+
+def _own_code(file: str) -> bool:
+    """Whether a file is somebody's own or a recipe: not of this package, nor of Python or what is installed with it."""
+    if file.startswith("<"):  # made while running, as a dataclass's __init__
+        return False
+    inside = Path(file).resolve()
+    if inside.is_relative_to(HERE):
+        return inside.is_relative_to(HERE / "recipes")
+    return not any(inside.is_relative_to(folder) for folder in INSTALLED)

@@ -35,12 +35,13 @@ class Named:
 
 @dataclass(frozen=True)
 class Reached:
-    """A model in a role: its URI, and what the URI does not say. Keys are never part of a request."""
+    """A model in a role: its URI, and what the URI does not say. Keys are never part of a request; `extra` is JSON."""
 
     uri: str
     base_url: str = ""
     served_as: str = ""
     price: str = ""
+    extra: str = ""
     python: bool = False  # it was an object, which no URI opens again
 
 
@@ -49,7 +50,8 @@ class Request:
     """Everything that decides which calls are bought and which rows are kept.
 
     `anchors` names where they were read ("" for a Python sequence); as used they lie in RUN/anchors. `limit` counts groups. `max_cost` (USD)
-    and `max_tokens` (in and out) are over all calls that the data set uses, reused ones too.
+    and `max_tokens` (in and out) are over all calls that the data set uses, reused ones too. `wait` is in minutes; `headers` are
+    as they were typed, so a value that came from the environment is not in them.
     """
 
     recipe: Named
@@ -66,6 +68,9 @@ class Request:
     max_cost: float | None = None
     max_tokens: int | None = None
     concurrency: int | None = None
+    wait: float | None = None
+    requests_per_minute: float | None = None
+    headers: tuple[str, ...] = ()
     embedder: str = "words"
     collapse: str = ""
     stop_on_collapse: bool = False
@@ -83,6 +88,7 @@ class Request:
                 raise TypeError(f"unknown: {', '.join(unknown)}")
             given = dict(held)
             given["recipe"] = Named(**held["recipe"])
+            given["headers"] = tuple(held.get("headers", ()))
             given["checks"] = tuple(Named(**check) for check in held.get("checks", ()))
             given["models"] = {role: Reached(**model) for role, model in held.get("models", {}).items()}
             return Request(**given)

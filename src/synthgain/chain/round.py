@@ -51,7 +51,8 @@ class Outcome:
 class Round:
     """Drives one request into a run folder. `most` is the limit of candidates. `buyer.stop` ends it cleanly.
 
-    `replay` buys nothing and drafts the groups of the run as they were picked; with `whole` every call that it asks for must have been bought.
+    `replay` buys nothing and drafts the groups of the run as they were picked; with `whole` every call that it asks for must have been
+    bought. What a model refused for good before is not asked for again, unless `ask_again`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Round:
         pulse: Pulse | None = None,
         replay: bool = False,
         whole: bool = False,
+        ask_again: bool = False,
     ) -> None:
         self.request, self.parts, self.run = request, parts, run
         self.watch, self.pulse, self.replay = watch, pulse, replay
@@ -95,8 +97,9 @@ class Round:
         self.tally.groups_total = self.waves.total
         self.most, self.whole = most, whole
         self.judged: list[Row] = []
-        if replay:
-            self.buyer.known_broken = {b["call"]: b["reason"] for b in run.broken() if "call" in b}
+        failed = [b for b in run.broken() if "call" in b and (replay or b.get("final"))]
+        if not ask_again:
+            self.buyer.known_broken = {b["call"]: b["reason"] for b in failed}
 
     async def __call__(self) -> Outcome:
         try:
@@ -123,13 +126,13 @@ class Round:
         for verdict in dropped.values():
             self.tally.dropped_by[verdict.check] += 1
         if self.pulse is not None:
-            self.tally.figures, self.tally.note = self.pulse.figures, self.pulse.collapse
+            self._feel(self.pulse)
         self.tally.kept = await asyncio.to_thread(
             self.staged.place, dropped, self.run.path, not isinstance(self.waves, Recorded)
         )
         self.watch(self.tally)
         broken = "" if self.replay else self.buyer.too_many_broken(at_the_end=True)
-        why, code = self.buyer.stopped or ((broken, 5) if broken else ("", 0))
+        why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
         if self.buyer.fatal is not None and self.buyer.fatal.code == 2:
             raise self.buyer.fatal
         return Outcome(self.tally, why, code, self.buyer.fatal.next if self.buyer.fatal is not None else "")
@@ -214,9 +217,13 @@ class Round:
         if self.pulse is not None:
             self.pulse.add(row)
             if self.tally.rows % 32 == 0:
-                self.tally.figures, self.tally.note = self.pulse.figures, self.pulse.collapse
-                if self.tally.note and self.request.stop_on_collapse:
-                    self.buyer.stop(self.tally.note, 3)
+                self._feel(self.pulse)
+                if self.pulse.collapse and self.request.stop_on_collapse:
+                    self.buyer.stop(self.pulse.collapse, 3)
+
+    def _feel(self, pulse: Pulse) -> None:
+        self.tally.figures = pulse.figures
+        self.tally.warn("collapse", pulse.collapse)
 
     # ------------------------------------------------------------------------------------------ enough?
 

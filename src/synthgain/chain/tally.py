@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from synthgain.chain.budget import Spent
 from synthgain.types import Call
 
+FEW, MANY = 3, 0.1  # answers without an answer, that the run speaks of: so many at least, and more than this share
+
 
 @dataclass
 class Tally(Spent):
@@ -31,12 +33,28 @@ class Tally(Spent):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    uncounted: int = 0  # calls of which the server said no counts of tokens
+    thought_only: int = 0  # answers that are reasoning and nothing else
+    misread: int = 0  # prompts of which the server dropped a part
     in_flight: int = 0
     width: int = 0
     target: int | None = None
     started: float = field(default_factory=time.monotonic)
-    note: str = ""
+    trouble: str = ""  # what is wrong just now, and when the next try is
+    warnings: dict[str, str] = field(default_factory=dict)  # what has to be known of the run, by what it is about
     figures: Mapping[str, float] = field(default_factory=dict)  # running estimates
+
+    @property
+    def note(self) -> str:
+        """What a panel shows besides figures."""
+        return " · ".join(filter(None, (*self.warnings.values(), self.trouble)))
+
+    def warn(self, about: str, text: str) -> None:
+        """Say something of the run ("": no longer)."""
+        if text:
+            self.warnings[about] = text
+        else:
+            self.warnings.pop(about, None)
 
     def count(self, call: Call, *, bought: bool) -> None:
         if bought:
@@ -47,7 +65,32 @@ class Tally(Spent):
         self.tokens_out += call.tokens_out
         self.tokens_cached += call.tokens_cached
         self.tokens += call.tokens_in + call.tokens_out
+        if not call.tokens_in or not (call.tokens_out or not call.text):
+            self.uncounted += 1
+            self.guess(call)
+        if call.fault == "only reasoning":
+            self.thought_only += 1
+            self._warn_of_thinking()
+        if call.misread:
+            self.misread += 1
+            self._warn_of_misreading(call)
         if call.cost is None:
             self.cost = None
         elif self.cost is not None:
             self.cost += call.cost
+
+    def _warn_of_thinking(self) -> None:
+        n, all = self.thought_only, self.calls_bought + self.calls_reused
+        if n >= FEW and n > MANY * all:
+            self.warn(
+                "thinking",
+                f"{n:,} of {all:,} answers are reasoning and nothing else: the budget goes into thinking. Give answers more tokens "
+                "(--set max_tokens=N) or let the model think less (--extra reasoning_effort=low)",
+            )
+
+    def _warn_of_misreading(self, call: Call) -> None:
+        self.warn(
+            "misread",
+            f"{self.misread:,} prompts were longer than what the server read of them (it says {call.tokens_in:,} tokens of at least "
+            f"{call.prompt.least:,}): it drops a part and answers. Their rows are marked `prompt_cut`; give the server a longer context",
+        )

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.chain.buying import Buyer, NotBought, Stopped
-from synthgain.chain.desk import CANCELLED, Desk, said_of, told_to_end
+from synthgain.chain.desk import CANCELLED, Desk, place_of, said_of, told_to_end
 from synthgain.chain.groups import Numbered
 from synthgain.chain.judging import plain_verdict, row_checks, verdicts_of
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
-from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage
+from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage, drop
 
 LONGEST = 10_000  # bits of a number in a row's fields: Python writes down no much longer one
 
@@ -115,17 +115,29 @@ class Wave:
             self._crew()
 
 
-async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, checks: Sequence[Any]) -> Drafted:
-    """The rows of one draft with the row checks' verdicts. A fault of the recipe's own is data: it says where, and others go on."""
+async def drafted(
+    parts: Opened,
+    numbered: Numbered,
+    buyer: Buyer,
+    round: int,
+    checks: Sequence[Any],
+    told: Callable[[Row], None] = lambda row: None,
+) -> Drafted:
+    """The rows of one draft with the row checks' verdicts, each handed to `told` as it comes. A fault of the recipe's own is data: it says
+    where, and others go on."""
     group, rows = numbered.group, list[Row]()
     ids = tuple(a.id for a in group)
     desk = Desk(buyer, group, numbered.number, numbered.base)
     recipe = parts.recipe
+    source = ""
     try:
-        async for row in recipe.draft(desk, *group):
+        given = recipe.draft(desk, *group)
+        async for row in given:
+            source = place_of(given)
             if not isinstance(row, Row):
-                raise TypeError(f"the draft of {recipe.name} gave a {type(row).__name__}, not a Row")
+                raise TypeError(f"the draft gave a {type(row).__name__}, not a Row")
             _writable(row)
+            source = ""
             if row.verdicts:
                 said = map(plain_verdict, row.verdicts)
                 row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in said))
@@ -144,6 +156,7 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
                     round,
                 )
             )
+            told(rows[-1])
     except (Stopped, NotBought):
         return Drafted(rows, whole=False)
     except CallFailed as error:
@@ -153,10 +166,10 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
         if not isinstance(error, WrongMessage):
             buyer.fail(error)
             return Drafted(rows, whole=False)
-        buyer.lost(group, said_of(error), draft=True)
+        buyer.lost(group, said_of(error, source), draft=True)
         return Drafted(rows, whole=True)
     except (Exception, SystemExit) as error:
-        buyer.lost(group, said_of(error), draft=True)
+        buyer.lost(group, said_of(error, source), draft=True)
         return Drafted(rows, whole=True)
     except asyncio.CancelledError:
         if told_to_end():
@@ -167,6 +180,15 @@ async def drafted(parts: Opened, numbered: Numbered, buyer: Buyer, round: int, c
         await desk.close()
     buyer.draft_ended(broken=False)
     return Drafted(rows, whole=True)
+
+
+def _with_its_calls(row: Row) -> Row:
+    """The row as its calls have it: it falls where the last one is no answer, and is marked where a server dropped a part of a prompt."""
+    if row.calls and (fault := row.calls[-1].fault):
+        row = replace(row, verdicts=(drop(fault, check="answer"), *row.verdicts))
+    if any(call.misread for call in row.calls):
+        row = replace(row, fields={**row.fields, "prompt_cut": True})
+    return row
 
 
 def _writable(row: Row) -> None:

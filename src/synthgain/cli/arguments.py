@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, is_dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +46,9 @@ Withouts = Annotated[
 ]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
 IdField = Annotated[str | None, typer.Option("--id-field", help="The column that names a row.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="A row or file that cannot be used is an error; else it is skipped and said.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed buys other answers.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N groups of anchors.")]
 BaseUrl = Annotated[str, typer.Option("--base-url", help="The OpenAI-compatible server (else OPENAI_BASE_URL).")]
@@ -55,7 +62,97 @@ PriceOption = Annotated[
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", help="Calls in flight at the start (default: adaptive).")
 ]
+Wait = Annotated[
+    float | None,
+    typer.Option("--wait", help="Minutes that a server may be away, such as while it loads a model (default: 0.5)."),
+]
+RequestsPerMinute = Annotated[
+    float | None, typer.Option("--requests-per-minute", help="Ask each server's model no more often.")
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", help="'NAME: VALUE' for servers, repeatable; write a secret as '$VARIABLE'."),
+]
+Extras = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extra", help="[ROLE:]FIELD=JSON in every request to a server, repeatable, such as reasoning_effort=low."
+    ),
+]
+MaxCost = Annotated[float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        help="Stop before all calls together take more tokens, in and out (one answer's length: --set max_tokens=N).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What `preview` and `generate` ask alike. Every field is an option of both (see `shared`), in this order."""
+
+    model: ModelOptions = None
+    set_: Sets = None
+    with_: Withs = None
+    without: Withouts = None
+    text_field: TextField = None
+    id_field: IdField = None
+    strict: Strict = False
+    seed: Seed = 0
+    base_url: BaseUrl = ""
+    served_as: ServedAs = None
+    price: PriceOption = None
+    concurrency: Concurrency = None
+    wait: Wait = None
+    requests_per_minute: RequestsPerMinute = None
+    header: Headers = None
+    extra: Extras = None
+    max_cost: MaxCost = None
+    max_tokens: MaxTokens = None
+
+    def options(self) -> dict[str, Any]:
+        """The same as keyword arguments of `api.generate` and `api.preview`."""
+        return {
+            "model": models_by_role(self.model),
+            "knobs": knobs(self.set_),
+            "with_": self.with_ or (),
+            "without": self.without or (),
+            "text_field": self.text_field,
+            "id_field": self.id_field,
+            "strict": self.strict,
+            "seed": self.seed,
+            "max_cost": self.max_cost,
+            "max_tokens": self.max_tokens,
+            "reach": reach(
+                self.base_url,
+                self.served_as,
+                self.price,
+                self.concurrency,
+                wait=self.wait,
+                requests_per_minute=self.requests_per_minute,
+                headers=self.header,
+                extra=self.extra,
+            ),
+        }
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its one parameter that is a dataclass replaced by that class's fields, each an option of its own."""
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+    at = next(i for i, p in enumerate(parameters) if is_dataclass(p.annotation))
+    kind, place = parameters[at].annotation, parameters[at].name
+    spread = [*inspect.signature(kind, eval_str=True).parameters.values()]
+
+    @wraps(command)
+    def typed(**given: Any) -> None:
+        command(**{place: kind(**{p.name: given.pop(p.name) for p in spread})}, **given)
+
+    by_keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*parameters[:at], *spread, *parameters[at + 1 :])]
+    vars(typed).update(__signature__=inspect.Signature(by_keyword), __annotations__={})
+    return typed
 
 
 def reach(
@@ -63,12 +160,46 @@ def reach(
     served_as: Sequence[str] | None = None,
     price: Sequence[str] | None = None,
     concurrency: int | None = None,
+    *,
+    wait: float | None = None,
+    requests_per_minute: float | None = None,
+    headers: Sequence[str] | None = None,
+    extra: Sequence[str] | None = None,
 ) -> Reach:
     from synthgain.api.asking import sensible
     from synthgain.models import Reach
 
-    sensible(concurrency=concurrency)
-    return Reach(base_url=base_url, served_as=by_role(served_as), price=by_role(price), concurrency=concurrency)
+    sensible(concurrency=concurrency, wait=wait, requests_per_minute=requests_per_minute)
+    return Reach(
+        base_url=base_url,
+        served_as=by_role(served_as),
+        price=by_role(price),
+        concurrency=concurrency,
+        wait=wait,
+        requests_per_minute=requests_per_minute,
+        headers=tuple(headers or ()),
+        extra=fields_by_role(extra),
+    )
+
+
+def fields_by_role(given: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """[ROLE:]FIELD=VALUE options by role; a VALUE that is no JSON is a text."""
+    from synthgain.types import SynthgainError
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in given or ():
+        named, equals, value = text.partition("=")
+        role, _, name = named.rpartition(":")
+        if not equals or not name.strip():
+            raise SynthgainError(
+                f"--extra needs FIELD=JSON, not {text!r}", next="write it like --extra reasoning_effort=low"
+            )
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = value
+        found.setdefault(role.strip(), {})[name.strip()] = read
+    return found
 
 
 def by_role(given: Sequence[str] | None) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Json, app, reach
-from synthgain.cli.printing import print_json, print_life
+from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, Wait, app, reach
+from synthgain.cli.printing import print_json, print_life, say
 
 
 @app.command()
@@ -63,6 +63,9 @@ def recipes(
 def check(
     uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…, scripted/…")],
     base_url: BaseUrl = "",
+    wait: Wait = None,
+    header: Headers = None,
+    extra: Extras = None,
     as_json: Json = False,
 ) -> None:
     """Ask a model one small thing: is it there, what does it give?
@@ -73,7 +76,14 @@ def check(
 
     from synthgain import api
 
-    info, call = api.check(uri, reach(base_url))
+    heard: list[str] = []
+
+    def trouble(said: str) -> None:
+        if said and said.partition(";")[0] not in heard:
+            heard.append(said.partition(";")[0])
+            say(said)
+
+    info, call = api.check(uri, reach(base_url, wait=wait, headers=header, extra=extra), say=trouble)
     told = {
         **asdict(info),
         "answer": call.text,
@@ -85,6 +95,7 @@ def check(
     if as_json:
         print_json(told)
         return
+    told["left_out"] = ", ".join(info.left_out) or "nothing"
     unknown = {None: "not known", True: "yes", False: "no"}
     for key, value in told.items():
         print(f"{key:>12}  {unknown.get(value, value) if value is None or isinstance(value, bool) else value}")

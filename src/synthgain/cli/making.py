@@ -2,67 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from synthgain.cli.arguments import (
     Anchors,
-    BaseUrl,
-    Concurrency,
-    IdField,
+    Asking,
     Json,
     Limit,
-    ModelOptions,
     Out,
-    PriceOption,
-    Seed,
-    ServedAs,
-    Sets,
-    TextField,
-    Withouts,
-    Withs,
     app,
-    knobs,
-    models_by_role,
-    reach,
+    shared,
     watched,
 )
-from synthgain.cli.printing import print_close, print_json, print_life
+from synthgain.cli.printing import print_broken, print_close, print_json, print_life, say
 
-
-def _asked(
-    model: ModelOptions, set_: Sets, with_: Withs, without: Withouts, text_field: TextField, id_field: IdField
-) -> dict[str, Any]:
-    """What `preview` and `generate` ask alike."""
-    return {
-        "model": models_by_role(model),
-        "knobs": knobs(set_),
-        "with_": with_ or (),
-        "without": without or (),
-        "text_field": text_field,
-        "id_field": id_field,
-    }
+T = TypeVar("T")
 
 
 @app.command()
+@shared
 def preview(
     recipe: str,
     anchors: Anchors,
+    asking: Asking,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
     limit: Limit = 3,
-    model: ModelOptions = None,
-    set_: Sets = None,
-    with_: Withs = None,
-    without: Withouts = None,
-    text_field: TextField = None,
-    id_field: IdField = None,
-    seed: Seed = 0,
-    base_url: BaseUrl = "",
-    served_as: ServedAs = None,
-    price: PriceOption = None,
-    concurrency: Concurrency = None,
     as_json: Json = False,
 ) -> None:
     """Real prompts, answers and verdicts for a few groups, and an estimate for all.
@@ -72,17 +41,9 @@ def preview(
     from synthgain import api
 
     folder = out or Path("runs") / f"preview-{Path(recipe).stem}"
+    groups = 3 if limit is None else limit
     seen = watched(
-        lambda watch: api.preview(
-            recipe,
-            anchors,
-            out=folder,
-            limit=3 if limit is None else limit,
-            seed=seed,
-            reach=reach(base_url, served_as, price, concurrency),
-            watch=watch,
-            **_asked(model, set_, with_, without, text_field, id_field),
-        )
+        lambda watch: api.preview(recipe, anchors, out=folder, limit=groups, watch=watch, **asking.options())
     )
     ids = [id for shard in seen.run.shards(["id"]) for id in shard.column("id").to_pylist()]
     shown = [api.trace(seen.run, id) for id in ids[:6]]
@@ -101,32 +62,17 @@ def preview(
 
 
 @app.command()
+@shared
 def generate(
     recipe: str,
     anchors: Anchors,
     out: Out,
-    model: ModelOptions = None,
-    set_: Sets = None,
-    with_: Withs = None,
-    without: Withouts = None,
+    asking: Asking,
     accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
     max_candidates: Annotated[
         int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")
     ] = None,
     limit: Limit = None,
-    text_field: TextField = None,
-    id_field: IdField = None,
-    seed: Seed = 0,
-    base_url: BaseUrl = "",
-    served_as: ServedAs = None,
-    price: PriceOption = None,
-    concurrency: Concurrency = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", help="Stop before the data set costs more USD.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="Stop before it takes more tokens, in and out.")
-    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="local (this process).")] = "local",
     collapse: Annotated[
         str,
@@ -140,7 +86,12 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
+    ] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Ask again also what a server refused for good (moderation).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
@@ -152,12 +103,13 @@ def generate(
 
     if engine != "local":
         raise SynthgainError(f"there is no engine {engine!r} yet", next="leave --engine out: this process drafts")
-    asked = _asked(model, set_, with_, without, text_field, id_field)
+    asked = asking.options()
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
-    try:
-        run = watched(
+
+    def made(replace: bool) -> Any:
+        return watched(
             lambda watch: api.generate(
                 recipe,
                 anchors,
@@ -165,21 +117,43 @@ def generate(
                 accept=accept,
                 max_candidates=max_candidates,
                 limit=limit,
-                seed=seed,
-                max_cost=max_cost,
-                max_tokens=max_tokens,
                 collapse=collapse,
                 stop_on_collapse=stop_on_collapse,
-                reach=reach(base_url, served_as, price, concurrency),
+                replace=replace,
+                ask_again=ask_again,
                 watch=watch,
                 **asked,
             )
         )
+
+    try:
+        run = _asking_first(made, replace)
     except SynthgainError as error:
         if as_json and error.code in (3, 5):  # stopped short, with everything kept: what there is
             print_json(api.record(out))
+        elif error.code in (3, 4, 5):
+            print_broken(api.broken(out))
         raise
     print_close(run.record, run.path, as_json)
+    print_broken(api.broken(run.path))
+    if (empty := api.nothing_kept(run.path)) is not None:
+        raise empty  # a script must not go on with nothing
+
+
+def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
+    """The run; where rows of another request would go, whoever sits at a terminal is asked, and nobody else's rows are replaced."""
+    from synthgain.types import AnotherRequest
+
+    try:
+        return made(replace)
+    except AnotherRequest as error:
+        after = "give another folder with -o, or replace what is there: --replace"
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise AnotherRequest(error.what, where=error.where, next=after) from error
+        say(f"{error.where}: {error.what}.")
+        if not typer.confirm("Replace them?", err=True):
+            raise AnotherRequest("nothing was changed", where=error.where, next=after) from error
+    return made(True)
 
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:
@@ -198,32 +172,6 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
         for message in prompt.messages:
             print(f"--- {message['role']}\n{message['content'][:3000]}")
     print("Nothing was bought.")
-
-
-@app.command()
-def curate(
-    run: Path,
-    with_: Withs = None,
-    without: Withouts = None,
-    set_: Sets = None,
-    accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Judge a run again with other checks, buying nothing. Without options nothing changes.
-
-    Example: synthgain curate runs/first --with near-duplicate --without truncated
-    """
-    from synthgain import api
-
-    done = watched(
-        lambda watch: api.curate(
-            run, with_=with_ or (), without=without or (), knobs=knobs(set_), accept=accept, recipe=recipe, watch=watch
-        )
-    )
-    print_close(done.record, done.path, as_json)
 
 
 @app.command()

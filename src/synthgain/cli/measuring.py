@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Json, Seed, TextField, app, reach
+from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TextField, app, reach
 from synthgain.cli.printing import print_comparison, print_json, print_readings, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
@@ -49,6 +49,7 @@ def measure(
         str | None, typer.Option("--explain", help="What a figure or a quantity of the paper is, and stop.")
     ] = None,
     text_field: TextField = None,
+    strict: Strict = False,
     base_url: BaseUrl = "",
     seed: Seed = 0,
     as_json: Json = False,
@@ -79,6 +80,7 @@ def measure(
         also=also or (),
         embedder=embedder,
         text_field=text_field,
+        strict=strict,
         seed=seed,
         reach=reach(base_url),
         say=say,

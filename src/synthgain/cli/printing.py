@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthgain.numbers import interval
+
 if TYPE_CHECKING:
     from synthgain.types import Reading
 
 
+MOST = 6  # reasons shown
 SHOWN = 90  # characters of a reading's note; --json and the report have the whole
 
 
@@ -86,9 +89,18 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     )
     if record.get("warning"):
         print(f"warning: {record['warning']}")
-    if not c["rows"] and not c["broken"]:
-        print("The drafts gave no rows. Look at what the recipe asks and gets: synthgain preview")
     print(f"data: {path / 'data'}")
+
+
+def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+    """Why drafts and calls failed, and with which anchors, on standard error."""
+    for reason, n, sources in broken[:MOST]:
+        named = ", ".join(sources[:3]) + (f" and {len(sources) - 3:,} more" if len(sources) > 3 else "")
+        say(f"  {n:,} broken: {reason}" + (f" ({named})" if named else ""))
+    if len(broken) > MOST:
+        say(
+            f"  {sum(n for _, n, _ in broken[MOST:]):,} broken for {len(broken) - MOST:,} other reasons: see broken/broken.jsonl"
+        )
 
 
 def print_arms(result: dict[str, Any], folder: Path) -> None:
@@ -108,25 +120,20 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
 
 
 def _interval(r: Reading) -> str:
-    if r.value is None:
-        return f"not measured: {r.note}"
-    return (
-        f"{r.value:.2f}"
-        + ("" if r.low is None or r.high is None else f" [{r.low:.2f}, {r.high:.2f}]")
-        + f"  (n = {r.n})"
-    )
+    return f"not measured: {r.note}" if r.value is None else f"{interval(r.value, r.low, r.high)}  (n = {r.n})"
 
 
 def _sentence(d: dict[str, Any]) -> str:
     """ "A beats B by x [low, high]", or that they cannot be told apart."""
     if d["value"] is None:
         return f"{d['a']} against {d['b']}: not measured ({d['note']})"
-    by = f"{abs(d['value']):.2f} [{min(abs(d['low']), abs(d['high'])):.2f}, {max(abs(d['low']), abs(d['high'])):.2f}]"
+    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"]))))
     if d["low"] > 0:
         return f"{d['a']} beats {d['b']} by {by}."
     if d["high"] < 0:
         return f"{d['b']} beats {d['a']} by {by}."
-    return f"{d['a']} and {d['b']} cannot be told apart here: difference {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]."
+    difference = interval(d["value"], d["low"], d["high"], signed=True)
+    return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 
 COMPARED = ("proxy_gain", "target_fit", "delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate")
@@ -153,8 +160,5 @@ def print_comparison(result: dict[str, Any]) -> None:
 
 
 def _cell(reading: dict[str, Any] | None) -> str:
-    if reading is None or reading["value"] is None:
-        return "-"
-    low, high = reading["low"], reading["high"]
-    interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
-    return f"{reading['value']:.3g}{interval}"
+    known = reading is not None and reading["value"] is not None
+    return interval(reading["value"], reading["low"], reading["high"]) if reading is not None and known else "-"

@@ -16,14 +16,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from synthgain.curate.hashed import HashTable
 from synthgain.types import SynthgainError
+from synthgain.words import HASHES, Signatures
 
-HASHES = 128  # numbers in a signature: the Jaccard index is estimated within about 0.04 (one standard error)
 RECALL = 0.95  # of pairs exactly at the threshold that must become candidates
 MATES = 32  # rows with a key that are compared, the last ones: so a template's rows cost no more than others
 PAIRS = 8_192  # signatures that are compared at once
 WIDER = 1.25  # by which the arrays of kept rows grow
 SPREAD = np.random.default_rng(42).integers(1, 2**63, size=HASHES + 1, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-Signatures = NDArray[np.uint32]  # rows × HASHES
 Places = NDArray[np.int64]
 
 
@@ -31,6 +30,7 @@ class _Candidates(NamedTuple):
     """Pairs of a new row and a kept one, in the order of the new rows."""
 
     row: Places
+    other: Places
     band: Places
     step: Places  # how many kept rows of the same key came after it
     overlap: NDArray[np.float64]  # share of the numbers that agree: the estimate of the Jaccard index
@@ -63,6 +63,23 @@ class Kept:
         self._remember(keys[stays], numbers[stays], last[stays])
         return [float(score) if score >= self.threshold else None for score in best]
 
+    def hold(self, signatures: Signatures, said: NDArray[np.bool_]) -> None:
+        """Take all rows for which `said` is True, however near to each other; they are numbered in this order."""
+        keys = self._keys(signatures[said])
+        last = self._last.get(keys.reshape(-1, 1)).reshape(keys.shape)
+        self._remember(keys, signatures[said].astype(np.uint16), last)
+
+    def closest(self, signatures: Signatures, said: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Places]:
+        """For each row the largest estimated Jaccard index with a row that is held, and that row's number; (0, 0) where none is near."""
+        keys = self._keys(signatures)
+        last = self._last.get(keys.reshape(-1, 1)).reshape(keys.shape)
+        last[~said] = 0
+        found = self._candidates(last, signatures.astype(np.uint16))
+        best, which = np.zeros(len(keys)), np.zeros(len(keys), np.int64)
+        order = np.lexsort((-found.other, found.overlap))  # the largest last, of equal ones the first that was held
+        best[found.row[order]], which[found.row[order]] = found.overlap[order], found.other[order]
+        return best, which
+
     def _keys(self, signatures: Signatures) -> NDArray[np.uint32]:
         """A number for each band of each row (rows × bands)."""
         cut = signatures[:, : self._bands * self._width].reshape(-1, self._bands, self._width).astype(np.uint64)
@@ -86,11 +103,12 @@ class Kept:
             at, node = at[node > 0], node[node > 0]
         if not parts:
             none = np.zeros(0, np.int64)
-            return _Candidates(none, none, none, np.zeros(0))
+            return _Candidates(none, none, none, none, np.zeros(0))
         at, node, steps = (np.concatenate(part) for part in zip(*parts))
         order = np.argsort(at, kind="stable")
         row, band = np.divmod(at[order], self._bands)
-        return _Candidates(row, band, steps[order], self._overlap(numbers, row, (node[order] - 1) // self._bands))
+        other = (node[order] - 1) // self._bands
+        return _Candidates(row, other, band, steps[order], self._overlap(numbers, row, other))
 
     def _overlap(self, numbers: NDArray[np.uint16], row: Places, other: Places) -> NDArray[np.float64]:
         """The share of equal numbers of each pair; each different pair is looked at once."""

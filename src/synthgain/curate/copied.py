@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from synthgain.curate.words import ngrams, words
 from synthgain.types import Anchor, Row, Verdict, drop, keep
+from synthgain.words import ngrams, words
 
 
 @dataclass(frozen=True)

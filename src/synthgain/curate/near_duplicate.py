@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from synthgain.curate.banding import HASHES, Kept, Signatures
+from synthgain.curate.banding import Kept
 from synthgain.curate.exact_duplicate import texts
-from synthgain.curate.words import ngrams, words
 from synthgain.types import Judge, SynthgainError, Verdict, drop, keep
+from synthgain.words import SHINGLE, signatures
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SEED = 42
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class NearDuplicate:
     """
 
     threshold: float = 0.7
-    n: int = 3
+    n: int = SHINGLE
     column: str = "text"
 
     def __post_init__(self) -> None:
@@ -59,16 +53,6 @@ class NearDuplicate:
             return [keep() if score is None else drop("close to an earlier row", round(score, 4)) for score in scores]
 
         return judge
-
-
-def signatures(batch: Sequence[str], n: int) -> tuple[Signatures, NDArray[np.bool_]]:
-    """One signature a text (texts × 128), and which texts have any words."""
-    from rensa import RMinHash
-
-    grams = [ngrams(words(text), n) for text in batch]
-    rows = RMinHash.digest_matrix_from_token_sets(grams, HASHES, SEED).to_rows() if grams else []
-    numbers = np.frombuffer(b"".join(array("I", row).tobytes() for row in rows), np.uint32)
-    return numbers.reshape(-1, HASHES), np.array([bool(g) for g in grams], np.bool_)
 
 
 CHECK = NearDuplicate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthgain.curate.words import words
 from synthgain.types import Anchor, Row, Verdict, drop, keep
+from synthgain.words import words
 
 
 @dataclass(frozen=True)

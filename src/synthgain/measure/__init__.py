@@ -1,7 +1,7 @@
 """The meter: pure functions from data to Readings with intervals."""
 
 from synthgain.measure.after_training import after_training
-from synthgain.measure.compare import Side, differences, ranking, sentences
+from synthgain.measure.compare import Side, differences, sentences
 from synthgain.measure.data import Data, even_sample
 from synthgain.measure.meter import Instruments, Rescoring, meter
 from synthgain.measure.proxy import held_out_gains, judged
@@ -20,6 +20,5 @@ __all__ = [
     "held_out_gains",
     "judged",
     "meter",
-    "ranking",
     "sentences",
 ]

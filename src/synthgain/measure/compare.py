@@ -2,7 +2,8 @@
 
 The interval of a difference of two readings that were measured apart is Newcombe's "square and add"
 (Statistics in Medicine 17, 1998; Zou and Donner, 27, 2008): it needs only the two intervals. Held-out gains of two sets against the
-same real text are paired document by document and resampled together.
+same real text are paired document by document and resampled together; against other text they are not compared, as texts differ
+more than sets do. Ratios (per row, word, dollar) are given where both sets hold what the ratio is written for (`RATIOS`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from synthgain.measure.resample import ratio_interval
+from synthgain.numbers import interval
 from synthgain.types import Reading
 
 GAINS = (
@@ -24,10 +27,20 @@ GAINS = (
     "target_fit_1",
 )  # higher adds more; of others only "higher" is said
 SIZED = ("vendi", "distinct_2")  # their size is a part of what they are: `estimator` names it
+RATIOS = {  # what a ratio is written for, how a user reads it, and how much of it both sets must hold: no unit beyond what was measured
+    "row": (100.0, "per 100 rows", 200.0, "rows"),
+    "token": (10_000.0, "per 10,000 words", 10_000.0, "words"),
+    "dollar": (0.1, "per 10 cents", 0.1, "dollars"),
+}
 GROWING = {"dup_rate": 10_000, "dup_rate_exact": None}  # they grow with the rows that are read, at most so many
+CLOSE = ("delta_I", "vendi", "copy_rate")  # of these it is said where they do not tell two sets apart
 ALIKE = 0.1  # by which two sizes may differ
 HEADLINE = "proxy_gain"
 TOLD = "cannot be told apart"
+APART = "held out against other real text, so not ranked"
+NO_FORECAST = (
+    "A figure per row, word or dollar is a ratio of what was measured, not a forecast: gains flatten as sets grow."
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,8 @@ def _difference(mine: Reading, theirs: Reading, a: Side, b: Side, per: str, seed
     sizes = (1.0, 1.0) if per == "set" else (a.size(per), b.size(per))
     missing = [side for side, size in zip((a, b), sizes) if size is None]
     blank = Difference(mine.name, a.name, b.name, per, None, None, None, "not measured", unit)
+    if per != "set" and not missing and (few := _too_few(a, b, per)):
+        return _noted(blank, few)
     if missing:
         what = {"row": "rows", "token": "token counts", "dollar": "price"}[per]
         free = [side.name for side in missing if per == "dollar" and side.cost_usd == 0]
@@ -113,27 +128,28 @@ def _difference(mine: Reading, theirs: Reading, a: Side, b: Side, per: str, seed
     if why:
         return _noted(blank, why)
     by = (float(sizes[0] or 1), float(sizes[1] or 1))
-    paired = _paired(mine.name, a, b, by, seed)
-    if paired is not None:
+    if mine.name in GAINS:
+        paired = _paired(mine.name, a, b, by, seed)
+        if paired is None:
+            return _noted(blank, APART)
         (value, low, high), n = paired
-        return Difference(
-            mine.name,
-            a.name,
-            b.name,
-            per,
-            value,
-            low,
-            high,
-            _verdict(mine.name, low, high),
-            unit,
-            n,
-            "paired by held-out document",
-        )
+        said, note = _verdict(mine.name, low, high), "paired by held-out document"
+        return replace(blank, value=value, low=low, high=high, verdict=said, paired=n, note=note)
     value, low, high = apart(mine, theirs, by)
     note = "" if low is not None else "one of the readings has no interval"
-    if mine.name in GAINS:
-        note = "; ".join(filter(None, (note, "measured apart, not on the same held-out text")))
-    return Difference(mine.name, a.name, b.name, per, value, low, high, _verdict(mine.name, low, high), unit, 0, note)
+    return replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high), note=note)
+
+
+def _too_few(a: Side, b: Side, per: str) -> str:
+    """Why neither set, or one, is too small for a ratio; "" where both bear one."""
+    _, _, least, what = RATIOS[per]
+    rows = RATIOS["row"][2]
+    for side in (a, b):
+        if side.rows < rows:
+            return f"{side.name} has {side.rows:,} rows, too few for a ratio ({rows:,.0f} are needed)"
+        if (held := side.size(per) or 0.0) < least:
+            return f"{side.name} has {held:,.4g} {what}, too few for a ratio ({least:,g} are needed)"
+    return ""
 
 
 def _incomparable(mine: Reading, theirs: Reading, a: Side, b: Side, per: str) -> str:
@@ -195,59 +211,75 @@ def _noted(blank: Difference, why: str) -> Difference:
 # ---------------------------------------------------------------------------------------------- in words
 
 
-def sentences(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
-    """What the comparison says of two sets, and how much more text would tell them apart where it cannot."""
-    said = []
-    for per in ("set", "row", "token", "dollar"):
-        d = next((d for d in found if d.name == HEADLINE and d.per == per), None)
-        if d is not None and d.value is not None:
-            said.append(_sentence(a, b, d))
-    if not said:
-        d = next((d for d in found if d.name == HEADLINE), None)
-        said.append(
-            f"{a.name} and {b.name} cannot be compared by {HEADLINE}: {d.note if d else 'it was not measured'}."
-        )
-    other = [d for d in found if d.per == "set" and d.name not in GAINS and d.verdict.endswith("is higher")]
-    close = [d for d in found if d.per == "set" and d.name in ("delta_I", "vendi", "copy_rate") and d.verdict == TOLD]
-    if other:
-        parts = ", ".join(f"{d.name} {d.value:+.3g} [{d.low:.3g}, {d.high:.3g}]" for d in other)
-        said.append(f"They also differ ({a.name} − {b.name}): {parts}.")
-    said += [f"{d.name} does not tell them apart.{_needed(a, b, d)}" for d in close]
+def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
+    """What the comparison says of all sets: each pair, and what holds for several of them once."""
+    pairs = [(a, b, [d for d in found if (d.a, d.b) == (a.name, b.name)]) for a, b in combinations(sides, 2)]
+    strangers = [(a, b) for a, b, mine in pairs if any(d.note == APART for d in mine)]
+    said = _not_ranked(strangers) if strangers else ranking(sides) if len(sides) > 2 else []
+    for a, b, mine in pairs:
+        said += _of_pair(a, b, mine)
+    ratios = [d for d in found if d.per != "set"]
+    if any(d.value is not None for d in ratios):
+        said.append(NO_FORECAST)
+    elif few := next((d.note for d in ratios if "too few" in d.note), ""):
+        said.append(f"No figures per row, word or dollar: {few}.")
     return said
 
 
-SCALES = {
-    "set": (1, ""),
-    "row": (1_000, " per 1,000 rows"),
-    "token": (1_000_000, " per million tokens"),
-    "dollar": (1, " per dollar"),
-}
+def _not_ranked(strangers: Sequence[tuple[Side, Side]]) -> list[str]:
+    names = list(dict.fromkeys(side.name for pair in strangers for side in pair))
+    return [
+        f"Not ranked: {', '.join(names[:-1])} and {names[-1]} were held out against other real text, and that alone makes a difference. "
+        "Give all of them the same text with --target to rank them."
+    ]
+
+
+def _of_pair(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
+    """What is said of two sets, and how much more text would tell them apart where it cannot."""
+    heads = [d for d in found if d.name == HEADLINE]
+    said = [_sentence(a, b, d) for d in heads if d.value is not None]
+    if not said and not any(d.note == APART for d in heads):
+        why = heads[0].note if heads else "it was not measured"
+        said.append(f"{a.name} and {b.name} cannot be compared by {HEADLINE}: {why}.")
+    other = [d for d in found if d.per == "set" and d.name not in GAINS and d.verdict.endswith("is higher")]
+    close = [d for d in found if d.per == "set" and d.name in CLOSE and d.verdict == TOLD]
+    if other:
+        parts = ", ".join(f"{d.name} {interval(d.value or 0.0, d.low, d.high, signed=True)}" for d in other)
+        said.append(f"They also differ ({a.name} − {b.name}): {parts}.")
+    if close:
+        each = " ".join(f"{d.name}:{need}" for d in close if (need := _needed(a, b, d)))
+        names = ", ".join(d.name for d in close)
+        said.append(f"Not told apart by {names}.{' ' + each if each else ''}")
+    return said
 
 
 def _sentence(a: Side, b: Side, d: Difference) -> str:
-    scale, per = SCALES[d.per]
-    d = replace(
-        d,
-        value=_times(d.value, scale),
-        low=_times(d.low, scale),
-        high=_times(d.high, scale),
-        unit=d.unit.partition(" per ")[0],
-    )
-    if d.low is None or d.high is None:
-        return f"{d.name}{per}: {a.name} − {b.name} is {d.value:+.4g}, without an interval ({d.note})."
-    span = f"[{d.low:.3g}, {d.high:.3g}]"
+    scale, per = (1.0, "") if d.per == "set" else RATIOS[d.per][:2]
+    value, low, high = (None if v is None else v * scale for v in (d.value, d.low, d.high))
+    per, unit = (f" {per}" if per else ""), d.unit.partition(" per ")[0]
+    assert value is not None
+    if low is None or high is None:
+        return f"{d.name}{per}: {a.name} − {b.name} is {interval(value, None, None, signed=True)}, without an interval ({d.note})."
     if d.verdict == TOLD:
-        return f"{a.name} and {b.name} cannot be told apart{per}: {d.name} differs by {d.value:+.3g} {span} {d.unit}.{_needed(a, b, d)}"
-    first, second = (a, b) if d.low > 0 else (b, a)
-    size = sorted((abs(d.low), abs(d.high)))
+        by = interval(value, low, high, signed=True)
+        return f"{a.name} and {b.name} cannot be told apart{per}: {d.name} differs by {by} {unit}.{_needed(a, b, d)}"
+    first, second = (a, b) if low > 0 else (b, a)
+    size = sorted((abs(low), abs(high)))
     best = first.reading(d.name)
-    loss = " Neither is above zero: both take away." if best is not None and (best.value or 0) < 0 else ""
-    other = "" if d.paired else " They were measured on different held-out text, and that alone may make a difference."
-    return f"{first.name} adds more than {second.name}{per}: {d.name} higher by {abs(d.value or 0):.3g} [{size[0]:.3g}, {size[1]:.3g}] {d.unit}.{loss}{other}"
+    loss = " Neither is above zero: by this figure neither helps." if best and (best.value or 0) < 0 and not per else ""
+    return f"{first.name} adds more than {second.name}{per}: {d.name} higher by {interval(abs(value), *size)} {unit}.{loss}{_but(first, second) if not per else ''}"
 
 
-def _times(value: float | None, scale: float) -> float | None:
-    return None if value is None else value * scale
+def _but(first: Side, second: Side) -> str:
+    """What speaks against the set that is ahead: rows whose names and numbers are not those of their sources."""
+    mine, theirs = (side.reading("grounded") for side in (first, second))
+    if mine is None or theirs is None or mine.value is None or theirs.value is None:
+        return ""
+    _, _, high = apart(mine, theirs)
+    if high is None or high >= 0:
+        return ""
+    kept = [interval(r.value or 0.0, r.low, r.high) for r in (mine, theirs)]
+    return f" But fewer of its rows' names and numbers stand in their sources ({kept[0]} against {kept[1]}): more nonsense can look like more gain."
 
 
 def _needed(a: Side, b: Side, d: Difference) -> str:
@@ -270,11 +302,8 @@ def _needed(a: Side, b: Side, d: Difference) -> str:
 
 
 def ranking(sides: Sequence[Side]) -> list[str]:
-    """One line a set, by the headline, and whether the first is told from the second."""
+    """One line a set, by the headline. For sets that were held out against one text."""
     known = [(side, r) for side in sides if (r := side.reading(HEADLINE)) is not None and r.value is not None]
     known.sort(key=lambda pair: -(pair[1].value or 0.0))
-    lines = [
-        f"{side.name}: {HEADLINE} {r.value:.4g}" + ("" if r.low is None else f" [{r.low:.3g}, {r.high:.3g}]")
-        for side, r in known
-    ]
+    lines = [f"{side.name}: {HEADLINE} {interval(r.value or 0.0, r.low, r.high)}" for side, r in known]
     return lines + [f"{s.name}: {HEADLINE} not measured" for s in sides if s.name not in {k.name for k, _ in known}]

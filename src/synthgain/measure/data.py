@@ -40,7 +40,7 @@ class Step:
 class Data:
     """S_gen, S_anchor and the held-out target, ready to be measured.
 
-    `rows` gives the kept rows' columns: `text` (what a student would read), `answer` (what the model
+    `rows` gives the kept rows' columns: `id`, `text` (what a student would read), `answer` (what the model
     wrote), `prompt` (the last user turn, "" where there is none), `anchor_ids` (list, empty where not
     known), `logprob` (nats, the answer's sum under the law sampled from, or null), `tokens_out` (0:
     not known), `law` (what the log-probability is of, or why there is none). `anchors` and `target`
@@ -69,10 +69,11 @@ class Data:
         ledger: Sequence[Step] = (),
         seed: int = 0,
     ) -> Data:
-        """Data held in memory. A row is a text, or columns by name; an anchor's id is its place in the list ("0", "1", …)."""
+        """Data held in memory. A row is a text, or columns by name; the id of an anchor, and of a row that has none, is its place in its list ("0", "1", …)."""
         told: list[Mapping[str, Any]] = [{"text": r} if isinstance(r, str) else r for r in rows]
         table = pa.table(
             {
+                "id": pa.array([str(r.get("id", i)) for i, r in enumerate(told)], pa.string()),
                 "text": pa.array([r["text"] for r in told], pa.string()),
                 "answer": pa.array([r.get("answer", r["text"]) for r in told], pa.string()),
                 "prompt": pa.array([r.get("prompt", "") for r in told], pa.string()),

@@ -125,6 +125,17 @@ _FIGURES: dict[str, _Entry] = {
         "Moore and Lewis 2010",
         "target_fit",
     ),
+    "grounded": (
+        "",
+        "share of the names and numbers of the rows that stand in the row's own anchors, each once a row",
+        "numbers: digits, thousands marks and idle zeros aside; names: words with a capital that begin no sentence, up to three letters at the end aside; null where rows answer their anchors",
+        "prob",
+        "proxy",
+        "over prompts, 95 %",
+        "truth: a sentence turned round keeps its names; on 4,681 labelled summaries (SummEdits) it was 0.97 of the consistent and 0.89 of the inconsistent ones",
+        "a rule of ours",
+        "proxy_gain, copy_rate",
+    ),
     "delta_I": (
         "ΔI, H(M(p)|p)",
         "Σ −ln M_T(y|p) / Σ tokens",

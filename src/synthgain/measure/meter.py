@@ -1,6 +1,6 @@
 """The data meter: every default figure of one data set, before any training, in a fixed order.
 
-The headline comes first (`proxy_gain`, `target_fit`); everything behind it is diagnosis. There is no weighted
+The headline comes first (`proxy_gain`, `target_fit`, with `grounded` beside them); everything behind it is diagnosis. There is no weighted
 composite score: none has been shown to predict a gain on a task that it was not fitted to.
 """
 
@@ -16,6 +16,7 @@ from synthgain.measure.curation import curation, kept_share
 from synthgain.measure.data import Data, nothing
 from synthgain.measure.dependence import nhsic
 from synthgain.measure.gradients import grad_align
+from synthgain.measure.grounded import Grounds
 from synthgain.measure.prompt_information import i_prompt
 from synthgain.measure.proxy import Judged, proxy_gain
 from synthgain.measure.randomness import delta_i
@@ -59,19 +60,21 @@ def meter(
     *,
     again: Rescoring | None = None,
     gains: Judged | str | None = None,
+    grounds: Grounds | None = None,
     also: Sequence[str] = (),
     say: Callable[[str], None] | None = None,
 ) -> list[Reading]:
     """The default readings of ESTIMATORS section 6, with those of `also`. A figure that cannot be computed is null and says why.
 
-    `again` are rows whose log-probabilities stand in for those of `data`; `gains` are what `judged` gave of it, if known.
+    `again` are rows whose log-probabilities stand in for those of `data`; `gains` and `grounds` are what `judged` and
+    `Grounds.of` gave of it, where they are known.
     """
     instruments = instruments or Instruments()
     unknown = [name for name in also if name not in ALSO]
     if unknown:
         raise SynthgainError(f"there is no further figure {unknown[0]!r}", next=f"choose from {', '.join(ALSO)}")
     found: list[Reading] = []
-    for name, figure in _figures(data, instruments, again, gains, also):
+    for name, figure in _figures(data, instruments, again, gains, grounds, also):
         if say is not None:
             say(name)
         found += figure()
@@ -83,7 +86,12 @@ Instrument = TypeVar("Instrument")
 
 
 def _figures(
-    data: Data, instruments: Instruments, again: Rescoring | None, gains: Judged | str | None, also: Sequence[str]
+    data: Data,
+    instruments: Instruments,
+    again: Rescoring | None,
+    gains: Judged | str | None,
+    grounds: Grounds | None,
+    also: Sequence[str],
 ) -> list[tuple[str, Figure]]:
     """The figures in their order, by the name under which they are said to be under way."""
     scored, note = (data, "") if again is None else (again.data, again.note)
@@ -95,6 +103,7 @@ def _figures(
     )
     figures: list[tuple[str, Figure]] = [
         ("proxy_gain", lambda: proxy_gain(data, scorer=student, found=gains)),
+        ("grounded", lambda: [(grounds or Grounds.of(data)).reading()]),
         ("delta_I", lambda: _noted(delta_i(scored), note)),
         (
             "surprise",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from synthgain.models.scripted import Scripted, open_scripted
 from synthgain.types import Model, Scorer, SynthgainError
@@ -15,6 +16,7 @@ __all__ = [
     "Reach",
     "Scripted",
     "folder_of",
+    "headers_of",
     "key_for",
     "of_role",
     "open_model",
@@ -29,7 +31,9 @@ class Reach:
     """How models are reached: what a URI does not say.
 
     `served_as` and `price` are a text for every role, or texts by role ("": every role that is not named). Keys are no part
-    of it: they come from the environment (`key_for`) and are never written.
+    of it: they come from the environment (`key_for`) and are never written. What follows `logprobs` is of servers only: minutes that one
+    may be away (None: half a minute), requests to each model a minute, headers as "NAME: VALUE" ($NAME in a value is read from the
+    environment; a literal value that looks like a key is refused), and further fields of every request by role ("": for all).
     """
 
     base_url: str = ""  # of every server whose URI names none; without it OPENAI_BASE_URL
@@ -37,6 +41,15 @@ class Reach:
     price: str | Mapping[str, str] = ""  # "IN,OUT" in USD per million tokens
     concurrency: int | None = None
     logprobs: bool = True  # False: do not ask for them (they cost the embedded model a quarter of its speed)
+    wait: float | None = None
+    requests_per_minute: float | None = None
+    headers: tuple[str, ...] = ()
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tries: int = 8  # of one call that a server answers with a fault
+
+    def extra_for(self, role: str) -> dict[str, Any]:
+        """The further fields of a role's requests."""
+        return {**self.extra.get("", {}), **self.extra.get(role, {})}
 
 
 def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Model:
@@ -60,6 +73,7 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
         return HF(Path(name))
     if kind == "openai":
         from synthgain.models.openai import OpenAI
+        from synthgain.models.pacing import USUAL
         from synthgain.models.prices import Price
 
         name, base_url = server_of(uri, reach)
@@ -73,6 +87,11 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
             price=Price.parse(price) if price else None,
             concurrency=reach.concurrency,
             logprobs=reach.logprobs,
+            unreachable_after=USUAL if reach.wait is None else 60.0 * reach.wait,
+            requests_per_minute=reach.requests_per_minute,
+            extra=reach.extra_for(role),
+            headers=headers_of(reach.headers),
+            tries=reach.tries,
         )
     raise SynthgainError(
         f"there is no way {kind!r} to reach a model",
@@ -102,6 +121,40 @@ def key_for(role: str) -> str:
     """The key for a role's server: OPENAI_API_KEY_ROLE (in capitals, "-" as "_"), else OPENAI_API_KEY; "" without one."""
     own = os.environ.get(f"OPENAI_API_KEY_{role.upper().replace('-', '_')}", "")
     return own or os.environ.get("OPENAI_API_KEY", "")
+
+
+SECRET = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+SERVER_ONLY = (
+    "--wait",
+    "--requests-per-minute",
+    "--header",
+    "--extra",
+)  # what says nothing of a model that is no server
+
+
+def headers_of(given: Sequence[str]) -> dict[str, str]:
+    """ "NAME: VALUE" texts as headers, with $NAME read from the environment. SynthgainError: no header, or a key that would be written down."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, colon, value = (part.strip() for part in text.partition(":"))
+        if not colon or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name) or not (value.isascii() and value.isprintable()):
+            raise SynthgainError("this is no header", where="--header", next="write --header 'NAME: VALUE'")
+        names = [braced or bare for braced, bare in VARIABLE.findall(value)]
+        if SECRET.search(name) and not names:
+            raise SynthgainError(
+                f"the value of {name} looks like a key, and the record of a run would hold it",
+                where="--header",
+                next=f"put it into an environment variable: --header '{name}: $VARIABLE' (in single quotes)",
+            )
+        if missing := [variable for variable in names if variable not in os.environ]:
+            raise SynthgainError(
+                f"the header {name} needs the environment variable {missing[0]}, which is not set",
+                where="--header",
+                next=f"export {missing[0]}=…",
+            )
+        found[name] = VARIABLE.sub(lambda named: os.environ[named[1] or named[2]], value)
+    return found
 
 
 def of_role(said: str | Mapping[str, str], role: str) -> str:

@@ -6,9 +6,8 @@ tries only. A call for which nobody holds a place takes one itself, for as long 
 A task that is cancelled closes its connection, and an answer in flight is then lost (the server may have charged for
 it). So whoever stops a run stops asking and waits for the calls in flight.
 
-Settings are sent even where they are neutral, because servers fill in what is missing from defaults of their own
-(llama.cpp: top-k 40, top-p 0.95, min-p 0.05; vLLM: the model's generation_config.json). A server that refuses a neutral
-one by name (400, 422) is asked again without it, from then on; one that was really asked for is never left out.
+What a reply means is read in `answers.py`, what the server takes is learnt in `terms.py`, and when to try again is decided in
+`retries.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,32 +27,45 @@ import aiohttp
 from yarl import URL
 
 from synthgain.models import protocol
-from synthgain.models.pacing import Gate, Window
+from synthgain.models.answers import NOT_LAW, Answer, read
+from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
-from synthgain.models.retries import EXTRAS, KEY, URL_OR_NAME, Retries, Server
-from synthgain.types import (
-    Call,
-    CallFailed,
-    ModelInfo,
-    Prompt,
-    Sampling,
-    SynthgainError,
-    canonical,
-    in_order,
-    offered,
-    user,
-)
-
-PLAIN_LAW, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
+from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
+from synthgain.models.terms import EXTRAS, SAMPLERS, Bodies, Terms, extra_fields
+from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, system, user
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
+AT_ONCE = 2.0  # seconds within which a connection that the server had closed already fails
+CONTEXT = (
+    "loaded_context_length",
+    "max_model_len",
+    "context_length",
+    "context_window",
+    "n_ctx",
+)  # names in lists of models
+LONG = 1024  # tokens, of a prompt for which it is worth asking how long the model's context is
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Closed(Exception):
+    """The server had closed the connection before the request: another one serves it, and nothing has failed."""
 
 
 class OpenAI:
     """The model NAME at `base_url`; `uri` is the name that it goes by in records.
 
-    `deadline` is in seconds for one try; `served_as` stands for the URL in the identity of calls.
-    Without `price`, the list price of the seller is used where the table has one, else cost is None.
+    `deadline` is in seconds for one try; `served_as` stands for the URL in the identity of calls. `extra` are further fields of
+    every request (part of the identity: they can change answers), `headers` further headers (no part of it, and never shown).
+    Without `price`, the list price of the seller is used where the table has one, else cost is None. `learnt` says in words what
+    the server was found not to take.
     """
 
     def __init__(
@@ -67,23 +80,33 @@ class OpenAI:
         concurrency: int | None = None,
         deadline: float = 600.0,
         logprobs: bool = True,
-        unreachable_after: float = 30.0,
+        unreachable_after: float = USUAL,
+        requests_per_minute: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        tries: int = TRIES,
     ) -> None:
         self._url = endpoint(base_url)
         server = str(self._url).removesuffix("/chat/completions")
         if not api_key.isprintable():
             raise SynthgainError("the key holds a line break or another character that no key has", next=KEY)
-        self._name, self._uri, self._identity = name, uri or f"openai/{name}", canonical([served_as or server, name])
-        self._price = price or known_price(name, self._url.host or "")
-        self._connect = min(10.0, unreachable_after / 3)
-        self._server = Server(f"openai/{name} at {server}", api_key, deadline)
+        where, more = f"openai/{name} at {server}", extra_fields(extra or {}, f"openai/{name}")
+        self._name, self._uri = name, uri or f"openai/{name}"
+        self._identity = canonical([served_as or server, name, *([json.loads(more)] if more else [])])
+        self._samplers = ", ".join(sorted(SAMPLERS.intersection(extra or {})))
+        self._bodies = Bodies(name, more)
+        self.price = price or known_price(name, self._url.host or "")
+        self._connect = max(1.0, min(10.0, unreachable_after / 3))
+        self._headers = dict(headers or {})
+        self._server = Server(where, api_key, deadline, tuple(self._headers.values()), tries)
+        self._standing = self._server.standing
         self._window = Window(concurrency)
-        self.gate = Gate(self._window, self._server.where, unreachable_after=unreachable_after)
-        self._calls = 0  # in flight or between two tries, each with a place
+        spacing = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self.gate = Gate(self._window, where, unreachable_after=unreachable_after, spacing=spacing)
         strict = EXTRAS if self._url.host == "api.openai.com" else ()
-        self._refused = frozenset((*strict, *(() if logprobs else ("logprobs",))))  # what the server does not take
-        self._tails: dict[tuple[Sampling, str, str, frozenset[str]], bytes] = {}
-        self._head = b'{"model":' + json.dumps(name).encode() + b',"messages":'
+        self._terms = Terms(frozenset((*strict, *(() if logprobs else ("logprobs",)))))
+        self.learnt: list[str] = []
+        self._length: asyncio.Future[int | None] | None = None  # the context's, once asked for
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -101,125 +124,139 @@ class OpenAI:
     # ------------------------------------------------------------------------------------------ one call
 
     async def __call__(self, prompt: Prompt) -> Call:
-        gate = self.gate
-        own = self._calls >= gate.held + gate.aside  # every place has its call already: nobody holds one for this
+        gate, standing = self.gate, self._standing
+        own = standing.calls >= gate.held + gate.aside  # every place has its call already: nobody holds one for this
         if own:
             await gate.enter(0)
-        self._calls += 1
+        standing.begin()
+        served = False
         try:
-            return await self._answer(prompt)
+            call = await self._answer(prompt)
+            served = True
+            return call
         finally:
-            self._calls -= 1
+            standing.end(served=served)
             if own:
                 gate.leave()
 
     async def _answer(self, prompt: Prompt) -> Call:
         """The answer, after as many tries as it takes; a place is held when one begins, and at the end."""
-        if self._loop is not asyncio.get_running_loop():
-            self._open()
-        id, gate = prompt.id(self._identity), self.gate
-        without, generation = self._refused, gate.generation
+        self._opened()
+        await self._refuse_too_long(prompt)
+        id, gate, terms = prompt.id(self._identity), self.gate, self._terms
         retries: Retries | None = None
+        generation = gate.generation
         while True:
-            body, began = self._body(prompt, id, without), monotonic()
+            await gate.turn()
+            body, began = self._bodies(prompt, id, terms), monotonic()
             failure: Exception | None = None
-            call: Call | str = ""
             try:
-                status, headers, raw = await self._post(body)
+                reply = await self._post(body, began)
+            except Closed:
+                continue
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError, too
                 failure = error
             else:
                 now = monotonic()
-                if status == 200:
-                    call = self._call_of(prompt, id, raw, now - began)
-                    if isinstance(call, Call):
-                        gate.answered(began, now, call.tokens_out)
-                        if without is not self._refused and without > self._refused:
-                            self._refused = without  # sent without it, the same request was served
-                        return call
+                answer = read(reply.status, reply.body, prompt.sampling)
+                if isinstance(answer, Answer):
+                    gate.answered(began, now, answer.tokens_out)
+                    self._learn(terms, prompt.sampling)
+                    return self._call(prompt, id, answer, now - began)
             retries = retries or Retries(self._server, gate, id, generation)
             if failure is not None:
                 await retries.unanswered(failure, began)
             else:
-                without = await retries.unserved(status, headers, raw, str(call), began, without)
+                assert not isinstance(answer, Answer)
+                terms = await retries.unserved(answer, reply.headers, began, terms, prompt)
 
-    def _body(self, prompt: Prompt, id: str, without: frozenset[str]) -> bytes:
-        schema = "" if prompt.schema is None else in_order(prompt.schema)
-        tools = _encode(offered(prompt.tools)) if prompt.tools else ""
-        key = (prompt.sampling, schema, tools, without)
-        tail = self._tails.get(key)
-        if tail is None:
-            if len(self._tails) >= 1024:
-                self._tails.clear()
-            tail = self._tails[key] = _tail(prompt.sampling, schema, tools, without)
-        seed = b"" if "seed" in without else b',"seed":%d' % (int(id[:8], 16) & 0x7FFFFFFF)
-        return self._head + _encode(protocol.sent(prompt.messages)).encode() + seed + tail
+    def _learn(self, terms: Terms, law: Sampling) -> None:
+        """What was served under these terms holds for all calls from now on."""
+        self._standing.laws.add(law)
+        if terms is (known := self._terms):
+            return
+        self._terms = Terms(known.without | terms.without, known.folded or terms.folded)
+        self.learnt += self._terms.said(known)
 
-    def _call_of(self, prompt: Prompt, id: str, raw: bytes, seconds: float) -> Call | str:
-        """The call that an answer holds, or why it holds none."""
-        try:
-            answer = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            return f"it is no JSON ({type(error).__name__})"
-        try:
-            choice = answer["choices"][0]
-            message = protocol.answered(choice["message"])
-        except (LookupError, TypeError, AttributeError):
-            return "it has no choices[0].message"
-        except ValueError as error:
-            return str(error)
-        usage = answer.get("usage")
-        counts = _counts(usage if isinstance(usage, dict) else {})
-        came_in, went_out, cached = (counted or 0 for counted in counts)
-        finish = choice.get("finish_reason") or "stop"
-        logprob, law = _law(prompt.sampling, choice.get("logprobs"))
-        price = None if None in counts else self._price
+    def _call(self, prompt: Prompt, id: str, answer: Answer, seconds: float) -> Call:
+        logprob, law = answer.logprob, answer.law
+        if self._samplers:
+            logprob, law = None, f"{NOT_LAW}{self._samplers} (extra fields)"
+        cost = None
+        if self.price is not None and answer.counted:
+            cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
         return Call(
             id,
             prompt,
-            message,
+            answer.message,
             self._uri,
-            protocol.whole(finish) if isinstance(finish, str) else "unknown",
-            came_in,
-            went_out,
-            cached,
+            answer.finish,
+            answer.tokens_in,
+            answer.tokens_out,
+            answer.tokens_cached,
             logprob,
             law,
-            None if price is None else price.cost(came_in, went_out, cached),
+            cost,
             seconds,
         )
 
+    async def _refuse_too_long(self, prompt: Prompt) -> None:
+        """CallFailed, before anything is sent, where the prompt alone has more tokens than the context that the server tells."""
+        if sum(len(turn["content"]) for turn in prompt.messages) < 2 * LONG or prompt.least < LONG:
+            return
+        if self._length is None:
+            self._length = asyncio.ensure_future(self._context())
+        context = await asyncio.shield(self._length)
+        if context is not None and prompt.least >= context:
+            raise CallFailed(f"longer than the model's context of {context:,} tokens: not asked")
+
     # ------------------------------------------------------------------------------------------ the session
 
-    def _open(self) -> None:
+    def _opened(self) -> None:
         """One keep-alive session for the running loop. The gate decides how many connections there are."""
-        self._loop = asyncio.get_running_loop()
+        if self._loop is asyncio.get_running_loop():
+            return
+        self._loop, self._length = asyncio.get_running_loop(), None
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self._server.key:
             headers["Authorization"] = f"Bearer {self._server.key}"
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(_reused)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
+            headers=headers | self._headers,
             timeout=aiohttp.ClientTimeout(total=self._server.deadline, sock_connect=self._connect),
             proxy=proxy_of(self._url),
+            trace_configs=[tracing],
         )
 
-    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of the reply; aiohttp.ClientError or OSError where there is none."""
+    async def _post(self, body: bytes, began: float) -> Reply:
+        """The reply; aiohttp.ClientError or OSError where there is none, Closed where its connection was closed long before."""
         data = body if len(body) < LARGE else io.BytesIO(body)
-        async with self._session.post(self._url, data=data, allow_redirects=False) as response:
-            return response.status, response.headers, await response.read()
+        reused: list[bool] = []
+        try:
+            async with self._session.post(
+                self._url, data=data, allow_redirects=False, trace_request_ctx=reused
+            ) as response:
+                return Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if reused and monotonic() - began < AT_ONCE:
+                raise Closed from error
+            raise
 
     async def aclose(self) -> None:
         if self._loop is not None:
             self._loop = None
+            if self._length is not None:
+                self._length.cancel()
             await self._session.close()
+
+    # ------------------------------------------------------------------------------------------ what it is
 
     async def info(self) -> ModelInfo:
         """What the server says of the model: its list of models, and one call of at most 24 tokens."""
-        if self._loop is not asyncio.get_running_loop():
-            self._open()
+        self._opened()
         context = await self._context()
         shape = {
             "type": "object",
@@ -227,50 +264,77 @@ class OpenAI:
             "required": ["ok"],
             "additionalProperties": False,
         }
-        ask = Prompt((user("Say hello."),), sampling=Sampling(max_tokens=24), schema=shape)
-        try:
-            call, schema = await self(ask), None
-        except CallFailed as error:
-            if "response_format" not in str(error) and "schema" not in str(error):
-                raise SynthgainError(str(error), where=self._server.where, next=URL_OR_NAME, code=4) from error
-            call, schema = await self(Prompt(ask.messages, sampling=ask.sampling)), False
-        if schema is None:
+        turns = (system("You answer briefly."), user("Say hello."))
+        call: Call | None = None
+        for most in (24, 1024):  # a model that thinks may refuse few tokens
+            ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
             try:
-                schema = isinstance(json.loads(call.text), dict)
-            except (ValueError, RecursionError):
-                schema = None if call.finish == "length" else False
-        seeds = False if "seed" in self._refused else None
-        note = "" if seeds is False else "takes a seed; only two equal calls would show whether it is obeyed"
+                call = await self(ask)
+                break
+            except CallFailed as error:
+                if "response_format" in str(error) or "schema" in str(error):
+                    self._terms = replace(self._terms, without=self._terms.without | {"response_format"})
+                failed = error
+        if call is None:
+            raise SynthgainError(str(failed), where=self._server.where, next=URL_OR_NAME, code=4) from failed
+        terms = self._terms
         return ModelInfo(
-            self._uri, context=context, logprobs=call.logprob is not None, seeds=seeds, schema=schema, note=note
+            self._uri,
+            context=context,
+            logprobs=call.logprob is not None,
+            seeds=False if "seed" in terms.without else None,
+            schema=_obeyed(call, terms),
+            reasoning="reasoning" in call.message,
+            folds_system=terms.folded,
+            left_out=tuple(sorted(terms.without)),
+            note=self._note(),
         )
 
+    def _note(self) -> str:
+        seeds = (
+            ""
+            if "seed" in self._terms.without
+            else "takes a seed; only two equal calls would show whether it is obeyed"
+        )
+        return "; ".join(filter(None, (*self.learnt, seeds)))
+
     async def _context(self) -> int | None:
-        """The context length in tokens that the server's list of models gives; the list is optional."""
+        """The context length in tokens that the server tells: in its list of models, or (llama.cpp) among its properties. Both are optional."""
+        root = self._url.parent.parent
+        listed = await self._told(root / "models")
+        entries = listed.get("data") if isinstance(listed, dict) else None
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and entry.get("id", self._name) == self._name or len(entries or ()) == 1:
+                known = (protocol.count(held.get(n)) for held in (entry, entry.get("meta") or {}) for n in CONTEXT)
+                if length := next(filter(None, known), None):
+                    return length
+        properties = await self._told(root.parent / "props")
+        held = properties.get("default_generation_settings") if isinstance(properties, dict) else None
+        return protocol.count(held.get("n_ctx")) or None if isinstance(held, dict) else None
+
+    async def _told(self, url: URL) -> Any:
+        """The JSON at a URL of the server; None where there is none: the call says whether the server is there."""
         try:
-            async with asyncio.timeout(self._connect):
-                url = self._url.parent.parent / "models"
-                async with self._session.get(url, allow_redirects=False) as response:
-                    listed = json.loads(await response.read())["data"] if response.status == 200 else []
-            entry = next(e for e in listed if e.get("id") == self._name or len(listed) == 1)
-            meta = entry.get("meta") or {}
-            return (
-                protocol.count(entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx")) or None
-            )
-        except (
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            StopIteration,
-            RecursionError,
-        ):
-            return None  # the call says whether the server is there
+            async with asyncio.timeout(self._connect), self._session.get(url, allow_redirects=False) as response:
+                return json.loads(await response.read()) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError):
+            return None
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+async def _reused(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+    """The request goes out on a connection that was used before."""
+    if isinstance(context.trace_request_ctx, list):
+        context.trace_request_ctx.append(True)
+
+
+def _obeyed(call: Call, terms: Terms) -> bool | None:
+    """Whether an answer follows the schema that was asked for; None where it was cut off."""
+    if "response_format" in terms.without:
+        return False
+    try:
+        return isinstance(json.loads(call.text), dict)
+    except (ValueError, RecursionError):
+        return None if call.finish == "length" else False
 
 
 def endpoint(base_url: str) -> URL:
@@ -303,56 +367,3 @@ def proxy_of(url: URL) -> URL | None:
     host = url.host or ""
     found = None if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host) else getproxies().get(url.scheme)
     return URL(found) if found else None
-
-
-def _tail(sampling: Sampling, schema: str, tools: str, without: frozenset[str]) -> bytes:
-    """What follows messages and seed in the body."""
-    sent: dict[str, Any] = {
-        "max_completion_tokens" if "max_tokens" in without else "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-    }
-    off = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}  # -1: off for every server known; 0 is refused by some
-    sent |= {name: value for name, value in off.items() if name not in without}
-    for name in ("top_k", "min_p", "presence_penalty", "frequency_penalty"):
-        if getattr(sampling, name):
-            sent[name] = getattr(sampling, name)
-    if sampling.stop:
-        sent["stop"] = list(sampling.stop)
-    if "logprobs" not in without:
-        sent["logprobs"] = True
-    if schema:
-        form = {"name": "answer", "schema": json.loads(schema), "strict": True}
-        sent["response_format"] = {"type": "json_schema", "json_schema": form}
-    if tools:
-        sent["tools"] = json.loads(tools)
-    return ("," + _encode(sent)[1:]).encode()
-
-
-def _counts(usage: Mapping[str, Any]) -> Sequence[int | None]:
-    """Tokens in, out, and in from a cache; None where the server said no possible number of the first two."""
-    details = usage.get("prompt_tokens_details")
-    cached = protocol.count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    came_in, went_out = protocol.count(usage.get("prompt_tokens")), protocol.count(usage.get("completion_tokens"))
-    return came_in, went_out, cached if cached and came_in and cached <= came_in else 0
-
-
-def _law(sampling: Sampling, given: object) -> tuple[float | None, str]:
-    """The answer's log-probability in nats under the law it was sampled from, and that law; else None and why."""
-    if not sampling.plain:
-        named = ("top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty")
-        also = [f"{n}={getattr(sampling, n):g}" for n in named if getattr(sampling, n) != getattr(_PLAIN, n)]
-        return None, NOT_LAW + ", ".join([f"T={sampling.temperature:g}", *also])
-    tokens = given.get("content") if isinstance(given, dict) else None
-    if not tokens:
-        return None, "server gave no token log-probabilities"
-    try:
-        total = math.fsum([token["logprob"] for token in tokens])
-    except (LookupError, TypeError, ValueError, OverflowError):
-        return None, "server gave token log-probabilities that are no numbers"
-    if not math.isfinite(total):
-        return None, "server gave a token log-probability that is not a finite number"
-    return total, PLAIN_LAW
-
-
-_PLAIN = Sampling()

@@ -19,8 +19,11 @@ from synthgain.types import SynthgainError
 START, MOST = 8, 1024  # an adaptive window begins and ends here
 BACK, STEPS = 0.5, 20  # a cut halves the window; one step back up is a twentieth of where it fell from
 GROWN, KNEE, SURGE = 1.25, 0.8, 2.0  # compare latency after growth by GROWN; KNEE: ln latency / ln N; SURGE at equal N
+USUAL = 30.0  # seconds without any connection, after which a server counts as away
 LEAST = 8  # answers that a latency is averaged over, at least
 ROW = 10  # failures in a row that trip the breaker
+ALL = 24  # failures, and never an answer: there will be none
+PROBE = 5.0  # seconds between two probes, at most
 AGAIN = -1  # the rank of a call that is tried again: before all new ones, whose ranks are 0 or more
 
 
@@ -113,15 +116,29 @@ class Gate:
     Closed for everybody while the server asked to wait (`hold`). Tripped after ten failures in a row:
     then one call at a time probes, the pause between probes doubling, until one is answered.
 
-    Waiting ends with SynthgainError (code 4) for everybody after `unreachable_after` seconds without
-    any answer at all, or twenty times that without a single success. Afterwards the gate is as new.
+    Waiting ends with SynthgainError for everybody: code 4 after `unreachable_after` seconds without any answer at all, or
+    twenty times that (of the usual 30 s, at most) without a single success; code 5 where the first ALL tries have all failed.
+    Afterwards the gate is as new. `told` hears what is wrong while it is (and "" when it is over).
+
+    `spacing` is in seconds: no two requests are sent closer to each other.
     """
 
     def __init__(
-        self, window: Window, where: str, *, unreachable_after: float = 30.0, clock: Callable[[], float] = monotonic
+        self,
+        window: Window,
+        where: str,
+        *,
+        unreachable_after: float = 30.0,
+        spacing: float = 0.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.window, self.where, self.unreachable_after, self.clock = window, where, unreachable_after, clock
-        self.patience = 20 * unreachable_after
+        self.patience = max(20 * min(unreachable_after, USUAL), unreachable_after)
+        self.spacing, self._next = spacing, -math.inf
+        self.told: Callable[[str], None] = lambda trouble: None
+        self._troubled = False
+        self._ever = False  # has a call ever succeeded?
+        self._vain = 0  # failures while none has
         self.held = 0  # places
         self.aside = 0  # places given back between two tries: their holders come back
         self.generation = 0  # of callers; raised when all who wait now are told to give up
@@ -218,11 +235,29 @@ class Gate:
             alarm.cancel()
             self._resting.discard(over)
 
+    async def turn(self) -> None:
+        """Wait until the next request may be sent. Whoever waits holds a place."""
+        if self.spacing:
+            now = self.clock()
+            self._next = max(now, self._next + self.spacing)
+            if self._next > now:
+                await asyncio.sleep(self._next - now)
+
     # ------------------------------------------------------------------------------------------ what came back
+
+    def in_trouble(self, reason: str, pause: float) -> None:
+        """A call will be tried again after a pause: whoever watches is told why, and when."""
+        self._troubled = True
+        pause = max(pause, self._until - self.clock())
+        self.told(f"{reason}; next try in {pause:.1f} s" if pause < 10 else f"{reason}; next try in {pause:.0f} s")
 
     def answered(self, began: float, now: float, work: int) -> None:
         """A call succeeded."""
         self.window.answered(began, now, work or 1, not self._clear)
+        self._ever = True
+        if self._troubled:
+            self._troubled = False
+            self.told("")
         if self._barren is not None or self._silent is not None or self._failures:
             self._silent = self._barren = None
             self._failures = self._probes = 0
@@ -256,13 +291,18 @@ class Gate:
         if self._barren is not None and now - self._barren > self.patience:
             self.give_up(f"no call has succeeded for {now - self._barren:.0f} s; the server last said: {reason}")
 
-    def failed(self, began: float, reason: str, *, reached: bool) -> None:
-        """A failure for the breaker: 5xx (`reached`), a dropped or refused connection, no answer in time (not)."""
+    def failed(self, began: float, reason: str, *, reached: bool, away: bool = False) -> None:
+        """A failure for the breaker: 5xx (`reached`; `away`: a gateway whose server is not there), a dropped or refused connection."""
         now = self.clock()
         self._run_clocks(began, now)
         self._failures += 1
         if reached:
             self._silent = None
+            self._vain += not self._ever
+            waited = not away or (self._barren is not None and now - self._barren >= self.unreachable_after)
+            if self._vain >= ALL and waited:
+                self.give_up(f"all of the first {self._vain} tries failed; the server last said: {reason}", code=5)
+                return
         else:
             self._silent = now if self._silent is None else self._silent
             if now - self._silent >= self.unreachable_after:
@@ -270,7 +310,7 @@ class Gate:
                 return
         if self._failures >= ROW and began >= self._tripped_at:  # calls begun before it tripped say nothing new
             self._tripped, self._probing, self._tripped_at = True, False, now
-            self.hold(min(0.25 * 2**self._probes, self.unreachable_after / 6))
+            self.hold(min(0.25 * 2**self._probes, self.unreachable_after / 6, PROBE))
             self._probes = min(self._probes + 1, 16)
 
     def _run_clocks(self, began: float, now: float) -> None:
@@ -288,16 +328,19 @@ class Gate:
 
     # ------------------------------------------------------------------------------------------ hopeless
 
-    def give_up(self, what: str) -> None:
+    def give_up(self, what: str, code: int = 4) -> None:
         """All who wait now get SynthgainError; who comes later begins anew."""
+        cure = "start the server or check --base-url / OPENAI_BASE_URL (--wait MINUTES: how long it may be away)"
+        if code == 5:
+            cure = f"see the server's log and `synthgain check {self.where.split(' at ')[0]}`"
         self.verdict = SynthgainError(
             what,
             where=self.where,
-            code=4,
-            next="start the server or check --base-url / OPENAI_BASE_URL, then give the same command again: what was paid for is kept",
+            code=code,
+            next=f"{cure}, then give the same command again: what was paid for is kept",
         )
         self.generation += 1
-        self._failures = self._probes = 0
+        self._failures = self._probes = self._vain = 0
         self._tripped = self._probing = False
         self._silent = self._barren = None
         self._until = 0.0

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from synthgain.types import Message, canonical
+from synthgain.types import Message, canonical, in_order
 
 MOST = 2**53  # tokens; a larger count is no count
+THOUGHT = frozenset({"thinking", "reasoning", "reasoning_text", "summary_text"})  # kinds of parts that are no answer
+
+# How an answer ended, in our words (`Call.finish`) and in those of servers. What is not here stays as the server said it.
+FINISHES = {
+    "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end_of_turn", "complete", "completed", "done"),
+    "length": (
+        *("length", "max_tokens", "max_output_tokens", "model_length", "token_limit", "max_length", "incomplete"),
+        *(
+            "model_context_window_exceeded",
+            "context_length_exceeded",
+            "",
+            "null",
+            "none",
+        ),  # not said: not known to be whole
+    ),
+    "tool_calls": ("tool_calls", "tool_use", "function_call"),
+    "content_filter": (
+        *("content_filter", "safety", "blocklist", "prohibited_content", "recitation", "spii", "refusal", "sensitive"),
+        *("content_filtered", "guardrail_intervened"),
+    ),
+    "error": (
+        *("error", "abort", "aborted", "cancelled", "engine_error", "network_error", "timeout"),
+        *("insufficient_system_resource", "other_error"),
+    ),
+}
+OUR_WORD = {theirs: ours for ours, words in FINISHES.items() for theirs in words}
 
 
 def sent(messages: Iterable[Message]) -> list[Mapping[str, Any]]:
@@ -32,18 +58,62 @@ def _with_text(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**call, "function": {**function, "arguments": canonical(function["arguments"])}}
 
 
+def folded(messages: Sequence[Message]) -> list[Message]:
+    """The messages for a template that knows no system role and wants user and assistant in turns.
+
+    System turns go to the head of the user turn that follows; neighbours of one role become one turn.
+    """
+    turns: list[Message] = []
+    for message in messages:
+        plain = Message(role="user", content=message["content"]) if message["role"] == "system" else message
+        if turns and set(turns[-1]) == set(plain) == {"role", "content"} and turns[-1]["role"] == plain["role"]:
+            turns[-1] = Message(role=plain["role"], content=f"{turns[-1]['content']}\n\n{plain['content']}")
+        else:
+            turns.append(plain)
+    return turns
+
+
 def answered(given: Mapping[str, Any]) -> Message:
     """The assistant's turn that a server's `message` is. ValueError says why it is none."""
-    content = given.get("content")
-    if content is not None and not isinstance(content, str):
-        raise ValueError(f"its content is no text but {type(content).__name__}")
-    turn = Message(role="assistant", content=whole(content or ""))
+    content, thought = _parts(given.get("content"))
+    turn = Message(role="assistant", content=whole(content))
     if given.get("tool_calls"):
         turn["tool_calls"] = _tool_calls(given["tool_calls"])
-    reasoning = given.get("reasoning_content") or given.get("reasoning")
+    reasoning = given.get("reasoning_content") or given.get("reasoning") or thought
     if reasoning and isinstance(reasoning, str):
         turn["reasoning"] = whole(reasoning)
     return turn
+
+
+def _parts(content: object) -> tuple[str, str]:
+    """Text and thinking of a content: a text, parts of it, or JSON that a server has parsed already."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if isinstance(content, dict):
+        return in_order(content), ""
+    if not isinstance(content, list):
+        raise ValueError(f"its content is no text but {type(content).__name__}")
+    said, thought = "", ""
+    for part in content:
+        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        text = part if isinstance(part, str) else _text_of(part)
+        if text is None:
+            raise ValueError(f"its content has a part that is no text ({str(kind)[:40]})")
+        said, thought = (said, thought + text) if kind in THOUGHT else (said + text, thought)
+    return said, thought
+
+
+def _text_of(part: object) -> str | None:
+    """The text of one part, which may hold parts again; None where it has none."""
+    if not isinstance(part, dict):
+        return None
+    for name in ("text", "content", "thinking", "reasoning", "summary", "refusal"):
+        held = part.get(name)
+        if isinstance(held, str):
+            return held
+        if isinstance(held, list) and all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in held):
+            return "".join(p["text"] for p in held)
+    return None
 
 
 def _tool_calls(given: object) -> list[dict[str, Any]]:
@@ -67,19 +137,30 @@ def _tool_calls(given: object) -> list[dict[str, Any]]:
     return found
 
 
+def finish(said: object) -> str:
+    """How an answer ended, in our words. What was not said counts as cut off: nobody knows it to be whole."""
+    if said is None:
+        return "length"
+    if not isinstance(said, str):
+        return "unknown"
+    return OUR_WORD.get(said.strip().lower(), whole(said))
+
+
 def count(given: object) -> int | None:
-    """A number of tokens; None where it is none (no integer, below 0, absurd)."""
+    """A number of tokens, also as text; None where it is none (no integer, below 0, absurd)."""
+    if isinstance(given, str) and given.isascii() and given.strip().isdecimal() and len(given) < 20:
+        given = int(given)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < MOST else None
 
 
 def whole(text: str) -> str:
-    """The text with lone surrogates, which no file can hold, replaced by U+FFFD."""
+    """The text as every file can hold it: lone surrogates become U+FFFD, and so does NUL."""
     if text.isascii():
-        return text
+        return text if "\0" not in text else text.replace("\0", "\ufffd")
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\0", "\ufffd")

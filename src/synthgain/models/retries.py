@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import monotonic
 
 import aiohttp
 
+from synthgain.models.answers import Refusal
 from synthgain.models.pacing import Gate, backoff
-from synthgain.types import CallFailed, SynthgainError, canonical
+from synthgain.models.protocol import whole
+from synthgain.models.terms import TOO_LONG, Terms
+from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError
 
 BUSY = frozenset({429, 503, 529})  # waited for, however often: too many requests, loading, overloaded
+AWAY = frozenset({502, 504})  # a gateway whose server is away: waited for as long as a connection is
 TRIES = 8  # of one call: 5xx, dropped connections, answers that are no JSON
 LATE = 3  # of one call: answers that did not come within the deadline
 PASSING = frozenset({408, 409, 425})  # worth another try, as every 5xx is
+FORBIDDEN = 3  # different calls that are forbidden (403), and none ever served: every other call would be, too
+MODERATED = re.compile(r"content.?(?:filter|policy)|moderation|responsible.?ai", re.IGNORECASE)
 KEY = "check OPENAI_API_KEY (of one role: OPENAI_API_KEY_ROLE, such as OPENAI_API_KEY_JUDGE), and that it belongs to this server"
 URL_OR_NAME = (
     "check the base URL (--base-url, OPENAI_BASE_URL or openai/NAME@URL; it usually ends in /v1) and the model's name"
 )
-EXTRAS = ("top_k", "min_p", "repetition_penalty")  # not in OpenAI's own protocol
-REFUSABLE = {"logprobs": "logprob", "seed": r"\bseed\b", "max_tokens": "max_completion_tokens"} | {
-    name: name for name in EXTRAS
-}
+
+
+@dataclass
+class Standing:
+    """How a model fares at its server: what tells a refusal of one call from one of every call."""
+
+    served: int = 0  # answers
+    laws: set[Sampling] = field(default_factory=set)  # under which there were answers
+    calls: int = 0  # in flight, or between two tries
+    forbidden: int = 0  # calls that were refused with 403 while nothing had been served
+    _refused: list[asyncio.Future[bool]] = field(default_factory=list)
+
+    def begin(self) -> None:
+        self.calls += 1
+
+    def end(self, *, served: bool) -> None:
+        """A call is over."""
+        self.calls -= 1
+        self.served += served
+        self._settle()
+
+    async def serves_others(self) -> bool:
+        """Of a call that was refused: True once any call is served, False when all that are in flight have been refused."""
+        if not self.served:
+            told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._refused.append(told)
+            self._settle()
+            try:
+                return await told
+            finally:
+                if told in self._refused:
+                    self._refused.remove(told)
+        return True
+
+    def _settle(self) -> None:
+        if self._refused and (self.served or len(self._refused) >= self.calls):
+            waiting, self._refused = self._refused, []
+            for told in waiting:
+                if not told.done():
+                    told.set_result(self.served > 0)
 
 
 @dataclass(frozen=True)
@@ -37,6 +79,9 @@ class Server:
     where: str
     key: str
     deadline: float
+    secrets: tuple[str, ...] = ()  # values of headers, never shown either
+    tries: int = TRIES
+    standing: Standing = field(default_factory=Standing)
 
 
 class Retries:
@@ -46,6 +91,7 @@ class Retries:
         self.server, self.gate, self.id, self.generation = server, gate, id, generation
         self.tries = self.late = self.waits = 0
         self.busy_since: float | None = None
+        self.away_since: float | None = None
 
     async def unanswered(self, error: Exception, began: float) -> None:
         """No answer came. CallFailed or SynthgainError where there is nothing to wait for."""
@@ -55,46 +101,71 @@ class Retries:
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             gate.pushed_back(began, reason)  # it never arrived: no try of this call's is used up
             gate.failed(began, reason, reached=False)
-            await self._rest(0.25, 2.0)
+            await self._rest(reason, 0.25, 2.0)
         elif isinstance(error, TimeoutError):
             self.late += 1
             gate.failed(began, "no answer in time", reached=True)
             if self.late >= LATE:
                 raise CallFailed(f"no answer within {self.server.deadline:g} s, {self.late} times") from error
-            await self._rest(0.5, 30.0)
+            await self._rest(f"no answer within {self.server.deadline:g} s", 0.5, 30.0)
         else:
             gate.failed(began, reason, reached=False)
             await self._again(f"the connection broke: {reason}")
 
     async def unserved(
-        self, status: int, headers: Mapping[str, str], raw: bytes, why: str, began: float, without: frozenset[str]
-    ) -> frozenset[str]:
-        """An answer that is no completion (`why`, where its status is 200): what to leave out at the next try."""
-        gate, whole, code = self.gate, *error_in(raw)
-        said = self._clean(whole)
-        if status == 200 and code.isdecimal() and len(code) == 3 and int(code) >= 400:
-            status = int(code)  # gateways put the model's own error into an answer of theirs
-        if status in BUSY and code != "insufficient_quota":
+        self, refused: Refusal, headers: Mapping[str, str], began: float, terms: Terms, prompt: Prompt
+    ) -> Terms:
+        """A reply that is no answer: the terms of the next try."""
+        gate, status = self.gate, refused.status
+        said = self._clean(refused.said)
+        other = self._other_terms(refused, terms, prompt)
+        if other is not None:
+            gate.declined()
+            return other
+        if status == 200:
+            gate.failed(began, said, reached=True)
+            await self._again(said)
+        elif status in BUSY and refused.code != "insufficient_quota":
             await self._wait(retry_after(headers), began, f"{status} {said}")
         elif status in PASSING or status >= 500:
             gate.pushed_back(began, f"{status} {said}")
-            gate.failed(began, f"{status} {said}", reached=True)
+            gate.failed(began, f"{status} {said}", reached=True, away=status in AWAY)
             later = retry_after(headers)
             if later:
                 gate.hold(later)
-            await self._again(f"{status} {said}")
-        elif status == 200:
-            gate.failed(began, f"an answer that is no completion: {why}", reached=True)
-            await self._again(f"the answer is no chat completion: {why}" + (f" ({said})" if said else ""))
+            await self._again(f"{status} {said}", away=status in AWAY)
         else:
             gate.declined()
-            if status in (401, 402, 403, 404, 405, 429) or status < 400:
+            await self._declined(refused, said, headers)
+        return terms
+
+    def _other_terms(self, refused: Refusal, terms: Terms, prompt: Prompt) -> Terms | None:
+        try:
+            return terms.after(refused, prompt, self.server.where)
+        except SynthgainError:
+            if prompt.sampling not in self.server.standing.laws:
+                raise
+            return None  # other prompts were served with these settings: it is this prompt that is refused
+
+    async def _declined(self, refused: Refusal, said: str, headers: Mapping[str, str]) -> None:
+        """Refused for good: this call alone, or every call."""
+        status, standing = refused.status, self.server.standing
+        if status in (401, 402, 429):
+            raise self._hopeless(status, said, headers)
+        if status in (404, 405) or status < 400:  # behind a gateway it may be this one request
+            if not await standing.serves_others():
                 raise self._hopeless(status, said, headers)
-            named = {name for name, word in REFUSABLE.items() if re.search(word, whole)} - without
-            if status not in (400, 422) or not named:
-                raise CallFailed(f"{status} {said}")
-            without |= named
-        return without
+            await self._again(f"{status} {said}")
+        elif status == 403:
+            standing.forbidden += not standing.served
+            others = await standing.serves_others()
+            if not others and standing.forbidden >= FORBIDDEN:
+                raise self._hopeless(status, said, headers)
+            raise CallFailed(f"the server refuses this prompt: {status} {said}", final=others)
+        elif TOO_LONG.search(refused.said):
+            raise CallFailed(f"longer than the model's context: {status} {said}")
+        else:
+            raise CallFailed(f"{status} {said}", final=bool(MODERATED.search(f"{refused.code} {refused.said}")))
 
     async def _wait(self, asked: float | None, began: float, said: str) -> None:
         """Too many requests: slow down and wait, as long as others get through."""
@@ -106,18 +177,21 @@ class Retries:
             self.gate.busy(began, asked, said)
         if now - self.busy_since > self.gate.patience and self.gate.generation == self.generation:
             raise CallFailed(f"{said}, for {now - self.busy_since:.0f} s")
-        await self._rest(0.5 if asked is None else 0.05, 30.0 if asked is None else 1.0, self.waits)
+        await self._rest(said, 0.5 if asked is None else 0.05, 30.0 if asked is None else 1.0, self.waits)
 
-    async def _again(self, reason: str) -> None:
-        self.tries += 1
-        if self.tries >= TRIES and self.gate.generation == self.generation:
+    async def _again(self, reason: str, *, away: bool = False) -> None:
+        now, self.tries = monotonic(), self.tries + 1
+        self.away_since = (self.away_since or now) if away else None
+        waiting = away and now - (self.away_since or now) < self.gate.unreachable_after
+        if self.tries >= self.server.tries and not waiting and self.gate.generation == self.generation:
             raise CallFailed(f"{reason} ({self.tries} tries)")
-        await self._rest(0.5, 30.0, self.tries)
+        await self._rest(reason, 0.5, 30.0 if not away else 5.0, self.tries)
 
-    async def _rest(self, first: float, most: float, tries: int = 1) -> None:
+    async def _rest(self, reason: str, first: float, most: float, tries: int = 1) -> None:
         if self.gate.generation != self.generation:
             raise self.gate.doom()
         pause = backoff(self.id, tries, first=first, most=min(most, self.gate.unreachable_after))
+        self.gate.in_trouble(reason, pause)
         await self.gate.step_aside(pause)
 
     def _hopeless(self, status: int, said: str, headers: Mapping[str, str]) -> SynthgainError:
@@ -138,24 +212,12 @@ class Retries:
         return SynthgainError(what, where=self.server.where, next=next, code=4)
 
     def _clean(self, said: str) -> str:
-        """What a server or library said, short, on one line, without the key."""
-        key = self.server.key
-        said = " ".join((said.replace(key, "(key)") if key else said).split())
+        """What a server or library said, short, on one line, writable, without the key."""
+        for secret in filter(None, (self.server.key, *self.server.secrets)):
+            said = said.replace(secret, "(key)")
+        said = " ".join(said.split())
+        said = "".join(c if c.isprintable() else "\ufffd" for c in whole(said[:2000]))
         return said if len(said) <= 300 else said[:299] + "…"
-
-
-def error_in(raw: bytes) -> tuple[str, str]:
-    """The message and the code in an error's body, whatever its form."""
-    text = raw.decode("utf-8", "replace").strip()
-    try:
-        error = json.loads(text)
-    except (ValueError, RecursionError):
-        return text, ""
-    if isinstance(error, dict):
-        error = error.get("error") or error.get("detail") or error.get("message") or ""
-    if isinstance(error, dict):
-        return str(error.get("message") or canonical(error)), str(error.get("code") or "")
-    return error if isinstance(error, str) else canonical(error), ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

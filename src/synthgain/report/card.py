@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from synthgain.numbers import count, duration, money, share
 from synthgain.report.markup import visible
-from synthgain.report.numbers import count, duration, money, share
 
 SIZES = (
     (1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
@@ -32,9 +32,9 @@ def card(
     name = str(recipe.get("name") or "synthetic data")
     parts = [
         header(run_json, rows_kept, licences),
-        f"# {_text(name)}: {count(rows_kept)} synthetic rows",
+        f"# {one_line(name)}: {count(rows_kept)} synthetic rows",
         _opening(run_json, recipe),
-        _columns(columns),
+        column_list(columns),
         _making(run_json, recipe),
         _licences(run_json, licences),
         _again(run_json, recipe),
@@ -93,24 +93,23 @@ def _list(name: str, values: Sequence[str]) -> list[str]:
 
 def _opening(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     counts = _map(run_json.get("counts"))
-    models = (
-        ", ".join(_code(uri) for uri in dict.fromkeys(map(str, _map(run_json.get("models")).values()))) or "a model"
-    )
-    source = f" (source: {_text(str(recipe['source']))})" if recipe.get("source") else ""
+    models = ", ".join(code(uri) for uri in dict.fromkeys(map(str, _map(run_json.get("models")).values()))) or "a model"
+    source = f" (source: {one_line(str(recipe['source']))})" if recipe.get("source") else ""
     status = (
         ""
         if run_json.get("status", "complete") == "complete"
-        else f" The run did not end: {_text(str(run_json.get('why') or run_json.get('status')))}."
+        else f" The run did not end: {one_line(str(run_json.get('why') or run_json.get('status')))}."
     )
     return (
         f"Synthetic data: every row was written by a language model ({models}) from {count(counts.get('anchors'))} pieces of real text (anchors) "
-        f"with the recipe {_code(str(recipe.get('name') or '?'))}, version {_text(str(recipe.get('version') or '?'))}{source}. "
+        f"with the recipe {code(str(recipe.get('name') or '?'))}, version {one_line(str(recipe.get('version') or '?'))}{source}. "
         f"Of {count(counts.get('rows'))} candidates, {count(counts.get('kept'))} passed the checks ({share(_float(counts.get('kept')), _float(counts.get('rows')))}).{status}"
     )
 
 
-def _columns(columns: Sequence[str]) -> str:
-    rows = [f"| {_code(name)} | {COLUMNS.get(name, 'a field that the recipe gives')} |" for name in columns]
+def column_list(columns: Sequence[str]) -> str:
+    """The section that says what each column is."""
+    rows = [f"| {code(name)} | {COLUMNS.get(name, 'a field that the recipe gives')} |" for name in columns]
     return "\n".join(["## Columns", "", "| column | what it is |", "|---|---|", *rows]) if rows else ""
 
 
@@ -130,8 +129,8 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         ("cost", money(run_json.get("cost_usd"))),
         ("time", duration(run_json.get("seconds")).replace("\u00a0", " ")),
         ("seed", count(run_json.get("seed"))),
-        ("synthgain", _text(str(run_json.get("synthgain") or "?"))),
-        ("finished", _text(str(run_json.get("finished") or "?"))),
+        ("synthgain", one_line(str(run_json.get("synthgain") or "?"))),
+        ("finished", one_line(str(run_json.get("finished") or "?"))),
     ]
     said = ["## How it was made", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts)]
     if dropped:
@@ -143,12 +142,12 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
             "|---|---|",
         ]
         said += [
-            f"| {_code(str(name))} | {count(n)} |"
+            f"| {code(str(name))} | {count(n)} |"
             for name, n in sorted(dropped.items(), key=lambda cn: (-_float(cn[1]), cn[0]))
         ]
-    knobs = ", ".join(_code(f"{name} = {value}") for name, value in _map(recipe.get("knobs")).items())
+    knobs = ", ".join(code(f"{name} = {value}") for name, value in _map(recipe.get("knobs")).items())
     checks = recipe.get("checks")
-    named = ", ".join(_code(check_said(c)) for c in checks) if isinstance(checks, list) and checks else ""
+    named = ", ".join(code(check_said(c)) for c in checks) if isinstance(checks, list) and checks else ""
     return "\n".join(said + (["", f"Knobs: {knobs}."] if knobs else []) + (["", f"Checks: {named}."] if named else []))
 
 
@@ -167,7 +166,7 @@ def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -
     for uri in licences:
         by_uri.setdefault(uri, [])
     rows = [
-        f"| {_code(uri)} | {', '.join(map(_text, roles)) or '–'} | {_text(licences.get(uri) or 'not known')} |"
+        f"| {code(uri)} | {', '.join(map(one_line, roles)) or '–'} | {one_line(licences.get(uri) or 'not known')} |"
         for uri, roles in by_uri.items()
     ]
     known = licence_names(run_json, licences)
@@ -209,13 +208,13 @@ def _limits() -> str:
     )
 
 
-def _text(text: str) -> str:
+def one_line(text: str) -> str:
     """Text from outside as Markdown that shows it as it is, on one line."""
     line = " ".join(visible(text)[:500].split())
     return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", html.escape(line, quote=False))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Text from outside as a code span that cannot be left, also inside a table."""
     line = " ".join(visible(text)[:500].split()).replace("|", "¦")
     ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from synthgain.numbers import count, interval, number, share
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.numbers import count, interval, number, share
 from synthgain.report.read import Json, RunPart, mapping
 from synthgain.types import Reading
 

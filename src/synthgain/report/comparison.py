@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.meanings import meaning
+from synthgain.numbers import count, interval, money, number
 from synthgain.report.figures import Scale, axis, gridlines, whisker
 from synthgain.report.markup import Safe, el, join, visible
 from synthgain.report.meter import ADDS, around_zero, grouped, quiet_list
-from synthgain.report.numbers import count, figure, interval, money, number
 from synthgain.report.page import page
 from synthgain.report.read import Json, listed, mapping, reading
 from synthgain.report.side_by_side import side_by_side
@@ -222,7 +222,7 @@ def _line(d: Difference, scale: Scale) -> Safe:
             class_="arm",
         )
     plot = whisker(scale, r.value, r.low, r.high, class_=colour, zero=False)
-    value = el("b", interval(r.value, r.low, r.high) if r.low is not None else figure(r.value))
+    value = el("b", interval(r.value, r.low, r.high, signed=True))
     level = el("small", f"at {100 * r.level:g} %") if abs(r.level - 0.95) > 1e-9 and r.low is not None else None
     return el(
         "div",

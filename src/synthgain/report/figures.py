@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgain.numbers import count, figure, tick
 from synthgain.report.markup import Safe, el, join, snippet
-from synthgain.report.numbers import count, figure, tick
 from synthgain.types import Reading
 
 

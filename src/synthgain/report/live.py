@@ -24,14 +24,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from synthgain.numbers import count, money, share
+from synthgain.numbers import duration as spoken_duration
 from synthgain.report.markup import visible
-from synthgain.report.numbers import count, money, share
-from synthgain.report.numbers import duration as spoken_duration
 from synthgain.types import SynthgainError
 
 Mode = Literal["auto", "terminal", "notebook", "log"]
 EVERY = {"terminal": 0.25, "notebook": 1.0, "log": 10.0}  # seconds between two drawings
 FASTEST = 0.125
+SOON = 1.0  # seconds after which something new to know is shown
 RECENT = 10.0  # seconds over which the present rate is taken
 RUNNING: dict[str, Callable[[float], str]] = {
     "delta_I": lambda v: f"{v:.2f} nats/token random",
@@ -60,9 +61,10 @@ class Progress(Protocol):
     width: int
     target: int | None
     started: float
-    note: str
     figures: Mapping[str, float]  # running estimates by name
 
+    @property
+    def note(self) -> str: ...
     @property
     def dropped_by(self) -> Mapping[str, int]: ...
 
@@ -154,6 +156,8 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
     fallen = sorted(list(tally.dropped_by.items()), key=lambda cn: (-cn[1], cn[0]))
     cached = f" ({share(tally.tokens_cached, read)} cached)" if read else ""
     waiting = now - pace.last_answer if pace.seen else 0.0
+    more = tally.in_flight > tally.width  # they were sent when more were allowed
+    flying = f"{tally.in_flight} in flight" + (f", soon {tally.width}" if more else f" of {tally.width}")
     quiet = f"no answer for {duration(waiting)}" if tally.in_flight and waiting >= QUIET else ""
     return Sight(
         label=plain(tally.label) or "run",
@@ -163,13 +167,13 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
         fell=", ".join(f"{plain(name)} {share(n, tally.rows)}" for name, n in fallen[:6])
         + (f", {len(fallen) - 6} more" if len(fallen) > 6 else ""),
         diversity=", ".join(said(tally.figures[name]) for name, said in RUNNING.items() if name in tally.figures),
-        calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, {tally.in_flight} in flight of {tally.width}"
+        calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, {flying}"
         + (f", {count(tally.broken)} broken" if tally.broken else ""),
         tokens=f"{count(read)} tokens in{cached}, {count(tally.tokens_out)} out, {speed}",
         money="price not known" if tally.cost is None else money(tally.cost),
         elapsed=f"{duration(elapsed)} so far",
         eta=_eta(work, total, elapsed, pace),
-        note=" · ".join(part for part in (plain(tally.note), quiet) if part),
+        note=" · ".join(part for part in (plain(tally.note, 600), quiet) if part),
     )
 
 
@@ -231,9 +235,14 @@ class Live:
                 return
 
     def _tick(self) -> None:
-        while not self._stop.wait(self.every):
-            if not self._drawn():
-                return
+        """Draw now and then, and soon where there is something new to know."""
+        drawn, note = time.monotonic(), ""
+        while not self._stop.wait(min(self.every, SOON)):
+            now, new = time.monotonic(), "" if self._tally is None else self._tally.note
+            if now - drawn >= self.every - FASTEST / 2 or (new and not note):
+                if not self._drawn():
+                    return
+                drawn, note = now, new
 
     def _drawn(self) -> bool:
         """Draw; False where the stream is gone (a closed pipe): the run goes on without a panel."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from synthgain.meanings import meaning
+from synthgain.numbers import count, duration, figure, interval, number, share
 from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.numbers import count, duration, figure, interval, number, share
 from synthgain.report.read import Json, LoopPart, RoundPart, listed, mapping, reading
 from synthgain.report.run_sections import absent, section
 from synthgain.types import Reading

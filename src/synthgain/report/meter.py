@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from synthgain.meanings import known, meaning
+from synthgain.numbers import count, interval, tick
 from synthgain.report.figures import Scale, axis, gridlines, paired, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.numbers import count, figure, interval, tick
 from synthgain.types import Reading
 
 HEADLINE = ("proxy_gain", "target_fit")
@@ -305,10 +305,6 @@ def _value(r: Reading) -> str:
     assert r.value is not None
     if r.name == "nhsic_p":
         return tick(r.value)
-    if r.low is not None and r.high is None:
-        return f"{figure(r.value)} [≥ {figure(r.low)}]"
-    if r.high is not None and r.low is None:
-        return f"{figure(r.value)} [≤ {figure(r.high)}]"
     return interval(r.value, r.low, r.high)
 
 

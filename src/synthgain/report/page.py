@@ -9,11 +9,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from synthgain.numbers import count, counted, duration, interval, money, number, share
 from synthgain.report.card import check_said
 from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
-from synthgain.report.numbers import count, counted, duration, interval, money, number, share
 from synthgain.report.read import Json, LoopPart, RunPart, json_at, listed, loop_part, mapping, run_part
 from synthgain.report.run_sections import run_sections
 from synthgain.report.student_sections import after_training, student_sections
@@ -90,6 +90,9 @@ def _run_lead(run: RunPart) -> str:
     kept = run.kept if run.rows else number(counts.get("kept"))
     if not rows or kept is None:
         return "There are no rows in this folder yet."
+    if given := mapping(record.get("given")):
+        whose = f"{counted(rows, 'row')} of {given.get('source') or 'a data set'} were given; nothing was bought."
+        return f"{whose} The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(" %", "\u00a0%")
     first = f"From {counted(counts.get('anchors') or run.anchor_count, 'piece')} of real text, {models or 'a model'} wrote {counted(rows, 'candidate row')}"
     took = number(record.get("seconds"))
     return f"{first}{f' in {duration(took)}' if took else ''}. The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(

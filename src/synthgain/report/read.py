@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthgain.report.numbers import number
+from synthgain.numbers import number
 from synthgain.store import Run
 from synthgain.store.rows import spoken
 from synthgain.types import Reading, SynthgainError

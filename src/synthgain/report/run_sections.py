@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synthgain.numbers import count, counted, share
 from synthgain.report.figures import histograms, scatter
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.meter import meter
-from synthgain.report.numbers import count, counted, share
 from synthgain.report.plane import HOW, plane
 from synthgain.report.read import RunPart, Text, listed, mapping
 from synthgain.report.samples import samples

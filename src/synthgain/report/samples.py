@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from synthgain.numbers import count, figure, money, number
 from synthgain.report.markup import Safe, el, escaped, join, passage, snippet
-from synthgain.report.numbers import count, figure, money, number
 from synthgain.report.read import Json, Reason, RunPart, listed, mapping, said_in
 
 CALLS = 4  # calls of one row that are shown

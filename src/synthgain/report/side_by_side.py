@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from synthgain.meanings import meaning
+from synthgain.numbers import count, interval
 from synthgain.report.figures import Scale, axis, gridlines, whisker
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.meter import HEADLINE, around_zero, badge, grouped, legend, quiet_list, shared_scales, side
-from synthgain.report.numbers import count, interval
 from synthgain.types import Reading
 
 Readings = Mapping[str, Reading]

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from synthgain.store.groups import GroupsWriter
 from synthgain.store.vectors import blocks_of_vectors
-from synthgain.types import Anchor, Embedder, Message, Row, SynthgainError, Verdict, canonical
+from synthgain.turns import before_answer, readable, turn_text
+from synthgain.types import Anchor, Embedder, Message, Row, SynthgainError, Verdict
 
 CALLED = pa.struct([("name", pa.string()), ("arguments", pa.string())])
 TOOL_CALLS = pa.list_(pa.struct([("id", pa.string()), ("type", pa.string()), ("function", CALLED)]))
@@ -149,6 +150,8 @@ def table(rows: Sequence[Row]) -> pa.Table:
 
 
 def _no_law(row: Row) -> str:
+    if row.recipe == "given":
+        return "which model wrote this row is not known: it was given"
     return f"the row came from {len(row.calls)} calls" if row.calls else "no model wrote this row"
 
 
@@ -163,27 +166,18 @@ def verdicts_json(verdicts: Sequence[Verdict]) -> str:
 
 def spoken(messages: Sequence[Mapping[str, Any]] | None, text: str | None) -> str:
     """What a student would read of a row, as one text; a tool call as its name and arguments."""
-    return text or "" if messages is None else "\n\n".join(map(_turn_text, messages))
-
-
-def _turn_text(turn: Mapping[str, Any]) -> str:
-    called = (call["function"] for call in turn.get("tool_calls") or ())
-    told = (
-        f"{f['name']}({f['arguments'] if isinstance(f.get('arguments'), str) else canonical(f.get('arguments'))})"
-        for f in called
-    )
-    return "\n".join(part for part in (turn["content"], *told) if part)
+    return text or "" if messages is None else "\n\n".join(map(turn_text, messages))
 
 
 def _last(messages: Sequence[Mapping[str, Any]] | None, role: str) -> str:
-    return next((_turn_text(m) for m in reversed(messages or ()) if m["role"] == role), "")
+    return next((turn_text(m) for m in reversed(messages or ()) if m["role"] == role), "")
 
 
 VECTOR = "vector"  # made of the text by an embedder
 DERIVED: dict[str, Callable[[Any, Any], str]] = {
     "text": spoken,
     "answer": lambda messages, text: text or "" if messages is None else _last(messages, "assistant"),
-    "prompt": lambda messages, text: _last(messages, "user"),
+    "prompt": lambda messages, text: readable(before_answer(messages or ())),
 }
 
 

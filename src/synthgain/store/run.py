@@ -165,6 +165,8 @@ class Run:
 
     def bought(self, ids: Sequence[str]) -> dict[str, Call]:
         """The calls with these ids, as far as they are remembered."""
+        if not ids:  # of rows that were given there is no memory either
+            return {}
         memory = self.memory(readonly=True)
         try:
             return memory.get_many(ids)

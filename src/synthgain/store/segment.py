@@ -3,8 +3,9 @@
 models   URI and identity, once
 texts    what is longer than LONG characters and repeats (contents of messages, tools, schemas), once, under 16 bytes of its SHA-256
 calls    one row a call. `key` and `tail` are the two halves of its id. `prompt` is `Prompt.content` without its long parts; `long` says
-         where they go: [[place, key], …] with the message's number, "schema" or "tools" as the place. `text` is the answer's content;
-         `rest` are the other keys of its message (canonical JSON; null where it has a content and the assistant's role only)
+         where they go: [[place, key], …] with the message's number, "schema" or "tools" as the place. `text` is the answer's content
+         as it came, thinking included; `rest` are the other keys of its message (canonical JSON; null where it has a content and the
+         assistant's role only)
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, Message, Prompt, SynthgainError, canonical, digest, in_order
 
 FORMAT = 1  # PRAGMA user_version; files of before the first have 0
@@ -87,7 +89,7 @@ def row_of(call: Call, identity: str) -> tuple[list[tuple[bytes, str]], tuple[st
         if len(id) != 32:
             raise ValueError(f"its id is {call.id!r:.100}")
         long, content, places = _split(call.prompt)
-        text, rest = _answer(call.message)
+        text, rest = _answer(call.message if call.raw is None else call.raw)
         if len(text) + len(content) + len(rest or "") > LARGEST:
             raise ValueError(TOO_LONG)
         logprob = _finite(call.logprob)
@@ -188,11 +190,11 @@ def _label(value: object) -> str:
 
 
 def call_of(id: str, prompt: Prompt, uri: str, text: str, rest: str | None, *answer: Any) -> Call:
-    """The call that a row holds."""
+    """The call that a row holds, thinking set apart."""
     message: Message = {"role": "assistant", "content": text}
     if rest is not None:
         message |= json.loads(rest)
-    return Call(id, prompt, message, uri, *answer)
+    return apart(Call(id, prompt, message, uri, *answer))
 
 
 class Segment:

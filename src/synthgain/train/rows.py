@@ -1,7 +1,7 @@
 """Training rows out of files: the only reader of them, for students, arms and siblings.
 
 It reads a run, RUN/data, a folder or a file: Parquet, JSON Lines (also gzipped or zstandard), JSON, and plain texts. What one
-record of these means is in `shapes.py`. One row is in memory at a time; of each row three numbers are kept.
+record of these means is in `synthgain/turns.py`. One row is in memory at a time; of each row three numbers are kept.
 
 A record that cannot be read is left out and counted, with its reason and place; where more than one in ten are such, or with
 `strict` any, it is an error.
@@ -22,7 +22,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from synthgain.train.shapes import COLUMNS, TrainingRow, row_of
+from synthgain.train.shapes import TrainingRow, row_of
+from synthgain.turns import COLUMNS, without_nulls
 from synthgain.types import Message, Method, SynthgainError, canonical, digest
 
 LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -61,6 +62,7 @@ class TrainingRows:
     texts: int = 0
     pairs: int = 0
     with_tools: int = 0
+    with_reasoning: int = 0
     empty: int = 0
     skipped: tuple[Skipped, ...] = ()
     digest: str = ""
@@ -92,6 +94,7 @@ class TrainingRows:
             "texts": self.texts,
             "with_tools": self.with_tools,
             "with_rejected": self.pairs,
+            "with_reasoning": self.with_reasoning,
         }
 
 
@@ -101,7 +104,7 @@ def read_rows(path: Path, *, strict: bool = False) -> TrainingRows:
     SynthgainError: nothing there, or not readable (file:line).
     """
     files, others = _files(path)
-    count = {"chats": 0, "texts": 0, "pairs": 0, "with_tools": 0, "empty": 0}
+    count = {"chats": 0, "texts": 0, "pairs": 0, "with_tools": 0, "with_reasoning": 0, "empty": 0}
     prompts, keys = array("Q"), array("Q")
     bad = Bad()
     whole = hashlib.sha256()
@@ -115,6 +118,7 @@ def read_rows(path: Path, *, strict: bool = False) -> TrainingRows:
             count["chats" if row.messages is not None else "texts"] += 1
             count["pairs"] += row.messages is not None and row.rejected is not None
             count["with_tools"] += bool(row.tools)
+            count["with_reasoning"] += any(turn.get("reasoning") for turn in row.messages or ())
             said = row_digest(row)
             whole.update(said.encode())
             keys.append(_number(said))
@@ -325,7 +329,7 @@ def _parquet(file: Path) -> Iterator[Found]:
                 row_of(dict.fromkeys(named, ""), str(file))  # says which columns there are
             for batch in parquet.iter_batches(columns=columns):
                 for record in batch.to_pylist():
-                    yield f"{file}#{n}", _without_nulls(record) | _null(record)
+                    yield f"{file}#{n}", without_nulls(record) | _null(record)
                     n += 1
     except (pa.ArrowException, OSError) as error:
         raise SynthgainError(f"this is no readable Parquet file ({error})", where=str(file)) from error
@@ -333,13 +337,6 @@ def _parquet(file: Path) -> Iterator[Found]:
         raise SynthgainError(
             f"a text is not UTF-8 ({error})", where=f"{file}, row {n} or after it", next="convert it to UTF-8"
         ) from error
-
-
-def _without_nulls(value: Any) -> Any:
-    """A struct has every member that any row has: those that are null are not there."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(held) for name, held in value.items() if held is not None}
-    return [_without_nulls(held) for held in value] if isinstance(value, list) else value
 
 
 def _null(record: dict[str, Any]) -> dict[str, None]:

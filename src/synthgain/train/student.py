@@ -76,6 +76,10 @@ def said_of_kinds(record: Mapping[str, Any]) -> str:
             read["with_rejected"] if method == "sft" else 0,
             "with rejected turns, of which the chosen are learnt (--method dpo: both)",
         ),
+        (
+            0 if record["learn_reasoning"] else read["with_reasoning"],
+            "with reasoning, which is not learnt (--learn reasoning)",
+        ),
         (read["cut"], f"cut to {read['length']} tokens"),
         (read["no_answer"], f"left out, without an answer inside {read['length']} tokens"),
         (read["tools_unwritten"], "whose tools the chat template does not write"),

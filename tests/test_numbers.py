@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import pytest
 
-from synthgain.report.numbers import count, duration, figure, interval, money, share
+from synthgain.numbers import count, duration, figure, interval, money, share
 
 
 @pytest.mark.parametrize(
     ("value", "low", "high", "said"),
     [
+        (1 / 6, 0.0, 1 / 3, "0.17 [0.00, 0.33]"),
         (0.62, 0.55, 0.69, "0.62 [0.55, 0.69]"),
+        (0.5, 0.09, 0.91, "0.50 [0.09, 0.91]"),
         (0.6234, 0.6221, 0.6247, "0.6234 [0.6221, 0.6247]"),
-        (0.0, 0.0, 0.037, "0.00 [0.00, 0.04]"),
+        (0.0, 0.0, 0.037, "0.000 [0.000, 0.037]"),
         (1234.5, 1100.0, 1400.0, "1,234 [1,100, 1,400]"),
         (-0.021, -0.062, 0.019, "−0.02 [−0.06, 0.02]"),
         (-0.004, -0.062, 0.05, "0.00 [−0.06, 0.05]"),
-        (22.41, 20.93, 24.12, "22 [21, 24]"),
+        (22.41, 20.93, 24.12, "22.4 [20.9, 24.1]"),
         (5.0, 5.0, 5.0, "5 [5, 5]"),
         (0.5, None, None, "0.500"),
-        (0.5, 0.4, None, "0.500"),
+        (0.81, 0.64, None, "0.81 [≥ 0.64]"),
+        (0.81, None, 0.9, "0.81 [≤ 0.90]"),
+        (1e300, -1e300, 1e300, "1e+300 [−1e+300, 1e+300]"),
+        (1e-12, 0.0, 1e-11, "1e-12 [0, 1e-11]"),
     ],
 )
 def test_digits_go_as_far_as_the_interval_bears_them_out(
     value: float, low: float | None, high: float | None, said: str
 ) -> None:
     assert interval(value, low, high) == said
+
+
+def test_an_end_beside_zero_is_never_written_as_zero() -> None:
+    """Which side of zero the interval ends on is what a difference says."""
+    assert interval(0.3, 0.004, 0.6) == "0.300 [0.004, 0.600]"
+    assert interval(0.2, -0.0004, 0.4) == "0.2000 [−0.0004, 0.4000]"
+    assert interval(0.3, 1e-17, 0.6) == "0.30 [0.00, 0.60]"  # the noise of adding up is no digit
+
+
+def test_a_difference_can_carry_its_sign() -> None:
+    assert interval(1 / 6, 0.0, 1 / 3, signed=True) == "+0.17 [0.00, +0.33]"
+    assert interval(-0.5, -0.6, -0.4, signed=True) == "−0.50 [−0.60, −0.40]"
 
 
 def test_figures() -> None:

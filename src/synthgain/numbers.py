@@ -37,17 +37,33 @@ def figure(value: float, digits: int = 3) -> str:
     return _minus(text.split(".")[0] if whole else text)
 
 
-def interval(value: float, low: float | None, high: float | None) -> str:
-    """As in "0.62 [0.55, 0.69]": decimals go as far as the interval's half width has a digit (one more if it begins below 1.5)."""
-    if low is None or high is None:
-        return figure(value)
-    half = (high - low) / 2
-    if half <= 0:
-        return f"{figure(value)} [{figure(low)}, {figure(high)}]"
+def interval(value: float, low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """As in "0.62 [0.55, 0.69]", or "0.81 [≥ 0.64]" where one end is known: the only place that writes a figure with its interval.
+
+    As many digits as the half width has one of (two where it begins with 1), no fewer
+    than two decimals where all lies between −1 and 1, and more where an end that is not zero would be written as zero: which side of
+    zero an interval ends on is what it says.
+    """
+    ends = [end for end in (low, high) if end is not None]
+    if not ends:
+        return f"{'+' if signed and value > 0 else ''}{figure(value)}"
+    most = max(map(abs, (value, *ends)))
+    half = (high - low) / 2 if low is not None and high is not None else abs(value - ends[0])
+    decimals = max(_decimals(half, value), 2 if 0 < most <= 1 else 0)
+    told = (more for more in range(4) if all(not end or float(f"{end:.{decimals + more}f}") for end in ends))
+    decimals += next(told, 0)
+    odd = most >= 1e15 or 0 < most < 1e-6
+    said, *written = (_minus(f"{v:.3g}") if odd else _fixed(v, decimals, signed) for v in (value, *ends))
+    one = "≥ " if high is None else "≤ " if low is None else ""
+    return f"{said} [{one}{', '.join(written)}]"
+
+
+def _decimals(half: float, value: float) -> int:
+    """The decimals that a half width bears out; those of `figure` where there is none."""
+    if not half > 0 or not math.isfinite(half):
+        return len(figure(value).partition(".")[2]) if "e" not in figure(value) else 8
     size = math.floor(math.log10(half))
-    leading = half / 10**size
-    decimals = min(8, max(0, -size + (leading < 1.5)))
-    return " ".join((_fixed(value, decimals), f"[{_fixed(low, decimals)}, {_fixed(high, decimals)}]"))
+    return min(8, max(0, -size + (half / 10**size < 2)))
 
 
 def tick(value: float) -> str:
@@ -88,9 +104,9 @@ def duration(seconds: object) -> str:
     return f"{whole // 3600:,}\u00a0h {whole % 3600 // 60:02d}\u00a0min"
 
 
-def _fixed(value: float, decimals: int) -> str:
-    text = f"{value:,.{decimals}f}"
-    return _minus(text[1:] if text.startswith("-") and not text.strip("-0.,") else text)
+def _fixed(value: float, decimals: int, signed: bool = False) -> str:
+    text = f"{value:{'+' if signed else ''},.{decimals}f}"
+    return _minus(text[1:] if text[0] in "+-" and not text.strip("+-0.,") else text)
 
 
 def _minus(text: str) -> str:

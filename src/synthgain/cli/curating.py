@@ -1,0 +1,78 @@
+"""The command that judges: a run again, or a data set that somebody else made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synthgain.cli.arguments import Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
+from synthgain.cli.printing import print_close, print_json, say
+
+
+@app.command()
+def curate(
+    source: Annotated[str, typer.Argument(metavar="RUN|DATA", help="A run, or with -o anybody's data set.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Of a data set: the run folder to write, with verdicts.")
+    ] = None,
+    with_: Withs = None,
+    without: Withouts = None,
+    set_: Sets = None,
+    accept: Annotated[int | None, typer.Option("-n", "--accept", help="Keep the first N accepted.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
+    ] = None,
+    text_field: TextField = None,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Judge a run again with other checks, or a data set that somebody else made, buying nothing.
+
+    Of a run, without options nothing changes.
+
+    Example: synthgain curate runs/first --with near-duplicate --without truncated
+
+    Example: synthgain curate theirs.jsonl -o runs/theirs --with near-duplicate --with refusal
+    """
+    from synthgain import api
+
+    done = watched(
+        lambda watch: api.curate(
+            source,
+            out=out,
+            with_=with_ or (),
+            without=without or (),
+            knobs=knobs(set_),
+            accept=accept,
+            recipe=recipe,
+            text_field=text_field,
+            strict=strict,
+            watch=watch,
+        )
+    )
+    record = done.record
+    if "given" not in record:
+        print_close(record, done.path, as_json)
+    else:
+        print_json(record) if as_json else _print_given(record, done.path)
+    _say_skipped(record.get("given") or {})
+
+
+def _print_given(record: dict[str, Any], path: Path) -> None:
+    counts, given = record["counts"], record["given"]
+    fell = ", ".join(f"{n:,} {name}" for name, n in record["dropped_by"].items())
+    print(f"{counts['kept']:,} rows kept of {counts['rows']:,}" + (f" (dropped: {fell})" if fell else ""))
+    print(f"rows of {given['source']}, which were given: nothing was bought")
+    print(f"data: {path / 'data'}")
+
+
+def _say_skipped(given: dict[str, Any]) -> None:
+    """What was not judged, on standard error."""
+    for why, n in (given.get("skipped") or {}).items():
+        first = ", ".join(given["skipped_at"].get(why, [])[:2])
+        say(f"skipped: {n:,} {'row' if n == 1 else 'rows'}: {why}{f' (first at {first})' if first else ''}")
+    if left := given.get("files_left_out_total"):
+        named = ", ".join(f"{file['path']} ({file['why']})" for file in given["files_left_out"])
+        say(f"files left out: {left:,}: {named}")

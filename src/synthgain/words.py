@@ -1,0 +1,273 @@
+"""What a word is: the one idea of it for checks and measures, in every script, in code and in sums.
+
+Two views of a text. `tokens` leave nothing out but white space: they are the events of a model of text. `words` are what is compared
+where texts are (near-duplicates, copies, repetition, variety): the same words, and of the other signs only operators that stand between
+operands, because `a + b` is not `a - b`, while a comma more or less changes nothing.
+
+A word is a run of letters, digits and combining marks (vowel signs, virama, harakat, joiners), with apostrophes inside. Hangul is written
+with spaces and is read so. Scripts written without spaces have no words that could be seen without a dictionary: Han and Kana go
+character by character, Thai, Lao, Khmer and Burmese by the base letter with all that is written on it. Texts are read in Unicode
+NFKC and lower case.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from array import array
+from collections.abc import Sequence
+from functools import cache
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+Signatures = NDArray[np.uint32]  # texts × HASHES
+
+NAME = "words-2"
+HASHES = 128  # numbers in a signature: the Jaccard index is estimated within about 0.04 (one standard error)
+SHINGLE = 2  # words in a shingle, as near-duplicates are found: with three, one word changed in fifteen would make another text
+SEED = 42
+FEW = 16  # operators: code that has no more of them is near to other code only where they are the same
+KNOWN = 1 << 20  # words whose numbers are remembered at once
+
+_UNSPACED = (  # Thai, Lao, Burmese, Khmer, Tai Le and New Tai Lue, Kana, Bopomofo, Han
+    (0x0E01, 0x0E4E), (0x0E81, 0x0ECE), (0x1000, 0x103F), (0x104A, 0x109D), (0x1780, 0x17D3), (0x1950, 0x19DF), (0x3005, 0x3007),
+    (0x3040, 0x30FF), (0x3100, 0x312F), (0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
+)  # fmt: skip
+_STACKING = "\u1039\u17d2"  # Burmese and Khmer signs that put the next letter under this one
+_LEFT, _RIGHT = r"[\w)\]'\"%]", r"[\w(\[{'\"$£€¥√.]"  # what stands before an operator, and after it
+_PROSE = "+*=^×÷±≤≥≠≈"  # signs that are operators wherever they stand between operands (also in front of "=")
+_CODE = "-+*/%=<>!&|^~×÷"  # and those that are marks of other kinds outside of code
+_SIGNS = frozenset(_PROSE + _CODE + "−")
+_IN_ASCII = (*"+*=^/%<>&|~", " -", "(-", "\n-", "--", "(!")  # what may be an operator; a hyphen is none
+_BEYOND = tuple("×÷±−≤≥≠≈")
+_CODE_SIGNS = (
+    "=>",
+    "::",
+    ":=",
+    "==",
+    "!=",
+    "+=",
+    "-=",
+    "*=",
+    "/=",
+    "&&",
+    "||",
+    ") ->",
+    ")->",
+    ") {",
+    "){",
+    "; }",
+    ";}",
+)
+_CODE_WORDS = (
+    "\ndef ",
+    "\nfn ",
+    "\nfunc ",
+    "\nfunction ",
+    "\nconst ",
+    "\nvar ",
+    "\n#include",
+    "\npublic ",
+    "\nprivate ",
+)
+_CODE_SHAPES = re.compile(r"\((?<=\w.)[^()\n]{0,200}\)\s{0,4}[:;{]|[{}]\s*\n")
+_QUERY = re.compile(r"\bselect\b[^;]{1,300}\bfrom\b")
+_SPACES = re.compile(r"[^\S\n]{2,}|\t")
+_SUM = re.compile(
+    r"\(*[$£€¥]?\d[\d,]*(?:\.\d+)?%?\)*(?:[^\S\n]?(?:\*\*|==|[-−+*/×÷x^=<>≈])[^\S\n]?\(*[-−]?[$£€¥]?\d[\d,]*(?:\.\d+)?%?\)*)+"
+)
+_PLAIN_SIGNS = str.maketrans("×x÷−", "**/-", "$£€¥, \t")
+
+
+@cache
+def _classes() -> tuple[str, str]:
+    """Patterns of a word, and of one character (with its marks) of a script without spaces: made on the first text that needs them.
+
+    Beyond the first 65,536, everything below U+1F000 (where pictures begin) counts as a letter.
+    """
+    kinds = [unicodedata.category(chr(c))[0] for c in range(0x10000)]
+    unspaced = [c for first, last in _UNSPACED for c in range(first, min(last, 0xFFFF) + 1)]
+    alone = {c for c in unspaced if kinds[c] in "LNM"}
+    letters = [c for c in range(0x10000) if (kinds[c] in "LNM" or c in (0x200C, 0x200D)) and c not in alone]
+    outside = set(unspaced) - alone
+    word = f"[{_ranges([c for c in letters if c not in outside])}{_range(0x10000, 0x1EFFF)}]+"
+    one = f"[{_ranges(sorted(alone))}{_range(0x20000, 0x3FFFF)}]"
+    marks = f"[{_ranges(sorted(c for c in alone if kinds[c] == 'M'))}\u3099\u309a]"
+    return rf"{word}(?:'{word})*", rf"{one}(?:[{_STACKING}]{one}|{marks})*"
+
+
+def _ranges(codes: Sequence[int]) -> str:
+    starts = [c for i, c in enumerate(codes) if not i or codes[i - 1] != c - 1]
+    ends = [c for i, c in enumerate(codes) if i + 1 == len(codes) or codes[i + 1] != c + 1]
+    return "".join(map(_range, starts, ends))
+
+
+def _range(first: int, last: int) -> str:
+    return f"\\U{first:08x}-\\U{last:08x}"
+
+
+@cache
+def _tokens(ascii: bool) -> re.Pattern[str]:
+    if ascii:
+        return re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*|\S")
+    word, alone = _classes()
+    return re.compile(rf"{word}|{alone}|\S")
+
+
+@cache
+def _plain(ascii: bool) -> re.Pattern[str]:
+    """Words of a text without operators."""
+    return re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*" if ascii else "|".join(_classes()))
+
+
+@cache
+def _words(ascii: bool, code: bool) -> re.Pattern[str]:
+    """Words, and operators with a space on both sides or on neither. Each branch begins with what it takes: so few are tried."""
+    sign = f"[{re.escape(_CODE if code else _PROSE)}]"
+    more = f"{sign}{{0,2}}" if code else "[=*]?"
+    dash, number = (
+        r"[-−/%<>]",
+        r"[-−]?[\d(]",
+    )  # outside of code an operator only with spaces, beside numbers or single letters
+    parts = [
+        _plain(ascii).pattern,
+        rf"{sign}(?<={_LEFT} .){more}(?= [-−!~&*]?{_RIGHT})",
+        rf"{sign}(?<={_LEFT}.){more}(?=[-−]?{_RIGHT})",
+        rf"[-/!<>](?<={_LEFT} .)=(?= {_RIGHT})",
+        rf"{dash}(?<=[\d)] .)(?= (?:{number}|\w\b))",
+        rf"{dash}(?<=\b\w .)(?= (?:{number}|\w\b))",
+        rf"[<>](?<=[\w)] .)(?= {number})",
+        r"[-−±](?<![^\s(=:,\[].)(?=\.?\d)",  # the sign of a number
+    ]
+    if code:
+        parts += [r"[!~](?<![^\s(&|=].)(?=[\w(])", r"(?:\+\+|--)(?=[;)\s])"]
+    return re.compile("|".join(parts))
+
+
+def _read(text: str) -> tuple[str, bool]:
+    """The text as it is compared, and whether it is ASCII."""
+    if text.isascii():
+        return text.lower(), True
+    text = unicodedata.normalize("NFKC", text).replace("’", "'").lower()
+    return text, text.isascii()
+
+
+def tokens(text: str) -> list[str]:
+    """Everything in a text but white space, in order: words, characters of scripts without spaces, and every other sign by itself."""
+    read, ascii = _read(text)
+    return _tokens(ascii).findall(read)
+
+
+def words(text: str) -> list[str]:
+    """What is compared of a text, in order: its words and numbers, and operators between operands."""
+    return _compared(*_read(text))[0]
+
+
+def _compared(read: str, ascii: bool) -> tuple[list[str], bool]:
+    """The words, and whether the text holds code."""
+    if not any(sign in read for sign in (_IN_ASCII if ascii else _IN_ASCII + _BEYOND)) and read[:1] not in "-−±":
+        return _plain(ascii).findall(read), False
+    code = _holds_code(read)
+    if "  " in read or "\t" in read:
+        read = _SPACES.sub(" ", read)
+    return _words(ascii, code).findall(read), code
+
+
+def _holds_code(read: str) -> bool:
+    if any(sign in read for sign in _CODE_SIGNS) or _CODE_SHAPES.search(read) is not None:
+        return True
+    lines = f"\n{read}"
+    return any(word in lines for word in _CODE_WORDS) or ("select" in read and _QUERY.search(read) is not None)
+
+
+def ngrams(said: Sequence[str], n: int) -> list[str]:
+    """Every run of `n` words, in order; the whole text where it has fewer, nothing where it has none."""
+    if not said:
+        return []
+    return [" ".join(said[i : i + n]) for i in range(max(1, len(said) - n + 1))]
+
+
+def calculations(text: str) -> list[str]:
+    """What a text calculates, in order: its sums in plain numbers, and where it holds code with few operators, these.
+
+    Two texts that differ here say different things, however many words they share. Dates, scores and ranges ("1914-18", "3/4") are no sums.
+    """
+    read, ascii = _read(text)
+    return _calculated(read, *_compared(read, ascii))
+
+
+def _calculated(read: str, said: Sequence[str], code: bool) -> list[str]:
+    sums: list[str] = []
+    if any(sign in read for sign in _PROSE) or " x " in read:
+        found = [sum.translate(_PLAIN_SIGNS) for sum in _SUM.findall(read)]
+        sums = [sum for sum in found if any(sign in sum for sign in "+*=^<>≈")]
+    if not code:
+        return sums
+    operators = [word for word in said if word[0] in _SIGNS]
+    return sums + operators if len(operators) <= FEW else sums
+
+
+# ---------------------------------------------------------------------------------------------- texts as sets
+
+
+class _Numbers(dict[str, int]):
+    """A 64-bit number of each word, the same in every process; of so many at most that memory stays bounded."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= KNOWN:
+            self.clear()
+        number = self[word] = int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+        return number
+
+
+_NUMBER = _Numbers()
+
+
+def scrambled(values: Hashes) -> Hashes:
+    """Every bit of the result depends on every bit of the value (one to one)."""
+    mixed = values ^ (values >> np.uint64(32))
+    mixed = mixed * np.uint64(0xD6E8FEB86659FD93)
+    mixed ^= mixed >> np.uint64(32)
+    mixed = mixed * np.uint64(0xD6E8FEB86659FD93)
+    return np.asarray(mixed ^ (mixed >> np.uint64(32)))
+
+
+def shingles(texts: Sequence[str], n: int = SHINGLE) -> tuple[Hashes, NDArray[np.int64]]:
+    """64-bit hashes of every run of `n` words of the texts, one text after the other, and how many each text has.
+
+    A text of fewer words is one run; one without words has none. What a text calculates (`calculations`) is part of each of its runs:
+    texts that calculate something else share none.
+    """
+    flat: list[str] = []
+    sizes, keys = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.uint64)
+    for i, text in enumerate(texts):
+        read, ascii = _read(text)
+        said, code = _compared(read, ascii)
+        if said and (sums := _calculated(read, said, code)):
+            keys[i] = _NUMBER["\n".join(sums)]
+        flat += said + [""] * (n - len(said)) if said else said
+        sizes[i] = max(len(said), n) if said else 0
+    if not flat:
+        return np.zeros(0, np.uint64), sizes
+    number = np.fromiter(map(_NUMBER.__getitem__, flat), np.uint64, len(flat))
+    whose = np.repeat(np.arange(len(texts)), sizes)
+    runs = len(flat) - n + 1
+    mixed = np.zeros(runs, np.uint64)
+    for i in range(n):
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + number[i : i + runs]
+    whole = whose[:runs] == whose[n - 1 :]
+    return scrambled(mixed[whole] ^ keys[whose[:runs][whole]]), np.maximum(sizes - n + 1, 0)
+
+
+def signatures(texts: Sequence[str], n: int = SHINGLE) -> tuple[Signatures, NDArray[np.bool_]]:
+    """One MinHash signature a text (R-MinHash, by rensa) of its shingles, and which texts have any words."""
+    from rensa import RMinHash
+
+    runs, sizes = shingles(texts, n)
+    edges = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
+    rows = RMinHash.digest_matrix_from_flat_token_hashes(runs, edges, HASHES, SEED).to_rows() if len(texts) else []
+    numbers = np.frombuffer(b"".join(array("I", row).tobytes() for row in rows), np.uint32)
+    return numbers.reshape(-1, HASHES), sizes > 0

@@ -1,0 +1,164 @@
+"""Servers that others wrote: llama.cpp's, `transformers serve`, and a LiteLLM proxy in front of llama.cpp's (`make slow`).
+
+The command line is used as a user would, in a process of its own; what a server answered is counted from its log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers import running
+from servers.running import Server
+from synthgain.store import Run
+
+pytestmark = pytest.mark.slow
+CALLS, WIDTH = 200, 8
+ONE_CALL = """
+from synthgain.types import Prompt, Recipe, Row, Sampling, user
+
+async def draft(models, anchor):
+    call = await models(Prompt((user(anchor.text),), sampling=Sampling(max_tokens=6)))
+    yield Row(messages=(user(anchor.text), call.message), calls=(call,))
+
+RECIPE = Recipe("one-call", "1", draft)
+"""
+SHAPED = """
+import json
+from synthgain.types import Prompt, Recipe, Row, Sampling, user
+
+SHAPE = {"type": "object", "properties": {"big": {"type": "boolean"}}, "required": ["big"], "additionalProperties": False}
+
+async def draft(models, anchor):
+    call = await models(Prompt((user(anchor.text),), sampling=Sampling(max_tokens=24), schema=SHAPE))
+    try:
+        shaped = isinstance(json.loads(call.text), dict)
+    except ValueError:
+        shaped = False
+    yield Row(messages=(user(anchor.text), call.message), calls=(call,), fields={"shaped": shaped})
+
+RECIPE = Recipe("shaped", "1", draft)
+"""
+
+
+@pytest.fixture(
+    scope="module", params=[running.llamacpp, running.transformers, running.litellm], ids=lambda p: p.__name__
+)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with request.param(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+def command(server: Server, *words: str) -> list[str]:
+    return [sys.executable, "-m", "synthgain", *words]
+
+
+def synthgain(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(server, *words), capture_output=True, text=True, timeout=580, env=os.environ | server.env()
+    )
+
+
+def generate(folder: Path, server: Server, recipe: str, anchors: int) -> list[str]:
+    """The words of a run over so many questions."""
+    (folder / "mine.py").write_text(recipe)
+    questions = [json.dumps({"text": f"Is {i} a big number? Say why."}) for i in range(anchors)]
+    (folder / "anchors.jsonl").write_text("\n".join(questions))
+    of = [str(folder / "mine.py"), str(folder / "anchors.jsonl"), "-o", str(folder / "run")]
+    return ["generate", *of, "-m", f"openai/{server.model}", "--without", "all", "--concurrency", str(WIDTH)]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "run" / "run.json").read_text()))
+
+
+def begun(folder: Path, server: Server, words: list[str]) -> subprocess.Popen[str]:
+    """The run in a process group of its own, with what it says in a file."""
+    with (folder / "said").open("w") as said:
+        return subprocess.Popen(
+            command(server, *words),
+            start_new_session=True,
+            stdout=said,
+            stderr=said,
+            text=True,
+            env=os.environ | server.env(),
+        )
+
+
+def until(what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 300.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_check_says_what_the_server_gives(server: Server) -> None:
+    done = synthgain(server, "check", f"openai/{server.model}", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["logprobs"] is server.logprobs and told["tokens_out"] > 0
+    assert told["schema"] in (server.schema, None)
+
+
+def test_two_hundred_calls_with_log_probabilities_where_the_server_gives_them(server: Server, tmp_path: Path) -> None:
+    before = server.front.answers()
+    done = synthgain(server, *generate(tmp_path, server, ONE_CALL, CALLS))
+    assert done.returncode == 0, done.stderr
+    counts = record(tmp_path)["counts"]
+    assert (counts["calls_bought"], counts["kept"], counts["broken"]) == (CALLS, CALLS, 0)
+    assert server.front.answers() - before == CALLS
+    calls = list(Run.at(tmp_path / "run").memory(readonly=True))
+    assert len(calls) == CALLS and all(call.tokens_in > 0 and 0 < call.tokens_out <= 6 for call in calls)
+    given = [call.logprob for call in calls if call.logprob is not None]
+    assert len(given) == (CALLS if server.logprobs else 0) and all(value <= 0 for value in given)
+    assert len({call.text for call in calls}) > CALLS / 4  # it draws
+
+
+def test_a_schema_is_followed_or_seen_not_to_be(server: Server, tmp_path: Path) -> None:
+    done = synthgain(server, *generate(tmp_path, server, SHAPED, 12))
+    assert done.returncode == 0, done.stderr
+    rows = [row for shard in Run.at(tmp_path / "run").kept(["fields"]) for row in shard.to_pylist()]
+    shaped = [json.loads(row["fields"])["shaped"] for row in rows]
+    assert shaped == [server.schema] * 12 and record(tmp_path)["counts"]["broken"] == 0
+
+
+def test_a_killed_run_goes_on_and_pays_twice_only_for_what_was_in_flight(server: Server, tmp_path: Path) -> None:
+    before, words = server.front.answers(), generate(tmp_path, server, ONE_CALL, CALLS)
+    process = begun(tmp_path, server, words)
+    until(lambda: server.front.answers() - before >= CALLS // 2, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = synthgain(server, *words)
+    assert done.returncode == 0, done.stderr
+    counts = record(tmp_path)["counts"]
+    assert counts["calls_bought"] + counts["calls_reused"] == counts["kept"] == CALLS
+    assert counts["calls_reused"] >= CALLS // 2 - WIDTH
+    assert server.front.answers() - before <= CALLS + WIDTH
+
+
+def test_a_server_that_dies_in_the_middle_and_comes_back_costs_no_row(server: Server, tmp_path: Path) -> None:
+    before = server.front.answers()
+    process = begun(tmp_path, server, generate(tmp_path, server, ONE_CALL, CALLS))
+    until(lambda: server.front.answers() - before >= CALLS // 4, process)
+    server.mortal.kill()
+    time.sleep(2.0)  # it is away: what comes meanwhile is refused
+    server.mortal.start()
+    assert process.wait(timeout=580) == 0, (tmp_path / "said").read_text()
+    counts = record(tmp_path)["counts"]
+    assert (counts["calls_bought"], counts["kept"], counts["broken"]) == (CALLS, CALLS, 0)
+    assert server.front.answers() - before <= CALLS + WIDTH  # answers that were on their way when it died
+
+
+def test_a_wrong_name_or_key_is_told_at_once(server: Server) -> None:
+    done = synthgain(server, "check", "openai/nobody-has-this-name")
+    if server.model != "smollm2":  # llama.cpp serves its one model under any name
+        assert done.returncode == 4 and "nobody-has-this-name" in done.stderr
