@@ -69,7 +69,13 @@ def loop(
     start = base or _writer(model)
     train = ArmTrainer(start, seed, settings or {}, say)
     examine = ArmExaminer(
-        load_questions(Path(on)), examination or Examination(), place / "answers", options.get("reach"), say, panel
+        load_questions(Path(on)),
+        examination or Examination(),
+        place / "answers",
+        place / "round-0" / "run",
+        options.get("reach"),
+        say,
+        panel,
     )
     chosen = _arms(arms, examine.shows, train_from, method)
     check_arms(chosen, WRITER)
