@@ -813,7 +813,7 @@ class Recipe:
     departures: tuple[str, ...] = ()
 
 
-Method = Literal["sft", "cpt"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token
+Method = Literal["sft", "cpt", "dpo"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
 
 
 class Train(Protocol):
