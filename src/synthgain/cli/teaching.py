@@ -18,6 +18,7 @@ from synthgain.cli.arguments import (
     Sets,
     Strict,
     TextField,
+    Wait,
     Withouts,
     Withs,
     app,
@@ -228,6 +229,7 @@ def loop(
     text_field: TextField = None,
     strict: Strict = False,
     base_url: BaseUrl = "",
+    wait: Wait = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -266,7 +268,7 @@ def loop(
         limit=limit,
         text_field=text_field,
         strict=strict,
-        reach=reach(base_url),
+        reach=reach(base_url, wait=wait),
         seed=seed,
         panel=Live,
     )
