@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from doubles.server import Server, served
+from synthgain.models.answers import Refusal, read
 from synthgain.models.openai import OpenAI
+from synthgain.models.terms import Terms
 from synthgain.types import Call, CallFailed, Prompt, Sampling, SynthgainError, assistant, system, user
 
 ASK = Prompt((user("What is two plus three?"),))
@@ -118,6 +120,16 @@ async def test_a_refused_setting_names_the_knob(planned: Planned, law: dict[str,
                 await model(replace(ASK, sampling=Sampling(**law)))
         assert server.stats()["asked"] == 1
     assert error.value.code == 2 and cure in error.value.next
+
+
+def test_a_list_of_faults_names_the_fields_and_not_the_request_that_it_repeats() -> None:
+    fault = {"type": "extra_forbidden", "loc": ["body", "min_p"], "msg": "Extra inputs are not permitted"}
+    again = fault | {"input": {"temperature": 0.5, "stop": ["END"], "seed": 7}}
+    refused = read(422, json.dumps({"detail": [again]}).encode(), Sampling())
+    assert isinstance(refused, Refusal)
+    asked = Prompt(ASK.messages, sampling=Sampling(temperature=0.5, stop=("END",)))
+    terms = Terms().after(refused, asked, "here")
+    assert terms is not None and terms.without == {"min_p"}
 
 
 async def test_a_word_in_a_refusal_of_one_prompt_does_not_end_a_run_that_was_served_with_that_setting(
