@@ -352,6 +352,17 @@ async def test_nobody_there_ends_the_run_at_once_also_with_many_in_flight(planne
     assert all(isinstance(a, SynthgainError) and a.code == 4 for a in answers)
 
 
+async def test_a_refused_call_waits_for_nobody_who_waits_for_its_place(planned: Planned) -> None:
+    """A fault leaves one place for two calls: the other call, which is forbidden, holds it, and nothing has been served yet."""
+    with planned(fault_first=1, fault=500, forbid="CURSED") as server:
+        async with reached(server, concurrency=2, unreachable_after=0.5) as model:
+            said = (user("fine"),), (user("CURSED"),)
+            fine, cursed = await asyncio.wait_for(
+                asyncio.gather(*(model(Prompt(turns)) for turns in said), return_exceptions=True), 10
+            )
+    assert isinstance(fine, Call) and isinstance(cursed, CallFailed)
+
+
 @pytest.mark.parametrize("status", [400, 500])
 async def test_a_template_without_a_system_role_gets_the_system_turn_in_the_first_user_turn(
     planned: Planned, status: int

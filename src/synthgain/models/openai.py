@@ -31,6 +31,7 @@ from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
 from synthgain.models.terms import EXTRAS, SAMPLERS, Bodies, Terms, extra_fields
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, system, user
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
@@ -265,7 +266,7 @@ class OpenAI:
         for most in (24, 1024):  # a model that thinks may refuse few tokens
             ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
             try:
-                call = await self(ask)
+                call = apart(await self(ask))
                 break
             except CallFailed as error:
                 if "response_format" in str(error) or "schema" in str(error):
@@ -280,7 +281,7 @@ class OpenAI:
             logprobs=call.logprob is not None,
             seeds=False if "seed" in terms.without else None,
             schema=_obeyed(call, terms),
-            reasoning="reasoning" in call.message,
+            reasoning="reasoning" in (call.raw or call.message),
             folds_system=terms.folded,
             left_out=tuple(sorted(terms.without)),
             note=self._note(),
