@@ -98,6 +98,14 @@ def unanswered(content: str, reasoning: str = "", raw: str | None = None, finish
     return "only reasoning" if whole and finish != "length" else "thinking never ended"
 
 
+def only_thought(call: Call) -> str:
+    """Why a call that holds thinking is no answer; "" where it is one, or holds no thinking."""
+    turn = call.message
+    if "reasoning" not in turn or "tool_calls" in turn or turn["content"].strip():
+        return ""
+    return unanswered("", turn["reasoning"], None if call.raw is None else call.raw["content"], call.finish)
+
+
 # ---------------------------------------------------------------------------------------------- blocks
 
 

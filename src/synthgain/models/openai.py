@@ -32,6 +32,7 @@ from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
 from synthgain.models.terms import EXTRAS, SAMPLERS, Bodies, Terms, extra_fields
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, system, user
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
@@ -185,7 +186,7 @@ class OpenAI:
         cost = None
         if self.price is not None and answer.counted:
             cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
-        return Call(
+        call = Call(
             id,
             prompt,
             answer.message,
@@ -199,6 +200,7 @@ class OpenAI:
             cost,
             seconds,
         )
+        return apart(call)
 
     async def _refuse_too_long(self, prompt: Prompt) -> None:
         """CallFailed, before anything is sent, where the prompt alone has more tokens than the context that the server tells."""
