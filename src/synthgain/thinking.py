@@ -31,7 +31,7 @@ _ANY = re.compile(
     rf"(?i)</?(?:{_NAMES})>|◁/?think▷|\[/?THINK\]|<\|(?:begin|end)_of_thought\|>|<\|(?:START|END)_THINKING\|>"
 )
 _WRAPPED = re.compile(  # an answer inside marks of its own, after thinking
-    r"(?is)\s*(?:<answer>(.*)</answer>|<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
+    r"(?is)\s*(?:<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
 )
 _CHANNEL = re.compile(
     r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(analysis|commentary|final)[^<\n]{0,80}?(?:<\|constrain\|>\w+)?<\|message\|>"
