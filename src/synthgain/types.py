@@ -507,11 +507,8 @@ class Call:
 
     @property
     def fault(self) -> str:
-        """Why this is no answer that a row can be made of, as a reason to count by; "" where it is one."""
-        if self.finish in FAULTS:
-            return FAULTS[self.finish]
-        only_thought = "reasoning" in self.message and not self.text.strip() and "tool_calls" not in self.message
-        return "only reasoning" if only_thought else ""
+        """How the server broke off, as a reason to count by; "" where it did not. (For thinking without an answer see `thinking`.)"""
+        return FAULTS.get(self.finish, "")
 
     @property
     def misread(self) -> bool:

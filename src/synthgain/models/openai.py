@@ -183,7 +183,7 @@ class OpenAI:
         cost = None
         if self.price is not None and answer.counted:
             cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
-        return Call(
+        call = Call(
             id,
             prompt,
             answer.message,
@@ -197,6 +197,7 @@ class OpenAI:
             cost,
             seconds,
         )
+        return apart(call)
 
     async def _refuse_too_long(self, prompt: Prompt) -> None:
         """CallFailed, before anything is sent, where the prompt alone has more tokens than the context that the server tells."""
