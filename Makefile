@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo demo-documents test slow check bench clean
+.PHONY: help setup demo demo-documents test slow check reference bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,9 @@ check: $(READY) ## types and style
 	@$(BIN)/ruff check src tests benchmarks studies
 	@$(BIN)/ruff format --check src tests benchmarks studies
 	@$(BIN)/mypy
+
+reference: $(READY) ## docs/reference.md from the docstrings
+	@$(BIN)/python docs/reference.py
 
 bench: $(READY) ## every benchmark, one after the other
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -78,7 +78,7 @@ def drive(
 ) -> Made:
     error = None
     try:
-        generate(recipe, anchors, model=model, out=folder, **more)
+        generate(recipe, anchors, model=model, out=folder, replace=True, **more)
     except SynthgainError as stopped:
         error = stopped
     run = Run(folder)
@@ -603,7 +603,7 @@ def test_a_field_that_the_recipe_needs_is_looked_for_before_anything_is_bought(t
     model = Scripted(echo)
     recipe = replace(ONCE, needs=("answer", "hint?"))
     with pytest.raises(SynthgainError, match="answer") as error:
-        generate(recipe, [{"text": "a", "answer": "1"}, {"text": "b"}], model=model, out=tmp_path / "run")
+        generate(recipe, [{"text": "a", "answer": "1"}, {"text": "b"}], model=model, out=tmp_path / "run", strict=True)
     assert error.value.code == 2 and model.asked == 0 and not (tmp_path / "run").exists()
     run = generate(
         recipe, [{"text": "a", "answer": "1"}, {"text": "a", "answer": "2"}], model=model, out=tmp_path / "run"

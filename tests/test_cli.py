@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from doubles.server import served
 from synthgain import cli
@@ -22,6 +23,9 @@ KEY = "sk-recognisable-4711"
 SCRIPT = "scripted/words?n=30"
 COMMANDS = (
     "recipes",
+    "checks",
+    "models",
+    "show",
     "check",
     "preview",
     "generate",
@@ -80,9 +84,27 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             code = int(exit.code or 0)
         said = capsys.readouterr()
         assert KEY not in said.out + said.err
+        assert advised(said.err, arguments) <= options(arguments), said.err
         return Said(code, said.out, said.err)
 
     return command
+
+
+def options(arguments: tuple[str, ...]) -> set[str]:
+    """The options of the command that was typed."""
+    found = typer.main.get_command(cli.app)
+    for word in arguments:
+        found = getattr(found, "commands", {}).get(word, found)
+    return {option for param in found.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
+
+
+def advised(err: str, arguments: tuple[str, ...]) -> set[str]:
+    """The options that an error says to type with this command; commands that it spells out have their own."""
+    after = "".join(re.findall(r"^  next: (.*)", err, re.M))
+    commands = re.findall(r"synthgain ([a-z]+) ([^;`,(]*)", after)
+    for command, rest in commands:
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest)) <= options((command,)), after
+    return set(re.findall(r"(?<!\S)--[a-z][a-z-]*", re.sub(r"synthgain [a-z]+ [^;`,(]*", "", after)))
 
 
 def bought(said: Said) -> int:
@@ -371,6 +393,24 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_bought(run: Cli, tmp_path: Path
     assert bought(again) == 240 - paid
 
 
+def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_path: Path) -> None:
+    with served(latency=60) as server:
+        ask = ("generate", "rephrase", "docs", "-o", "r", "-m", "openai/double", "--base-url", server.base_url)
+        running = process(tmp_path, *ask)
+        assert running.stderr is not None and running.stdout is not None
+        while server.stats()["in_flight"] < 2:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        first = running.stderr.readline()
+        assert re.search(r"waiting for [1-9]\d* calls in flight to be kept; press again to leave them", first)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 130 and out == "", err
+    assert re.search(r"[1-9]\d* calls in flight were left", err) and "synthgain generate" in err
+    record = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))
+    assert (record["status"], record["why"]) == ("stopped", "interrupted")
+
+
 def test_a_reader_that_went_away_is_no_fault(run: Cli, tmp_path: Path) -> None:
     assert make(run).code == 0
     running = process(tmp_path, "trace", "r", rows("r")[0]["id"])
@@ -434,8 +474,8 @@ def test_another_folder_and_a_moved_run_buy_nothing(run: Cli, monkeypatch: pytes
 
 def test_preview_buys_for_its_groups_and_generate_uses_them(run: Cli) -> None:
     seen = run("preview", "rephrase", "docs", "-m", SCRIPT, "--limit", "1", "-o", "r", "--json").json
-    assert (seen["groups"], seen["groups_total"]) == (1, 2)
-    assert seen["estimate"]["calls"] == 8
+    assert (seen["groups"], seen["groups_total"], seen["calls"]) == (1, 2, {"most": 12, "bought": 4, "reused": 0})
+    assert seen["estimate"]["calls"] == {"value": 8, "low": 8, "high": 8}
     assert seen["rows"][0]["calls"][0]["prompt"]["messages"]
     assert bought(make(run)) == 4
 
@@ -443,7 +483,29 @@ def test_preview_buys_for_its_groups_and_generate_uses_them(run: Cli) -> None:
 def test_preview_shows_prompt_answer_and_verdict(run: Cli) -> None:
     said = run("preview", "rephrase", "docs", "-m", SCRIPT, "--limit", "1")
     assert said.code == 0
-    assert "The pump of 1611" in said.out and "--- answer (" in said.out and "4 rows from 1 of 2 groups" in said.out
+    assert (
+        "The pump of 1611" in said.out
+        and "--- answer (" in said.out
+        and "4 rows (4 kept) from 1 of 2 groups" in said.out
+    )
+    assert "at most 12 calls" in said.err
+
+
+def test_preview_buys_what_it_shows_and_no_more(run: Cli) -> None:
+    assert make(run, out="r").code == 0
+    before = rows("r")
+    seen = run("preview", "rephrase", "docs", "-m", "scripted/words?n=31", "--show", "3", "-o", "r")
+    assert seen.code == 0 and seen.out.count("--- answer (") == 2  # one for each of two groups
+    assert "at most 2 calls, 1 for each of the first 2 of 2 groups" in seen.err
+    assert rows("r") == before  # of a run that lies there
+    assert run("report", "r").code == 0
+
+
+def test_preview_stays_within_the_budget(run: Cli) -> None:
+    stopped = run("preview", "rephrase", "docs", "-m", f"{SCRIPT}&width=1", "--max-tokens", "200", "--json")
+    assert stopped.code == 3 and "budget" in stopped.json["stopped"]
+    assert 1 <= stopped.json["calls"]["bought"] < 8
+    assert sum(c["tokens_in"] + c["tokens_out"] for r in stopped.json["rows"] for c in r["calls"]) <= 200
 
 
 def test_control_characters_and_markup_are_shown_and_not_sent(run: Cli) -> None:
@@ -499,6 +561,47 @@ def test_recipes_lists_and_describes(run: Cli) -> None:
     assert said.code == 0
     for word in ("source:", "knobs:", "k = ", "checks:", "departures"):
         assert word in said.out
+
+
+def test_show_says_what_became_of_each_row(run: Cli) -> None:
+    no_check()
+    assert make(run, "--with", "./no.py").code == 5  # nothing was kept
+    Path("odd.txt").write_text("\x1b[31mred\x1b[0m [bold]loud[/bold] \u202ebackwards", "utf-8")
+    assert run("generate", "rephrase", "odd.txt", "-o", "o", "-m", "scripted/echo", "--without", "all").code == 0
+    said = run("show", "r", "--fallen", "--check", "no", "-n", "3")
+    assert said.code == 0 and said.out.count("dropped by no: never") == 3 and "3 of 8 rows" in said.out
+    told = run("show", "r", "--json", "-n", "2").json
+    assert told["of"] == 8 and [r["id"] for r in told["rows"]] == [r["id"] for r in rows("r")[:2]]
+    assert run("show", "r", "--kept", "--json").json == {"rows": [], "of": 0}
+    odd = run("show", "o").out
+    assert "\x1b" not in odd and "\u202e" not in odd and "⟨U+001B⟩" in odd and "[bold]loud[/bold]" in odd
+    refused = run("show", "r", "--check", "nope")
+    assert refused.code == 2 and "no (8)" in refused.err
+
+
+def test_checks_lists_what_each_does_and_its_settings(run: Cli) -> None:
+    from synthgain.curate import names
+
+    listed = run("checks", "--json").json["checks"]
+    assert [c["name"] for c in listed] == names() and all(c["does"] and c["looks_at"] for c in listed)
+    one = next(c for c in listed if c["name"] == "near-duplicate")
+    assert {"threshold", "n"} <= {s["name"] for s in one["settings"]}
+    said = run("checks", "near-duplicate").out
+    assert "threshold = " in said and "Jaccard" in said
+    assert make(run, *re.findall(r"--with near-duplicate:\S+", said)[0].split()).code == 0
+    no_check()
+    assert run("checks", "./no.py", "--json").json["checks"][0]["name"] == "no"
+    assert run("checks", "nope").code == 2
+
+
+def test_models_says_which_are_here_and_on_what_terms(
+    run: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYNTHGAIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    [small] = [m for m in run("models", "--json").json["models"] if m["uri"] == "local/smollm2-135m"]
+    assert small["here"] is None and small["bytes"] > 9e7 and small["licence"] == "Apache-2.0" and small["terms"]
+    assert "not here" in run("models").out
 
 
 def test_export_writes_text_and_refuses_what_does_not_fit(run: Cli) -> None:

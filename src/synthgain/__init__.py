@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgain.api import (
+        audit,
         check,
         compare,
         curate,
@@ -21,21 +22,43 @@ if TYPE_CHECKING:
         evaluate,
         explain,
         export,
+        first_prompts,
         generate,
+        list_checks,
+        list_models,
+        list_recipes,
         loop,
         measure,
         preview,
         push,
+        record,
         report,
         trace,
         train,
     )
     from synthgain.models import Reach, Scripted
     from synthgain.store import Run
-    from synthgain.types import Anchor, Call, Prompt, Reading, Recipe, Row, Sampling, SynthgainError, Verdict
+    from synthgain.types import (
+        Anchor,
+        AnotherRequest,
+        BudgetReached,
+        Call,
+        CallFailed,
+        Interrupted,
+        Prompt,
+        Reading,
+        Recipe,
+        Row,
+        Sampling,
+        SynthgainError,
+        TooManyBroken,
+        Unreachable,
+        Verdict,
+    )
 
 _HOMES = {
     "synthgain.api": (
+        "audit",
         "check",
         "compare",
         "curate",
@@ -43,11 +66,16 @@ _HOMES = {
         "evaluate",
         "explain",
         "export",
+        "first_prompts",
         "generate",
+        "list_checks",
+        "list_models",
+        "list_recipes",
         "loop",
         "measure",
         "preview",
         "push",
+        "record",
         "report",
         "trace",
         "train",
@@ -56,13 +84,19 @@ _HOMES = {
     "synthgain.store": ("Run",),
     "synthgain.types": (
         "Anchor",
+        "AnotherRequest",
+        "BudgetReached",
         "Call",
+        "CallFailed",
+        "Interrupted",
         "Prompt",
         "Reading",
         "Recipe",
         "Row",
         "Sampling",
         "SynthgainError",
+        "TooManyBroken",
+        "Unreachable",
         "Verdict",
     ),
 }
@@ -70,7 +104,11 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Anchor",
+    "AnotherRequest",
+    "BudgetReached",
     "Call",
+    "CallFailed",
+    "Interrupted",
     "Prompt",
     "Reach",
     "Reading",
@@ -80,7 +118,10 @@ __all__ = [
     "Sampling",
     "Scripted",
     "SynthgainError",
+    "TooManyBroken",
+    "Unreachable",
     "Verdict",
+    "audit",
     "check",
     "compare",
     "curate",
@@ -88,11 +129,16 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "first_prompts",
     "generate",
+    "list_checks",
+    "list_models",
+    "list_recipes",
     "loop",
     "measure",
     "preview",
     "push",
+    "record",
     "report",
     "trace",
     "train",
@@ -108,6 +154,10 @@ class _Face(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Face
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -249,7 +249,7 @@ def run_rounds(
 def arms_json(
     results: Sequence[Result[S]], pairs: Sequence[tuple[str, str]], difference: Callable[[S, S], Reading]
 ) -> dict[str, Any]:
-    """arms.json (CONTRACT): every arm, and the paired differences a - b of `pairs` (names of arms)."""
+    """What arms.json holds: every arm, and the paired differences a - b of `pairs` (names of arms)."""
     found = {result.arm.name: result.scored for result in results}
     differences = [{"a": a, "b": b, **difference(found[a], found[b]).json()} for a, b in pairs]
     return {"arms": [_arm_json(result) for result in results], "differences": differences}

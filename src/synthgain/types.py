@@ -208,9 +208,12 @@ def system(content: str) -> Message:
     return {"role": "system", "content": content}
 
 
-def assistant(content: str) -> Message:
-    """The assistant's turn."""
-    return {"role": "assistant", "content": content}
+def assistant(content: str, reasoning: str = "") -> Message:
+    """The assistant's turn, with what it thought where it thought."""
+    turn: Message = {"role": "assistant", "content": content}
+    if reasoning:
+        turn["reasoning"] = reasoning
+    return turn
 
 
 def message(given: Mapping[str, Any]) -> Message:
@@ -634,7 +637,7 @@ class Reading:
     note: str = ""
 
     def json(self) -> dict[str, Any]:
-        """The reading as CONTRACT writes it (`kind` is called "class" there)."""
+        """The reading as readings.json has it (`kind` is called "class" there)."""
         names = ("name", "value", "low", "high", "level", "unit", "n", "estimator")
         return {name: getattr(self, name) for name in names} | {"class": self.kind, "note": self.note}
 

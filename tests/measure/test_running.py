@@ -8,7 +8,9 @@ import tracemalloc
 
 import pytest
 
+from synthgain.measure import Data
 from synthgain.measure.running import DENSE, LEAST, PAIRS, WINDOW, Running, Thresholds
+from synthgain.measure.variety import dup_rate
 from synthgain.types import Call, Prompt, Row, SynthgainError, assistant, drop, user
 
 
@@ -43,13 +45,43 @@ def test_the_same_answer_to_every_prompt_is_a_collapse() -> None:
     assert "near" in running.collapse and running.figures["near_dup"] > 0.99
 
 
-def test_alike_draws_of_one_prompt_are_no_collapse() -> None:
+def test_rows_of_one_document_that_repeat_are_said_to() -> None:
+    """The panel said 0.0 % of 500 rows from one document, and `measure` 0.998."""
+    running = Running()
+    for _ in range(500):
+        running.add(row("the mill of Orrin grinds rye at night", "the only document"))
+    assert running.figures["near_dup"] == pytest.approx(0.998) and running.collapse == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_the_panel_and_the_meter_have_one_idea_of_a_repeat(share: float) -> None:
+    draw, running, texts = random.Random(5), Running(), [words(random.Random(9), 40)]
+    while len(texts) < 400:
+        one = words(draw, 40)
+        if draw.random() < share:
+            one = " ".join(w if draw.random() > 0.03 else "other" for w in draw.choice(texts).split())
+        texts.append(one)
+    for i, one in enumerate(texts):
+        running.add(row(one, f"p{i % 7}"))
+    measured = next(r for r in dup_rate(Data.of(texts)) if r.name == "dup_rate")
+    assert measured.value is not None
+    assert running.figures["near_dup"] == pytest.approx(measured.value, abs=0.05)
+
+
+def test_rows_that_fell_are_no_repeats_of_the_data_set() -> None:
+    running = Running()
+    for i in range(100):
+        running.add(row("the mill of Orrin grinds rye at night", f"p{i}", fell=i > 0))
+    assert "near_dup" not in running.figures  # one row is in the set: nothing to compare it with
+
+
+def test_alike_draws_of_one_prompt_are_repeats_but_no_collapse() -> None:
     draw, running = random.Random(1), Running()
     for i in range(100):
         answer = words(draw, 30)
         for _ in range(4):
             running.add(row(answer, f"p{i}"))
-    assert running.figures["near_dup"] == 0 and running.collapse == ""
+    assert running.figures["near_dup"] == pytest.approx(0.75) and running.collapse == ""
 
 
 def test_a_collapse_that_ends_is_forgotten() -> None:

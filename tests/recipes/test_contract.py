@@ -55,7 +55,7 @@ def made(recipe: Recipe, out: Path, reply: Callable[[Prompt], Any] = answer) -> 
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return [row for file in sorted(run.rows.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+    return [row for file in run.files("rows") for row in pq.read_table(file).to_pylist()]
 
 
 @pytest.mark.parametrize("name", names())

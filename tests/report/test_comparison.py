@@ -108,19 +108,35 @@ def test_words_follow_the_interval(low: float | None, high: float | None, says: 
     assert Difference("a", "b", "set", Reading("proxy_gain", None), 0).says == "not measured"
 
 
-def test_ratios_are_written_in_a_readable_measure_and_called_no_forecast(tmp_path: Path) -> None:
-    said = written(
-        tmp_path,
-        difference("proxy_gain", 0.2, 0.1, 0.3, paired=40),
-        difference("proxy_gain", 0.002, 0.001, 0.003, per="row"),
-        difference("proxy_gain", 2e-5, 1e-5, 3e-5, per="token"),
-        difference("proxy_gain", None, None, None, per="dollar", note="no price of plain"),
-        difference("proxy_gain", 1.0, 0.5, 1.5, per="hour"),
-    ).said
-    assert "for 1,000 rows (a ratio, not a forecast)" in said and "2.0 [1.0, 3.0]" in said
-    assert "for 1,000 tokens" in said and "0.020 [0.010, 0.030]" in said
-    assert "for a dollar" in said and "no price of plain" in said and "hour" in said
+RATIOS = [
+    difference("proxy_gain", 0.2, 0.1, 0.3, paired=40),
+    difference("proxy_gain", 0.002, 0.001, 0.003, per="row"),
+    difference("proxy_gain", 2e-5, 1e-5, 3e-5, per="token"),
+    difference("proxy_gain", None, None, None, per="dollar", note="no price of plain"),
+    difference("proxy_gain", 1.0, 0.5, 1.5, per="hour"),
+]
+
+
+def test_ratios_are_written_in_a_readable_measure_and_called_no_forecast_once(tmp_path: Path) -> None:
+    said = written(tmp_path, *RATIOS).said
+    assert "for 100 rows" in said and "+0.20 [+0.10, +0.30]" in said
+    assert "for 10,000 words" in said and "hour" in said
     assert "as they are; paired over 40 held-out documents" in said
+    assert said.count("not a forecast") == 1
+    told = written(tmp_path, *RATIOS, sentences=["A figure per row is a ratio, not a forecast."]).said
+    assert told.count("not a forecast") == 1
+
+
+def test_why_there_is_no_ratio_stands_once(tmp_path: Path) -> None:
+    few = [
+        difference(name, None, None, None, per=per, note="plain has 32 rows, too few for a ratio")
+        for name in ("proxy_gain", "target_fit")
+        for per in ("row", "token", "dollar")
+    ]
+    sets = [difference(name, 0.2, 0.1, 0.3) for name in ("proxy_gain", "target_fit")]
+    said = written(tmp_path, *sets, *few).said
+    assert said.count("plain has 32 rows, too few for a ratio") == 1
+    assert "for 100 rows for 10,000 words for 10 cents plain has 32 rows" in said
 
 
 def test_all_figures_stand_side_by_side_and_the_missing_have_reasons(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_the_headline_stands_first_with_its_interval_and_what_it_bears_out() -> 
 @pytest.mark.parametrize(
     ("low", "high", "words", "colour"),
     [
-        (0.01, 0.2, "easier to predict", "kept"),
-        (-0.2, -0.01, "harder to predict", "below"),
+        (0.01, 0.2, "easier to predict", "mark"),
+        (-0.2, -0.01, "harder to predict", "mark"),
         (-0.1, 0.1, "cannot be told from these data", "mark"),
         (0.0, 0.1, "cannot be told from these data", "mark"),
         (None, None, "nobody can say more", "mark"),
@@ -63,8 +63,25 @@ def test_the_verdict_is_no_more_than_the_interval(
     assert words in verdict(r) and side(r) == colour
 
 
-def test_only_figures_that_say_what_rows_add_take_a_colour_for_their_sign() -> None:
-    assert side(Reading("forgetting", 0.2, 0.1, 0.3)) == side(Reading("delta_I", 0.2, 0.1, 0.3)) == "mark"
+def test_only_what_a_trained_student_gained_takes_a_colour_for_its_sign() -> None:
+    """+0.22 stood in large blue over gibberish."""
+    assert side(Reading("gain", 0.2, 0.1, 0.3)) == "kept" and side(Reading("gain", -0.2, -0.3, -0.1)) == "below"
+    for name in ("proxy_gain", "target_fit", "forgetting", "delta_I", "grounded"):
+        assert side(Reading(name, 0.2, 0.1, 0.3)) == side(Reading(name, -0.2, -0.3, -0.1)) == "mark"
+
+
+def test_names_and_numbers_stand_beside_the_gain() -> None:
+    grounded = Reading("grounded", 0.23, 0.17, 0.32, unit="prob", n=12, kind="proxy")
+    said = page(GAIN, FIT, grounded).said
+    assert said.index("0.23 [0.17, 0.32]") < said.index("0.18 [0.12, 0.25]")
+    assert "Of 100 names and numbers in the rows, about 23 stand in what each was made from" in said
+
+
+def test_rows_that_answer_their_anchors_have_no_headline_before_training() -> None:
+    """The demo's page said "takes away" in red over a student that had gained."""
+    said = Document(f"<div>{meter([GAIN, FIT, *REST], task='answers')}</div>").said
+    assert "These rows answer their anchors" in said and "harder to predict" not in said
+    assert "0.18 [0.12, 0.25]" in said  # it is there, among the others
 
 
 def test_without_a_headline_it_is_said() -> None:
@@ -99,7 +116,7 @@ def test_every_figure_has_its_class_its_n_and_its_sentence() -> None:
     assert [
         a["class"] for tag, a in found.tags if tag == "span" and str(a.get("class")).startswith("kind kind-")
     ].count("kind kind-lower-bound") >= 1
-    assert MEANINGS["tv_lower"] in found.said and "≥ 0.640" in found.said
+    assert MEANINGS["tv_lower"] in found.said and "0.81 [≥ 0.64]" in found.said
     assert "an_unknown_figure" in found.said and "No description is known" in found.said
     assert "final-answer" in found.said  # the check of a curation figure
 

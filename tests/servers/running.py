@@ -43,6 +43,8 @@ class Process:
     served: str
     log: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    _read: int = 0  # bytes of the log
+    _seen: int = 0  # answers in them
 
     @property
     def base_url(self) -> str:
@@ -74,7 +76,13 @@ class Process:
 
     def answers(self) -> int:
         """How many completions it has answered, over all its lives."""
-        return len(re.findall(self.served, self.log.read_text("utf-8", "replace")))
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._seen += len(re.findall(self.served.encode(), whole))
+        return self._seen
 
 
 @dataclass

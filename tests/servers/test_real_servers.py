@@ -98,7 +98,7 @@ def until(what: Callable[[], bool], process: subprocess.Popen[str], seconds: flo
     deadline = time.monotonic() + seconds
     while not what():
         assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def test_check_says_what_the_server_gives(server: Server) -> None:

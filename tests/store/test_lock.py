@@ -90,7 +90,7 @@ def test_a_block_that_fails_lets_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the locks of POSIX")
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
 def test_a_disk_without_locks_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     import fcntl
 
@@ -101,6 +101,35 @@ def test_a_disk_without_locks_is_told_as_that(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(SynthgainError, match="this disk has no file locks") as error, writing(tmp_path):
         pass
     assert error.value.code == 2 and "another disk" in error.value.next
+    assert "process" not in error.value.what and str(tmp_path) in error.value.where
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the locks of POSIX")
+def test_a_run_on_a_disk_without_locks_buys_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    import synthgain as sg
+
+    def none(file: object, operation: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(SynthgainError, match="no file locks") as error:
+        sg.generate("rephrase", ["A text."], model="scripted/words?n=5", out=tmp_path / "run")
+    assert error.value.code == 2 and not (tmp_path / "run").exists()
+
+
+def test_a_lock_that_nobody_owns_up_to_is_not_blamed_on_a_process(tmp_path: Path) -> None:
+    with holder(tmp_path):
+        (tmp_path / ".lock.pid").unlink()
+        with pytest.raises(SynthgainError, match="another machine may be writing it") as error, writing(tmp_path):
+            pass
+        (tmp_path / ".lock.pid").write_text("7 elsewhere")
+        with pytest.raises(SynthgainError, match="pid 7 on elsewhere"), writing(tmp_path):
+            pass
+    assert error.value.code == 2 and "local disk" in error.value.next
 
 
 WITHOUT = """

@@ -75,7 +75,7 @@ def placed(folder: Path, rows: list[Row], fallen: dict[int, Verdict] | None = No
 
 def test_set_verdicts_are_entered_in_their_rows(tmp_path: Path) -> None:
     run = placed(tmp_path, rows(), {1: drop("seen before", 0.9, "exact-duplicate")})
-    stored = pq.read_table(run.rows).to_pylist()
+    stored = pq.read_table(run.path / "rows").to_pylist()
     assert [r["kept"] for r in stored] == [True, False, True, False, False]
     assert (stored[1]["check"], stored[1]["reason"], stored[1]["score"]) == ("exact-duplicate", "seen before", 0.9)
     assert pq.read_table(run.data).column("n").to_pylist() == [0, 2]

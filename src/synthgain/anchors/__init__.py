@@ -32,7 +32,7 @@ from typing import Any
 
 from synthgain.anchors.columns import BadRow, Columns, DamagedText, chosen, needed, plain_fields
 from synthgain.anchors.decode import whole
-from synthgain.anchors.documents import document
+from synthgain.anchors.documents import Documents
 from synthgain.anchors.find import Found, files
 from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
@@ -119,6 +119,7 @@ class _Taker:
     def __init__(self, notes: Notes, spool: Spool, text_field: str | None, id_field: str | None, strict: bool) -> None:
         self.notes, self.spool, self.text_field, self.id_field = notes, spool, text_field, id_field
         self.strict, self.taken = strict, 0
+        self.documents = Documents()
 
     def take(self, source: Source) -> None:
         if isinstance(source, str | Path):
@@ -189,7 +190,7 @@ class _Taker:
 
     def _file(self, found: Found) -> None:
         if found.kind in ("text", "document"):
-            text = (document if found.kind == "document" else whole)(found.path, found.where)
+            text = (self.documents if found.kind == "document" else whole)(found.path, found.where)
             if not text or text.isspace():
                 raise SynthgainError(
                     "the file is empty" if not text else "the file is white space only",

@@ -1,18 +1,24 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
+from synthgain.api.auditing import audit
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
-from synthgain.api.looking import broken, nothing_kept, record, report, trace
+from synthgain.api.listing import list_checks, list_models, list_recipes
+from synthgain.api.looking import broken, nothing_kept, record, report, rows, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import compare, comparison_page, explain, measure, measure_students
+from synthgain.api.measuring import advice, compare, comparison_page, explain, measure, measure_students
+from synthgain.api.misses import misses
+from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo, demo_documents
 from synthgain.api.training import train
-from synthgain.api.trying import Preview, check, preview
+from synthgain.api.trying import check, first_prompts
 
 __all__ = [
     "Preview",
+    "advice",
+    "audit",
     "broken",
     "check",
     "compare",
@@ -23,15 +29,21 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "first_prompts",
     "generate",
+    "list_checks",
+    "list_models",
+    "list_recipes",
     "loop",
     "measure",
     "measure_students",
+    "misses",
     "nothing_kept",
     "preview",
     "push",
     "record",
     "report",
+    "rows",
     "trace",
     "train",
 ]

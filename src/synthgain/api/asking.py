@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.api.against import opened_against
 from synthgain.chain import Named, Opened, Reached, Request
 from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
+from synthgain.curate.against import Against
 from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
@@ -262,11 +264,11 @@ def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Named]:
         file = file_of(given)
         if file is None:
             check = load_check(given)
-            return check, Named(check.name, settings_of(check))
+            return opened_against(check, Named(check.name, settings_of(check)))
         check, sha256 = load_file(given)
         return check, Named(check.name, settings_of(check), file=str(file), sha256=sha256)
     if given.name in check_names() and type(load_check(given.name)) is type(given):
-        return given, Named(given.name, settings_of(given))
+        return opened_against(given, Named(given.name, settings_of(given)))
     kind = type(given)
     return given, Named(given.name, settings_of(given), python=f"{kind.__module__}.{kind.__qualname__}")
 
@@ -293,7 +295,7 @@ def opened_checks(
                 where="checks",
                 next=f"give it again (--with {part.file or part.name}), or leave it out (--without {part.name})",
             )
-        found.append((with_settings(check, part.settings, f"the check {part.name}"), part))
+        found.append(opened_against(with_settings(check, part.settings, f"the check {part.name}"), part, recorded=True))
     return found
 
 
@@ -425,7 +427,7 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     own = {c.name: settings_of(c) for c in usual.checks}
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
-    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in ("--with", as_spec(p))]
+    words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in typed_check(p)]
     for name, default in (
         ("text_field", None),
         ("id_field", None),
@@ -468,7 +470,10 @@ def _as_text(value: Any) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def as_spec(part: Named) -> str:
-    """A check as it is typed after --with."""
-    settings = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
-    return f"{part.file or part.name}{':' if settings else ''}{settings}"
+def typed_check(part: Named) -> list[str]:
+    """A check as it is typed."""
+    settings = {name: value for name, value in part.settings.items() if not (part.name == "against" and name == "sets")}
+    if part.name == "against" and settings == {k: v for k, v in settings_of(Against()).items() if k != "sets"}:
+        return [word for name in part.settings.get("sets", ()) for word in ("--against", str(name))]
+    told = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
+    return ["--with", f"{part.file or part.name}{':' if told else ''}{told}"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.api.against import against as compared_with
 from synthgain.api.asking import (
     Asked,
     check_given,
@@ -39,6 +40,7 @@ def curate(
     recipe: str | Path | Recipe | None = None,
     text_field: str | None = None,
     strict: bool = False,
+    against: Sequence[str | Path] = (),
     watch: Watch | None = None,
 ) -> Run:
     """Judge a run again with other checks, buying nothing: its drafts are replayed over the calls already paid for.
@@ -49,9 +51,10 @@ def curate(
 
     With `out`, `source` is a data set that somebody else made: a file, a folder, hf://… Its rows are judged into a run there, which can be
     judged again like any other. `text_field` names the column of its texts; rows that cannot be used are skipped and counted, or with
-    `strict` refused.
+    `strict` refused. `against` are files, folders or hf://…: a row that is near one of theirs falls.
     """
     sensible(accept=accept)
+    with_ = [*with_, *compared_with(against)]
     if out is not None:
         return _given(source, out, with_, without, knobs, accept, recipe, text_field, strict, watch)
     here = source if isinstance(source, Run) else _run_at(source)

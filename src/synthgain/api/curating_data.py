@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from synthgain.api.asking import Asked, as_spec, judged_by
+from synthgain.api.asking import Asked, judged_by, typed_check
 from synthgain.api.given import Given
 from synthgain.api.making import Watch, embedder_for, writes_to
 from synthgain.chain import Named, Request, Tally
@@ -150,7 +150,7 @@ def _command(request: Request, out: Path) -> str:
     if any(part.python for part in request.checks):
         return ""
     words = ["synthgain", "curate", request.anchors, "-o", str(out)]
-    words += [word for part in request.checks for word in ("--with", as_spec(part))]
+    words += [word for part in request.checks for word in typed_check(part)]
     words += [] if request.accept is None else ["--accept", str(request.accept)]
     words += [] if request.text_field is None else ["--text-field", request.text_field]
     return shlex.join(words)

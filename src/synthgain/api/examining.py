@@ -13,6 +13,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.making import Watch
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
@@ -76,6 +77,7 @@ def longest_in(run: Path) -> int | None:
     return int(np.quantile(found, 0.99)) if len(found) else None
 
 
+@reaching
 def evaluate(
     student: str | Path,
     *,
@@ -86,6 +88,7 @@ def evaluate(
     against: str = DEFAULT_MODEL,
     reach: Reach | None = None,
     watch: Watch | None = None,
+    **servers: Unpack[Servers],
 ) -> list[Reading]:
     """A student's readings on questions (a folder, or any model's URI).
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from synthgain.anchors.columns import BadRow, plain_fields
 from synthgain.anchors.decode import whole
-from synthgain.anchors.documents import document
+from synthgain.anchors.documents import Documents
 from synthgain.anchors.find import Found, files
 from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes
 from synthgain.anchors.tables import Rows
-from synthgain.turns import content_of
-from synthgain.types import Row, SynthgainError
+from synthgain.turns import content_of, shape_of
+from synthgain.types import Message, Row, SynthgainError, assistant, user
 
 MADE_OF: Mapping[str, frozenset[str]] = {
     "messages": frozenset({"messages", "rejected", "tools"}),
@@ -29,6 +29,8 @@ MADE_OF: Mapping[str, frozenset[str]] = {
     "instruction": frozenset({"instruction", "input", "context", "output", "response", "history", "system", "tools"}),
     "text": frozenset({"text"}),
 }  # by a row's shape (`turns.Content.shape`) the columns that its turns were made of; the others are fields
+ASKED = ("question", "problem", "query", "instruction", "prompt", "task")  # of rows without a shape: what is asked, what is answered
+ANSWERED = ("answer", "solution", "output", "response", "completion", "canonical_solution", "reference", "target")
 NAMED = 5  # places that are named of each reason to skip a row
 BLOCK = 1 << 20
 
@@ -58,6 +60,7 @@ class Given:
     skipped: Counter[str] = field(default_factory=Counter)
     skipped_at: dict[str, list[str]] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
+    documents: Documents = field(default_factory=Documents)
 
     def __iter__(self) -> Iterator[GivenRow]:
         if self.source.startswith(SCHEME):
@@ -71,8 +74,8 @@ class Given:
             raise SynthgainError(
                 f"there are no rows{f': {why}' if why else ''}",
                 where=self.source,
-                next="rows are chats (messages, conversations), pairs (instruction and output, prompt and completion, chosen and "
-                "rejected) or `text`; --text-field names another column",
+                next="rows are chats (messages, conversations), pairs (instruction and output, prompt and completion, question and "
+                "answer, chosen and rejected) or `text`; --text-field names another column",
             )
 
     def json(self) -> dict[str, Any]:
@@ -97,7 +100,7 @@ class Given:
         try:
             rows: Rows
             if found.kind in ("text", "document"):
-                text = (document if found.kind == "document" else whole)(found.path, found.where)
+                text = (self.documents if found.kind == "document" else whole)(found.path, found.where)
                 rows = iter([(0, found.where, {self.text_field or "text": text})])
             else:
                 rows = READERS[found.kind](found.path, found.where, self.notes)
@@ -145,6 +148,9 @@ def row_of(record: Mapping[str, Any], source: str, text_field: str | None, notes
         if not isinstance(text, str) or not text.strip():
             raise SynthgainError(f"the column {text_field!r} holds no text")
         return Row(text=text, fields=_fields(record, frozenset({text_field}), source, notes))
+    pair = _question(record) if shape_of(record) is None else None
+    if pair is not None:
+        return Row(messages=pair[0], fields=_fields(record, pair[1], source, notes))
     content = content_of(record)
     if content is None:
         raise SynthgainError("there is nothing in the row")
@@ -158,6 +164,16 @@ def row_of(record: Mapping[str, Any], source: str, text_field: str | None, notes
         anchors=anchors,
         fields=_fields(record, MADE_OF[content.shape] | {"anchor_ids"}, source, notes),
     )
+
+
+def _question(record: Mapping[str, Any]) -> tuple[tuple[Message, ...], frozenset[str]] | None:
+    """A question, with its answer where one is given as text, and the columns of both; None where there is no column of questions."""
+    asked = next((name for name in ASKED if isinstance(record.get(name), str) and record[name].strip()), None)
+    if asked is None:
+        return None
+    answered = next((name for name in ANSWERED if isinstance(record.get(name), str)), None)
+    turns = (user(record[asked]), *(() if answered is None else (assistant(record[answered]),)))
+    return turns, frozenset(filter(None, (asked, answered)))
 
 
 def _fields(record: Mapping[str, Any], used: frozenset[str], source: str, notes: Notes) -> dict[str, Any]:

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from synthgain.api.making import on_disk
-from synthgain.chain.buying import kind_of
-from synthgain.store import Run
+from synthgain.store import Run, kind_of
 from synthgain.store.rows import spoken
 from synthgain.train.student import read_student
-from synthgain.types import Call, SynthgainError
+from synthgain.types import Anchor, Call, SynthgainError
 
 
 def record(folder: str | Path) -> dict[str, Any]:
     """What was asked and what came of it, as it stands: run.json of a run, student.json of a student."""
     return read_student(Path(folder)) or Run.at(folder).record
+
+
+def rows(run: str | Path | Run, *, kept: bool | None = None, check: str = "") -> tuple[int, Iterator[dict[str, Any]]]:
+    """How many rows a run has of those asked for, and these rows (`Run.rows`). SynthgainError where none fell by that check."""
+    here = run if isinstance(run, Run) else Run.at(run)
+    alive, fell = 0, Counter[str]()
+    for shard in here.shards(["kept", "check"]):
+        alive += pc.sum(shard.column("kept")).as_py() or 0
+        fell.update(name for name in shard.column("check").to_pylist() if name)
+    if check and (check not in fell or kept):
+        listed = ", ".join(f"{name} ({n:,})" for name, n in fell.most_common()) or "none"
+        raise SynthgainError(
+            f"no row fell by {check!r}" if not kept else "a kept row fell by no check",
+            where=str(here.path),
+            next=f"rows fell by: {listed}",
+        )
+    of = fell[check] if check else alive * (kept is not False) + fell.total() * (not kept)
+    return of, here.rows(kept=kept, check=check)
 
 
 def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
@@ -28,11 +47,16 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     calls = here.bought(found["call_ids"])
     parents = here.parents(found["anchor_ids"])
     anchors = [parents[id] for id in found["anchor_ids"] if id in parents]
-    costs = [c.cost for c in calls.values()]
+    return life_of(found, anchors, [calls[id] for id in found["call_ids"] if id in calls])
+
+
+def life_of(row: Mapping[str, Any] | None, anchors: Sequence[Anchor], calls: Sequence[Call]) -> dict[str, Any]:
+    """A row as it is stored (None: calls that gave none), with its anchors, its calls and what they cost."""
+    costs = [c.cost for c in calls]
     return {
-        "row": found,
+        "row": row,
         "anchors": [{"id": a.id, "source": a.source, "text": a.text, "fields": dict(a.fields)} for a in anchors],
-        "calls": [_call_json(calls[id]) for id in found["call_ids"] if id in calls],
+        "calls": [_call_json(call) for call in calls],
         "cost_usd": None if None in costs else sum(c for c in costs if c is not None),
     }
 

@@ -16,6 +16,7 @@ from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
 from synthgain.api.making import generate
 from synthgain.api.measuring import measure
+from synthgain.api.reaching import reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr, usable
 from synthgain.evaluate import Solved, difference, load_questions
 from synthgain.loop import (
@@ -37,6 +38,7 @@ from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
 WRITER = "filtered"  # the arm whose student writes the next round
 
 
+@reaching
 def loop(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],

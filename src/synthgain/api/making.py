@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.against import against as compared_with
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
@@ -31,6 +33,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE = 1 << 18  # bytes kept for writing down that the disk is full
 
 
+@reaching
 def generate(
     recipe: str | Path | Recipe,
     anchors: str | Path | Sequence[Any],
@@ -56,7 +59,9 @@ def generate(
     replace: bool = False,
     strict: bool = False,
     ask_again: bool = False,
+    against: Sequence[str | Path] = (),
     watch: Watch | None = None,
+    **servers: Unpack[Servers],
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
@@ -65,17 +70,18 @@ def generate(
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
     knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
     skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    Rows that are near a row of the sets `against` (files, folders, hf://…) fall.
     SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
-    _not_its_own(anchors, place)
+    apart_from(anchors, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(
         recipe,
         model=model,
         knobs=knobs,
-        with_=with_,
+        with_=[*with_, *compared_with(against)],
         without=without,
         reach=reach,
         accept=accept,
@@ -184,12 +190,12 @@ def on_disk(where: Path) -> Iterator[None]:
         ) from error
 
 
-def _not_its_own(anchors: object, out: Path) -> None:
+def apart_from(anchors: object, out: Path) -> None:
     """A run that read itself would be another, larger run each time, and would replace what it reads."""
     if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
         here, place = Path(anchors).resolve(), out.resolve()
         run = Run(place)
-        own = (run.anchors, run.rows, run.data, run.calls)
+        own = (run.anchors, run.path / "rows", run.data, run.calls)
         if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
@@ -224,6 +230,7 @@ def carried_out(
         run.write_record({**record, "status": "running"})
         outcome, licences = _drafted(ask, parts, corpus, run, watch, before)
         record |= _came_of(outcome, corpus, time.time() - began)
+        record["counts"]["anchors_used"] = run.anchors_used()
         if before is not None:
             record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
         _write_card(run, record, licences)
@@ -298,21 +305,27 @@ def _drafted(
             buyers.append(round.buyer)
             outcome = await round()
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
+        except asyncio.CancelledError:
+            left = sum(buyer.tally.in_flight for buyer in buyers)
+            print(f"synthgain: {left} calls in flight were left; they may have been charged for", file=sys.stderr)
+            raise
         finally:
             memory.close()
             for role, model in parts.models.items():
                 if role not in ask.objects:
                     await model.aclose()
 
-    def interrupted() -> bool:
-        for buyer in buyers:
-            buyer.stop("interrupted", 130)
-            n = buyer.tally.in_flight
-            waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
-            print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
-        return bool(buyers)
+    return local.run(work(), lambda: interrupted(buyers))
 
-    return local.run(work(), interrupted)
+
+def interrupted(buyers: Sequence[Buyer]) -> bool:
+    """Somebody wants it to end: buy no more, and say what is waited for. False where there is nobody to tell."""
+    for buyer in buyers:
+        buyer.stop("interrupted", 130)
+        n = buyer.tally.in_flight
+        waits = f"waiting for {n} calls in flight to be kept; press again to leave them" if n else "ending"
+        print(f"synthgain: interrupted; {waits}", file=sys.stderr, flush=True)
+    return bool(buyers)
 
 
 async def _licence(model: Model) -> str | None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgain.api.making import on_disk
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure import (
     Data,
@@ -32,12 +33,14 @@ from synthgain.measure import (
 from synthgain.measure.after_training import StudentLosses
 from synthgain.measure.data import batched
 from synthgain.measure.gain import Losses
+from synthgain.measure.grounded import Grounds
 from synthgain.models import Reach, open_scorer, weights_at
 from synthgain.store import Run, write_readings
 from synthgain.types import Reading, Sampling, Scorer, SynthgainError
 
 if TYPE_CHECKING:
     from synthgain.models.embedders import Embedder
+    from synthgain.report.verdict import Advice
 
 Say = Callable[[str], None]
 RESCORED = 256  # rows whose log-probabilities are made anew
@@ -45,6 +48,7 @@ TEXTS = 200  # documents of a student's test and dev text
 CHARS = 2_000  # of each
 
 
+@reaching
 def measure(
     source: str | Path | Run,
     *,
@@ -61,6 +65,7 @@ def measure(
     reach: Reach | None = None,
     strict: bool = False,
     say: Say | None = None,
+    **servers: Unpack[Servers],
 ) -> list[Reading]:
     """What a run, anybody's data set, or a trained student is worth, as readings with intervals.
 
@@ -86,10 +91,14 @@ def measure(
     data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed, strict=strict, say=say)
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
-    readings = meter(data, _instruments(student, writer, embedder, reach, law), again=again, also=also, say=say)
+    grounds = Grounds.of(data)
+    readings = meter(
+        data, _instruments(student, writer, embedder, reach, law), again=again, grounds=grounds, also=also, say=say
+    )
     if Run.is_at(folder):
         run = Run.at(folder)
-        run.write_readings(readings)
+        beside = {"task": grounds.task, "read_first": [doubt.json() for doubt in grounds.doubts()]}
+        run.write_readings(readings, beside)
         if say is not None and run.record.get("status") != "complete":
             say(f"this run is {run.record.get('status')}: the figures are of what it has so far")
     return readings
@@ -327,6 +336,7 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
 # ---------------------------------------------------------------------------------------------- side by side
 
 
+@reaching
 def compare(
     runs: Sequence[str | Path],
     *,
@@ -334,14 +344,16 @@ def compare(
     target: str | Path | None = None,
     embedder: str = "words",
     student: str = "",
+    text_field: str | None = None,
     seed: int = 0,
     reach: Reach | None = None,
     say: Say | None = None,
+    **servers: Unpack[Servers],
 ) -> dict[str, Any]:
-    """Which of several sets adds more: {"runs", "differences", "sentences"} (CONTRACT), every pair against each other.
+    """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
 
     Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
-    are not ranked.
+    are not ranked. `text_field` names the column of the texts of sets that are no runs.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -354,7 +366,7 @@ def compare(
     for name, run in zip(names, map(Path, runs)):
         if say is not None:
             say(f"measuring {name}")
-        data = data_of(run, anchors=anchors, target=target, seed=seed)
+        data = data_of(run, anchors=anchors, target=target, text_field=text_field, seed=seed)
         record = Run.at(run).record if Run.is_at(run) else {}
         gains = judged(data)
         readings = meter(data, instruments, gains=gains)
@@ -392,6 +404,23 @@ def _tokens(data: Data) -> int:
 
 
 # ---------------------------------------------------------------------------------------------- in words
+
+
+def advice(source: str | Path | Run, readings: Sequence[Reading] = ()) -> Advice | None:
+    """The verdict on a measured run or a folder of rounds (use it, read these rows first, do not), or on a data set by its `readings`.
+
+    None of a student's folder.
+    """
+    from synthgain.report.verdict import Known, advise
+    from synthgain.report.verdict_box import advice_on
+
+    folder = _given(source)
+    if (folder / "student.json").is_file():
+        return None
+    if Run.is_at(folder) or (folder / "loop.json").is_file():
+        return advice_on(folder)
+    rows = next((r.n for r in readings if r.name == "dup_rate_exact" and r.n), None)
+    return advise(Known({r.name: r for r in readings}, rows=rows, kept=rows))
 
 
 def explain(name: str) -> Any:

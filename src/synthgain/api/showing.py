@@ -16,6 +16,7 @@ from synthgain.api.looking import report
 from synthgain.api.looping import loop, round_json, write_arms, write_loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import measure
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr
 from synthgain.evaluate import Solved, load_questions
 from synthgain.intervals import wilson
@@ -99,6 +100,7 @@ DOCUMENT_NOTE = (
 )
 
 
+@reaching
 def demo_documents(
     out: str | Path = "runs/demo-documents",
     *,
@@ -109,6 +111,7 @@ def demo_documents(
     reach: Reach | None = None,
     say: Say = to_stderr,
     panel: Panel = no_panel,
+    **servers: Unpack[Servers],
 ) -> dict[str, Any]:
     """Eight invented documents taught by `rephrase` and `entigraph` against raw repetition, at equal tokens and steps.
 

@@ -1,4 +1,4 @@
-"""The laboratory's three commands as functions: the JSON of CONTRACT, and pictures where asked."""
+"""The laboratory's three commands as functions: the JSON of `synthgain simulate --json`, and pictures where asked."""
 
 from synthgain.simulate import WORLDS, GainOptions, GmmOptions, chain, draw, gain, gmm, scene, sentences
 from synthgain.simulate.gain import settings

@@ -62,10 +62,10 @@ def data_of_run(
     _all_there(run, "rows", counts["rows"])
 
     def kept(names: Sequence[str]) -> Iterator[pa.Table]:
-        return _readable(run.rows, lambda: run.kept(names))
+        return _readable(run.path / "rows", lambda: run.kept(names))
 
     try:
-        steps, judged = by_prompt(ledger(record), _readable(run.rows, lambda: _ends(run)))
+        steps, judged = by_prompt(ledger(record), _readable(run.path / "rows", lambda: _ends(run)))
     except ValueError as error:
         raise SynthgainError(
             f"run.json and RUN/rows do not agree: {error}",

@@ -1,29 +1,34 @@
-"""Before a run: is the model there, what would be asked, what would it all take?"""
+"""Before a run: is the model there, what would be asked?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
-from synthgain.api.making import generate, remark
+from synthgain.api.making import remark
+from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, open_model
-from synthgain.recipes import load as load_recipe
-from synthgain.store import CallMemory, Run
-from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, singly, user
+from synthgain.store import CallMemory
+from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
 
 QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
 ENOUGH = (8, 256, 2048)  # tokens, one after the other, where a model that thinks needs more
 
 
+@reaching
 def check(
-    uri: str, reach: Reach | None = None, *, say: Callable[[str], None] = lambda trouble: None
+    uri: str,
+    reach: Reach | None = None,
+    *,
+    say: Callable[[str], None] = lambda trouble: None,
+    **servers: Unpack[Servers],
 ) -> tuple[ModelInfo, Call]:
     """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
 
@@ -66,44 +71,6 @@ async def _small(desk: Desk) -> Call:
         if last or call.text.strip():
             break
     return call
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A few groups for real, and what all of them would take. `estimate` has calls, tokens_in, tokens_out, cost_usd, seconds."""
-
-    run: Run
-    groups: int
-    groups_total: int | None
-    estimate: Mapping[str, float | None]
-
-
-def preview(
-    recipe: str | Path | Recipe, anchors: str | Path | Sequence[Any], *, out: str | Path, limit: int = 3, **options: Any
-) -> Preview:
-    """Real prompts, answers and verdicts for the first groups, and an estimate for all.
-
-    The calls are kept in `out`: previewing again buys nothing, and `generate` into the same folder uses them.
-    """
-    run = generate(recipe, anchors, out=out, limit=limit, **options)
-    record = run.record
-    counts, tokens = record["counts"], record["tokens"]
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    total = (
-        counts["anchors"] if chosen.pick is singly else getattr(chosen.pick, "total", lambda corpus: None)(run.corpus())
-    )
-    share = None if total is None or not counts["groups"] else total / counts["groups"]
-    calls = counts["calls_bought"] + counts["calls_reused"]
-    fresh = counts["calls_reused"] == 0
-    measured = {
-        "calls": calls,
-        "tokens_in": tokens["in"],
-        "tokens_out": tokens["out"],
-        "cost_usd": record["cost_usd"],
-        "seconds": record["seconds"] if fresh else None,
-    }
-    estimate = {name: None if value is None or share is None else value * share for name, value in measured.items()}
-    return Preview(run, counts["groups"], total, estimate)
 
 
 def first_prompts(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from synthgain.chain.budget import Budget
 from synthgain.chain.tally import Tally
-from synthgain.store import CallMemory
+from synthgain.store import CallMemory, kind_of
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
 
 SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least this many broken ends the run
@@ -238,7 +238,7 @@ class Buyer:
             self.paying.add(purchase)
             self._seen()
             try:
-                call = await model(prompt)
+                call = apart(await model(prompt))  # anybody's model may give its thinking inline
                 await self.memory.put(call, self.identities[prompt.to])
                 tally.count(call, bought=True)
             finally:
@@ -310,9 +310,3 @@ class Buyer:
                 often, n = tally.broken_by.most_common(1)[0]
                 return f"{broken:,} of {all:,} {what} broke; {n:,} of them: {often}"
         return ""
-
-
-def kind_of(reason: str) -> str:
-    """A reason without what differs from one call to the next: quoted names and numbers, but a status at its head."""
-    status = reason[:3] if reason[:3].isdecimal() else ""
-    return status + re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{12,}|\d[\d.,:]*", "…", reason[len(status) :])

@@ -137,6 +137,7 @@ async def drafted(
             if not isinstance(row, Row):
                 raise TypeError(f"the draft gave a {type(row).__name__}, not a Row")
             _writable(row)
+            row = _with_its_calls(row)
             source = ""
             if row.verdicts:
                 said = map(plain_verdict, row.verdicts)

@@ -30,7 +30,7 @@ app = typer.Typer(
 Anchors = Annotated[
     str,
     typer.Argument(
-        help="A file or folder (.txt .md .jsonl .jsonl.gz .json .csv .parquet), a data set on disk, hf://…, or a run."
+        help="A file or folder (.txt .md .jsonl .json .csv, also .gz or .zst; .parquet; .pdf .docx .html …), a data set on disk, hf://…, or a run."
     ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")]
@@ -43,6 +43,12 @@ Withs = Annotated[
 ]
 Withouts = Annotated[
     list[str] | None, typer.Option("--without", help="Leave a check out, repeatable (`all` leaves out every one).")
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against", help="Drop rows near a row of this set (a file, a folder, hf://…), repeatable: evaluation sets."
+    ),
 ]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
 IdField = Annotated[str | None, typer.Option("--id-field", help="The column that names a row.")]
@@ -98,6 +104,7 @@ class Asking:
     set_: Sets = None
     with_: Withs = None
     without: Withouts = None
+    against: Against = None
     text_field: TextField = None
     id_field: IdField = None
     strict: Strict = False
@@ -115,10 +122,12 @@ class Asking:
 
     def options(self) -> dict[str, Any]:
         """The same as keyword arguments of `api.generate` and `api.preview`."""
+        from synthgain.api.against import against
+
         return {
             "model": models_by_role(self.model),
             "knobs": knobs(self.set_),
-            "with_": self.with_ or (),
+            "with_": [*(self.with_ or ()), *against(self.against or ())],
             "without": self.without or (),
             "text_field": self.text_field,
             "id_field": self.id_field,
@@ -237,9 +246,9 @@ def command_line() -> str:
     return shlex.join(["synthgain", *sys.argv[1:]])
 
 
-def watched(work: Callable[[Any], Any]) -> Any:
-    """Run `work(watch)` under the live panel."""
+def watched(work: Callable[[Any], Any], *, lines: bool = False) -> Any:
+    """Run `work(watch)` under the live panel; with `lines` as in a log, where other things are printed meanwhile."""
     from synthgain.report.live import Live
 
-    with Live(sys.stderr) as live:
+    with Live(sys.stderr, mode="log" if lines else "auto") as live:
         return work(live)

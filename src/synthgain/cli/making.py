@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,7 +19,12 @@ from synthgain.cli.arguments import (
     shared,
     watched,
 )
-from synthgain.cli.printing import print_broken, print_close, print_json, print_life, say
+from synthgain.cli.lives import print_life, shown
+from synthgain.cli.printing import print_broken, print_close, print_json, say
+
+if TYPE_CHECKING:
+    from synthgain.api.counting import Span
+    from synthgain.api.previewing import Preview
 
 T = TypeVar("T")
 
@@ -32,6 +37,9 @@ def preview(
     asking: Asking,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
     limit: Limit = 3,
+    show: Annotated[
+        int, typer.Option("--show", min=1, help="Buy at most N calls, shared out over these groups, and show each.")
+    ] = 12,
     as_json: Json = False,
 ) -> None:
     """Real prompts, answers and verdicts for a few groups, and an estimate for all.
@@ -41,24 +49,55 @@ def preview(
     from synthgain import api
 
     folder = out or Path("runs") / f"preview-{Path(recipe).stem}"
-    groups = 3 if limit is None else limit
-    seen = watched(
-        lambda watch: api.preview(recipe, anchors, out=folder, limit=groups, watch=watch, **asking.options())
-    )
-    ids = [id for shard in seen.run.shards(["id"]) for id in shard.column("id").to_pylist()]
-    shown = [api.trace(seen.run, id) for id in ids[:6]]
+
+    def begin(most: int, groups: int, total: int | None) -> None:
+        of = "" if total is None else f" of {total:,}"
+        say(f"Buys at most {most:,} calls, {most // max(1, groups):,} for each of the first {groups:,}{of} groups.")
+
+    def work(watch: Any) -> api.Preview:
+        how = asking.options() | {"limit": 3 if limit is None else limit, "shown": show}
+        seen = (lambda life: None) if as_json else print_life
+        return api.preview(recipe, anchors, out=folder, begin=begin, show=seen, watch=watch, **how)
+
+    seen = watched(work, lines=True)
     if as_json:
-        print_json(
-            {"groups": seen.groups, "groups_total": seen.groups_total, "estimate": dict(seen.estimate), "rows": shown}
-        )
-        return
-    for life in shown:
-        print_life(life)
+        print_json(seen.json())
+    else:
+        _print_estimate(seen, asking.max_cost)
+        print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
+    if seen.stopped:
+        say(f"synthgain: {folder}: stopped: {seen.stopped}")
+        raise typer.Exit(3)
+
+
+def _print_estimate(seen: Preview, max_cost: float | None) -> None:
+    from synthgain.report.live import duration
+
+    forms: dict[str, Callable[[float], str]] = {"cost_usd": lambda n: f"{n:,.2f}", "seconds": duration}
+    kept = sum(bool(life["row"]["kept"]) for life in seen.lives)
     total = "an unknown number of" if seen.groups_total is None else f"{seen.groups_total:,}"
-    print(f"{len(ids)} rows from {seen.groups} of {total} groups. All of them would take about:")
-    for key, value in seen.estimate.items():
-        print(f"  {key:>10}  {'not known' if value is None else f'{value:,.4g}' if value < 1000 else f'{value:,.0f}'}")
-    print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
+    print("=" * 100)
+    print(
+        f"{len(seen.lives):,} rows ({kept:,} kept) from {seen.groups:,} of {total} groups; "
+        f"{seen.bought:,} calls bought, {seen.reused:,} reused."
+    )
+    for reason, n in seen.broken.items():
+        print(f"{n:,} broke: {shown(reason)}")
+    print("All groups would take:")
+    for name, span in seen.estimate.items():
+        print(f"  {name:>10}  {_spanned(span, forms.get(name, lambda n: f'{n:,.0f}'))}")
+    print(f"  ({seen.note})")
+    cost = seen.estimate["cost_usd"].value
+    if max_cost is not None and cost is not None and cost > max_cost:
+        print(f"  --max-cost {max_cost:g} would end it after about {max_cost / cost:.0%} of this.")
+
+
+def _spanned(span: Span, said: Callable[[float], str]) -> str:
+    """12, or about 12 (10 to 15)."""
+    if span.value is None:
+        return "not known" if span.low is None else f"more than {said(span.low)}"
+    value, low, high = (said(n) for n in (span.value, span.low or 0.0, span.high or 0.0))
+    return value if low == high else f"about {value} ({low} to {high})"
 
 
 @app.command()
@@ -168,9 +207,9 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
         f"checks: {', '.join(c.name for c in ask.checks) or 'none'}"
     )
     for anchor, prompt in prompts:
-        print("=" * 100 + f"\nfirst prompt of {anchor.source}")
+        print("=" * 100 + f"\nfirst prompt of {shown(anchor.source)}")
         for message in prompt.messages:
-            print(f"--- {message['role']}\n{message['content'][:3000]}")
+            print(f"--- {message['role']}\n{shown(message['content'], 3000)}")
     print("Nothing was bought.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TextField, app, reach
-from synthgain.cli.printing import print_comparison, print_json, print_readings, say
+from synthgain.cli.printing import print_advice, print_comparison, print_json, print_readings, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
 Target = Annotated[str | None, typer.Option("--target", help="Held-out real text that nothing was made from.")]
@@ -86,6 +86,9 @@ def measure(
         say=say,
     )
     print_readings(readings, as_json)
+    advice = None if as_json else api.advice(source, readings)
+    if advice is not None:
+        print_advice(advice)
 
 
 @app.command()
@@ -95,6 +98,7 @@ def compare(
     target: Target = None,
     student: Student = "",
     embedder: Vectors = "words",
+    text_field: TextField = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write a page with pictures.")] = None,
     base_url: BaseUrl = "",
     seed: Seed = 0,
@@ -112,6 +116,7 @@ def compare(
         target=target,
         embedder=embedder,
         student=student,
+        text_field=text_field,
         seed=seed,
         reach=reach(base_url),
         say=say,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthgain.curate.answers import final_answer, same_answer
+from synthgain.curate.answers import found_answer, same_answer
+from synthgain.curate.empty import no_answer
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
@@ -13,7 +14,9 @@ from synthgain.types import Anchor, Row, Verdict, drop, keep
 class FinalAnswer:
     """Drops a solution whose final answer is not its question's; `gold` names the anchor's field that holds it.
 
-    Numbers are compared as numbers (see `answers.py`). A right answer can rest on wrong reasoning.
+    What a text states and when two answers are the same: see `answers.py`, whose `found_answer` and `gold_of` say what was compared.
+    A row without any answer (thinking that never ended, thinking alone, nothing) falls for that, not as wrong. A right answer can rest on
+    wrong reasoning.
     """
 
     gold: str = "answer"
@@ -26,7 +29,9 @@ class FinalAnswer:
         golds = [anchor.fields[self.gold] for anchor in anchors if self.gold in anchor.fields]
         if not golds:
             return drop("no gold answer to compare with")
-        answer = final_answer(row.answer)
+        if why := no_answer(row):
+            return drop(why)
+        answer = found_answer(row.answer)
         if answer is None:
             return drop("no final answer")
         return keep() if any(same_answer(answer, gold) for gold in golds) else drop("wrong final answer")

@@ -90,7 +90,7 @@ class Difference:
     level: float = 0.95
 
     def json(self) -> dict[str, Any]:
-        """As CONTRACT writes it, with unit, paired and note beside."""
+        """As `compare --json` has it, with unit, paired and note beside."""
         names = ("name", "a", "b", "per", "value", "low", "high", "level", "verdict", "unit", "paired", "note")
         return {name: getattr(self, name) for name in names}
 
@@ -133,8 +133,8 @@ def _difference(mine: Reading, theirs: Reading, a: Side, b: Side, per: str, seed
         if paired is None:
             return _noted(blank, APART)
         (value, low, high), n = paired
-        said, note = _verdict(mine.name, low, high), "paired by held-out document"
-        return replace(blank, value=value, low=low, high=high, verdict=said, paired=n, note=note)
+        found = replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high))
+        return replace(found, paired=n, note="paired by held-out document")
     value, low, high = apart(mine, theirs, by)
     note = "" if low is not None else "one of the readings has no interval"
     return replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high), note=note)
@@ -247,9 +247,7 @@ def _of_pair(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
         parts = ", ".join(f"{d.name} {interval(d.value or 0.0, d.low, d.high, signed=True)}" for d in other)
         said.append(f"They also differ ({a.name} − {b.name}): {parts}.")
     if close:
-        each = " ".join(f"{d.name}:{need}" for d in close if (need := _needed(a, b, d)))
-        names = ", ".join(d.name for d in close)
-        said.append(f"Not told apart by {names}.{' ' + each if each else ''}")
+        said.append(" ".join(f"{d.name} does not tell {a.name} and {b.name} apart.{_needed(a, b, d)}" for d in close))
     return said
 
 

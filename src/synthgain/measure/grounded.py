@@ -101,6 +101,11 @@ class Grounds:
         """Whether the rows answer their anchors, so that new names and numbers are what they are for."""
         return self.answering >= ANSWERING
 
+    @property
+    def task(self) -> str:
+        """ "answers" where rows answer their anchors, "restates" where they say them again, "" where that is not known."""
+        return "" if self.why else "answers" if self.answers else "restates"
+
     def reading(self) -> Reading:
         """The share of names and numbers that stand in the rows' own anchors."""
         if self.why:

@@ -13,13 +13,20 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgain.measure.variety import NEAR as ALIKE
+from synthgain.measure.variety import SHINGLE as ALIKE_WORDS
+from synthgain.measure.words import tokens
 from synthgain.types import Row, SynthgainError
+from synthgain.words import words as compared
 
 PAIRS = 20_000  # word pairs that distinct-2 is computed on: it falls with size, so the size is fixed
 WINDOW = 1_000  # examined rows that a new one is compared with
 LEAST = 200  # examined rows before anything is called a collapse
 SHINGLE = 5  # words
 NEAR = 0.5  # share of a row's shingles that another prompt's row must share
+SKETCH = 64  # smallest shingles of a row that stand for all: an even sample, the same in every row
+LOOKED = 8  # of these, by how many an alike row is looked for: at an index of 0.7 one is shared but for one pair in thousands
+CANDIDATES = 32  # rows that a row is compared with
 DENSE = 2_000  # rows that are all examined; of those that come later, fewer and fewer
 READ = 2_000  # words of a row
 SPREAD = np.random.default_rng(0).integers(1, 2**63, SHINGLE, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -66,8 +73,9 @@ class Thresholds:
 class Running:
     """Running ΔI (nats/token), near-duplicate share, distinct-2 and kept share of a run under way.
 
-    `add` takes each row as it comes. A near-duplicate shares `NEAR` of its word 5-grams with one of the last
-    `WINDOW` examined rows of another prompt: alike draws of one prompt are no collapse.
+    `near_dup` is what the meter calls a repeat (`variety.dup_rate`): a kept row whose text has a Jaccard index of word 3-grams of 0.7 with an
+    earlier one that repeats nothing, here among the last `WINDOW` of these. A collapse is something else: it is judged on all rows, and a row
+    counts where it shares `NEAR` of its word 5-grams with another prompt's row, as alike draws of one prompt are no collapse.
     """
 
     thresholds: Thresholds = Thresholds()
@@ -80,7 +88,8 @@ class Running:
     _recent: deque[int] = field(default_factory=deque)
     _owners: dict[int, dict[str, int]] = field(default_factory=dict)
     _rows: deque[tuple[str, tuple[int, ...]]] = field(default_factory=deque)
-    _flags: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _across: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _repeats: Repeats = field(default_factory=lambda: Repeats())
 
     def add(self, row: Row) -> None:
         """Count one more row; each row in full while they are few, then one in two, three, …"""
@@ -99,8 +108,8 @@ class Running:
         found: dict[str, float] = {}
         if self._tokens:
             found["delta_I"] = self._nats / self._tokens
-        if self._flags:
-            found["near_dup"] = sum(self._flags) / len(self._flags)
+        if len(self._repeats.flags) > 1:
+            found["near_dup"] = self._repeats.share
         if self._recent:
             found["distinct_2"] = len(self._pairs) / len(self._recent)
         if self.seen:
@@ -113,8 +122,9 @@ class Running:
         if self.examined < LEAST:
             return ""
         now, limit = self.figures, self.thresholds
-        if now.get("near_dup", 0.0) > limit.near_dup:
-            return f"diversity collapsed: {now['near_dup']:.0%} of the last {len(self._flags):,} rows examined nearly repeat another prompt's row (limit {limit.near_dup:.0%})"
+        across = sum(self._across) / len(self._across) if self._across else 0.0
+        if across > limit.near_dup:
+            return f"diversity collapsed: {across:.0%} of the last {len(self._across):,} rows examined nearly repeat another prompt's row (limit {limit.near_dup:.0%})"
         if len(self._recent) >= PAIRS and now["distinct_2"] < limit.distinct_2:
             return f"diversity collapsed: {now['distinct_2']:.1%} of the last {PAIRS:,} word pairs are distinct (limit {limit.distinct_2:.1%})"
         if now["kept"] < limit.kept:
@@ -123,7 +133,7 @@ class Running:
 
     def _examine(self, row: Row) -> None:
         self.examined += 1
-        words = _numbers(row.answer.lower().split()[:READ])
+        words = _numbers(compared(row.answer[: 16 * READ])[:READ])
         pairs = _runs(words, 2)
         self._pairs.update(pairs)
         self._recent.extend(pairs)
@@ -133,14 +143,16 @@ class Running:
             if not self._pairs[old]:
                 del self._pairs[old]
         self._compare("\0".join(row.anchors) or row.id, words)
+        if row.fallen is None:
+            self._repeats.add(_text(row))
 
     def _compare(self, prompt: str, words: NDArray[np.uint64]) -> None:
         """Whether the row shares most of its shingles with recent rows of another prompt; then remember it."""
         grams = set(_runs(words, min(SHINGLE, len(words))) if len(words) else ())
-        least = sorted(grams)[:64]  # the smallest numbers are an even sample of the shingles, the same in every row
+        least = sorted(grams)[:SKETCH]
         shared = sum(any(other != prompt for other in self._owners.get(g, ())) for g in least)
         again = bool(least) and shared >= NEAR * len(least)
-        self._flags.append(again)
+        self._across.append(again)
         self._rows.append((prompt, tuple(least)))
         for gram in least:
             owners = self._owners.setdefault(gram, {})
@@ -154,6 +166,57 @@ class Running:
                     del owners[gone]
                     if not owners:
                         del self._owners[gram]
+
+
+@dataclass
+class Repeats:
+    """Which texts nearly repeat an earlier one, by the meter's rule, over the last `WINDOW` that repeat nothing."""
+
+    flags: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _known: dict[int, tuple[int, ...]] = field(default_factory=dict)  # sketches by number, oldest first
+    _where: dict[int, deque[int]] = field(default_factory=dict)  # numbers of the rows that a shingle is looked up in
+    _n: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of the texts in the window, those that repeat."""
+        return sum(self.flags) / len(self.flags)
+
+    def add(self, text: str) -> None:
+        """One more text; one without words is not counted."""
+        words = _numbers(tokens(text)[:READ])
+        sketch = tuple(sorted(set(_runs(words, min(ALIKE_WORDS, len(words))) if len(words) else ()))[:SKETCH])
+        if not sketch:
+            return
+        near = Counter(n for gram in sketch[:LOOKED] for n in self._where.get(gram, ()))
+        again = any(_alike(sketch, self._known[n]) >= ALIKE for n, _ in near.most_common(CANDIDATES))
+        self.flags.append(again)
+        if not again:
+            self._remember(sketch)
+
+    def _remember(self, sketch: tuple[int, ...]) -> None:
+        self._n += 1
+        self._known[self._n] = sketch
+        for gram in sketch[:LOOKED]:
+            self._where.setdefault(gram, deque()).append(self._n)
+        if len(self._known) > WINDOW:
+            oldest = next(iter(self._known))
+            for gram in self._known.pop(oldest)[:LOOKED]:
+                self._where[gram].popleft()
+                if not self._where[gram]:
+                    del self._where[gram]
+
+
+def _alike(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    """The Jaccard index of two sets, from their smallest numbers; exact where the sketches are whole."""
+    mine, theirs = set(one), set(other)
+    union = sorted(mine | theirs)[:SKETCH]
+    return sum(n in mine and n in theirs for n in union) / len(union)
+
+
+def _text(row: Row) -> str:
+    """What a student would read of the row."""
+    return row.text or "" if row.messages is None else "\n\n".join(turn["content"] for turn in row.messages)
 
 
 def _numbers(words: list[str]) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from synthgain.models import protocol
 from synthgain.models.weights import content_hash
+from synthgain.thinking import opening_of
 from synthgain.types import CallFailed, Message, SynthgainError, digest, offered
 
 _TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
@@ -60,6 +61,10 @@ class Loaded:
         except Exception as error:  # a template raises what its author chose, for chats that it does not know
             raise CallFailed(f"the folder's chat template refuses this chat: {error}") from error
         return written
+
+    def opening(self, tokens: Sequence[int]) -> str:
+        """The mark with which the chat template opened the thinking itself, at the end of a prompt; "" where it did not."""
+        return opening_of(self.tokenizer.decode(list(tokens[-16:])))
 
     def text(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.models.folders import Loaded, folder_identity, load
+from synthgain.thinking import apart
 from synthgain.types import (
     Call,
     CallFailed,
@@ -131,10 +132,10 @@ class HF:
                 answers[at] = error
         _generate(loaded, drafts)
         for draft in drafts:
-            answers[draft.at] = Call(
+            call = Call(
                 id=draft.call_id,
                 prompt=draft.prompt,
-                message=assistant(draft.text),
+                message=assistant(loaded.opening(draft.tokens) + draft.text),
                 model=self.uri,
                 finish=draft.finish,
                 tokens_in=len(draft.tokens),
@@ -144,6 +145,7 @@ class HF:
                 cost=0.0,
                 seconds=time.perf_counter() - began,
             )
+            answers[draft.at] = apart(call)
         return [answers[at] for at in range(len(prompts))]
 
 

@@ -38,6 +38,7 @@ from typing import Any
 from synthgain.models import protocol
 from synthgain.models.slots import Slots
 from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, metadata
+from synthgain.thinking import apart
 from synthgain.types import (
     Call,
     CallFailed,
@@ -163,7 +164,7 @@ class Local:
         answer, cached = runtime.ask(prompt, asked)
         choice, usage = answer["choices"][0], answer["usage"]
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
-        return Call(
+        call = Call(
             id=call_id,
             prompt=prompt,
             message=_message(choice, call_id),
@@ -177,6 +178,7 @@ class Local:
             cost=0.0,
             seconds=time.perf_counter() - began,
         )
+        return apart(call)
 
 
 def _message(choice: dict[str, Any], call_id: str) -> Message:

@@ -302,15 +302,17 @@ class OpenAI:
         """The context length in tokens that the server tells: in its list of models, or (llama.cpp) among its properties. Both are optional."""
         root = self._url.parent.parent
         listed = await self._told(root / "models")
-        entries = listed.get("data") if isinstance(listed, dict) else None
-        for entry in entries if isinstance(entries, list) else ():
-            if isinstance(entry, dict) and entry.get("id", self._name) == self._name or len(entries or ()) == 1:
-                known = (protocol.count(held.get(n)) for held in (entry, entry.get("meta") or {}) for n in CONTEXT)
-                if length := next(filter(None, known), None):
+        data = listed.get("data") if isinstance(listed, dict) else None
+        entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        for entry in entries:
+            if len(entries) == 1 or entry.get("id") == self._name:
+                meta = entry.get("meta")
+                held = entry | (meta if isinstance(meta, dict) else {})
+                if length := next(filter(None, (protocol.count(held.get(name)) for name in CONTEXT)), None):
                     return length
         properties = await self._told(root.parent / "props")
-        held = properties.get("default_generation_settings") if isinstance(properties, dict) else None
-        return protocol.count(held.get("n_ctx")) or None if isinstance(held, dict) else None
+        usual = properties.get("default_generation_settings") if isinstance(properties, dict) else None
+        return protocol.count(usual.get("n_ctx")) or None if isinstance(usual, dict) else None
 
     async def _told(self, url: URL) -> Any:
         """The JSON at a URL of the server; None where there is none: the call says whether the server is there."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, Message, ModelInfo, Prompt, SynthgainError, assistant, digest, message
 
 Answer = str | Mapping[str, Any] | Call
@@ -66,11 +67,11 @@ class Scripted:
         if inspect.isawaitable(answer):
             answer = await answer
         if isinstance(answer, Call):
-            return answer
+            return apart(answer)
         turn = _turn(answer)
         written = max(1, len(turn["content"].split()))
         certain = -written * math.log(len(VOCABULARY)) if self._name.startswith("words") else None
-        return Call(
+        call = Call(
             id=prompt.id(self.identity),
             prompt=prompt,
             message=turn,
@@ -83,6 +84,7 @@ class Scripted:
             cost=0.0,
             seconds=time.perf_counter() - began,
         )
+        return apart(call)
 
     async def info(self) -> ModelInfo:
         return ModelInfo(

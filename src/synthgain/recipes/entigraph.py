@@ -45,6 +45,7 @@ from math import comb
 from typing import Any
 
 from synthgain.curate.empty import NotEmpty
+from synthgain.curate.found_json import names_in, objects_in
 from synthgain.curate.truncated import Truncated
 from synthgain.types import (
     Anchor,
@@ -171,13 +172,11 @@ class Found:
 
 def parsed(call: Call, anchor: Anchor) -> Found | None:
     """The answer to LIST_ENTITIES, None where it is not the JSON asked for."""
-    text = call.text
-    answer = _json_or_none(text)
-    if answer is None and "{" in text:
-        answer = _json_or_none(text[text.index("{") : text.rfind("}") + 1])
-    if not isinstance(answer, dict) or not isinstance(answer.get("entities"), list):
+    answers = [answer for answer in objects_in(call.text) if isinstance(answer.get("entities"), list)]
+    if not answers:
         return None
-    named = once([name for name in answer["entities"] if isinstance(name, str)])
+    answer = answers[-1]  # thinking, or a first try, comes before it
+    named = once(names_in(answer["entities"]))
     document = folded(anchor.text)
     inside = {name: stands_in(name, document) for name in named}
     summary = answer.get("summary")

@@ -101,10 +101,16 @@ def _opening(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         else f" The run did not end: {one_line(str(run_json.get('why') or run_json.get('status')))}."
     )
     return (
-        f"Synthetic data: every row was written by a language model ({models}) from {count(counts.get('anchors'))} pieces of real text (anchors) "
+        f"Synthetic data: every row was written by a language model ({models}) from {_pieces(counts)} of real text (anchors) "
         f"with the recipe {code(str(recipe.get('name') or '?'))}, version {one_line(str(recipe.get('version') or '?'))}{source}. "
         f"Of {count(counts.get('rows'))} candidates, {count(counts.get('kept'))} passed the checks ({share(_float(counts.get('kept')), _float(counts.get('rows')))}).{status}"
     )
+
+
+def _pieces(counts: Mapping[str, Any]) -> str:
+    """How many anchors rows were made from, and of how many where these are not all."""
+    used, there = counts.get("anchors_used"), counts.get("anchors")
+    return f"{count(there)} pieces" if used in (None, there) else f"{count(used)} of {count(there)} pieces"
 
 
 def column_list(columns: Sequence[str]) -> str:

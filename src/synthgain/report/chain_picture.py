@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synthgain.numbers import count, interval, number, share
+from synthgain.numbers import count, figure, interval, number, share
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.read import Json, RunPart, mapping
 from synthgain.types import Reading
@@ -16,7 +16,8 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
     drafted = _total(counts, "calls_bought", "calls_reused")
     rows = run.rows or number(counts.get("rows"))
     kept = run.kept if run.rows else number(counts.get("kept"))
-    anchors = number(counts.get("anchors")) or run.anchor_count or None
+    there = number(counts.get("anchors")) or run.anchor_count or None
+    anchors = run.documents.used or there  # those that something was drafted from
     part = kept / rows if rows and kept is not None else None
     models = (
         ", ".join(
@@ -27,7 +28,13 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
     written = number(mapping(record.get("tokens")).get("out"))
     each = f"{drafted / anchors:.1f} an anchor" if drafted and anchors else ""
     steps: list[Safe] = [
-        _step("anchors", _sub("S", "anchor"), count(anchors), "anchors", "the real text"),
+        _step(
+            "anchors",
+            _sub("S", "anchor"),
+            count(anchors),
+            "anchors",
+            "the real text" if anchors == there else f"used of {count(there)}",
+        ),
         _arrow(_recipe(record), "writes the prompts", each, 1.0),
         _step("plain", _sub("p", ""), count(drafted), "prompts", _bought(counts)),
         _arrow(models, "answers", f"{count(written)} tokens" if written else "", 1.0),
@@ -47,7 +54,13 @@ def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
     student = student or {}
     epochs = number(student.get("epochs"))
     how = str(student.get("method") or "training").upper()
-    long = f"{epochs:g} epochs" if epochs else f"{count(student.get('steps'))} steps" if student.get("steps") else ""
+    long = (
+        f"{figure(epochs, 2)} epochs"
+        if epochs
+        else f"{count(student.get('steps'))} steps"
+        if student.get("steps")
+        else ""
+    )
     if accuracy is None or accuracy.value is None:
         return (
             _arrow(how, "trains", long, 0.5),

@@ -11,19 +11,20 @@ from synthgain.meanings import meaning
 from synthgain.numbers import count, interval, money, number
 from synthgain.report.figures import Scale, axis, gridlines, whisker
 from synthgain.report.markup import Safe, el, join, visible
-from synthgain.report.meter import ADDS, around_zero, grouped, quiet_list
+from synthgain.report.meter import ADDS, EARNED, around_zero, grouped, quiet_list
 from synthgain.report.page import page
 from synthgain.report.read import Json, listed, mapping, reading
 from synthgain.report.side_by_side import side_by_side
+from synthgain.report.tables import stacked
 from synthgain.store import atomic_write
 from synthgain.types import Reading, SynthgainError
 
 # how a difference is counted: what the page writes over it, and what it is multiplied with to be read
 PER: dict[str, tuple[str, float]] = {
     "set": ("as they are", 1.0),
-    "row": ("for 1,000 rows (a ratio, not a forecast)", 1e3),
-    "token": ("for 1,000 tokens (a ratio, not a forecast)", 1e3),
-    "dollar": ("for a dollar (a ratio, not a forecast)", 1.0),
+    "row": ("for 100 rows", 1e2),
+    "token": ("for 10,000 words", 1e4),
+    "dollar": ("for 10 cents", 0.1),
 }
 
 
@@ -54,8 +55,10 @@ class Difference:
     def says(self) -> str:
         """Who is ahead, as far as the interval bears it out."""
         r = self.reading
-        if r.value is None or r.low is None or r.high is None:
-            return "not measured" if r.value is None else "no interval, so nobody can say"
+        if r.value is None:
+            return "not ranked: other held-out text" if "other real text" in r.note else "not measured"
+        if r.low is None or r.high is None:
+            return "no interval, so nobody can say"
         if r.low <= 0 <= r.high:
             return "cannot be told apart"
         first = self.a if r.low > 0 else self.b
@@ -63,7 +66,7 @@ class Difference:
 
 
 def write_comparison(result: Mapping[str, Any], out: Path) -> Path:
-    """Write the page about what `compare --json` prints (CONTRACT.md) to `out` and give its path.
+    """Write the page about what `compare --json` prints to `out` and give its path.
 
     SynthgainError where `result` has no two runs.
     """
@@ -121,7 +124,12 @@ def _page(runs: Sequence[Json], result: Json) -> str:
     ]
     title = _title([who for who, _ in named])
     sections = [
-        ("differences", "Differences", "Which adds more", _differences(found, units(named))),
+        (
+            "differences",
+            "Differences",
+            "Which adds more",
+            _differences(found, units(named), said=bool(listed(result.get("sentences")))),
+        ),
         ("runs", "Runs", "What was compared", _runs(runs, named_as)),
         ("figures", "Figures", "All figures, side by side", side_by_side(named)),
     ]
@@ -157,7 +165,8 @@ def _sentences(result: Json, found: Sequence[Difference]) -> Safe:
 # ---------------------------------------------------------------------------------------------- differences
 
 
-def _differences(found: Sequence[Difference], unit: Mapping[str, str]) -> Safe:
+def _differences(found: Sequence[Difference], unit: Mapping[str, str], *, said: bool) -> Safe:
+    """`said`: whether sentences above say already what a ratio is."""
     if not found:
         return el("p", "Not shown: there are no differences in this comparison.", class_="absent")
     by_name = {
@@ -170,16 +179,24 @@ def _differences(found: Sequence[Difference], unit: Mapping[str, str]) -> Safe:
         parts.append(el("h3", group.title, asks, class_="group-title"))
         parts += [_figure(name, by_name[name], unit.get(name, "")) for name in names]
     note = "Each line is the figure of the first run less that of the second. An interval that holds zero means that these data cannot tell the two apart; it does not mean that they are equal."
-    return join(el("div", parts, class_="sided"), el("p", note, class_="note"), _not_compared(by_name, known))
+    if not said and any(d.per != "set" and d.reading.value is not None for d in found):
+        note += " A figure for so many rows, words or cents is a ratio of what was measured, not a forecast: gains flatten as sets grow."
+    return join(el("div", parts, class_="sided"), el("p", note, class_="note"), _not_compared(found, by_name, known))
 
 
-def _not_compared(by_name: Mapping[str, Sequence[Difference]], known: Sequence[str]) -> Safe | None:
-    """Figures without any difference, with the first reason given."""
+def _not_compared(
+    found: Sequence[Difference], by_name: Mapping[str, Sequence[Difference]], known: Sequence[str]
+) -> Safe | None:
+    """Figures, and ways of counting, without any difference, with the first reason given."""
     why = {
         name: next((d.reading.note for d in mine if d.reading.note), "no reason given")
         for name, mine in by_name.items()
         if name not in known
     }
+    for per in ("row", "token", "dollar"):
+        ratios = [d for d in found if d.per == per and d.reading.name in known]
+        if ratios and all(d.reading.value is None for d in ratios):
+            why[PER[per][0]] = next((d.reading.note for d in ratios if d.reading.note), "no reason given")
     return quiet_list("Not compared, and why", why)
 
 
@@ -187,7 +204,7 @@ def _figure(name: str, mine: Sequence[Difference], unit: str) -> Safe:
     """All differences of one figure: a block for each way of counting, each with its own scale."""
     small = el("small", unit) if unit else None
     head = el("p", el("code", name), small, el("span", meaning(name) or "", class_="means"), class_="compared-head")
-    ways = dict.fromkeys(d.per for d in mine)
+    ways = dict.fromkeys(d.per for d in mine if d.reading.value is not None or d.per not in ("row", "token", "dollar"))
     blocks = [_block(per, [d for d in mine if d.per == per], titled=len(ways) > 1 or per != "set") for per in ways]
     return el("div", head, blocks, class_="compared")
 
@@ -210,7 +227,7 @@ def _block(per: str, some: Sequence[Difference], titled: bool) -> Safe:
 
 
 def _line(d: Difference, scale: Scale) -> Safe:
-    r, colour = d.drawn, "kept" if d.decided and d.reading.name in ADDS else "mark"
+    r, colour = d.drawn, "kept" if d.decided and d.reading.name in EARNED else "mark"
     label = el("span", el("b", d.a), el("small", f"less {d.b}"), class_="arm-name")
     said = el("small", d.says, class_=f"says {colour}", title=d.reading.note or None)
     if r.value is None:
@@ -234,25 +251,16 @@ def _line(d: Difference, scale: Scale) -> Safe:
 
 
 def _runs(runs: Sequence[Json], names: Sequence[str]) -> Safe:
-    head = el(
-        "tr",
-        el("th", "run"),
-        el("th", "recipe"),
-        [el("th", h, class_="num") for h in ("rows", "tokens", "cost")],
-    )
-    body = [
-        el(
-            "tr",
-            el("th", label, scope="row", title=str(run.get("path") or "") or None),
-            el("td", str(run.get("recipe") or "–")[:80]),
-            el("td", count(run.get("rows")), class_="num"),
-            el("td", count(run.get("tokens")), class_="num"),
-            el(
-                "td",
+    rows = [
+        (
+            el("span", label, title=str(run.get("path") or "") or None),
+            (
+                str(run.get("recipe") or "–")[:80],
+                count(run.get("rows")),
+                count(run.get("tokens")),
                 money(run.get("cost_usd")) if number(run.get("cost_usd")) is not None else "not known",
-                class_="num",
             ),
         )
         for label, run in zip(names, runs)
     ]
-    return el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")
+    return stacked(("run", "recipe", "rows", "words", "cost"), rows, words=("recipe",))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synthgain.report.card import check_said, code, column_list, one_line, quoted, size_category
 from synthgain.numbers import count, share
+from synthgain.report.card import check_said, code, column_list, one_line, quoted, size_category
 
 
 def given_card(record: Mapping[str, Any], *, columns: Sequence[str]) -> str:

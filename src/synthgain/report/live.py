@@ -36,7 +36,7 @@ SOON = 1.0  # seconds after which something new to know is shown
 RECENT = 10.0  # seconds over which the present rate is taken
 RUNNING: dict[str, Callable[[float], str]] = {
     "delta_I": lambda v: f"{v:.2f} nats/token random",
-    "near_dup": lambda v: f"{v:.1%} nearly repeat another prompt's row",
+    "near_dup": lambda v: f"{v:.1%} nearly repeat another row",
     "distinct_2": lambda v: f"distinct-2 {v:.2f}",
 }
 QUIET = 15.0  # seconds without an answer before the panel says so

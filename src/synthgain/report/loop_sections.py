@@ -8,8 +8,10 @@ from synthgain.meanings import meaning
 from synthgain.numbers import count, duration, figure, interval, number, share
 from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.read import Json, LoopPart, RoundPart, listed, mapping, reading
+from synthgain.report.read import Json, listed, mapping, reading
+from synthgain.report.read_loop import LoopPart, RoundPart
 from synthgain.report.run_sections import absent, section
+from synthgain.report.tables import stacked
 from synthgain.types import Reading
 
 HEADLINE = "accuracy"
@@ -90,15 +92,9 @@ def _differences(loop: LoopPart) -> Safe | None:
             if r.value is None or r.low is None or r.high is None
             else (f"{a} is higher" if r.low > 0 else f"{b} is higher" if r.high < 0 else "not told apart")
         )
-        rows.append(
-            el("tr", el("th", f"{a} less {b}", scope="row"), el("td", _cell(r), class_="num"), el("td", verdict))
-        )
-    if not rows:
-        return None
-    head = el(
-        "tr", el("th", "paired difference"), el("th", "value and interval", class_="num"), el("th", "what it says")
-    )
-    return el("div", el("table", el("thead", head), el("tbody", rows), class_="differences"), class_="scroll")
+        rows.append((f"{a} less {b}", [_cell(r, signed=True), verdict]))
+    heads = ("paired difference", "value and interval", "what it says")
+    return stacked(heads, rows, words=heads[2:]) if rows else None
 
 
 def _value(r: Reading | None, default: float) -> float:
@@ -158,28 +154,22 @@ def _all_readings(read: Sequence[tuple[Json, Mapping[str, Reading]]]) -> Safe | 
     names = list(dict.fromkeys(name for _, rs in read for name in rs))
     if len(names) < 2:
         return None
-    head = el("tr", el("th", "arm"), [el("th", el("code", name), title=meaning(name), class_="num") for name in names])
-    body = [
-        el(
-            "tr",
-            el("th", str(arm["name"]), scope="row"),
-            [el("td", _cell(rs.get(name)), class_="num") for name in names],
+    rows = [
+        (
+            join(el("code", name), el("span", meaning(name) or "", class_="means-small") if name != HEADLINE else None),
+            [_cell(rs.get(name)) for _, rs in read],
         )
-        for arm, rs in read
+        for name in names
     ]
-    words = [
-        el("li", el("code", name), " ", meaning(name) or "") for name in names if meaning(name) and name != HEADLINE
-    ]
-    return join(
-        el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll"),
-        el("ul", words, class_="note words"),
-    )
+    return stacked(["figure", *(str(arm["name"]) for arm, _ in read)], rows)
 
 
-def _cell(r: Reading | None) -> object:
+def _cell(r: Reading | None, *, signed: bool = False) -> object:
     if r is None:
         return "–"
-    return el("span", "none", title=r.note, class_="none") if r.value is None else _interval(r)
+    if r.value is None:
+        return el("span", "none", title=r.note, class_="none")
+    return interval(r.value, r.low, r.high, signed=signed)
 
 
 # ---------------------------------------------------------------------------------------------- training
@@ -229,10 +219,8 @@ def curves_of(named: Sequence[tuple[str, int, Json, float]]) -> Safe:
 
 def student_table(named: Sequence[tuple[str, Json]]) -> Safe:
     """How each student was trained."""
-    columns = ("rows", "tokens seen", "epochs", "steps", "learning rate", "time")
-    head = el("tr", el("th", "student"), [el("th", h, class_="num") for h in columns], el("th", "how"))
-    body = [_student(name, student) for name, student in named]
-    return el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")
+    heads = ("student", "rows", "tokens seen", "epochs", "steps", "learning rate", "time", "how")
+    return stacked(heads, [(name, _student(student)) for name, student in named], words=("how",))
 
 
 def _curve(student: Json) -> list[tuple[float, float]]:
@@ -242,21 +230,21 @@ def _curve(student: Json) -> list[tuple[float, float]]:
     return sorted(known)[::every]
 
 
-def _student(name: str, s: Json) -> Safe:
+def _student(s: Json) -> Sequence[object]:
     rate = number(s.get("learning_rate"))
     epochs = number(s.get("epochs"))
     how = " · ".join(str(part)[:80] for part in (s.get("method"), s.get("adapter"), s.get("base")) if part)
     if s.get("replay"):
         how += " · with replay"
-    cells = (
+    return (
         count(s.get("rows")),
         count(s.get("tokens_seen")),
         "–" if epochs is None else figure(epochs),
         count(s.get("steps")),
         "–" if rate is None else f"{rate:g}",
         duration(s.get("seconds")),
+        how,
     )
-    return el("tr", el("th", name, scope="row"), [el("td", c, class_="num") for c in cells], el("td", how))
 
 
 # ---------------------------------------------------------------------------------------------- rounds
@@ -265,15 +253,8 @@ def _student(name: str, s: Json) -> Safe:
 def _rounds(loop: LoopPart) -> Safe:
     if not loop.rounds:
         return absent(loop.missing.get("loop", ""))
-    head = el(
-        "tr",
-        [
-            el("th", h, class_=None if not i else "num")
-            for i, h in enumerate(("round", "candidates", "kept", "kept share", *_arm_names(loop)))
-        ],
-    )
-    body = [_round(r, _arm_names(loop)) for r in loop.rounds]
-    table = el("div", el("table", el("thead", head), el("tbody", body)), class_="scroll")
+    heads = ("round", "candidates", "kept", "kept share", *_arm_names(loop))
+    table = stacked(heads, [(count(r.number), _round(r, _arm_names(loop))) for r in loop.rounds])
     gone = [
         absent(why, f"({name}, round {r.number})")
         for r in loop.rounds
@@ -287,7 +268,7 @@ def _arm_names(loop: LoopPart) -> list[str]:
     return list(dict.fromkeys(str(arm["name"]) for r in loop.rounds for arm in r.arms))[:8]
 
 
-def _round(r: RoundPart, arms: Sequence[str]) -> Safe:
+def _round(r: RoundPart, arms: Sequence[str]) -> Sequence[object]:
     run = r.run
     readings = {x.name: x for x in run.readings} if run else {}
     kept = (
@@ -298,13 +279,12 @@ def _round(r: RoundPart, arms: Sequence[str]) -> Safe:
         else share(run.kept, run.rows)
     )
     by_arm = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in r.arms}
-    cells = (
+    return (
         count(run.rows) if run else "–",
         count(run.kept) if run else "–",
         kept,
         *(_cell(by_arm.get(name)) for name in arms),
     )
-    return el("tr", el("th", count(r.number), scope="row"), [el("td", c, class_="num") for c in cells])
 
 
 def _over_rounds(loop: LoopPart) -> Safe | None:

@@ -1,4 +1,7 @@
-"""The meter on a page: the headline first, then the figures that say why, each with its interval, its class and one sentence."""
+"""The meter on a page: the headline first, then the figures that say why, each with its interval, its class and one sentence.
+
+Colour says that something is better or worse, so only what a trained student showed has one: a gain by n-grams can be nonsense.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from synthgain.report.figures import Scale, axis, gridlines, paired, whisker
 from synthgain.report.markup import Safe, el, join
 from synthgain.types import Reading
 
-HEADLINE = ("proxy_gain", "target_fit")
+HEADLINE = ("grounded", "proxy_gain", "target_fit")
+GAINS = ("proxy_gain", "target_fit")  # of the headline, those that are drawn on one scale
+EARNED = frozenset({"gain"})  # figures whose sign has a colour
 ADDS = frozenset(
     {"proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1", "gain"}
 )  # more is more added
@@ -33,8 +38,8 @@ GROUPS = (
     Group(
         "headline",
         "What it adds",
-        "does held-out real text become easier to predict",
-        ("proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1"),
+        "do rows keep to their sources, and does held-out real text become easier to predict",
+        ("grounded", "proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1"),
     ),
     Group(
         "after",
@@ -99,6 +104,11 @@ GROUPS = (
     Group("size", "Size, and other figures", "", ("rows_kept", "tokens_out", "tokens_in")),
 )
 
+ANSWERS = (
+    "These rows answer their anchors. Held-out text here is questions, and what predicts questions better says nothing of answers: the figures of "
+    "what rows add stand below without a headline. Whether the answers are right, and what a student makes of them, is what counts."
+)
+
 CLASSES = {
     "exact": "counted or an identity",
     "estimate": "aims at the quantity itself",
@@ -109,19 +119,25 @@ CLASSES = {
 }
 
 
-def meter(readings: Sequence[Reading]) -> Safe:
-    """All readings of a run (or of one student)."""
+def meter(readings: Sequence[Reading], task: str = "") -> Safe:
+    """All readings of a run (or of one student). Where rows answer their anchors (`task`) no figure before training is a headline."""
     by_name = {r.name: r for r in readings}
     told = [r for r in readings if r.value is not None]
     missing = [r for r in readings if r.value is None]
-    return join(headline(by_name), diagnosis(told), legend(told), not_measured(missing))
+    answers = task == "answers"
+    return join(
+        el("p", ANSWERS, class_="lede") if answers else headline(by_name),
+        diagnosis(told, headlined=not answers),
+        legend(told),
+        not_measured(missing),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the headline
 
 
 def headline(by_name: Mapping[str, Reading]) -> Safe | None:
-    """proxy_gain and target_fit, drawn on one scale with their variants under them."""
+    """What keeps to its sources; proxy_gain and target_fit, drawn on one scale with their variants under them."""
     main = [by_name[name] for name in HEADLINE if name in by_name]
     if not main:
         return el(
@@ -133,20 +149,23 @@ def headline(by_name: Mapping[str, Reading]) -> Safe | None:
             " are not among them.",
             class_="note",
         )
-    drawn = [r for name in HEADLINE for r in (by_name.get(n) for n in (name, *MINOR[name])) if r is not None]
+    if not any(r.value is not None for r in main):
+        gain = next((r for r in main if r.name in GAINS), main[0])
+        return el("p", "No headline: ", gain.note or "the figure is missing", ".", class_="absent")
+    drawn = [r for name in GAINS for r in (by_name.get(n) for n in (name, *MINOR[name])) if r is not None]
     there = [r for r in drawn if r.value is not None]
+    cards = el("div", [card(r) for r in main], class_="cards")
     if not there:
-        return el("p", "No headline: ", main[0].note or "the figure is missing", ".", class_="absent")
+        return cards
     scale = around_zero(there)
     rows = [_headline_row(r, scale, minor=r.name not in HEADLINE) for r in there]
     foot = el(
         "div",
         el("span", ""),
-        el("span", axis(scale), _sides("the rows take away", "the rows add"), class_="plot-cell"),
+        el("span", axis(scale), _sides("harder to predict", "easier to predict"), class_="plot-cell"),
         el("span", ""),
         class_="arm foot",
     )
-    cards = el("div", [card(r) for r in main], class_="cards")
     return join(cards, el("div", rows, foot, class_="arms headline"))
 
 
@@ -171,19 +190,21 @@ def card(r: Reading) -> Safe:
 def verdict(r: Reading) -> str:
     """What a headline reading says, in words, and no more than its interval bears out."""
     fit = r.name.startswith("target_fit")
+    if r.name == "grounded":
+        return f"Of 100 names and numbers in the rows, about {count(100 * (r.value or 0.0))} stand in what each was made from."
     if r.low is None or r.high is None:
         return "Without an interval nobody can say more."
     if r.low > 0:
         return (
             "Alone, the rows predict held-out real text better than the anchors do."
             if fit
-            else "Held-out real text becomes easier to predict for a small model when the rows are added."
+            else "Held-out real text becomes easier to predict for a small model when the rows are added; nonsense can do that too."
         )
     if r.high < 0:
         return (
             "Alone, the rows predict held-out real text worse than the anchors do."
             if fit
-            else "Held-out real text becomes harder to predict for a small model when the rows are added."
+            else "Held-out real text becomes harder to predict for a small model when the rows are added; faithful restatements can do that too."
         )
     whether = "whether the rows alone are better or worse than the anchors" if fit else "whether the rows add anything"
     return f"The interval holds zero: {whether} cannot be told from these data."
@@ -204,8 +225,8 @@ def _headline_row(r: Reading, scale: Scale, minor: bool) -> Safe:
 
 
 def side(r: Reading) -> str:
-    """The colour of a figure: of those that say what rows add, the side of zero that its interval lies on; else none."""
-    if r.name not in ADDS:
+    """The colour of a figure: of those that have earned one, by the side of zero that its interval lies on; else none."""
+    if r.name not in EARNED:
         return "mark"
     if r.low is not None and r.low > 0:
         return "kept"
@@ -224,10 +245,10 @@ def _size(r: Reading) -> str:
 # ---------------------------------------------------------------------------------------------- the diagnosis
 
 
-def diagnosis(told: Sequence[Reading]) -> Safe | None:
-    """Every other figure that has a value, in its group."""
+def diagnosis(told: Sequence[Reading], *, headlined: bool = True) -> Safe | None:
+    """Every figure that has a value, in its group; of the first group only where it is no headline."""
     by_name = {r.name: r for r in told}
-    groups = [(group, names) for group, names in grouped(by_name) if group.slug != "headline"]
+    groups = [(group, names) for group, names in grouped(by_name) if group.slug != "headline" or not headlined]
     if not groups:
         return None
     alone = len(groups) == 1  # one group needs no title

@@ -14,9 +14,12 @@ from synthgain.report.card import check_said
 from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
-from synthgain.report.read import Json, LoopPart, RunPart, json_at, listed, loop_part, mapping, run_part
+from synthgain.report.read import Json, RunPart, json_at, listed, mapping, run_part
+from synthgain.report.read_loop import LoopPart, loop_part
 from synthgain.report.run_sections import run_sections
 from synthgain.report.student_sections import after_training, student_sections
+from synthgain.report.verdict import advise
+from synthgain.report.verdict_box import known_of, known_of_loop, verdict_box
 from synthgain.store import Run, atomic_write
 from synthgain.types import Reading, SynthgainError
 
@@ -62,7 +65,16 @@ def _run_page(run: RunPart) -> str:
     name = _name(run)
     masthead = el("p", "synthgain · report of a run", class_="brand")
     lead = el("p", _run_lead(run), class_="lead")
-    header = el("header", masthead, el("h1", name), lead, _warning(run), chain(run), _facts(run.record))
+    header = el(
+        "header",
+        masthead,
+        el("h1", name),
+        lead,
+        _warning(run),
+        verdict_box(advise(known_of(run)), where="samples"),
+        chain(run),
+        _facts(run),
+    )
     return page(
         f"{visible(name)} · synthgain",
         join(
@@ -76,11 +88,13 @@ def _run_page(run: RunPart) -> str:
 
 def _name(run: RunPart) -> str:
     recipe = snippet(str(mapping(run.record.get("recipe")).get("name") or "a run without a name"), 40)
-    return (
-        f"{recipe}: {counted(run.kept, 'row')} from {counted(run.anchor_count, 'anchor')}"
-        if run.rows and run.anchor_count
-        else recipe
-    )
+    return f"{recipe}: {counted(run.kept, 'row')} from {_anchors(run)}" if run.rows and run.anchor_count else recipe
+
+
+def _anchors(run: RunPart, noun: str = "anchor") -> str:
+    """The anchors that were used, and of how many where these are not all."""
+    used, there = run.documents.used, run.anchor_count
+    return counted(there, noun) if used in (0, there) else f"{count(used)} of {counted(there, noun)}"
 
 
 def _run_lead(run: RunPart) -> str:
@@ -93,7 +107,8 @@ def _run_lead(run: RunPart) -> str:
     if given := mapping(record.get("given")):
         whose = f"{counted(rows, 'row')} of {given.get('source') or 'a data set'} were given; nothing was bought."
         return f"{whose} The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(" %", "\u00a0%")
-    first = f"From {counted(counts.get('anchors') or run.anchor_count, 'piece')} of real text, {models or 'a model'} wrote {counted(rows, 'candidate row')}"
+    pieces = _anchors(run, "piece") if run.anchor_count else counted(counts.get("anchors"), "piece")
+    first = f"From {pieces} of real text, {models or 'a model'} wrote {counted(rows, 'candidate row')}"
     took = number(record.get("seconds"))
     return f"{first}{f' in {duration(took)}' if took else ''}. The checks let {count(kept)} of them pass ({share(kept, rows)}).".replace(
         " %", "\u00a0%"
@@ -119,7 +134,8 @@ def _warning(run: RunPart) -> Safe | None:
     )
 
 
-def _facts(record: Json) -> Safe:
+def _facts(run: RunPart) -> Safe:
+    record = run.record
     counts, tokens, recipe = (mapping(record.get(name)) for name in ("counts", "tokens", "recipe"))
     cached, read = number(tokens.get("in_cached")), number(tokens.get("in"))
     facts: list[tuple[str, str]] = [
@@ -137,41 +153,71 @@ def _facts(record: Json) -> Safe:
             + f", {count(tokens.get('out'))} written",
         ),
         ("cost", money(record.get("cost_usd"))),
+        *_per_row(run),
         ("broken", count(counts.get("broken"))),
         ("synthgain", str(record.get("synthgain") or "–")),
     ]
     source = recipe.get("source")
     if source:
         facts.append(("source", str(source)))
-    knobs = [f"{name} = {value}" for name, value in mapping(recipe.get("knobs")).items()]
+    return join(_grid(facts), _deep(record))
+
+
+def _per_row(run: RunPart) -> list[tuple[str, str]]:
+    """What a kept row took: money, tokens, time."""
+    kept, record = run.kept, run.record
+    cost, written, took = (
+        number(v) for v in (record.get("cost_usd"), mapping(record.get("tokens")).get("out"), record.get("seconds"))
+    )
+    if not kept:
+        return []
+    said = [
+        money(cost / kept) if cost else "",
+        f"{count(written / kept)} tokens written" if written else "",
+        duration(took / kept) if took and took / kept >= 0.05 else "",
+    ]
+    return [("a kept row took", ", ".join(part for part in said if part))] if any(said) else []
+
+
+def _grid(facts: Sequence[tuple[str, str]]) -> Safe:
+    """Names with their values; each name once, as it came first."""
+    once = dict(reversed(facts))
+    return el(
+        "dl",
+        [
+            el(
+                "div",
+                el("dt", name),
+                el("dd", snippet(once[name], 160), title=once[name] if len(once[name]) > 160 else None),
+            )
+            for name in dict.fromkeys(name for name, _ in facts)
+        ],
+        class_="facts-grid",
+    )
+
+
+def _deep(record: Json) -> Safe | None:
+    """Knobs, checks and the command. A knob that the command names stands in the command alone."""
+    recipe, command = mapping(record.get("recipe")), str(record.get("command") or "")
+    knobs = [
+        f"{name} = {_setting(value)}"
+        for name, value in mapping(recipe.get("knobs")).items()
+        if f" {name}=" not in command and f"'{name}=" not in command
+    ]
     more = [
-        ("knobs", knobs),
+        ("command", [command]),
+        ("knobs that it does not name" if command else "knobs", knobs),
         ("checks", [check_said(c) for c in listed(recipe.get("checks"))]),
-        ("command", [str(record.get("command") or "")]),
     ]
     deep = [
-        (name, el("ul", [el("li", el("code", snippet(v, 400))) for v in values]))
+        (name, el("ul", [el("li", el("code", snippet(v, 2_000 if name == "command" else 400))) for v in values]))
         for name, values in more
         if any(values)
     ]
-    return join(
-        el(
-            "dl",
-            [
-                el("div", el("dt", name), el("dd", snippet(value, 160), title=value if len(value) > 160 else None))
-                for name, value in facts
-            ],
-            class_="facts-grid",
-        ),
-        el(
-            "details",
-            el("summary", "Knobs, checks and the command"),
-            el("dl", [el("div", el("dt", n), el("dd", v)) for n, v in deep]),
-            class_="deep",
-        )
-        if deep
-        else None,
-    )
+    if not deep:
+        return None
+    inside = el("dl", [el("div", el("dt", n), el("dd", v)) for n, v in deep])
+    return el("details", el("summary", "The command, knobs and checks"), inside, class_="deep")
 
 
 # ---------------------------------------------------------------------------------------------- a loop
@@ -197,6 +243,7 @@ def _loop_page(loop: LoopPart) -> str:
         el("h1", name),
         el("p", _loop_lead(loop), class_="lead"),
         missing,
+        verdict_box(advise(known_of_loop(loop)), where=f"round-{last.number}-samples" if last is not None else ""),
         picture,
         note,
         _settings(loop),
@@ -254,11 +301,7 @@ def _settings(loop: LoopPart) -> Safe | None:
     facts = [("recipe", snippet(str(mapping(run.get("recipe")).get("name") or "–"), 60)), *_models(run)]
     facts += [(str(name), _setting(value)) for name, value in mapping(loop.record.get("settings")).items()]
     facts.append(("synthgain", _version(loop)))
-    return el(
-        "dl",
-        [el("div", el("dt", k), el("dd", snippet(v, 160), title=v if len(v) > 160 else None)) for k, v in facts],
-        class_="facts-grid",
-    )
+    return _grid(facts)
 
 
 def _setting(value: object) -> str:
@@ -300,7 +343,7 @@ def _round_tabs(tabs: Sequence[tuple[int, list[Part], RunPart]]) -> Safe | None:
             el("h2", f"Round {n}: the run", class_="round-title"),
             el("p", _run_lead(run), class_="lead"),
             _warning(run),
-            _facts(run.record),
+            _facts(run),
             [body for _, _, body in parts],
             id=f"round-{n}",
             class_="round",
@@ -323,9 +366,7 @@ def _student_page(folder: Path) -> str:
         for key in ("base", "method", "adapter", "rows", "tokens_seen", "epochs", "steps", "seed", "learning_rate")
         if record.get(key) is not None
     ]
-    grid = el(
-        "dl", [el("div", el("dt", key), el("dd", snippet(value, 160))) for key, value in facts], class_="facts-grid"
-    )
+    grid = _grid(facts)
     warning = el("p", why, ".", class_="warning") if why else None
     header = el("header", el("p", "synthgain · report of a student", class_="brand"), el("h1", name), warning, grid)
     body = join(

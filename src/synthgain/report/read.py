@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthgain.numbers import number
+from synthgain.report.documents import Documents, documents
 from synthgain.store import Run
 from synthgain.store.rows import spoken
 from synthgain.types import Reading, SynthgainError
@@ -28,6 +31,7 @@ KINDS = ("exact", "estimate", "lower bound", "upper bound", "proxy", "test")
 
 Json = Mapping[str, Any]
 Reason = tuple[str, str]  # check and reason; ("", "") for rows that were kept
+READ_FIRST: Reason = ("", "to be read first")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class RunPart:
     reasons: Mapping[Reason, int] = field(default_factory=dict)
     tokens: Mapping[bool, NDArray[np.int64]] = field(default_factory=dict)  # by kept: tokens of each row's answers
     readings: Sequence[Reading] = ()
+    stale: bool = False  # whether the readings are of other rows than these
+    task: str = ""  # "answers" or "restates" (`verdict.Known`)
+    doubts: Sequence[tuple[str, str]] = ()  # rows to be read first, and why
+    unwritten: int = 0  # kept rows that no call stands behind
+    documents: Documents = field(default_factory=Documents)
     anchors: Sequence[Text] = ()  # a sample
     anchor_count: int = 0
     texts: Sequence[Text] = ()  # a sample of rows, as a student would read them
@@ -66,36 +75,6 @@ class RunPart:
     @property
     def kept(self) -> int:
         return self.reasons.get(("", ""), 0)
-
-
-@dataclass(frozen=True)
-class RoundPart:
-    """One round of a loop: its run, arms and students."""
-
-    number: int
-    run: RunPart | None
-    arms: Sequence[Json]
-    students: Mapping[str, Json]
-    missing: Mapping[str, str]
-    after: Mapping[str, Sequence[Reading]] = field(default_factory=dict)  # by student: what was measured after training
-
-
-@dataclass(frozen=True)
-class LoopPart:
-    """A demo's or a loop's folder."""
-
-    path: Path
-    record: Json
-    rounds: Sequence[RoundPart]
-    arms: Sequence[Json]
-    differences: Sequence[Json]  # paired, as arms.json has them: {"a", "b", and a reading of a - b}
-    missing: Mapping[str, str]
-    readings: Sequence[Reading] = ()  # the folder's own
-
-    @property
-    def last_run(self) -> Json:
-        """The last round's run.json."""
-        return next((r.run.record for r in reversed(self.rounds) if r.run is not None), {})
 
 
 # ---------------------------------------------------------------------------------------------- JSON
@@ -123,7 +102,7 @@ def listed(value: object) -> list[Any]:
 
 
 def reading(data: object) -> Reading | None:
-    """A reading as CONTRACT writes it; None where it is not one."""
+    """A reading as readings.json has it; None where it is not one."""
     given = mapping(data)
     name = given.get("name")
     if not isinstance(name, str) or not name:
@@ -159,8 +138,17 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
     run = Run(path)
     record, missing["run"] = json_at(run.run_json)
     readings, missing["readings"] = readings_at(path / "readings.json")
+    beside, _ = json_at(path / "readings.json")
+    doubts = [
+        (str(d.get("row") or ""), str(d.get("why") or "")) for d in map(mapping, listed(beside.get("read_first")))
+    ]
     anchors, anchor_count, missing["anchors"] = _anchors(run, points // 3)
-    reasons, tokens, chosen, missing["rows"] = _index(run, points - len(anchors))
+    reasons, tokens, chosen, unwritten, missing["rows"] = _index(run, max(0, points - len(anchors)))
+    stale = (
+        bool(readings) and not missing["rows"] and isinstance(beside.get("rows"), str) and run.stamp() != beside["rows"]
+    )
+    if doubts and not stale:
+        chosen = {READ_FIRST: [id for id, _ in doubts], **chosen}
     rows = {row["id"]: row for row in _rows(run, {id for ids in chosen.values() for id in ids})}
     samples = {
         reason: [rows[id] for id in ids if id in rows] for reason, ids in chosen.items() if reason != ("map", "")
@@ -176,6 +164,11 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
         reasons,
         tokens,
         readings,
+        stale,
+        str(beside.get("task") or ""),
+        () if stale else doubts,
+        unwritten,
+        documents(run, missing),
         anchors,
         anchor_count,
         texts,
@@ -233,14 +226,17 @@ def _anchors(run: Run, most: int) -> tuple[list[Text], int, str]:
 
 def _index(
     run: Run, most: int
-) -> tuple[dict[Reason, int], dict[bool, NDArray[np.int64]], dict[Reason, list[str]], str]:
-    """Over all rows, columns only: how many fell for what, tokens, and the ids of the samples."""
+) -> tuple[dict[Reason, int], dict[bool, NDArray[np.int64]], dict[Reason, list[str]], int, str]:
+    """Over all rows, columns only: how many fell for what, tokens, the ids of the samples, and how many kept rows no model wrote."""
     if why := run.why_not("rows"):
-        return {}, {}, {}, why
+        return {}, {}, {}, 0, why
+    unwritten = 0
     counted: Counter[Reason] = Counter()
     tokens: dict[bool, list[Any]] = {True: [], False: []}
     best: dict[Reason, list[str]] = {}
-    for shard in run.batches("rows", ["id", "kept", "check", "reason", "tokens_out"]):
+    for shard in run.batches("rows", ["id", "kept", "check", "reason", "tokens_out", "call_ids"]):
+        called = pc.list_value_length(shard.column("call_ids").cast(pa.list_(pa.string())))
+        unwritten += pc.sum(pc.and_(shard.column("kept"), pc.equal(pc.fill_null(called, 0), 0))).as_py() or 0
         columns = (shard.column(name).to_pylist() for name in ("id", "kept", "check", "reason", "tokens_out"))
         ids: dict[Reason, list[str]] = {("map", ""): []}
         for id, kept, check, reason, written in zip(*columns):
@@ -256,7 +252,7 @@ def _index(
     often = [key for key, _ in counted.most_common() if key != ("", "")][:REASONS]
     chosen = {key: best[key] for key in (("", ""), *often, ("map", "")) if key in best}
     arrays = {kept: np.asarray(written, np.int64) for kept, written in tokens.items()}
-    return dict(counted), arrays, chosen, "" if counted else "rows/ holds no rows"
+    return dict(counted), arrays, chosen, unwritten, "" if counted else "rows/ holds no rows"
 
 
 ANCHOR = ("id", "text", "source", "fields")
@@ -314,66 +310,3 @@ def _row_text(row: Json) -> Text:
 def _anchor_text(row: Json) -> Text:
     text = row["text"] or ""
     return Text(row["id"], text[:MOST], len(text), len(text.split()), source=row["source"] or "")
-
-
-# ---------------------------------------------------------------------------------------------- a loop
-
-
-def loop_part(path: Path) -> LoopPart:
-    """A demo's or a loop's folder; every part may be missing."""
-    record, why = json_at(path / "loop.json")
-    asked = [mapping(r) for r in listed(record.get("rounds"))]
-    rounds = [_round(path, i, given, max(300, 1_500 // max(1, len(asked)))) for i, given in enumerate(asked)]
-    arms, no_arms = arms_at(path / "arms.json")
-    if not arms and rounds and rounds[-1].arms:
-        arms, no_arms = list(rounds[-1].arms), ""
-    differences = [mapping(d) for d in listed(json_at(path / "arms.json")[0].get("differences"))]
-    missing = {"loop": why or ("" if rounds else "loop.json names no rounds"), "arms": no_arms}
-    readings, _ = readings_at(path / "readings.json")
-    return LoopPart(
-        path, record, rounds, arms, differences, {name: why for name, why in missing.items() if why}, readings
-    )
-
-
-def arms_at(file: Path) -> tuple[list[Json], str]:
-    """The arms in a file, and why there are none."""
-    record, why = json_at(file)
-    arms = [mapping(arm) for arm in listed(record.get("arms")) if mapping(arm).get("name")]
-    return arms, why or ("" if arms else f"{file.name} holds no arms")
-
-
-def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
-    missing: dict[str, str] = {}
-    run: RunPart | None = None
-    where, missing["run"] = _inside(path, given.get("run"), "run")
-    if where is not None:
-        run = run_part(where, points)
-    arms: list[Json] = []
-    where, missing["arms"] = _inside(path, given.get("arms"), "arms.json")
-    if where is not None:
-        arms, missing["arms"] = arms_at(where)
-    students: dict[str, Json] = {}
-    after: dict[str, Sequence[Reading]] = {}
-    for name, relative in mapping(given.get("students")).items():
-        where, why = _inside(path, relative, "student")
-        if where is not None:
-            students[str(name)], why = json_at(where / "student.json")
-            after[str(name)], _ = readings_at(where / "readings.json")
-        if why:
-            students.pop(str(name), None)
-            missing[f"student {name}"] = why
-    number_ = number(given.get("round"))
-    told = {name: readings for name, readings in after.items() if readings}
-    return RoundPart(
-        place if number_ is None else int(number_), run, arms, students, {k: v for k, v in missing.items() if v}, told
-    )
-
-
-def _inside(path: Path, relative: object, what: str) -> tuple[Path | None, str]:
-    """The path that loop.json names, where it lies inside the folder and is there."""
-    if not isinstance(relative, str) or not relative or "\0" in relative:
-        return None, f"loop.json names no {what} for this round"
-    where = (path / relative).resolve()
-    if not where.is_relative_to(path.resolve()):
-        return None, f"loop.json points outside its folder ({relative}); it is not read"
-    return (where, "") if where.exists() else (None, f"there is no {relative}")

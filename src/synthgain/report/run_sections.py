@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthgain.numbers import count, counted, share
+from synthgain.report.broken import broken_table
+from synthgain.report.documents import documents_table
 from synthgain.report.figures import histograms, scatter
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.meter import meter
@@ -19,6 +21,7 @@ def run_sections(run: RunPart, prefix: str = "") -> list[tuple[str, str, Safe]]:
     """(anchor in the page, short title, section) for each section of a run."""
     made = [
         ("funnel", "Funnel", "What fell, and why", _funnel(run)),
+        ("documents", "Documents", "What came of each document", documents_table(run.documents)),
         ("meter", "Meter", "The meter", _meter(run)),
         ("samples", "Samples", "Samples with their lineage", samples(run)),
         ("map", "Map", "Where the rows lie", _map(run)),
@@ -43,7 +46,7 @@ def absent(why: str, then: object = "") -> Safe:
 def _funnel(run: RunPart) -> Safe:
     total = run.rows
     if not total:
-        return absent(run.missing.get("rows", "rows/ holds no rows"))
+        return join(absent(run.missing.get("rows", "rows/ holds no rows")), _broken(run))
     by_check: dict[str, int] = {}
     for (check, _), n in run.reasons.items():
         by_check[check] = by_check.get(check, 0) + n
@@ -60,8 +63,7 @@ def _funnel(run: RunPart) -> Safe:
         if by_check
         else "No check dropped a row."
     )
-    broken = _broken_note(run)
-    return join(el("p", lead, rest, class_="lede"), el("ol", steps, class_="funnel"), broken)
+    return join(el("p", lead, rest, class_="lede"), el("ol", steps, class_="funnel"), _broken(run))
 
 
 def _place(run: RunPart, check: str, n: int) -> tuple[int, int]:
@@ -109,14 +111,16 @@ def _reasons(run: RunPart, check: str, most: int = 12) -> Safe | None:
     return el("ul", shown, class_="reasons")
 
 
-def _broken_note(run: RunPart) -> Safe | None:
-    broken = mapping(run.record.get("counts")).get("broken")
+def _broken(run: RunPart) -> Safe | None:
+    """What broke, by reason, with what to do."""
+    record = run.record
+    broken = mapping(record.get("counts")).get("broken")
     if not isinstance(broken, int) or broken <= 0:
         return None
-    return el(
-        "p",
-        f"{counted(broken, 'draft or call', 'drafts or calls')} broke before giving a row (a server or the network); see broken/.",
-        class_="note",
+    told = {str(why): n for why, n in mapping(record.get("broken_by")).items() if isinstance(n, int)}
+    lead = f"{counted(broken, 'draft or call', 'drafts or calls')} broke before giving a row; each stands in broken/ with its documents."
+    return join(
+        el("h3", "What broke, and what to do"), el("p", lead, class_="note"), broken_table(run.documents.broken or told)
     )
 
 
@@ -126,7 +130,18 @@ def _broken_note(run: RunPart) -> Safe | None:
 def _meter(run: RunPart) -> Safe:
     if not run.readings:
         return absent(run.missing.get("readings", ""), join(el("code", "synthgain measure RUN"), " computes them."))
-    return meter(run.readings)
+    old = (
+        el(
+            "p",
+            "Measured before the rows changed: ",
+            el("code", "synthgain measure RUN"),
+            " measures them again.",
+            class_="warning",
+        )
+        if run.stale
+        else None
+    )
+    return join(old, meter(run.readings, run.task))
 
 
 # ---------------------------------------------------------------------------------------------- the map and lengths

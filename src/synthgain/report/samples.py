@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from synthgain.numbers import count, figure, money, number
 from synthgain.report.markup import Safe, el, escaped, join, passage, snippet
-from synthgain.report.read import Json, Reason, RunPart, listed, mapping, said_in
+from synthgain.report.read import READ_FIRST, Json, Reason, RunPart, listed, mapping, said_in
 
 CALLS = 4  # calls of one row that are shown
 
@@ -16,17 +16,20 @@ def samples(run: RunPart) -> Safe:
     if not run.samples:
         return el("p", "Not shown: ", run.missing.get("rows", "there are no rows"), ".", class_="absent")
     names = {reason: _name(reason) for reason in run.samples}
+    doubts = dict(run.doubts)
     buttons = [el("button", "all", type="button", data_show="", aria_pressed="true")]
     for place, (reason, name) in enumerate(names.items()):
-        shown = f"{name} · {count(run.reasons.get(reason, 0))}"
+        shown = f"{name} · {count(len(run.samples[reason]) if reason == READ_FIRST else run.reasons.get(reason, 0))}"
         buttons.append(el("button", shown, type="button", data_show=str(place), aria_pressed="false"))
     cards = [
-        _card(run, row, reason, place, first=place == 0 and i == 0)
+        _card(run, row, reason, place, first=place == 0 and i == 0, why=doubts.get(str(row["id"]), ""))
         for place, (reason, rows) in enumerate(run.samples.items())
         for i, row in enumerate(rows)
     ]
     notes = [run.missing[name] for name in ("calls", "anchors") if name in run.missing]
     lead = "Rows drawn by the digest of their content, so nobody picked them. Open one to follow it from the real text to the verdict."
+    if doubts:
+        lead = f"First the rows to be read before the others. {lead.replace('Rows drawn', 'The rest are drawn')}"
     find = el(
         "input", type="search", placeholder="find in the samples", aria_label="find in the samples", class_="find"
     )
@@ -40,18 +43,26 @@ def samples(run: RunPart) -> Safe:
 
 def _name(reason: Reason) -> str:
     check, why = reason
+    if reason == READ_FIRST:
+        return why
     return "kept" if not check else f"{check}: {snippet(why, 60)}" if why else check
 
 
-def _card(run: RunPart, row: Json, reason: Reason, place: int, first: bool) -> Safe:
+def _card(run: RunPart, row: Json, reason: Reason, place: int, first: bool, why: str = "") -> Safe:
     kept = not reason[0]
+    doubt = reason == READ_FIRST
     badge = el("span", "kept" if kept else "fell", class_=f"badge {'kept' if kept else 'fallen'}")
-    why = None if kept else el("span", _name(reason), class_="why")
-    summary = el("summary", badge, why, el("span", snippet(_answer(row), 140) or "(empty)", class_="gist", dir="auto"))
+    said = why if doubt else "" if kept else _name(reason)
+    summary = el(
+        "summary",
+        badge,
+        el("span", said, class_="why") if said else None,
+        el("span", snippet(_answer(row), 140) or "(empty)", class_="gist", dir="auto"),
+    )
     steps = [
         _step("Anchor", "anchors", _anchors(run, row)),
         *_calls(run, row),
-        _step("Verdict", "kept" if kept else "fallen", _verdict(row, reason)),
+        _step("Verdict", "kept" if kept else "fallen", _verdict(row, ("", "") if kept else reason)),
         _step("Row", "plain", _row(row)) if kept else None,
     ]
     return el("details", summary, el("ol", steps, class_="lineage"), class_="sample", data_group=str(place), open=first)

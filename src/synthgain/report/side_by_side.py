@@ -8,14 +8,14 @@ from synthgain.meanings import meaning
 from synthgain.numbers import count, interval
 from synthgain.report.figures import Scale, axis, gridlines, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.meter import HEADLINE, around_zero, badge, grouped, legend, quiet_list, shared_scales, side
+from synthgain.report.meter import GAINS, around_zero, badge, grouped, legend, quiet_list, shared_scales, side
 from synthgain.types import Reading
 
 Readings = Mapping[str, Reading]
 
 SIGNED = frozenset(
     {
-        *HEADLINE,
+        *GAINS,
         "proxy_gain_1",
         "proxy_gain_mixture",
         "target_fit_1",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from synthgain.types import SynthgainError
 
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+NO_LOCKS = frozenset(  # what disks answer that have no locks; the last three are those of some shared folders of virtual machines
+    {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.EPROTO}
+)
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def writing(folder: Path) -> Iterator[None]:
             next="give a folder on another disk with -o (a local one), or have the disk mounted with locks",
         ) from error
     try:
-        who.write_text(str(os.getpid()))
+        who.write_text(f"{os.getpid()} {platform.node()}")
         yield
     finally:
         with suppress(OSError):  # what stands in it counts only while the lock is held
@@ -46,12 +49,20 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _taken(folder: Path, who: Path) -> SynthgainError:
-    pid = ""
+    pid = machine = ""
     with suppress(OSError, ValueError):
-        pid = who.read_text().strip()
+        pid, _, machine = who.read_text().strip().partition(" ")
+    if not pid:
+        return SynthgainError(
+            "the lock of this folder is taken, and nobody has left a name: another machine may be writing it, or its disk has no "
+            "working file locks",
+            where=str(folder),
+            next="if nothing else is writing it, give a folder on a local disk with -o",
+        )
     mine = pid == str(os.getpid())
+    place = f" on {machine}" if machine and machine != platform.node() else ""
     return SynthgainError(
-        f"{'this' if mine else 'another'} process (pid {pid or 'unknown'}) is writing this folder",
+        f"{'this' if mine and not place else 'another'} process (pid {pid}{place}) is writing this folder",
         where=str(folder),
         next="wait until it ends or stop it, or choose another folder with -o",
     )

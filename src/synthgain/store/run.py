@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,8 +20,11 @@ import pyarrow.parquet as pq
 
 from synthgain.store.calls import CallMemory
 from synthgain.store.corpus import Corpus
-from synthgain.store.rows import Staged, columns_of
+from synthgain.store.rows import ROWS, Staged, chat, columns_of, spoken
 from synthgain.types import Anchor, Call, Embedder, Reading, SynthgainError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def atomic_write(file: Path, text: str) -> None:
@@ -31,9 +38,10 @@ def atomic_write(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def write_readings(folder: Path, readings: Sequence[Reading]) -> None:
-    """readings.json of a run or of a student."""
-    atomic_write(folder / "readings.json", json.dumps({"readings": [r.json() for r in readings]}, indent=2) + "\n")
+def write_readings(folder: Path, readings: Sequence[Reading], beside: Mapping[str, Any] | None = None) -> None:
+    """readings.json of a run or of a student; `beside` stands there by its own keys."""
+    told = {"readings": [r.json() for r in readings], **(beside or {})}
+    atomic_write(folder / "readings.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_readings(folder: Path) -> list[Reading]:
@@ -42,18 +50,94 @@ def read_readings(folder: Path) -> list[Reading]:
     return [Reading.read(r) for r in json.loads(file.read_text("utf-8"))["readings"]] if file.is_file() else []
 
 
+def _plain(text: str) -> str:
+    """A text as markup: escaped, control characters made visible."""
+    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
 FORMAT = 2  # of a run folder; another one is refused
 Part = Literal["anchors", "groups", "rows", "data"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A run on disk (see CONTRACT). Opening reads nothing."""
+    """A run: a folder on disk with what was asked, what was bought, and the rows that came of it. Opening one reads nothing.
+
+    run = sg.Run("runs/first")
+    len(run), run.record["counts"], run.readings()
+    for row in run.rows(kept=True): print(row["text"])
+    run.to_pandas()
+    """
 
     path: Path
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
+
+    def __len__(self) -> int:
+        """How many rows there are, kept and fallen."""
+        return self.count("rows")
+
+    def __bool__(self) -> bool:
+        """A run is one, also without rows."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: {self.count('data'):,} rows kept of {len(self):,}, {self._status()}>"
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook, with what was asked and the first rows. All of it is escaped."""
+        record = self.record if not self._damaged() else {}
+        recipe, models = record.get("recipe", {}), record.get("models", {})
+        told = {
+            "recipe": f"{recipe.get('name', '')} {recipe.get('version', '')}",
+            "models": ", ".join(f"{role} {uri}" for role, uri in models.items()),
+            "rows": f"{self.count('data'):,} kept of {len(self):,}",
+            "dropped by": ", ".join(f"{name} {n:,}" for name, n in record.get("dropped_by", {}).items()),
+            "status": self._status(),
+        }
+        about = "".join(
+            f"<tr><th>{_plain(name)}</th><td>{_plain(said)}</td></tr>" for name, said in told.items() if said
+        )
+        first = "".join(
+            f"<tr><td>{_plain(spoken(r['messages'], r['text'])[:300])}</td></tr>"
+            for r in islice(self.rows(kept=True), 3)
+        )
+        return f"<div><b>{_plain(str(self.path))}</b><table>{about}</table><table>{first}</table></div>"
+
+    def _damaged(self) -> bool:
+        try:
+            return not isinstance(self.record, dict)
+        except SynthgainError:
+            return True
+
+    def _status(self) -> str:
+        if self._damaged():
+            return "its run.json is damaged"
+        record = self.record
+        return ": ".join(str(record[name]) for name in ("status", "why") if name in record) or "not made yet"
+
+    def rows(self, *, kept: bool | None = None, check: str = "") -> Iterator[dict[str, Any]]:
+        """The rows in their order, as dictionaries (`id`, `kept`, `check`, `reason`, `messages` or `text`, `fields`, …), one file held at a time.
+
+        `kept` asks for the kept ones (True) or the fallen ones (False), `check` for those that fell by it.
+        """
+        for shard in self.shards():
+            if kept is not None:
+                shard = shard.filter(shard.column("kept") if kept else pc.invert(shard.column("kept")))
+            if check:
+                shard = shard.filter(pc.equal(shard.column("check"), check))
+            for row in shard.to_pylist():
+                chats = {name: chat(row[name]) for name in ("messages", "rejected")}
+                yield row | chats | {"fields": json.loads(row["fields"])}
+
+    def to_pandas(self, *, kept: bool | None = None) -> pd.DataFrame:
+        """The rows as a data frame, those of `rows(kept=kept)`."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise SynthgainError("pandas is not installed", next="pip install pandas") from error
+        return pandas.DataFrame(list(self.rows(kept=kept)), columns=ROWS.names)
 
     @staticmethod
     def is_at(path: str | Path) -> bool:
@@ -86,10 +170,6 @@ class Run:
     @property
     def run_json(self) -> Path:
         return self.path / "run.json"
-
-    @property
-    def rows(self) -> Path:
-        return self.path / "rows"
 
     @property
     def data(self) -> Path:
@@ -259,8 +339,30 @@ class Run:
 
     # ------------------------------------------------------------------------------------------ readings
 
-    def write_readings(self, readings: Sequence[Reading]) -> None:
-        write_readings(self.path, readings)
+    def write_readings(self, readings: Sequence[Reading], beside: Mapping[str, Any] | None = None) -> None:
+        """The figures, with the stamp of the rows that they are of."""
+        write_readings(self.path, readings, {"rows": self.stamp(), **(beside or {})})
+
+    def anchors_used(self) -> int:
+        """From how many anchors rows were made."""
+        used: set[str] = set()
+        for table in self.batches("rows", ["anchor_ids"]):
+            used |= set(pc.unique(pc.list_flatten(table.column("anchor_ids"))).to_pylist())
+        return len(used)
+
+    def stamp(self) -> str:
+        """A digest of the rows as they are judged, whatever their order: figures with another one are of other rows."""
+        total = 0
+        for table in self.batches("rows", ["id", "check"]):
+            for id, check in zip(table.column("id").to_pylist(), table.column("check").to_pylist()):
+                total += int.from_bytes(hashlib.blake2b(f"{id} {check or ''}".encode(), digest_size=16).digest(), "big")
+        return f"{total % 2**128:032x}"
 
     def readings(self) -> list[Reading]:
         return read_readings(self.path)
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from one call to the next: quoted names and numbers, but a status at its head."""
+    status = reason[:3] if reason[:3].isdecimal() else ""
+    return status + re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{12,}|\d[\d.,:]*", "…", reason[len(status) :])

@@ -1,0 +1,61 @@
+"""Rows and their lives for people. Texts are anybody's: control characters are shown, never sent to the terminal, and nothing is markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synthgain.report.markup import visible
+
+MOST = 1500  # characters of one text; its middle is left out, for what varies often stands last
+
+
+def shown(text: str, most: int = MOST) -> str:
+    """A text as a terminal may have it, and of a long one its beginning and its end."""
+    if len(text) > most:
+        half = most // 2
+        text = f"{text[:half]}\n[… {len(text) - 2 * half:,} of {len(text):,} characters left out …]\n{text[-half:]}"
+    return visible(text)
+
+
+def print_life(life: Mapping[str, Any]) -> None:
+    """A row's whole life: anchors, prompts, answers, verdict."""
+    from synthgain.api.looking import said_in
+
+    row = life["row"]
+    print("=" * 100)
+    print("a call that no row came from" if row is None else f"row {row['id']}  {verdict(row)}")
+    for anchor in life["anchors"]:
+        print(f"--- anchor {shown(anchor['source'])}\n{shown(anchor['text'], 400)}")
+    for call in life["calls"]:
+        for message in call["prompt"]["messages"]:
+            print(f"--- to {call['model']}, {message['role']}\n{shown(said_in(message))}")
+        print(
+            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{shown(said_in(call['message']))}"
+        )
+    if row is not None:
+        print(f"--- row\n{said(row)}", flush=True)
+
+
+def print_row(row: Mapping[str, Any], number: int) -> None:
+    """One row by itself."""
+    print(f"{'=' * 100}\n{number}. row {row['id']}  {verdict(row)}")
+    fields = {name: value for name, value in row["fields"].items() if value not in (None, "", [], {})}
+    if fields:
+        print(shown("  ".join(f"{name}={value}" for name, value in fields.items()), 300))
+    print(said(row))
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """What became of it."""
+    return "kept" if row["kept"] else f"dropped by {shown(row['check'])}: {shown(row['reason'])}"
+
+
+def said(row: Mapping[str, Any], most: int = MOST) -> str:
+    """What a row holds: its text, or its turns."""
+    from synthgain.api.looking import said_in
+
+    if row["messages"] is None:
+        return shown(row["text"] or "", most)
+    turns = [*row["messages"], *({**m, "role": "rejected"} for m in (row["rejected"] or [])[-1:])]
+    return "\n".join(f"{m['role']}: {shown(said_in(m), most)}" for m in turns)

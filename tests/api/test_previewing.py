@@ -1,0 +1,182 @@
+"""A preview buys what it shows, and counts what all would take."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import synthgain as sg
+from synthgain.api import preview
+from synthgain.types import (
+    Anchor,
+    CallFailed,
+    Corpus,
+    Group,
+    Models,
+    Prompt,
+    Recipe,
+    Row,
+    SynthgainError,
+    TooManyBroken,
+    user,
+)
+
+TEXTS = [" ".join(f"Mill {i}-{n} of Orrin has {n} wheels." for n in range(10 * (i + 1))) for i in range(6)]
+NAMES = [f"Ferry{i}" for i in range(12)]
+WORDS = "scripted/words?n=30"
+
+
+def entities(prompt: Prompt) -> str:
+    """As many names as the document has."""
+    if prompt.schema is None:
+        return "They belong together."
+    inside = [name for name in NAMES if f"{name} " in prompt.messages[-1]["content"]]
+    return json.dumps({"title": "t", "summary": "A summary.", "entities": inside})
+
+
+def document(n: int) -> str:
+    return " ".join(f"{name} is a boat. " * 3 for name in NAMES[:n])
+
+
+def made(recipe: Any, anchors: Any, model: Any, folder: Path, **options: Any) -> int:
+    """How many calls a run takes."""
+    return int(sg.generate(recipe, anchors, model=model, out=folder, **options).record["counts"]["calls_bought"])
+
+
+def test_what_is_bought_is_shown_and_no_more(tmp_path: Path) -> None:
+    model = sg.Scripted(entities)
+    shown: list[Mapping[str, Any]] = []
+    told: list[tuple[int, int, int | None]] = []
+    seen = preview(
+        "entigraph",
+        [document(12), document(8)],
+        model=model,
+        out=tmp_path / "p",
+        limit=1,
+        show=shown.append,
+        begin=lambda *said: told.append(said),
+    )
+    assert told == [(12, 1, 2)]
+    assert model.asked == seen.bought == 12
+    assert {call["id"] for life in shown for call in life["calls"]} == {
+        call["id"] for life in (*seen.lives, *seen.alone) for call in life["calls"]
+    }
+    assert len({call["id"] for life in shown for call in life["calls"]}) == 12
+    again = preview("entigraph", [document(12), document(8)], model=model, out=tmp_path / "p", limit=1)
+    assert (again.bought, again.reused, model.asked) == (0, 12, 12)
+    assert sorted(p.name for p in (tmp_path / "p").iterdir() if not p.name.startswith(".")) == ["calls"]
+    assert made("entigraph", [document(12), document(8)], model, tmp_path / "p", limit=1) == 1 + 66 + 220 - 12
+
+
+@pytest.mark.parametrize(
+    ("recipe", "knobs"),
+    [("rephrase", {"chunk": 40}), ("rephrase", {"styles": "easy", "chunk": 10}), ("twice", {})],
+    ids=["rephrase", "finely", "twice"],
+)
+def test_where_the_model_decides_nothing_calls_are_counted(recipe: str, knobs: dict[str, Any], tmp_path: Path) -> None:
+    chosen: Any = TWICE if recipe == "twice" else recipe
+    seen = preview(chosen, TEXTS, model=WORDS, out=tmp_path / "p", limit=2, shown=4, knobs=knobs)
+    calls = seen.estimate["calls"]
+    assert calls.low == calls.high == calls.value == made(chosen, TEXTS, WORDS, tmp_path / "r", knobs=knobs)
+
+
+def test_where_the_model_decides_the_truth_lies_in_the_range(tmp_path: Path) -> None:
+    texts = [document(n) for n in (6, 12, 3, 9)]
+    model = sg.Scripted(entities)
+    seen = preview("entigraph", texts, model=model, out=tmp_path / "p", limit=2, shown=6, knobs={"triples": "10"})
+    calls = seen.estimate["calls"]
+    assert calls.low is not None and calls.high is not None and calls.low < calls.high
+    assert calls.low <= made("entigraph", texts, model, tmp_path / "r", knobs={"triples": "10"}) <= calls.high
+    assert "the model decides" in seen.note
+
+
+def test_tokens_and_money_follow_the_lengths_of_all_texts(tmp_path: Path) -> None:
+    seen = preview("rephrase", TEXTS, model=WORDS, out=tmp_path / "p", limit=1, knobs={"chunk": 40})
+    run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs={"chunk": 40})
+    tokens = run.record["tokens"]
+    assert seen.estimate["tokens_out"].value == tokens["out"]
+    assert seen.estimate["tokens_in"].value == pytest.approx(tokens["in"], rel=0.1)
+    assert seen.estimate["cost_usd"].value == 0
+
+
+def test_a_draft_that_asks_for_ever_is_said(tmp_path: Path) -> None:
+    seen = preview(Recipe("on", "1", on_and_on), TEXTS, model=WORDS, out=tmp_path / "p", limit=1, shown=3)
+    assert seen.bought == 3
+    assert seen.estimate["calls"].value is None and (seen.estimate["calls"].low or 0) >= 20_000 * len(TEXTS)
+
+
+def test_groups_that_nobody_can_count_give_no_estimate(tmp_path: Path) -> None:
+    pairs = Recipe("pairs", "1", paired, pick=in_pairs)
+    seen = preview(pairs, TEXTS, model=WORDS, out=tmp_path / "p", limit=2)
+    assert (seen.groups, seen.groups_total, len(seen.lives)) == (2, None, 2)
+    assert seen.estimate["calls"].value is None and "not known" in seen.note
+
+
+def test_calls_that_gave_no_row_are_shown_too(tmp_path: Path) -> None:
+    seen = preview(Recipe("none", "1", nothing), TEXTS[:2], model=WORDS, out=tmp_path / "p")
+    assert (len(seen.lives), len(seen.alone), seen.bought) == (0, 2, 2)
+    assert all(life["calls"][0]["text"] and life["anchors"] for life in seen.alone)
+
+
+def test_what_broke_is_counted_and_all_of_it_is_an_error(tmp_path: Path) -> None:
+    def refuses(prompt: Prompt) -> str:
+        if prompt.messages[-1]["content"].startswith(TEXTS[0]):
+            raise CallFailed("the server refused it")
+        return "A text."
+
+    some = preview(TWICE, TEXTS, model=sg.Scripted(refuses), out=tmp_path / "p", limit=2)
+    assert some.broken == {"the server refused it": 5} and some.lives
+    with pytest.raises(TooManyBroken, match="the server refused it"):
+        preview(TWICE, TEXTS[:1], model=sg.Scripted(refuses), out=tmp_path / "q")
+
+
+def test_a_models_own_end_is_an_error(tmp_path: Path) -> None:
+    def away(prompt: Prompt) -> str:
+        raise SynthgainError("nobody answers", code=4)
+
+    with pytest.raises(SynthgainError, match="nobody answers") as caught:
+        preview("rephrase", TEXTS, model=sg.Scripted(away), out=tmp_path / "p")
+    assert caught.value.code == 4
+
+
+@dataclass(frozen=True)
+class Twice:
+    """`k` answers an anchor, each looked at by the same model."""
+
+    k: int = 5
+
+    async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async for call in models.each(Prompt((user(anchor.text),), draw=d) for d in range(self.k)):
+            judged = await models(Prompt((user(f"Is this good? {anchor.text[:60]} {call.prompt.draw}"),)))
+            yield Row(text=call.text, calls=(call, judged))
+
+
+TWICE = Recipe("twice", "1", Twice())
+
+
+async def on_and_on(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    draw = 0
+    while True:
+        call = await models(Prompt((user(anchor.text[:20]),), draw=draw))
+        draw += 1
+        yield Row(text=call.text, calls=(call,))
+
+
+async def paired(models: Models, one: Anchor, other: Anchor) -> AsyncIterator[Row]:
+    call = await models(Prompt((user(one.text + other.text),)))
+    yield Row(text=call.text, calls=(call,))
+
+
+def in_pairs(corpus: Corpus, pool: object, seed: int) -> Any:
+    found: list[Group] = list(combinations(corpus, 2))
+    return found
+
+
+async def nothing(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    call = await models(Prompt((user(anchor.text),)))
+    if not call.text:
+        yield Row(text="")
