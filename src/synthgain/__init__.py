@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgain.api import (
+        advice,
         check,
         compare,
         curate,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "synthgain.api": (
+        "advice",
         "check",
         "compare",
         "curate",
@@ -119,6 +121,7 @@ __all__ = [
     "TooManyBroken",
     "Unreachable",
     "Verdict",
+    "advice",
     "check",
     "compare",
     "curate",
