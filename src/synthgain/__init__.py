@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgain.api import (
         advice,
+        audit,
         check,
         compare,
         curate,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "synthgain.api": (
         "advice",
+        "audit",
         "check",
         "compare",
         "curate",
@@ -122,6 +124,7 @@ __all__ = [
     "Unreachable",
     "Verdict",
     "advice",
+    "audit",
     "check",
     "compare",
     "curate",

@@ -305,6 +305,10 @@ def _drafted(
             buyers.append(round.buyer)
             outcome = await round()
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
+        except asyncio.CancelledError:
+            left = sum(buyer.tally.in_flight for buyer in buyers)
+            print(f"synthgain: {left} calls in flight were left; they may have been charged for", file=sys.stderr)
+            raise
         finally:
             memory.close()
             for role, model in parts.models.items():

@@ -313,7 +313,8 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
         say(f"scoring with {student}")
     scorer = open_scorer(student)
     pairs = read_pairs(student)
-    base = open_scorer(str(record["base"])) if pairs is not None or dev else None
+    known = record["base"] != "scratch"  # random weights are on no disk
+    base = open_scorer(str(record["base"])) if known and (pairs is not None or dev) else None
     raw_test, raw_dev = ([("", text) for text in texts or ()] for texts in (test, dev))
 
     def losses(by: Scorer | None, asked: Sequence[Any] | None) -> Losses | None:
