@@ -17,6 +17,7 @@ SRC = Path(__file__).parent.parent / "src" / "synthgain"
 MAKING = ("preview", "generate", "loop")
 REACHED_BY = {  # by file, or room: the commands that come to its errors
     "anchors": (*MAKING, "curate", "measure", "compare", "train"),
+    "api/against.py": ("preview", "generate", "curate"),
     "api/asking.py": MAKING,
     "api/curating.py": ("curate",),
     "api/curating_data.py": ("curate",),
