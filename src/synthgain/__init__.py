@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgain.api import (
+        audit,
         check,
         compare,
         curate,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "synthgain.api": (
+        "audit",
         "check",
         "compare",
         "curate",
@@ -119,6 +121,7 @@ __all__ = [
     "TooManyBroken",
     "Unreachable",
     "Verdict",
+    "audit",
     "check",
     "compare",
     "curate",

@@ -208,9 +208,12 @@ def system(content: str) -> Message:
     return {"role": "system", "content": content}
 
 
-def assistant(content: str) -> Message:
-    """The assistant's turn."""
-    return {"role": "assistant", "content": content}
+def assistant(content: str, reasoning: str = "") -> Message:
+    """The assistant's turn, with what it thought where it thought."""
+    turn: Message = {"role": "assistant", "content": content}
+    if reasoning:
+        turn["reasoning"] = reasoning
+    return turn
 
 
 def message(given: Mapping[str, Any]) -> Message:
@@ -810,7 +813,7 @@ class Recipe:
     departures: tuple[str, ...] = ()
 
 
-Method = Literal["sft", "cpt"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token
+Method = Literal["sft", "cpt", "dpo"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
 
 
 class Train(Protocol):

@@ -9,7 +9,6 @@ import pytest
 import synthgain as sg
 from doubles.tiny import tiny_model
 from synthgain.api.examining import Examination
-from synthgain.types import Sampling
 
 TEXTS = """
 from synthgain.types import Prompt, Recipe, Row, Sampling, user
@@ -57,7 +56,7 @@ def looped(place: Path, recipe: str, **more: Any) -> dict[str, Any]:
         str(place / "documents.jsonl"),
         out=place / "loop",
         say=lambda text: None,
-        examination=Examination(draws=1, sampling=Sampling(temperature=0.7, max_tokens=4)),
+        examination=Examination(draws=1, max_tokens=4),
         **asked,
     )
 

@@ -30,7 +30,7 @@ app = typer.Typer(
 Anchors = Annotated[
     str,
     typer.Argument(
-        help="A file or folder (.txt .md .jsonl .jsonl.gz .json .csv .parquet), a data set on disk, hf://…, or a run."
+        help="A file or folder (.txt .md .jsonl .json .csv, also .gz or .zst; .parquet; .pdf .docx .html …), a data set on disk, hf://…, or a run."
     ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")]
