@@ -33,6 +33,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "cli/arguments.py": ("preview", "generate"),
     "cli/making.py": ("generate",),
     "cli/measuring.py": ("measure",),
+    "cli/teaching.py": ("train", "loop"),
     "curate": ("preview", "generate", "curate"),
     "curate/against.py": ("curate",),
     "measure/running.py": ("generate",),
@@ -47,9 +48,10 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "store/lock.py": (*MAKING, "demo", "train", "curate"),
     "store/run.py": (*MAKING, "demo", "train"),
     "store/segment.py": MAKING,
+    "train": ("train", "loop"),
     "train/replay.py": ("train",),
-    "train/rows.py": ("train", "loop"),
     "train/student.py": ("train", "loop", "demo"),
+    "train/weights.py": ("train",),
 }
 OTHER_TOOLS = r"(?:\b(?:pip|jq|iconv|unzip|tr)|…) -?[^;]*"  # with options of their own
 

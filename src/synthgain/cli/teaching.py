@@ -14,6 +14,7 @@ from synthgain.cli.arguments import (
     Limit,
     ModelOptions,
     Out,
+    Replace,
     Seed,
     Sets,
     Strict,
@@ -229,6 +230,7 @@ def loop(
     strict: Strict = False,
     base_url: BaseUrl = "",
     seed: Seed = 0,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Rounds of generate, curate, train and evaluate, against matched arms.
@@ -266,6 +268,7 @@ def loop(
         limit=limit,
         text_field=text_field,
         strict=strict,
+        replace=replace,
         reach=reach(base_url),
         seed=seed,
         panel=Live,
