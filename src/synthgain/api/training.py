@@ -172,7 +172,7 @@ def gguf_of(student: Path, out: Path | None = None) -> Path:
             raise SynthgainError(
                 "a student from random weights has no GGUF file that its own could be like",
                 where=str(student),
-                next=f"use it as it is: -m hf/{student}",
+                next=f"use it as it is: synthgain generate … -m hf/{student}",
             )
         kind, _, name = record["base"].partition("/")
         like = weights.find(name if kind == "local" else DEFAULT_MODEL.partition("/")[2])
