@@ -331,6 +331,7 @@ def test_curate_of_a_recipe_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert sg.curate(tmp_path / "r", with_=[Short(30)], recipe=file).record["counts"] | {"kept": 1} == {
         "anchors": 3,
+        "anchors_used": 3,
         "groups": 3,
         "groups_done": 3,
         "calls_bought": 0,
