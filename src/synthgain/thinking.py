@@ -27,11 +27,15 @@ from synthgain.types import Call, Message
 _NAMES = r"think|thinking|thoughts?|reasoning|reflection|seed:think|antthinking"
 _OPEN = re.compile(rf"(?i)<({_NAMES})>|◁(think)▷|\[(THINK)\]|<\|(begin_of_thought)\|>|<\|(START_THINKING)\|>")
 _CLOSE = re.compile(rf"(?i)</({_NAMES})>|◁/(think)▷|\[/(THINK)\]|<\|(end_of_thought)\|>|<\|(END_THINKING)\|>")
-_ANY = re.compile(rf"(?i)</?(?:{_NAMES})>|◁/?think▷|\[/?THINK\]|<\|(?:begin|end)_of_thought\|>|<\|(?:START|END)_THINKING\|>")
-_WRAPPED = re.compile(  # an answer inside marks of its own, after thinking
-    r"(?is)\s*(?:<answer>(.*)</answer>|<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
+_ANY = re.compile(
+    rf"(?i)</?(?:{_NAMES})>|◁/?think▷|\[/?THINK\]|<\|(?:begin|end)_of_thought\|>|<\|(?:START|END)_THINKING\|>"
 )
-_CHANNEL = re.compile(r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(analysis|commentary|final)[^<\n]{0,80}?(?:<\|constrain\|>\w+)?<\|message\|>")
+_WRAPPED = re.compile(  # an answer inside marks of its own, after thinking
+    r"(?is)\s*(?:<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
+)
+_CHANNEL = re.compile(
+    r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(analysis|commentary|final)[^<\n]{0,80}?(?:<\|constrain\|>\w+)?<\|message\|>"
+)
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>|<\|channel\|>|\Z")
 _STRIPPED = re.compile(r"analysis(?=[A-Z\"'<\d(])")  # gpt-oss, decoded without special tokens
 _THEN = re.compile(r"assistant(?:commentary|final)")
@@ -79,10 +83,8 @@ def apart(call: Call) -> Call:
 def opening_of(prompt: str) -> str:
     """The opening mark that a rendered prompt ends with ("" where it ends with none): a template may open the thinking itself."""
     tail = prompt[-40:]
-    last = None
-    for last in _OPEN.finditer(tail):
-        pass
-    return tail[last.start() :] if last is not None and not tail[last.end() :].strip() else ""
+    marks = list(_OPEN.finditer(tail))
+    return tail[marks[-1].start() :] if marks and not tail[marks[-1].end() :].strip() else ""
 
 
 def unanswered(content: str, reasoning: str = "", raw: str | None = None, finish: str = "stop") -> str:
@@ -94,6 +96,14 @@ def unanswered(content: str, reasoning: str = "", raw: str | None = None, finish
         return "nothing was answered"
     whole = parts.ended and (raw is None or parted(raw).ended)
     return "only reasoning" if whole and finish != "length" else "thinking never ended"
+
+
+def only_thought(call: Call) -> str:
+    """Why a call that holds thinking is no answer; "" where it is one, or holds no thinking."""
+    turn = call.message
+    if "reasoning" not in turn or "tool_calls" in turn or turn["content"].strip():
+        return ""
+    return unanswered("", turn["reasoning"], None if call.raw is None else call.raw["content"], call.finish)
 
 
 # ---------------------------------------------------------------------------------------------- blocks
@@ -146,11 +156,13 @@ def _closes(text: str, at: int, name: str) -> re.Match[str] | None:
 
 def _bare(text: str) -> re.Match[str] | None:
     """A closing mark that nothing opens: it ends or begins a line, and is neither quoted nor in a code fence."""
-    close = next((mark for mark in _ANY.finditer(text) if not _in_code(text, mark.start())), None)
-    if close is None or (mark := _CLOSE.match(text, close.start())) is None:
+    mark = next((mark for mark in _CLOSE.finditer(text) if not _in_code(text, mark.start())), None)
+    if mark is None or _OPEN.search(text, 0, mark.start()) is not None:
         return None
     before, after = text[: mark.start()], text[mark.end() :]
-    alone = not before.strip() or before.rstrip(" \t").endswith("\n") or not after or after.lstrip(" \t")[:1] in ("", "\n")
+    alone = (
+        not before.strip() or before.rstrip(" \t").endswith("\n") or not after or after.lstrip(" \t")[:1] in ("", "\n")
+    )
     return mark if alone else None
 
 
@@ -163,7 +175,12 @@ def _later(text: str, name: str) -> Iterator[tuple[str, str]]:
     start = 0
     for mark in _OPEN.finditer(text):
         first = text[: mark.start()].rstrip(" \t")
-        if mark.start() < start or _name(mark) != name or (first and not first.endswith("\n")) or _in_code(text, mark.start()):
+        if (
+            mark.start() < start
+            or _name(mark) != name
+            or (first and not first.endswith("\n"))
+            or _in_code(text, mark.start())
+        ):
             continue
         end = _closes(text, mark.end(), name)
         stop = end.start() if end else len(text)

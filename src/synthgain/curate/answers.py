@@ -29,8 +29,30 @@ from synthgain.thinking import parted
 
 LONGEST = 200  # characters of an answer that are looked at; what is longer is no final answer
 Gold = str | int | float | Sequence[object]
-_WORDS = ("答案", "答え", "解答", "정답", "답", "antwort", "réponse", "respuesta", "risposta", "resposta", "ответ", "उत्तर", "คำตอบ")
-_WORDS += ("đáp án", "jawaban", "cevap", "الجواب", "الإجابة", "উত্তর", "jibu")  # as MGSM's prompts and models of these languages say it
+_WORDS = (
+    "答案",
+    "答え",
+    "解答",
+    "정답",
+    "답",
+    "antwort",
+    "réponse",
+    "respuesta",
+    "risposta",
+    "resposta",
+    "ответ",
+    "उत्तर",
+    "คำตอบ",
+)
+_WORDS += (
+    "đáp án",
+    "jawaban",
+    "cevap",
+    "الجواب",
+    "الإجابة",
+    "উত্তর",
+    "jibu",
+)  # as MGSM's prompts and models of these languages say it
 _ELSEWHERE = "|".join(_WORDS)
 _IS = r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?::|：|=|是|は|\b(?:is|est|ist|es|è|é)\b)(?!\**[ \t]*(?:not\b|n't))"
 _SIGNED = re.compile(r"####|\\(?:boxed|fbox)[ \t]{0,3}\{|<answer>")
@@ -51,7 +73,10 @@ _TEX = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\[,;!: ]|\\left|\\right|\\\(|\\\)|\\\[|\\\]"), ""),
     (re.compile(r"\\([%$])"), r"\1"),
-    (re.compile(r"(?<![a-z])([mcdk]?m|in|ft|yd|mi|inches|feet|meters?|units?)\s?\^?\{?[23]\}?(?![\w{])"), r"\1"),  # cm^2
+    (
+        re.compile(r"(?<![a-z])([mcdk]?m|in|ft|yd|mi|inches|feet|meters?|units?)\s?\^?\{?[23]\}?(?![\w{])"),
+        r"\1",
+    ),  # cm^2
 )
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<sign>[-+−]?)\s?(?P<currency>[$£€¥₹]?)\s?(?P<inner>[-−]?)"
@@ -60,7 +85,14 @@ _NUMBER = re.compile(
     r"(?:[eE](?P<power>[-+]?\d{1,2}))?(?:\s?/\s?(?P<bottom>\d{1,30}))?\s?(?P<percent>%|percent\b)?"
 )
 _ALGEBRA = frozenset("\\^_{}*+÷×√≤≥<>|()[]±=")
-_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "trillion": 10**12, "k": 1_000}
+_SCALES = {
+    "hundred": 100,
+    "thousand": 1_000,
+    "million": 1_000_000,
+    "billion": 1_000_000_000,
+    "trillion": 10**12,
+    "k": 1_000,
+}
 _UNITS: Mapping[str, tuple[str, Fraction]] = {
     unit: (kind, Fraction(size))
     for kind, sizes in {
@@ -73,7 +105,9 @@ _UNITS: Mapping[str, tuple[str, Fraction]] = {
     for unit, size in sizes.items()
 }  # fmt: skip
 _OPTION = re.compile(r"(?i:option|choice|answer)?\s*[(\[]?([A-J])[)\].:]?")
-_WITH_OPTION = re.compile(r"(?i:option|choice|answer)?\s*(?:[(\[]([A-J])[)\]]|([A-J])[).:]|([A-J])\s[-–—])\s*(.+)", re.DOTALL)
+_WITH_OPTION = re.compile(
+    r"(?i:option|choice|answer)?\s*(?:[(\[]([A-J])[)\]]|([A-J])[).:]|([A-J])\s[-–—])\s*(.+)", re.DOTALL
+)
 _OTHER_OPTION = re.compile(r"(?:^|[\s(\[])[A-J][).\]]|\b(?:or|and)\s+[(\[]?[A-J]\b")
 
 
@@ -109,7 +143,9 @@ def gold_of(gold: Gold) -> list[str]:
     if isinstance(gold, str) or not isinstance(gold, Sequence):
         wanted = str(gold).strip()
         return [final_answer(wanted) or wanted]
-    return [one for element in gold for one in gold_of(element if isinstance(element, str | int | float) else str(element))]
+    return [
+        one for element in gold for one in gold_of(element if isinstance(element, str | int | float) else str(element))
+    ]
 
 
 def same_answer(text: str, gold: Gold) -> bool:
@@ -199,7 +235,7 @@ def _same(given: str, wanted: str) -> bool:
     given, wanted = _plain(given), _plain(wanted)
     if _folded(given) == _folded(wanted) != "":
         return True
-    if option := _OPTION.fullmatch(wanted):
+    if option := _OPTION.fullmatch(wanted.upper() if len(wanted) == 1 else wanted):
         return _letter(given) == option.group(1)
     if (chosen := _WITH_OPTION.fullmatch(wanted)) and _letter(wanted):
         return _letter(given) == _letter(wanted) or _same(given, chosen.group(4))
@@ -220,7 +256,9 @@ def _letter(given: str) -> str:
     return chosen.group(1) or chosen.group(2) or chosen.group(3)
 
 
-Values = tuple[str, list[str]]  # the brackets where they have a meaning ("" for one value, "{}" for several), and the values
+Values = tuple[
+    str, list[str]
+]  # the brackets where they have a meaning ("" for one value, "{}" for several), and the values
 
 
 def _values(answer: str) -> Values | None:
@@ -272,7 +310,12 @@ def _same_values(left: Values, right: Values) -> bool:
     (how, given), (asked, wanted) = left, right
     if len(given) == len(wanted) == 1:
         return _same_value(given[0], wanted[0])
-    if len(wanted) == 1 and len(given) == 2 and re.fullmatch(r"[-−]?\d+\s*,\s?\d{1,2}\D*", ",".join(given)) and how == "{}":
+    if (
+        len(wanted) == 1
+        and len(given) == 2
+        and re.fullmatch(r"[-−]?\d+\s*,\s?\d{1,2}\D*", ",".join(given))
+        and how == "{}"
+    ):
         return _same_value(".".join(part.strip() for part in given), wanted[0])  # a decimal comma
     ordered = {how, asked} - {"", "{}"}  # a pair or an interval; one without brackets may be meant
     if ordered:
@@ -282,6 +325,8 @@ def _same_values(left: Values, right: Values) -> bool:
 
 
 def _same_value(given: str, wanted: str) -> bool:
+    if _EQUATION.search(given) and _EQUATION.search(wanted):
+        return equal(given, wanted)
     left, right = number(given), number(wanted)
     if left is not None and right is not None:
         unit, asked = _unit(given), _unit(wanted)
@@ -292,13 +337,16 @@ def _same_value(given: str, wanted: str) -> bool:
         return any(_close(a, b) for a in lefts for b in rights)
     if _folded(given) == _folded(wanted) != "":
         return True
-    if all(side[:1] in _OPENS and side[-1:] in _CLOSES for side in (given, wanted)):  # pairs and intervals among several
+    if all(
+        side[:1] in _OPENS and side[-1:] in _CLOSES for side in (given, wanted)
+    ):  # pairs and intervals among several
         ours, theirs = _values(given), _values(wanted)
         if ours is not None and theirs is not None and len(ours[1]) == len(theirs[1]) > 1:
             return _same_values(ours, theirs)
     return all(_MATHEMATICAL.search(side) for side in (given, wanted)) and equal(given, wanted)
 
 
+_EQUATION = re.compile(r"[a-zA-Z)]\s*[-+*/^].*=|[-+*/^\d]\s*[a-z]\b.*=")  # more than the naming of a value
 _OPENS, _CLOSES = frozenset("([{"), frozenset(")]}")
 _MATHEMATICAL = re.compile(r"[\d\\^=+*/<>≤≥√π∞-]")
 
@@ -330,7 +378,9 @@ def number(answer: str) -> tuple[Fraction, bool] | None:
     answer = unicodedata.normalize("NFKC", _VULGAR.sub(" ", answer)).replace("\u2044", "/").replace("−", "-")
     for pattern, written in _TEX:
         answer = pattern.sub(written, answer)
-    answer = re.sub(r"(?<=[\w%.])\s*\((?![^()]*\bor\b)[^()]*[^\W\d_]{2}[^()]*\)\s*$", "", answer)  # "7 (seven)", "18 (as 3 * 6 = 18)"
+    answer = re.sub(
+        r"(?<=[\w%.])\s*\((?![^()]*\bor\b)[^()]*[^\W\d_]{2}[^()]*\)\s*$", "", answer
+    )  # "7 (seven)", "18 (as 3 * 6 = 18)"
     answer = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", answer).strip().strip("$").strip()
     if "=" in answer and len(_parts(answer)) > 1:
         return None  # "x = 3 or x = 5"

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from itertools import islice
 from typing import Any
 
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
+from synthgain.words import CHARACTER, prose, worth
 
 READ = 1_000  # characters that are looked at
 INSTALL = "pip install 'synthgain[language]'"
+HAN_OR_KANA = 3  # letters that such a character stands for: twenty letters are some four words
+_KANA = re.compile("[\u3041-\u30ff]")
 
 
 @dataclass(frozen=True)
 class Language:
-    """Drops an answer whose most likely language (fastText, the small model) is not `want` (ISO 639-1, "en").
+    """Drops an answer whose most likely language (fastText, the small model) is not `want` (ISO 639-1, "en"; of "zh-Hans" the "zh").
 
-    Texts with fewer than `letters` letters stay: nothing certain can be said of them. One language a
-    text; a sentence of another one inside is not seen. The score is the probability of the language found.
+    Code has no language: fenced blocks and lines of code are left out. Texts with fewer than `letters` letters of prose stay: nothing
+    certain can be said of them (vowel signs count, a character of Han or Kana as three). Han without any Kana is never Japanese, whatever
+    the model says. One language a text; a sentence of another one inside is not seen. The score is the probability of the language found.
     """
 
     want: str = "en"
@@ -36,18 +41,26 @@ class Language:
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         found = language_of(row.answer, self.letters)
-        if found is None or found[0] == self.want.lower():
-            return keep()
-        return drop(f"written in {found[0]!r}", found[1])
+        wanted = re.split("[-_]", self.want.lower())[0]
+        return keep() if found is None or found[0] == wanted else drop(f"written in {found[0]!r}", found[1])
 
 
 def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:
     """The most likely language of a text (ISO 639-1) and its probability; None where there are fewer letters."""
-    text = text[:READ]
-    if next(islice(filter(str.isalpha, text), max(0, letters - 1), None), None) is None:
+    text = prose(text[: 4 * READ])[:READ]
+    if _letters(text) < letters:
         return None
-    found = _detector().detect(text, k=1)[0]
-    return str(found["lang"]), round(float(found["score"]), 4)
+    found = _detector().detect(text, k=2)
+    impossible = "zh" if _KANA.search(text) else "ja"
+    best = next((one for one in found if one["lang"] != impossible), found[0])
+    return str(best["lang"]), round(float(best["score"]), 4)
+
+
+def _letters(text: str) -> int:
+    if text.isascii():
+        return sum(c.isalpha() for c in text)
+    letters = [c for c in text if unicodedata.category(c)[0] in "LM"]
+    return sum(HAN_OR_KANA if worth(c) == CHARACTER else 1 for c in letters)
 
 
 @cache

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from synthgain.types import Anchor, Row, Verdict, drop, keep
+from synthgain.words import count
 
 
 @dataclass(frozen=True)
 class Length:
-    """Drops an answer of fewer than `least` or more than `most` words (runs between spaces)."""
+    """Drops an answer of fewer than `least` or more than `most` words.
+
+    Words are runs between spaces; of scripts without spaces, a character of Han or Kana counts as 2/3 of one, a letter of Thai as 1/2.
+    """
 
     least: int = 5
     most: int | None = None
@@ -20,7 +24,7 @@ class Length:
         return "length"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        n = len(row.answer.split())
+        n = count(row.answer)
         if n < self.least:
             return drop("too short", n)
         if self.most is not None and n > self.most:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from synthgain.types import Anchor, Row, Verdict, drop, keep
-from synthgain.words import words
+from synthgain.words import count, spans, words
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Repetition:
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         text = row.answer
         said = words(text)
-        if len(said) < 2 * self.n:
+        if not spans(said, 2 * self.n):
             return keep()
         share = repeated_lines(text)
         if share > self.lines:
@@ -49,7 +49,7 @@ def repeated_lines(text: str) -> float:
     for line in text.splitlines():
         line = line.strip().lower()
         total += len(line)
-        if len(line.split()) < 3:
+        if count(line) < 3:
             continue
         if line in seen:
             again += len(line)
@@ -60,16 +60,16 @@ def repeated_lines(text: str) -> float:
 def repeated_ngrams(said: Sequence[str], n: int) -> float:
     """Share of the characters of words that lie in an n-gram said before."""
     seen: set[str] = set()
-    again = 0
-    at = 0
-    while at + n <= len(said):
-        gram = " ".join(said[at : at + n])
+    again = reached = 0
+    for start, end in spans(said, n):
+        if start < reached:
+            continue
+        gram = " ".join(said[start:end])
         if gram in seen:
-            again += sum(map(len, said[at : at + n]))
-            at += n
+            again += sum(map(len, said[start:end]))
+            reached = end
         else:
             seen.add(gram)
-            at += 1
     total = sum(map(len, said))
     return again / total if total else 0.0
 

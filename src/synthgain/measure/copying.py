@@ -1,7 +1,8 @@
 """Copying and leakage: which share of what the model wrote stands word for word in its sources or in held-out text.
 
-The unit of a copy is a run of 8 words (`words.NAME`), compared as 64-bit hashes. Hashes are kept for one side only, the one whose
-size is bounded; the other side streams by.
+The unit of a copy is a run of 8 words as texts are compared by them (`synthgain.words`: no punctuation, scripts without spaces by their
+characters), as in the check `copied`, and as 64-bit hashes. Hashes are kept for one side only, the one whose size is bounded; the other
+side streams by.
 """
 
 from __future__ import annotations
@@ -15,20 +16,9 @@ import pyarrow.compute as pc
 
 from synthgain.measure.data import Batches, Data, even_sample, nothing, units
 from synthgain.measure.resample import Floats, share_interval, summed
-from synthgain.measure.words import (
-    NAME,
-    Hashes,
-    Ints,
-    Mask,
-    blocks,
-    distinct,
-    hashed,
-    number,
-    piece_of,
-    scrambled,
-    spans,
-)
+from synthgain.measure.words import Ints, Mask, blocks, distinct, number
 from synthgain.types import Reading
+from synthgain.words import NAME, Hashes, runs, scrambled
 
 SPAN = 8  # words
 ROWS = 10_000  # rows sampled where their own anchors must be looked up
@@ -62,9 +52,8 @@ class Spans:
 def spans_of(texts: Iterator[str | None] | list[str | None], n: int = SPAN) -> Iterator[tuple[Hashes, Ints]]:
     """(hashes of the spans, the place of each one's text among the texts), in blocks of bounded size."""
     for owners, pieces in blocks(texts):
-        flat, begins = hashed(pieces)
-        found, where = spans(flat, begins, n)
-        yield found, owners[piece_of(begins)[where]]
+        found, piece = runs(pieces, n)
+        yield found, owners[piece]
 
 
 def unit_numbers(table: pa.Table, start: int = 0) -> Ints:

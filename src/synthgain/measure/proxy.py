@@ -22,8 +22,9 @@ from synthgain.measure.data import Data, nothing
 from synthgain.measure.held_out import DEV_CHARACTERS, Dev, Earlier, Standing, guarded, hold_out
 from synthgain.measure.ngrams import MOST_FOLDS, Asked, Counts, Floats, log_odds, mixed
 from synthgain.measure.resample import ratio_interval
-from synthgain.measure.words import NAME, Ids, Ints, Mask, blocks, content, piece_of
+from synthgain.measure.words import Ids, Ints, Mask, blocks, content, piece_of
 from synthgain.types import Reading, Scorer, SynthgainError
+from synthgain.words import NAME
 
 UNIT = "nats/token"
 ORDER = {"proxy_gain": 3, "proxy_gain_1": 1, "target_fit": 3, "target_fit_1": 1}

@@ -17,6 +17,7 @@ from synthgain.measure.variety import NEAR as ALIKE
 from synthgain.measure.variety import SHINGLE as ALIKE_WORDS
 from synthgain.measure.words import tokens
 from synthgain.types import Row, SynthgainError
+from synthgain.words import words as compared
 
 PAIRS = 20_000  # word pairs that distinct-2 is computed on: it falls with size, so the size is fixed
 WINDOW = 1_000  # examined rows that a new one is compared with
@@ -132,7 +133,7 @@ class Running:
 
     def _examine(self, row: Row) -> None:
         self.examined += 1
-        words = _numbers(row.answer.lower().split()[:READ])
+        words = _numbers(compared(row.answer[: 16 * READ])[:READ])
         pairs = _runs(words, 2)
         self._pairs.update(pairs)
         self._recent.extend(pairs)

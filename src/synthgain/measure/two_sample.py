@@ -7,7 +7,6 @@ Each rate has a one-sided 97.5 % limit of its own (Bonferroni), so their sum hol
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +21,11 @@ from synthgain.measure.dependence import numbered
 from synthgain.measure.logistic import Features, Places, Sparse, fit
 from synthgain.models.embedders import CHARS, Embedder
 from synthgain.types import Reading
+from synthgain.words import words as compared
 
 MOST, LEAST = 2_000, 20  # rows of a side; independent units of a side
 FOLDS = 5
 PENALTY = 1.0
-
-# words, and single characters of scripts that write none between spaces (kana, Han, Hangul)
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
 
 # ---------------------------------------------------------------------------------------------- words
@@ -39,15 +36,15 @@ def hashed_words(texts: Sequence[str]) -> Sparse:
     known: dict[str, int] = {}
     keys: list[NDArray[np.int64]] = []
     for text in texts:
-        found = WORD.findall(text[:CHARS].lower())
+        found = compared(text[:CHARS])
         for word in found:
             if word not in known:
                 known[word] = zlib.crc32(word.encode())
-        words = np.fromiter((known[word] for word in found), np.int64, len(found))
+        single = np.fromiter((known[word] for word in found), np.int64, len(found))
         pairs = (
-            words[:-1] * 0x1F0A2BE71D163FA5 + words[1:] * 0x27D4EB2F165667C5
+            single[:-1] * 0x1F0A2BE71D163FA5 + single[1:] * 0x27D4EB2F165667C5
         )  # wraps: 64 bits, so hardly two share one
-        keys.append(np.concatenate([words, pairs]))
+        keys.append(np.concatenate([single, pairs]))
     row = np.repeat(np.arange(len(texts)), [len(mine) for mine in keys])
     columns, column = np.unique(np.concatenate([np.empty(0, np.int64), *keys]), return_inverse=True)
     width = max(1, len(columns))

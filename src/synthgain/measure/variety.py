@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 from synthgain.measure.copying import unit_numbers
 from synthgain.measure.data import Data, even_sample, nothing
 from synthgain.measure.resample import mean_of_blocks, share_interval, summed
-from synthgain.measure.words import NAME, Ids, Ints, Mask, WordCount, blocks, content, distinct, hashed, piece_of, spans
+from synthgain.measure.words import Ints, Mask, blocks, content, distinct
 from synthgain.types import Reading
+from synthgain.words import HASHES, NAME, SHINGLE, runs, signatures
 
 ROWS = 10_000
 BUDGETS = (20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50)  # bigrams of a block
 BLOCKS = 5
 CHARACTERS = 20_000  # of a text that are read
-NEAR = 0.7  # Jaccard index of the sets of word 3-grams
-HASHES = 128
+NEAR = 0.7  # Jaccard index of the sets of runs of words, as the check near-duplicate has it
+BATCH = 1_024  # texts whose signatures are made at once
 BAND = 4  # numbers in a band: at an index of 0.7 a pair shares one of the 32 bands with probability 0.9998
-SHINGLE = 3
-SEED = 42
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _shuffled_bigrams(side: _Side, seed: int) -> list[NDArray[np.uint64]]:
 def _bigrams(texts: Sequence[str], most: int) -> NDArray[np.uint64]:
     found, held = [np.zeros(0, np.uint64)], 0
     for _, pieces in blocks(texts):
-        found.append(spans(*hashed(pieces), 2)[0])
+        found.append(runs(pieces, 2)[0])
         held += len(found[-1])
         if held >= most:
             break
@@ -171,7 +170,7 @@ def dup_rate(data: Data, *, rows: int = ROWS, threshold: float = NEAR) -> list[R
                 unit="prob",
                 n=len(np.unique(side.units[said])),
                 note=note,
-                estimator=f"MinHash ({HASHES}), Jaccard index of word {SHINGLE}-grams ≥ {threshold}; {ratio.method}",
+                estimator=f"MinHash ({HASHES}), Jaccard index of runs of {SHINGLE} words ({NAME}) ≥ {threshold}; {ratio.method}",
             )
         )
     return readings
@@ -180,18 +179,19 @@ def dup_rate(data: Data, *, rows: int = ROWS, threshold: float = NEAR) -> list[R
 def near_duplicates(texts: Sequence[str], threshold: float = NEAR) -> tuple[Ints, Mask]:
     """(for each text the first text that it nearly repeats, itself where there is none; which texts have words).
 
-    Signatures by rensa (R-MinHash); pairs that share a band are judged by all `HASHES` numbers. A text is compared with earlier
-    texts that repeat nothing themselves.
+    Signatures are those of the check near-duplicate; pairs that share a band are judged by all `HASHES` numbers. A text is compared with
+    earlier texts that repeat nothing themselves.
     """
-    signatures, said = _signatures(texts)
+    made = [signatures(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
+    numbers, said = (np.concatenate(part) for part in zip(*made))
     first = np.arange(len(texts))
-    suspects, bands = _buckets(signatures, said)
+    suspects, bands = _buckets(numbers, said)
     kept: dict[int, list[int]] = defaultdict(list)
     for i in suspects.tolist():
         mine = [bucket for bucket in bands[i].tolist() if bucket >= 0]
         others = sorted({j for bucket in mine for j in kept[bucket]})
         if others:
-            equal = (signatures[others] == signatures[i]).mean(axis=1)
+            equal = (numbers[others] == numbers[i]).mean(axis=1)
             best = int(equal.argmax())
             if equal[best] >= threshold:
                 first[i] = others[best]
@@ -199,38 +199,6 @@ def near_duplicates(texts: Sequence[str], threshold: float = NEAR) -> tuple[Ints
         for bucket in mine:
             kept[bucket].append(i)
     return first, said
-
-
-def _signatures(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Mask]:
-    """One signature a text (texts × `HASHES`) of its set of 3-grams (a shorter text: of its words), and which texts have words."""
-    from rensa import RMinHash
-
-    words = WordCount()
-    words.add(texts)
-    vocabulary = words.vocabulary()
-    signatures = np.zeros((len(texts), HASHES), np.uint32)
-    said = np.zeros(len(texts), np.bool_)
-    for owners, pieces in blocks(texts):
-        flat = vocabulary.encode(pieces)
-        shingles, sizes = _shingles(flat, flat == vocabulary.size, len(pieces))
-        edges = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, edges, HASHES, SEED)
-        signatures[owners] = np.asarray(matrix.to_rows(), np.uint32)
-        said[owners] = sizes > 0
-    return signatures, said
-
-
-def _shingles(flat: Ids, begins: Mask, pieces: int) -> tuple[NDArray[np.uint64], Ints]:
-    """The 3-grams of every piece one after the other, and how many each has. A piece of one or two words is one 3-gram with marks."""
-    piece = piece_of(begins)
-    words = np.bincount(piece[~begins], minlength=pieces)
-    found, where = spans(flat, begins, SHINGLE)
-    short, place = spans(flat, np.zeros(len(flat), np.bool_), SHINGLE)
-    ends = np.concatenate([np.flatnonzero(begins)[::2][1:] - 1, [len(flat) - 1]])  # the last place of each piece
-    last = np.isin(place, ends[(words > 0) & (words < SHINGLE)])
-    found, where = np.concatenate([found, short[last]]), np.concatenate([where, place[last]])
-    order = np.argsort(where, kind="stable")
-    return found[order], np.bincount(piece[where], minlength=pieces)
 
 
 def _buckets(signatures: NDArray[np.uint32], said: Mask) -> tuple[Ints, Ints]:

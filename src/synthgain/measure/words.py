@@ -1,18 +1,13 @@
-"""Texts as numbers: the meter's one tokeniser ("words-1"), and arrays of its tokens.
+"""Texts as arrays of numbers, as the models of text here read them: the tokens of `synthgain.words`.
 
-A token is a word or a number (letters, digits and combining marks of any script, apostrophes inside), one character of a script that
-is written without spaces (Han, Kana, Thai, Lao, Khmer, Burmese), or one other character that is not a space. Texts are taken
-in Unicode NFKC and lower case. Many texts become one flat array, each after two marks of a beginning, so that nothing is done per row.
+Many texts become one flat array, each after two marks of a beginning, so that nothing is done per row.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from hashlib import blake2b
 from itertools import repeat
 from zlib import crc32
@@ -20,7 +15,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-NAME = "words-1"
+from synthgain.words import Hashes, scrambled, tokens
+
 PIECE = 1 << 20  # characters that are tokenised at once; a longer text is read in pieces of this size
 MOST_WORDS = 1 << 18  # of a vocabulary: the most frequent
 HELD = 1 << 21  # words counted at once while a vocabulary is made; beyond, those seen once are forgotten
@@ -30,40 +26,7 @@ OTHERS = 1 << 15  # numbers shared by all words outside a vocabulary; as large a
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32]
-Hashes = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
-
-_UNSPACED = (  # Thai, Lao, Burmese, Khmer, Tai Le and New Tai Lue, Kana, Bopomofo, Han
-    (0x0E01, 0x0E4E), (0x0E81, 0x0ECE), (0x1000, 0x103F), (0x104A, 0x109D), (0x1780, 0x17D3), (0x1950, 0x19DF), (0x3005, 0x3007),
-    (0x3040, 0x30FF), (0x3100, 0x312F), (0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
-)  # fmt: skip
-
-
-@cache
-def _pattern() -> re.Pattern[str]:
-    """A token (made on first use: the categories of 65,536 characters are read).
-
-    Beyond the first 65,536, everything below U+1F000 (where pictures begin) counts as a letter.
-    """
-    letter = np.array([unicodedata.category(chr(c))[0] in "LNM" for c in range(0x10000)])
-    letter[[0x200C, 0x200D]] = True  # joiners stand inside words of Persian and of Indian scripts
-    for first, last in _UNSPACED:
-        letter[first : last + 1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], letter.astype(np.int8), [0]]))).reshape(-1, 2)
-    word = "[" + "".join(_range(a, b - 1) for a, b in edges.tolist()) + _range(0x10000, 0x1EFFF) + "]+"
-    alone = "[" + "".join(_range(a, b) for a, b in _UNSPACED) + "]"
-    return re.compile(rf"{word}(?:'{word})*|{alone}|\S")
-
-
-def _range(first: int, last: int) -> str:
-    return f"\\U{first:08x}-\\U{last:08x}"
-
-
-def tokens(text: str) -> list[str]:
-    """The tokens of a text, in order."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).replace("’", "'")
-    return _pattern().findall(text.lower())
 
 
 def content(text: str) -> int:
@@ -114,18 +77,6 @@ def _flat(pieces: Sequence[str]) -> list[str]:
     return tokens(lead + lead.join(pieces))
 
 
-def numbered(pieces: Sequence[str], of: Callable[[str], int]) -> tuple[Ints, Mask]:
-    """`of` each token of all pieces in one array, and where the marks of beginnings stand."""
-    found = _flat(pieces)
-    begins = np.fromiter(map(MARK.__eq__, found), np.bool_, len(found))
-    return np.fromiter(map(of, found), np.int64, len(found)), begins
-
-
-def hashed(pieces: Sequence[str]) -> tuple[Ints, Mask]:
-    """A 64-bit hash of each token (good within this process only), and where the marks of beginnings stand."""
-    return numbered(pieces, hash)
-
-
 def piece_of(begins: Mask) -> Ints:
     """The piece that each place of a flat array belongs to."""
     return np.asarray((np.cumsum(begins) - 1) // LEAD, np.int64)
@@ -143,15 +94,6 @@ def spans(flat: NDArray[np.int64] | Ids, begins: Mask, n: int) -> tuple[Hashes, 
     marks = np.concatenate([[0], np.cumsum(begins)])
     whole = np.flatnonzero(marks[n:] == marks[:runs])
     return scrambled(mixed[whole]), whole + n - 1
-
-
-def scrambled(values: Hashes) -> Hashes:
-    """Every bit of the result depends on every bit of the value (one to one)."""
-    mixed = values ^ (values >> np.uint64(32))
-    mixed = mixed * np.uint64(0xD6E8FEB86659FD93)
-    mixed ^= mixed >> np.uint64(32)
-    mixed = mixed * np.uint64(0xD6E8FEB86659FD93)
-    return np.asarray(mixed ^ (mixed >> np.uint64(32)))
 
 
 def distinct(values: Hashes) -> Hashes:

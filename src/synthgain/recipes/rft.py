@@ -27,6 +27,7 @@ Departures
     The paper samples from a model that was fine-tuned on the human solutions. Here any model answers: `shots` shows
     worked examples as earlier turns; without them `instruction` asks for the form of the answer.
     The text is cut after the line with the final answer; small models go on with new questions.
+    What a model thought stands apart in the answer's `reasoning`: it is not graded, and learnt only where that is asked for.
     Plain calculations ("3 + 4 = 7") are checked and compared where a text has no annotated ones (`<<3+4=7>>`).
     Rows with the same question and answer fall first (`exact-duplicate`), which changes no distinct path.
     Pooling several models (the paper's U13B) is several runs, one a model.
@@ -120,20 +121,21 @@ class RFT:
         gold = gold_answer(anchor)
         paths: set[tuple[str, ...]] = set()
 
-        def row(answer: str, human: bool) -> Row:
+        def row(answer: str, human: bool, thought: str = "") -> Row:
             path = equations(answer)
             stated = None if human else final_answer(answer)
             if stated is not None and same_answer(stated, gold):
                 paths.add(tuple(path))
             named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
             fields = {"answer": gold, "equations": path, "paths": len(paths), "human": human, **named}
-            return Row(messages=(user(anchor.text), assistant(answer)), fields=fields)
+            return Row(messages=(user(anchor.text), assistant(answer, thought)), fields=fields)
 
         solution = human_solution(anchor) if self.gold else None
         if solution is not None:
             yield row(solution, human=True)
         async for call in models.each(question(anchor, self, draw) for draw in range(self.k)):
-            yield row(cut(call.text), human=False).stamped(calls=(call,))
+            thought = call.message.get("reasoning", "")
+            yield row(cut(call.text), human=False, thought=thought).stamped(calls=(call,))
 
 
 EXAMPLES = (
