@@ -514,6 +514,11 @@ class Call:
         return "only reasoning" if only_thought else ""
 
     @property
+    def counted(self) -> tuple[int | None, int | None]:
+        """Tokens in and out; None where the server did not say them (a prompt, and a text, has some)."""
+        return self.tokens_in or None, self.tokens_out or (None if self.text else 0)
+
+    @property
     def misread(self) -> bool:
         """Whether the server says to have read fewer tokens than the prompt has: it dropped a part of the prompt, and answered."""
         read = max(self.tokens_in, self.tokens_cached)
@@ -661,7 +666,9 @@ class ModelInfo:
     seeds: bool | None = None
     schema: bool | None = None
     reasoning: bool | None = None  # whether thinking comes in a field of its own
-    folds_system: bool | None = None  # whether a system turn is put into the first user turn, because the template has no place for it
+    folds_system: bool | None = (
+        None  # whether a system turn is put into the first user turn, because the template has no place for it
+    )
     left_out: tuple[str, ...] = ()  # settings that the server does not take
     note: str = ""
 
@@ -813,7 +820,9 @@ class Recipe:
     departures: tuple[str, ...] = ()
 
 
-Method = Literal["sft", "cpt", "dpo"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
+Method = Literal[
+    "sft", "cpt", "dpo"
+]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
 
 
 class Train(Protocol):
