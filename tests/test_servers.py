@@ -352,7 +352,7 @@ def test_a_run_of_which_nothing_is_kept_says_why_and_is_no_success(
     one_server.become(thinks=1000, words=0)
     words = ["generate", "rephrase", "texts.jsonl", "-o", "run", "-m", "openai/double", "--base-url"]
     done = run(*words, one_server.base_url)
-    assert done.code == 5 and "8 of 8 fell by answer (only reasoning)" in done.err
+    assert done.code == 5 and "8 of 8 fell by answer (thinking never ended)" in done.err
     assert Run.at(tmp_path / "run").record["status"] == "complete"
 
 

@@ -14,6 +14,7 @@ from synthgain.cli.arguments import (
     Limit,
     ModelOptions,
     Out,
+    Replace,
     Seed,
     Sets,
     Strict,
@@ -231,6 +232,7 @@ def loop(
     base_url: BaseUrl = "",
     wait: Wait = None,
     seed: Seed = 0,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Rounds of generate, curate, train and evaluate, against matched arms.
@@ -268,6 +270,7 @@ def loop(
         limit=limit,
         text_field=text_field,
         strict=strict,
+        replace=replace,
         reach=reach(base_url, wait=wait),
         seed=seed,
         panel=Live,

@@ -183,7 +183,7 @@ class OpenAI:
         cost = None
         if self.price is not None and answer.counted:
             cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
-        return Call(
+        call = Call(
             id,
             prompt,
             answer.message,
@@ -197,6 +197,7 @@ class OpenAI:
             cost,
             seconds,
         )
+        return apart(call)
 
     async def _refuse_too_long(self, prompt: Prompt) -> None:
         """CallFailed, before anything is sent, where the prompt alone has more tokens than the context that the server tells."""
@@ -252,7 +253,7 @@ class OpenAI:
     # ------------------------------------------------------------------------------------------ what it is
 
     async def info(self) -> ModelInfo:
-        """What the server says of the model: its list of models, and one call of at most 24 tokens."""
+        """What the server says of the model: its list of models, and one call of at most 64 tokens (a second one where it was cut off)."""
         self._opened()
         context = await self._context()
         shape = {
@@ -263,11 +264,12 @@ class OpenAI:
         }
         turns = (system("You answer briefly."), user("Say hello."))
         call: Call | None = None
-        for most in (24, 1024):  # a model that thinks may refuse few tokens
+        for most in (64, 1024):  # a model that thinks may refuse few tokens, or not come to the answer
             ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
             try:
                 call = apart(await self(ask))
-                break
+                if _obeyed(call, self._terms) is not None:
+                    break
             except CallFailed as error:
                 if "response_format" in str(error) or "schema" in str(error):
                     self._terms = replace(self._terms, without=self._terms.without | {"response_format"})
@@ -284,16 +286,8 @@ class OpenAI:
             reasoning="reasoning" in (call.raw or call.message),
             folds_system=terms.folded,
             left_out=tuple(sorted(terms.without)),
-            note=self._note(),
+            note="; ".join(self.learnt),
         )
-
-    def _note(self) -> str:
-        seeds = (
-            ""
-            if "seed" in self._terms.without
-            else "takes a seed; only two equal calls would show whether it is obeyed"
-        )
-        return "; ".join(filter(None, (*self.learnt, seeds)))
 
     async def _context(self) -> int | None:
         """The context length in tokens that the server tells: in its list of models, or (llama.cpp) among its properties. Both are optional."""
