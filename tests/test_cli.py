@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from doubles.server import served
 from synthgain import cli
@@ -83,9 +84,27 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             code = int(exit.code or 0)
         said = capsys.readouterr()
         assert KEY not in said.out + said.err
+        assert advised(said.err, arguments) <= options(arguments), said.err
         return Said(code, said.out, said.err)
 
     return command
+
+
+def options(arguments: tuple[str, ...]) -> set[str]:
+    """The options of the command that was typed."""
+    found = typer.main.get_command(cli.app)
+    for word in arguments:
+        found = getattr(found, "commands", {}).get(word, found)
+    return {option for param in found.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
+
+
+def advised(err: str, arguments: tuple[str, ...]) -> set[str]:
+    """The options that an error says to type with this command; commands that it spells out have their own."""
+    after = "".join(re.findall(r"^  next: (.*)", err, re.M))
+    commands = re.findall(r"synthgain ([a-z]+) ([^;`,(]*)", after)
+    for command, rest in commands:
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest)) <= options((command,)), after
+    return set(re.findall(r"(?<!\S)--[a-z][a-z-]*", re.sub(r"synthgain [a-z]+ [^;`,(]*", "", after)))
 
 
 def bought(said: Said) -> int:
@@ -372,6 +391,24 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_bought(run: Cli, tmp_path: Path
     assert 0 < paid < 240
     again = run("generate", "rephrase", "many.jsonl", "-o", "r", "-m", "scripted/words?n=9", "--json")
     assert bought(again) == 240 - paid
+
+
+def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_path: Path) -> None:
+    with served(latency=60) as server:
+        ask = ("generate", "rephrase", "docs", "-o", "r", "-m", "openai/double", "--base-url", server.base_url)
+        running = process(tmp_path, *ask)
+        assert running.stderr is not None and running.stdout is not None
+        while server.stats()["in_flight"] < 2:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        first = running.stderr.readline()
+        assert re.search(r"waiting for [1-9]\d* calls in flight to be kept; press again to leave them", first)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 130 and out == "", err
+    assert re.search(r"[1-9]\d* calls in flight were left", err) and "synthgain generate" in err
+    record = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))
+    assert (record["status"], record["why"]) == ("stopped", "interrupted")
 
 
 def test_a_reader_that_went_away_is_no_fault(run: Cli, tmp_path: Path) -> None:

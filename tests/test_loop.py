@@ -176,7 +176,7 @@ def test_arms_that_cannot_be_compared_are_refused_before_anything_is_made(
         lambda: Part(share=0.5, rows=3),
         lambda: Arm("a/b"),
         lambda: Arm("..", (Part(),)),
-        lambda: Arm("a", (Part(),), method="dpo"),  # type: ignore[arg-type]
+        lambda: Arm("a", (Part(),), method="ppo"),  # type: ignore[arg-type]
         lambda: Arm("a", (Part(take="anchors"),), method="sft"),
         lambda: Arm("a", (Part("x", share=0.5), Part("y"))),
         lambda: Arm("a", (Part("x", share=0.5), Part("y", share=0.4))),

@@ -26,10 +26,9 @@ DRIVER = """
 import sys
 from synthgain.api import loop
 from synthgain.api.examining import Examination
-from synthgain.types import Sampling
 folder, tiny = sys.argv[1:]
 loop(folder + "/said.py", folder + "/anchors.jsonl", out=folder + "/loop", on=folder + "/test.jsonl", model="hf/" + tiny, rounds=2,
-     examination=Examination(draws=2, sampling=Sampling(temperature=0.7, max_tokens=6)),
+     examination=Examination(draws=2, max_tokens=6),
      settings={"max_steps": 3, "batch": 2, "length": 64}, say=lambda text: print(text, flush=True))
 """
 STAGES = (

@@ -115,12 +115,12 @@ def test_a_message_with_another_key_is_refused_where_the_prompt_is_made(wrong: A
 def test_it_trains_and_comes_back_out_of_export(run: Run, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
+    from doubles.spelled import chats
     from doubles.tiny import tiny_model
     from synthgain.train.rows import read_rows
-    from synthgain.train.tokens import chats
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model(tmp_path / "tiny", template=TEMPLATE))
-    direct = chats(read_rows(run.path).rows, tokenizer, 512)
+    direct = chats(read_rows(run.path), tokenizer, 512)
     text = tokenizer.decode(direct.examples[0].ids)
     learnt = tokenizer.decode([i for i in direct.examples[0].labels if i >= 0])
     assert "The weather of a city" in text and "Oslo" in learnt and "It is 4 degrees." in learnt
@@ -128,7 +128,7 @@ def test_it_trains_and_comes_back_out_of_export(run: Run, tmp_path: Path) -> Non
     for form in ("chat", "openai", "sharegpt", "preference"):
         file, came = export(run, to=form, out=tmp_path / f"{form}.jsonl")
         assert came.written == 2
-        back = chats(read_rows(file).rows, tokenizer, 512)
+        back = chats(read_rows(file), tokenizer, 512)
         assert [e.ids for e in back.examples] == [e.ids for e in direct.examples], form
 
 

@@ -62,8 +62,19 @@ def test_a_pair_without_a_prompt_begins_with_what_both_say() -> None:
     content = content_of({"chosen": [user("q"), assistant("good")], "rejected": [user("q"), assistant("bad")]})
     assert content is not None
     assert (content.messages, content.rejected) == ((user("q"), assistant("good")), (assistant("bad"),))
+    told = {"chosen": "\n\nHuman: q\n\nAssistant: good\n\nmore", "rejected": "\n\nHuman: q\n\nAssistant: bad"}
+    content = content_of(told)
+    assert content is not None and content.rejected == (assistant("bad"),)
+    assert content.messages == (user("q"), assistant("good\n\nmore"))
     with pytest.raises(SynthgainError, match="prompt"):
-        content_of({"chosen": "Human: q Assistant: good", "rejected": "Human: q Assistant: bad"})
+        content_of({"chosen": "good", "rejected": "bad"})
+
+
+def test_an_instruction_with_its_input_waits_for_an_answer_that_it_does_not_have() -> None:
+    content = content_of({"instruction": "Sort these.", "input": "b a", "response1": "a b"})
+    assert content is not None and (content.messages, content.answer) == ((user("Sort these.\nb a"),), None)
+    with pytest.raises(SynthgainError, match="null"):
+        content_of({"instruction": "Sort these.", "input": "b a", "output": None})
 
 
 def test_a_chat_that_waits_for_an_answer_is_all_question() -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgain.api import (
+        advice,
+        audit,
         check,
         compare,
         curate,
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "synthgain.api": (
+        "advice",
+        "audit",
         "check",
         "compare",
         "curate",
@@ -119,6 +123,8 @@ __all__ = [
     "TooManyBroken",
     "Unreachable",
     "Verdict",
+    "advice",
+    "audit",
     "check",
     "compare",
     "curate",

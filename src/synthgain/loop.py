@@ -56,7 +56,7 @@ class Arm:
 
     Parts
     - `learns`: what it learns from; nothing: it is not trained.
-    - `method`: "sft" or "cpt"; None: by the rows ("sft" where all of them are chats).
+    - `method`: "sft", "cpt" or "dpo"; None: by the rows ("dpo" where all are preference pairs, "cpt" where all are texts, else "sft").
     - `weights`: what it starts from: "base", "previous" (the student that wrote the round's rows; the base in the first round), or a
       model's URI.
     - `as_many_as`: the name of another arm; this one gets as many rows, drawn by a hash.
@@ -79,11 +79,11 @@ class Arm:
                 where="Arm",
                 next="use letters, digits and . + - _: it names a folder",
             )
-        if self.method not in (None, "sft", "cpt"):
-            raise SynthgainError(f"method is {self.method!r}; it is sft or cpt", where=f"arm {self.name}")
-        if self.method == "sft" and any(part.take == "anchors" for part in self.learns):
+        if self.method not in (None, "sft", "cpt", "dpo"):
+            raise SynthgainError(f"method is {self.method!r}; it is sft, cpt or dpo", where=f"arm {self.name}")
+        if self.method in ("sft", "dpo") and self.learns and all(part.take == "anchors" for part in self.learns):
             raise SynthgainError(
-                "supervised fine-tuning needs chats, and anchors are plain texts",
+                f"{self.method} needs chats, and anchors are plain texts",
                 where=f"arm {self.name}",
                 next='leave the method out, or take method="cpt"',
             )

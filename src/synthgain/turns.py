@@ -2,9 +2,10 @@
 
     messages                      our own rows, OpenAI's fine-tuning files, TRL; with `tools`, `rejected`
     conversations, conversation   ShareGPT as LLaMA-Factory reads it (`data/README.md` there): from, value; or role, content
-    prompt, chosen, rejected      TRL's preference pairs; without `prompt` it is what both begin with
+    prompt, chosen, rejected      TRL's preference pairs; without `prompt` it is what both begin with (turns, or "Human: … Assistant: …")
     prompt, completion            TRL's prompt-completion: only the completion is learnt
-    instruction, input, output    Alpaca, with `system` and LLaMA-Factory's `history`; `context` and `response` as Dolly names them
+    instruction, input, output    Alpaca, with `system` and LLaMA-Factory's `history`; `context` and `response` as Dolly names them;
+                                  `instruction` and `input` alone are a question that waits for its answer
     text                          a plain text
 
 The first that a row has is what it is. Null is absent. Anchors, the meter, curation and training all read other people's rows
@@ -14,11 +15,12 @@ through here, so that a conversation is one thing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.types import Message, SynthgainError, canonical, message
+from synthgain.types import KEYS, Message, SynthgainError, canonical, message
 
 ROLES = ("system", "user", "assistant", "tool")
 SPEAKERS = {
@@ -33,6 +35,7 @@ SPEAKERS = {
     "observation": "tool",
     "function_response": "tool",
 }
+TURN_KEYS = KEYS | {"from", "value", "weight", "reasoning_content", "function_call"}
 CHATS = ("messages", "conversations", "conversation")  # columns of turns
 COLUMNS = (
     *CHATS,
@@ -54,6 +57,9 @@ COLUMNS = (
 
 Turns = tuple[Message, ...]
 Record = Mapping[str, Any]
+Shape = tuple[
+    tuple[str, ...], Callable[[Record], tuple[Turns, Turns]]
+]  # the columns that make it; what its turns, and rejected ones, are
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +112,16 @@ def turn_text(turn: Record) -> str:
 
 def shape_of(record: Record) -> str | None:
     """The first column of the shape that a row has, None where it has none. Looks at names, and at what is null."""
-    return next((keys[0] for keys, _ in SHAPES if all(record.get(key) is not None for key in keys)), None) or (
-        "text" if record.get("text") is not None else None
-    )
+    shape = _shape(record)
+    return shape[0][0] if shape is not None else "text" if record.get("text") is not None else None
+
+
+def _shape(record: Record) -> Shape | None:
+    held = {name for name, value in record.items() if value is not None}
+    for keys, read in SHAPES:
+        if held.issuperset(keys) and not (keys in UNANSWERED and ANSWERS & record.keys()):
+            return keys, read
+    return None
 
 
 def content_of(record: Record) -> Content | None:
@@ -116,10 +129,9 @@ def content_of(record: Record) -> Content | None:
     if not isinstance(record, Mapping):
         raise SynthgainError("the row is no object", next='write each row as an object, such as {"text": "…"}')
     held = {name: value for name, value in record.items() if value is not None}
-    for keys, read in SHAPES:
-        if all(key in held for key in keys):
-            messages, rejected = read(held)
-            return Content(messages, None, tools_of(held), rejected or None, keys[0]) if messages else None
+    if (shape := _shape(record)) is not None:
+        messages, rejected = shape[1](held)
+        return Content(messages, None, tools_of(held), rejected or None, shape[0][0]) if messages else None
     text = held.get("text")
     if text is None and not any(name in record for name in (*CHATS, "text")):
         for keys, _ in SHAPES:
@@ -133,6 +145,24 @@ def content_of(record: Record) -> Content | None:
     if text is not None and not isinstance(text, str):
         raise SynthgainError("`text` is no text")
     return Content(text=text) if text and text.strip() else None
+
+
+def known_keys(record: Record) -> tuple[Record, tuple[str, ...]]:
+    """The row with what no message has a place for left out of its turns (a time, a country, a model), and the names of what it was.
+
+    `content_of` refuses such keys: `lern` for `learn` would otherwise be learnt.
+    """
+    found: set[str] = set()
+    slim: dict[str, Any] = {}
+    for name in (*CHATS, "prompt", "completion", "chosen", "rejected"):
+        turns = record.get(name)
+        if isinstance(turns, list) and any(isinstance(turn, dict) and not turn.keys() <= TURN_KEYS for turn in turns):
+            slim[name] = [
+                {key: turn[key] for key in turn if key in TURN_KEYS} if isinstance(turn, dict) else turn
+                for turn in turns
+            ]
+            found |= {key for turn in turns if isinstance(turn, dict) for key in turn.keys() - TURN_KEYS if turn[key]}
+    return {**record, **slim} if slim else record, tuple(sorted(map(str, found)))
 
 
 def without_nulls(value: Any) -> Any:
@@ -184,14 +214,28 @@ def _preference(held: Record) -> tuple[Turns, Turns]:
 
 def _pair(held: Record) -> tuple[Turns, Turns]:
     """A preference pair without `prompt`: what both conversations begin with."""
-    if any(isinstance(held[name], str) and _written(held[name]) is None for name in ("chosen", "rejected")):
+    chosen, rejected = (
+        _transcript(held[name]) if isinstance(held[name], str) else _turns(held[name], "assistant")
+        for name in ("chosen", "rejected")
+    )
+    same = next((i for i, (a, b) in enumerate(zip(chosen, rejected)) if a != b), min(len(chosen), len(rejected)))
+    return (*_given(chosen[:same]), *chosen[same:]), rejected[same:]
+
+
+def _transcript(text: str) -> Turns:
+    """The turns of a text in which each begins with Human: or Assistant: after a blank line, or that holds them as JSON."""
+    if (held := _written(text)) is not None:
+        return _turns(held, "assistant")
+    before, *parts = re.split(r"(?:^|\n\n)(Human|Assistant):", text)
+    if before.strip() or not parts:
         raise SynthgainError(
             "`chosen` and `rejected` are texts, and there is no `prompt`",
             next="give the question as `prompt`, or both as lists of {role, content}",
         )
-    chosen, rejected = (_turns(held[name], "assistant") for name in ("chosen", "rejected"))
-    same = next((i for i, (a, b) in enumerate(zip(chosen, rejected)) if a != b), min(len(chosen), len(rejected)))
-    return (*_given(chosen[:same]), *chosen[same:]), rejected[same:]
+    return tuple(
+        {"role": "user" if who == "Human" else "assistant", "content": said.strip()}
+        for who, said in zip(parts[::2], parts[1::2])
+    )
 
 
 def _completion(held: Record) -> tuple[Turns, Turns]:
@@ -209,10 +253,12 @@ def _alpaca(held: Record) -> tuple[Turns, Turns]:
     if not all(isinstance(part, str) for part in ask):
         raise SynthgainError("`instruction` and `input` must be texts")
     turns.append({"role": "user", "content": "\n".join(part for part in ask if part)})
-    return _turns([*turns, {"role": "assistant", "content": held.get("output", held.get("response"))}], "user"), ()
+    if (answer := held.get("output", held.get("response"))) is not None:
+        turns.append({"role": "assistant", "content": answer})
+    return _turns(turns, "user"), ()
 
 
-SHAPES: tuple[tuple[tuple[str, ...], Callable[[Record], tuple[Turns, Turns]]], ...] = (
+SHAPES: tuple[Shape, ...] = (
     (("messages",), _messages),
     (("conversations",), _conversations),
     (("conversation",), _conversations),
@@ -221,7 +267,11 @@ SHAPES: tuple[tuple[tuple[str, ...], Callable[[Record], tuple[Turns, Turns]]], .
     (("prompt", "completion"), _completion),
     (("instruction", "output"), _alpaca),
     (("instruction", "response"), _alpaca),
+    (("instruction", "input"), _alpaca),
+    (("instruction", "context"), _alpaca),
 )
+UNANSWERED = (("instruction", "input"), ("instruction", "context"))
+ANSWERS = frozenset({"output", "response"})
 
 
 # ---------------------------------------------------------------------------------------------- turns
@@ -303,9 +353,12 @@ def _call(given: Any) -> dict[str, Any]:
     arguments = function.get("arguments", {})
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     known = {"id": outer["id"]} if outer.get("id") is not None else {}
-    rest = {name: held for name, held in outer.items() if name not in ("id", "type", "function", "name", "arguments")}
+    rest = {name: held for name, held in outer.items() if name not in CALL_KEYS}
     said = {"name": function["name"], "arguments": text} | {n: v for n, v in function.items() if n != "arguments"}
     return {**known, "type": outer.get("type") or "function", "function": said, **rest}
+
+
+CALL_KEYS = ("id", "type", "function", "name", "arguments", "index")  # the last is of a stream's, and says nothing
 
 
 def tools_of(held: Record) -> tuple[Mapping[str, Any], ...]:

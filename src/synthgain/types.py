@@ -649,16 +649,21 @@ class Reading:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What can be known of a model without paying for more than one small call. None: not known."""
+    """What can be known of a model without paying for more than a few small calls. None: not known."""
 
     uri: str
     licence: str | None = None
     context: int | None = None  # tokens of prompt and answer together
     logprobs: bool | None = None
+    draws: bool | None = (
+        None  # whether answers differ from draw to draw; False: it is greedy, whatever temperature is asked for
+    )
     seeds: bool | None = None
     schema: bool | None = None
     reasoning: bool | None = None  # whether thinking comes in a field of its own
-    folds_system: bool | None = None  # whether a system turn is put into the first user turn, because the template has no place for it
+    folds_system: bool | None = (
+        None  # whether a system turn is put into the first user turn, because the template has no place for it
+    )
     left_out: tuple[str, ...] = ()  # settings that the server does not take
     note: str = ""
 
@@ -810,7 +815,9 @@ class Recipe:
     departures: tuple[str, ...] = ()
 
 
-Method = Literal["sft", "cpt"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token
+Method = Literal[
+    "sft", "cpt", "dpo"
+]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
 
 
 class Train(Protocol):

@@ -12,7 +12,7 @@ import pytest
 from synthgain.api.learning import rows_of, write_rows
 from synthgain.loop import FILTERED, RAW, REPEATED, UNFILTERED, Arm, Part
 from synthgain.store.rows import table
-from synthgain.train.rows import method_of, read_rows
+from synthgain.train.rows import read_rows
 from synthgain.train.shapes import TrainingRow
 from synthgain.types import Anchor, Message, Row, SynthgainError, assistant, drop, user
 
@@ -45,7 +45,7 @@ def answer(text: str, *, falls: bool = False) -> Row:
 
 
 def learnt(file: Path) -> list[TrainingRow]:
-    return list(read_rows(file).rows)
+    return list(read_rows(file))
 
 
 def said(file: Path) -> list[str]:
@@ -167,12 +167,25 @@ def test_matched_mixtures_have_exactly_as_many_rows(tmp_path: Path, shares: tupl
     assert abs(sum(text.startswith("a") for text in said(found["mixed"].path)) - 17 * shares[0]) < 1
 
 
-def test_chats_among_texts_are_learnt_as_texts(tmp_path: Path) -> None:
-    run = run_of(tmp_path / "run", [answer("chat")])
+def test_chats_among_texts_keep_their_answers_and_texts_are_learnt_whole(tmp_path: Path) -> None:
+    run = run_of(
+        tmp_path / "run", [answer("chat"), Row(text="not to be parsed", verdicts=(drop("no", check="parse"),))]
+    )
     (tmp_path / "doc.txt").write_text("A plain document.")
-    arm = Arm("both", (Part(str(run)), Part(str(tmp_path / "doc.txt"))))
+    arm = Arm("both", (Part(str(run), take="candidates"), Part(str(tmp_path / "doc.txt"))))
     found = write_rows([arm], None, tmp_path / "arms")["both"]
-    assert (found.method, said(found.path)) == ("cpt", ["chat", "A plain document."])
+    assert (found.method, found.left_out, said(found.path)) == ("sft", 1, ["chat", "A plain document."])
+    asked = write_rows([Arm("both", arm.learns, method="cpt")], None, tmp_path / "arms")["both"]
+    assert (asked.method, asked.n) == ("cpt", 3)
+
+
+def test_preference_pairs_are_learnt_as_pairs(tmp_path: Path) -> None:
+    pairs = [Row(messages=(user(f"{n}?"), assistant("yes")), rejected=(assistant("no"),)) for n in range(3)]
+    run = run_of(tmp_path / "run", pairs)
+    found = write_rows([FILTERED], run, tmp_path / "arms")["filtered"]
+    assert (found.method, found.n) == ("dpo", 3)
+    with pytest.raises(SynthgainError, match="no preference pairs"):
+        write_rows([Arm("a", (Part(),), method="dpo")], run_of(tmp_path / "chats", [answer("x")]), tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +224,7 @@ CHATS = [
 @pytest.mark.parametrize("record", CHATS)
 def test_chats_are_learnt_as_chats_however_they_are_written(tmp_path: Path, record: dict[str, object]) -> None:
     rows = rows_of(lines(tmp_path / "chats.jsonl", [record, record]), tmp_path / "student")
-    assert method_of(rows) == "sft"
+    assert read_rows(rows).method == "sft"
     assert [row.messages for row in learnt(rows)] == [(user("What is 2+2?"), assistant("Answer: 4"))] * 2
 
 
@@ -219,7 +232,7 @@ def test_a_run_and_its_data_are_the_same_rows(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", [answer("kept"), answer("fallen", falls=True)])
     for source in (run, run / "data"):
         rows = rows_of(source, tmp_path / "student")
-        assert (method_of(rows), said(rows)) == ("sft", ["kept"])
+        assert (read_rows(rows).method, said(rows)) == ("sft", ["kept"])
 
 
 def test_plain_texts_are_learnt_as_texts(tmp_path: Path) -> None:
@@ -231,7 +244,7 @@ def test_plain_texts_are_learnt_as_texts(tmp_path: Path) -> None:
     csv.write_text("title,document\nOne,Third.\nTwo,Third.\n")
     assert said(rows_of(docs, tmp_path / "s")) == ["First.", "Second."]
     rows = rows_of(csv, tmp_path / "s")
-    assert (method_of(rows), said(rows)) == ("cpt", ["Third.", "Third."])
+    assert (read_rows(rows).method, said(rows)) == ("cpt", ["Third.", "Third."])
 
 
 @pytest.mark.parametrize(
@@ -246,6 +259,10 @@ def test_questions_are_never_learnt_without_their_answers_unless_asked(tmp_path:
     file = lines(tmp_path / "rows.jsonl", records)
     with pytest.raises(SynthgainError):
         rows_of(file, tmp_path / "student")
+    with pytest.raises(SynthgainError):  # nor where the first row is a text
+        rows_of(
+            lines(tmp_path / "mixed.ndjson", [{"text": "A text."}, {"question": "q", "answer": "a"}]), tmp_path / "s"
+        )
     column = next(iter(records[0]))  # type: ignore[call-overload]
     if column != "messages":
         assert said(rows_of(file, tmp_path / "student", text_field=column)) == ["2 + 2?"]

@@ -166,7 +166,7 @@ def test_checks_are_added_replaced_and_taken_away() -> None:
     assert names(with_=[Short(3)]) == [*default, repr(Short(3))] and len(default) == 3
     assert names(with_=["truncated:sentence=true"]) == [
         *(c for c in default if not c.startswith("Truncated")),
-        "Truncated(sentence=True)",
+        "Truncated(sentence=True, dangling=False)",
     ]
     assert names(without=["truncated"]) == [c for c in default if not c.startswith("Truncated")]
 
@@ -331,6 +331,7 @@ def test_curate_of_a_recipe_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert sg.curate(tmp_path / "r", with_=[Short(30)], recipe=file).record["counts"] | {"kept": 1} == {
         "anchors": 3,
+        "anchors_used": 3,
         "groups": 3,
         "groups_done": 3,
         "calls_bought": 0,

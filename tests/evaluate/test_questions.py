@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,38 @@ from synthgain.types import SynthgainError
 
 
 def test_both_kinds_are_read(tmp_path: Path) -> None:
-    file = tmp_path / "q.jsonl"
+    files = tmp_path / "verifiable.jsonl", tmp_path / "choices.jsonl"
     lines = [
-        {"id": "a", "question": "2 + 2?", "answer": 4, "level": "easy"},
-        {"id": 7, "question": "Who?", "options": ["x", "y"], "gold": 1, "document": "d", "title": "D", "facts": 2},
+        [{"id": "a", "question": "2 + 2?", "answer": 4, "level": "easy"}, {"question": "3 + 3?", "answer": "6"}],
+        [{"id": 7, "question": "Who?", "options": ["x", "y"], "gold": 1, "document": "d", "title": "D", "facts": 2}],
     ]
-    file.write_text("\ufeff" + "\n\n".join(json.dumps(line) for line in lines), "utf-8")
-    first, second = load_questions(file)
+    for file, held in zip(files, lines):
+        file.write_text("\ufeff" + "\n\n".join(json.dumps(line) for line in held), "utf-8")
+    (first, unnamed), (second,) = map(load_questions, files)
     assert (first.answer, first.gold, first.fields) == ("4", None, {"level": "easy"})
     assert (second.id, second.options, second.gold, second.title, second.facts) == ("7", ("x", "y"), 1, "D", 2)
+    assert unnamed.id == "3"  # its line
+
+
+def test_an_error_shows_what_a_question_looks_like_and_the_example_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    for wrong in ('{"prompt": "3 + 4?", "solution": "7"}', "3 + 4?", "\n"):
+        file.write_text(wrong)
+        with pytest.raises(SynthgainError) as error:
+            load_questions(file)
+        shown = re.findall(r"\{[^}]*\}", error.value.next)
+        assert len(shown) == 2
+        for line in shown:
+            file.write_text(line)
+            assert len(load_questions(file)) == 1
+
+
+def test_two_kinds_in_one_file_are_refused(tmp_path: Path) -> None:
+    choice = {"question": "Who?", "options": ["x", "y"], "gold": 1}
+    (tmp_path / "q.jsonl").write_text(json.dumps({"question": "2?", "answer": "2"}) + "\n" + json.dumps(choice))
+    with pytest.raises(SynthgainError, match="in one file") as error:
+        load_questions(tmp_path / "q.jsonl")
+    assert error.value.where.endswith(":2")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +48,6 @@ def test_both_kinds_are_read(tmp_path: Path) -> None:
     [
         "{",
         "[]",
-        '{"question": "q", "answer": "a"}',
         '{"id": "1", "answer": "a"}',
         '{"id": "1", "question": "q"}',
         '{"id": "1", "question": "q", "answer": true}',

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -6,7 +7,7 @@ from synthgain.evaluate import Question, solve
 from synthgain.evaluate.solve import passed
 from synthgain.intervals import wilson
 from synthgain.models.scripted import Scripted
-from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError, assistant, user
+from synthgain.types import Call, CallFailed, Prompt, Sampling, SynthgainError, assistant, user
 
 QUESTIONS = [Question(str(n), f"{n} + {n}?", answer=str(2 * n)) for n in range(10)]
 WARM = Sampling(temperature=0.7)
@@ -93,3 +94,19 @@ async def test_what_cannot_be_measured_is_refused() -> None:
         await solve(Scripted(knows_even), [], correct)
     with pytest.raises(SynthgainError):
         await solve(Scripted(knows_even), [Question("m", "?", options=("a", "b"), gold=0)], correct)
+
+
+async def test_answers_that_were_cut_off_are_a_reading_and_above_five_in_a_hundred_a_note() -> None:
+    model = Scripted(knows_even)
+
+    async def rambles(prompt: Prompt) -> Call:
+        call = await model(prompt)
+        return replace(call, finish="length") if int(prompt.messages[-1]["content"].split()[0]) < 3 else call
+
+    few = Sampling(temperature=0, max_tokens=30)
+    solved = await solve(rambles, QUESTIONS, correct, sampling=few)
+    cut = solved.reading("cut_off")
+    assert (cut.value, cut.low, cut.high, cut.n) == (pytest.approx(0.3), *wilson(3, 10), 10)
+    assert "3 of 10 answers were cut off at 30 tokens" in cut.note and "--max-tokens" in solved.reading("accuracy").note
+    whole = await solve(model, QUESTIONS, correct)
+    assert whole.reading("cut_off").value == 0 and whole.reading("accuracy").note == ""

@@ -123,12 +123,12 @@ def test_kept_rows_go_through_export_into_training_rows(name: str, tmp_path: Pat
     kept = [row for row in rows(run) if row["kept"]]
     form = "chat" if kept[0]["messages"] is not None else "text"
     file, came = export(run, to=form, out=tmp_path / "rows.jsonl")
-    read = read_rows(file).rows
+    read = list(read_rows(file))
     assert came.written == len(read) == len(kept)
     assert [row.text if row.messages is None else row.messages for row in read] == [
         row["text"] or chat(row["messages"]) for row in kept
     ]
-    assert read_rows(run.path).rows[0].messages == read[0].messages
+    assert next(iter(read_rows(run.path))).messages == read[0].messages
 
 
 @pytest.mark.parametrize("name", names())

@@ -87,7 +87,7 @@ def test_cut(text: str, stays: str) -> None:
 def test_a_question_without_gold_stops_before_anything_is_bought(fields: dict[str, object], tmp_path: Path) -> None:
     model = Scripted(lambda prompt: "Answer: 7")
     with pytest.raises(SynthgainError, match="answer"):
-        generate("rft", [QUESTION, Anchor("How many?", "q#2", fields)], model=model, out=tmp_path / "run")
+        generate("rft", [QUESTION, Anchor("How many?", "q#2", fields)], model=model, out=tmp_path / "run", strict=True)
     assert model.asked == 0
 
 

@@ -50,6 +50,7 @@ def difference(b: str, value: float, half: float) -> dict[str, Any]:
         (known(FINE, record={**DONE, "status": "stopped", "why": "the budget is used up"}), "read", "stopped before its end (the budget"),
         (known(FINE, record={"status": "complete", "counts": {"calls_bought": 80, "broken": 20}}), "read", "20 of 100 calls or drafts broke"),
         (known(FINE, rows=9_000), "read", "only 4.4 % of the candidates"),
+        (known(ALIKE, task="answers", record=ANSWERED, unwritten=390), "read", "390 of its 400 rows were written by no model"),
         (known(FINE, kept=0, record={**DONE, "dropped_by": {"empty": 2, "language": 498}}), "no", "most fell by language: 498 of 500"),
         (known(ALIKE, task="answers"), "read", "held against no known ones"),
         (known(ALIKE, task="answers", record=ANSWERED), "use", "held against known ones, as far as was measured"),
@@ -64,7 +65,10 @@ def test_the_sentence_follows_what_was_measured(of: Known, call: str, words: str
 def test_a_student_that_gained_outranks_doubts_and_one_that_lost_forbids() -> None:
     won = [difference("base", 0.27, 0.17), difference("base-few-shot", 0.21, 0.2), difference("unfiltered", 0.1, 0.2)]
     advice = advise(known(FAITHFUL_LOSES, kept=65, task="answers", record=ANSWERED, differences=won))
-    assert advice.call == "use" and "more of the test questions than base-few-shot (+0.21 [+0.01, +0.41])" in advice.sentence
+    assert (
+        advice.call == "use"
+        and "more of the test questions than base-few-shot (+0.21 [+0.01, +0.41])" in advice.sentence
+    )
     assert "65 rows are few" in advice.reasons and any("cannot be told from unfiltered" in r for r in advice.reasons)
     lost = advise(known(FINE, differences=[difference("base", -0.2, 0.1)]))
     assert lost.call == "no" and "fewer of the test questions than base" in lost.sentence
@@ -99,7 +103,9 @@ def test_a_page_begins_with_the_verdict_and_shows_the_rows_to_read(tmp_path: Pat
     doubts = [{"row": kept["id"], "why": "3 of its 3 names and numbers are not in its source: Marth, Quell, 1905"}]
     measured(folder, ODD, task="restates", read_first=doubts)
     said = checked(write(folder)).said
-    assert said.index("Do not use it as it is: of its names and numbers only 0.23 [0.17, 0.32]") < said.index("What fell, and why")
+    assert said.index("Do not use it as it is: of its names and numbers only 0.23 [0.17, 0.32]") < said.index(
+        "What fell, and why"
+    )
     assert kept["id"][:12] in said and "to be read first · 1" in said and said.count("Marth, Quell, 1905") == 2
 
 

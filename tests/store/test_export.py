@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from doubles.spelled import Found, blocks, chats
 from doubles.tiny import tiny_model
 from synthgain.store import Run, Staged
 from synthgain.store.export import export
-from synthgain.train import TrainingRow, method_of, read_rows
-from synthgain.train.learn import load_tokenizer
-from synthgain.train.tokens import Examples, blocks, chats
+from synthgain.train import TrainingRow, read_rows
+from synthgain.train.weights import load_tokenizer
 from synthgain.types import Row, SynthgainError, assistant, drop, system, user
 
 TOOL: dict[str, Any] = {
@@ -57,8 +57,8 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load_tokenizer(tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
-def learnt(place: Path, tokenizer: Any) -> Examples:
-    return chats(read_rows(place).rows, tokenizer, 4096)
+def learnt(place: Path, tokenizer: Any) -> Found:
+    return chats(read_rows(place), tokenizer, 4096)
 
 
 # ---------------------------------------------------------------------------------------------- there and back
@@ -119,7 +119,7 @@ def test_a_tool_conversation_comes_back_as_the_same_tokens(
             assert "--to" in error.next and not out.exists()
         return
     done = export(run, form, out)
-    assert done.written == len(made) and method_of(out) == "sft"
+    assert done.written == len(made) and read_rows(out).method == "sft"
     assert learnt(out, tokenizer).examples == direct.examples
     assert not set(done.lost) & {"tools", "tool_calls", "rejected"}
 
@@ -150,12 +150,12 @@ def test_pairs_come_back_and_the_chosen_answer_is_learnt(end: str, tmp_path: Pat
     run = stored(tmp_path / "run", rows)
     done = export(run, "preference", tmp_path / f"out{end}")
     assert (done.written, done.unpaired, done.lost) == (3, 1, {})
-    direct, back = read_rows(run.path).rows[:3], read_rows(tmp_path / f"out{end}").rows
+    direct, back = list(read_rows(run.path))[:3], list(read_rows(tmp_path / f"out{end}"))
     assert [row.rejected for row in back] == [row.rejected for row in direct] and all(row.rejected for row in back)
     assert chats(back, tokenizer, 4096).examples == chats(direct, tokenizer, 4096).examples
     assert export(run, "chat", tmp_path / f"chat{end}").lost == {}
-    assert [row.rejected for row in read_rows(tmp_path / f"chat{end}").rows] == [
-        r.rejected for r in read_rows(run.path).rows
+    assert [row.rejected for row in read_rows(tmp_path / f"chat{end}")] == [
+        r.rejected for r in read_rows(run.path)
     ]
     assert export(run, "openai", tmp_path / f"openai{end}").lost == {"rejected": 3}
 
@@ -164,8 +164,8 @@ def test_texts_come_back(tmp_path: Path, tokenizer: Any) -> None:
     run = stored(tmp_path / "run", [{"text": "The river Tolmar."}, {"text": "Ada\n\nBo"}])
     for out in (tmp_path / "t.jsonl", tmp_path / "t.parquet"):
         export(run, "text", out)
-        assert method_of(out) == method_of(run.path) == "cpt"
-        assert blocks(read_rows(out).rows, tokenizer, 8) == blocks(read_rows(run.path).rows, tokenizer, 8)
+        assert read_rows(out).method == read_rows(run.path).method == "cpt"
+        assert blocks(read_rows(out), tokenizer, 8).examples == blocks(read_rows(run.path), tokenizer, 8).examples
 
 
 # ---------------------------------------------------------------------------------------------- each format

@@ -179,7 +179,8 @@ def test_bad_input_costs_nothing(base: Path, chats: Path, tmp_path: Path) -> Non
     (mine / "letters.txt").write_text("mine")
     bare = tiny_model(tmp_path / "bare", template=None)
     for tune, rows, out in (
-        (FineTune(base), tmp_path / "text.jsonl", tmp_path / "s"),
+        (FineTune(base, method="sft"), tmp_path / "text.jsonl", tmp_path / "s"),
+        (FineTune(base, method="dpo"), chats, tmp_path / "s"),
         (FineTune(base), tmp_path / "empty.jsonl", tmp_path / "s"),
         (FineTune(base), tmp_path / "none", tmp_path / "s"),
         (FineTune(base, replay=tmp_path / "asked.jsonl"), chats, tmp_path / "s"),
@@ -193,7 +194,7 @@ def test_bad_input_costs_nothing(base: Path, chats: Path, tmp_path: Path) -> Non
             tune(rows, out)
     assert not (tmp_path / "s").exists() and (mine / "letters.txt").read_text() == "mine"
     for wrong in (
-        {"method": "dpo"},
+        {"method": "ppo"},
         {"epochs": 0},
         {"batch": 8, "micro_batch": 3},
         {"replay_share": 1.0},
@@ -244,6 +245,12 @@ def test_a_tool_conversation_is_learnt_from_a_run(base: Path, tmp_path: Path) ->
     assert tokenizer.decode(said) == '<call>place {"n": 4}</call><|end|>'
 
 
+def report_of(student: Path) -> str:
+    import synthgain as sg
+
+    return sg.report(student).read_text("utf-8")
+
+
 def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Path) -> None:
     deaf = tiny_model(
         tmp_path / "deaf",
@@ -267,10 +274,15 @@ def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Pat
     assert record["read"] == {
         "files": 1, "files_left_out": ["README.md"], "rows": 44, "empty": 2, "chats": 44, "texts": 0, "with_tools": 1,
         "with_rejected": 1, "held_out": 4, "learnt": 40, "cut": 2, "no_answer": 1, "tools_unwritten": 1, "length": 64,
+        "skipped": [], "refused": [], "unpaired": 0, "with_reasoning": 0,
     }  # fmt: skip
     said = said_of_rows(record)
-    assert (
-        said.startswith("44 rows read, 40 to learn; 4 held out; 2 empty") and "2 cut to 64 tokens; 1 left out" in said
+    page = report_of(tmp_path / "s")
+    assert "2 cut to 64 tokens" in page and "--method dpo" in page
+    assert record["said"] == said and (
+        said.startswith("44 rows read, 40 to learn; 4 held out; 2 empty")
+        and "2 cut to 64 tokens; 1 left out" in said
+        and "--method dpo" in said
     )
 
 
@@ -301,12 +313,16 @@ def test_replay_is_read_in_every_shape_and_is_part_of_the_request(
 
 
 def test_reasoning_is_learnt_where_it_is_asked_for(base: Path, tmp_path: Path) -> None:
-    rows = [{"messages": [user(f"{n}?"), {**assistant("Yes."), "reasoning": "A long thought."}]} for n in range(4)]
+    rows: list[Any] = [
+        {"messages": [user(f"{n}?"), {**assistant("Yes."), "reasoning": "A long thought."}]} for n in range(2)
+    ]
+    rows += [{"instruction": f"{n}?", "output": "<think>A long thought.</think>Yes."} for n in range(2, 4)]
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     tokens = []
     for learn_reasoning in (False, True):
         tune = FineTune(base, max_steps=1, learn_reasoning=learn_reasoning)
         record = read_student(tune(tmp_path / "r.jsonl", tmp_path / "s"))
         assert record is not None and record["learn_reasoning"] is learn_reasoning
+        assert ("4 with reasoning, which is not learnt" in said_of_rows(record)) is not learn_reasoning
         tokens.append(record["curve"][0]["learnt"])
     assert tokens[1] > 2 * tokens[0]

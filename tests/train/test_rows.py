@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthgain.train import TrainingRow, data_digest, method_of, read_rows, reads
-from synthgain.train.tokens import learnt_turns
+from synthgain.train import TrainingRow, data_digest, read_rows, reads
+from synthgain.train.rows import first_row
+from synthgain.train.spelling import learnt_turns
 from synthgain.types import SynthgainError, assistant, system, user
 
 CHAT = {"messages": [user("Who built the bridge?"), assistant("The salt widow.")]}
@@ -25,7 +26,7 @@ SAYS = {"role": "tool", "content": "4 C", "tool_call_id": "c1"}
 
 def one(tmp_path: Path, *records: object) -> TrainingRow:
     (tmp_path / "one.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
-    return read_rows(tmp_path / "one.jsonl").rows[0]
+    return next(iter(read_rows(tmp_path / "one.jsonl")))
 
 
 def refused(tmp_path: Path, record: object) -> SynthgainError:
@@ -52,9 +53,9 @@ def test_every_form_of_rows_gives_the_same_rows(tmp_path: Path) -> None:
     for n, row in enumerate(rows):
         pq.write_table(pa.Table.from_pylist([row | {"id": str(n), "text": None}]), run / "data" / f"part-{n}.parquet")
     places = [tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz", tmp_path / "c.json", run, run / "data"]
-    assert len({data_digest(read_rows(place).rows) for place in places}) == 1
-    assert [method_of(place) for place in places] == ["sft"] * 5 and all(map(reads, places))
-    assert read_rows(tmp_path / "a.jsonl").rows[1].where.endswith("a.jsonl:3")
+    assert len({read_rows(place).digest for place in places}) == 1
+    assert [read_rows(place).method for place in places] == ["sft"] * 5 and all(map(reads, places))
+    assert list(read_rows(tmp_path / "a.jsonl"))[1].where.endswith("a.jsonl:3")
     with pytest.raises(SynthgainError, match="holds runs"):
         read_rows(tmp_path)
 
@@ -69,20 +70,21 @@ def test_a_card_is_no_row_beside_data_and_a_text_beside_texts(tmp_path: Path) ->
         (place / "data" / "b.txt").write_text("Another.")
     (hub / "data" / "train.jsonl").write_text(json.dumps(CHAT))
     (hub / "dataset_infos.json").write_text("{}")
+    (hub / "paper.pdf").write_bytes(b"%PDF-1.4")
     read = read_rows(hub)
-    assert [row.text for row in read.rows] == ["Another.", None]
-    assert set(read.files_left_out) == {"README.md", "dataset_infos.json"} and read.files == 2
-    assert [row.text for row in read_rows(docs).rows] == ["A text.", "Another."] and method_of(docs) == "cpt"
+    assert [row.text for row in read] == ["Another.", None]
+    assert set(read.files_left_out) == {"README.md", "dataset_infos.json", "paper.pdf"} and len(read.files) == 2
+    assert [row.text for row in read_rows(docs)] == ["A text.", "Another."] and read_rows(docs).method == "cpt"
     pq.write_table(pa.table({"text": ["column"]}), hub / "x.parquet")
     read = read_rows(hub)
-    assert [row.text for row in read.rows] == ["column"] and len(read.files_left_out) == 4
+    assert [row.text for row in read] == ["column"] and len(read.files_left_out) == 5
 
 
 def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:
     lines = [{"text": "a"}, {"text": " "}, {"text": None}, {"messages": []}, {"text": None, "messages": None}, CHAT]
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
     read = read_rows(tmp_path / "r.jsonl")
-    assert (len(read.rows), read.empty) == (2, 4)
+    assert (len(read), read.empty) == (2, 4)
     assert {k: read.json()[k] for k in ("rows", "chats", "texts", "empty")} == {
         "rows": 2,
         "chats": 1,
@@ -90,7 +92,7 @@ def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:
         "empty": 4,
     }
     (tmp_path / "r.jsonl").write_text('{"text": ""}\n')
-    for read_it in (read_rows, method_of):
+    for read_it in (read_rows, first_row):
         with pytest.raises(SynthgainError, match="no rows"):
             read_it(tmp_path / "r.jsonl")
 
@@ -156,16 +158,38 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     assert not reads(tmp_path / "x.bin") and not reads(tmp_path / "none") and not reads(tmp_path / "folder")
 
 
-def test_rows_that_are_texts_are_seen_before_anything_is_trained(tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_text('{"text": ""}\n{"text": "a text"}\nno row at all')
-    (tmp_path / "c.jsonl").write_text(json.dumps(CHAT) + "\nno row at all")
-    assert (method_of(tmp_path / "t.jsonl"), method_of(tmp_path / "c.jsonl")) == (
-        "cpt",
-        "sft",
-    )  # no further than the first row
+def test_all_rows_say_how_they_are_learnt_and_not_the_first(tmp_path: Path) -> None:
+    pair = {"prompt": "q", "chosen": "a", "rejected": "b"}
+    for records, method in (
+        ([{"text": "a"}, {"text": "b"}], "cpt"),
+        ([{"text": "a"}, CHAT], "sft"),
+        ([CHAT, {"text": "a"}], "sft"),
+        ([pair, pair], "dpo"),
+        ([pair, CHAT], "sft"),
+    ):
+        (tmp_path / "r.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        assert read_rows(tmp_path / "r.jsonl").method == method
     with pytest.raises(SynthgainError, match="needs chats") as error:
         learnt_turns(TrainingRow("t.jsonl:1", text="x"))
     assert "cpt" in error.value.next and error.value.code == 2
+
+
+def test_one_bad_row_among_many_is_left_out_and_said(tmp_path: Path) -> None:
+    lines = [json.dumps(CHAT)] * 30
+    lines[7], lines[20] = "{", '{"question": "a"}'
+    (tmp_path / "r.jsonl").write_text("\n".join(lines))
+    read = read_rows(tmp_path / "r.jsonl")
+    assert len(read) == len(list(read)) == 28
+    assert sorted((one.n, one.first.rpartition(":")[2]) for one in read.skipped) == [(1, "21"), (1, "8")]
+    with pytest.raises(SynthgainError) as error:
+        read_rows(tmp_path / "r.jsonl", strict=True)
+    assert error.value.where.endswith("r.jsonl:8")
+
+
+def test_lines_packed_with_zstandard_are_read(tmp_path: Path) -> None:
+    packed = pa.Codec("zstd").compress((json.dumps(CHAT) + "\n").encode() * 3, asbytes=True)
+    (tmp_path / "r.jsonl.zst").write_bytes(packed)
+    assert [len(row.messages or ()) for row in read_rows(tmp_path / "r.jsonl.zst")] == [2, 2, 2]
 
 
 # ---------------------------------------------------------------------------------------------- shapes
@@ -298,7 +322,7 @@ def test_parquet_with_structs_of_others_reads_as_lines_do(tmp_path: Path) -> Non
     table = pa.Table.from_pylist([{**row, "when": b"\xff"} for row in rows], schema=_inferred(rows))
     pq.write_table(table, tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    columns, lines = read_rows(tmp_path / "rows.parquet").rows, read_rows(tmp_path / "rows.jsonl").rows
+    columns, lines = list(read_rows(tmp_path / "rows.parquet")), list(read_rows(tmp_path / "rows.jsonl"))
     assert [(r.messages, r.tools, r.rejected) for r in columns] == [(r.messages, r.tools, r.rejected) for r in lines]
     assert data_digest(columns) == data_digest(lines) != data_digest(columns[1:])
     assert (columns[1].messages or ())[1]["tool_calls"][0]["function"]["arguments"] == '{"knots": true}'

@@ -1,205 +1,59 @@
-"""Rows to token ids and labels: what the model is given, and what it learns to say."""
+"""Tokens on disk: the same examples come back, and what was counted."""
 
-from __future__ import annotations
-
-from copy import deepcopy
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from doubles.tiny import tiny_model
-from synthgain.train import TrainingRow
-from synthgain.train.learn import load_tokenizer
-from synthgain.train.tokens import IGNORED, Example, blocks, chats, text_of, texts
-from synthgain.types import SynthgainError, assistant, system, user
+from synthgain.train import tokens
+from synthgain.train.spelling import IGNORED, Example, Spelled
+from synthgain.types import SynthgainError
 
-CHAT = {"messages": [user("Who built the bridge?"), assistant("The salt widow.")]}
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    return load_tokenizer(tiny_model(tmp_path_factory.mktemp("tiny")))
+ROWS = [
+    Spelled((Example((1, 2, 3), (IGNORED, 2, 3), (0, 0)),), answer=2),
+    Spelled(no_answer=1, cut=1),
+    Spelled((Example((4, 5), (4, 5), (2, 2)), Example((70_000, 7), (IGNORED, 7), (2, 3))), tools_unwritten=1, answer=1),
+    Spelled(),
+]
 
 
-def test_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    example = chats([TrainingRow("x", messages=tuple(CHAT["messages"]))], tokenizer, 512).examples[0]
-    learnt = [i for i, label in zip(example.ids, example.labels) if label != IGNORED]
-    given = [i for i, label in zip(example.ids, example.labels) if label == IGNORED]
-    assert tokenizer.decode(learnt) == "The salt widow.<|end|>"
-    assert tokenizer.decode(given) == "<|start|>user\nWho built the bridge?<|end|>\n<|start|>assistant\n"
-    assert all(label in (token, IGNORED) for token, label in zip(example.ids, example.labels))
-    asked = tokenizer.apply_chat_template(CHAT["messages"][:1], add_generation_prompt=True)["input_ids"]
-    assert list(example.ids[: len(asked)]) == asked  # exactly what the student will be given when it answers
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    assert not tokens.written(tmp_path / "t")
+    found = tokens.write(iter(ROWS), tmp_path / "t")
+    again = tokens.Tokens(tmp_path / "t")
+    for one in (found, again):
+        assert list(one) == [example for row in ROWS for example in row.examples]
+        assert one[1] == ROWS[2].examples[:1] and len(one) == 3 and one.total == 7
+        assert one.lengths().tolist() == [3, 2, 2] and one.learnt().tolist() == [2, 1, 1]
+        assert (one.counts.rows, one.counts.no_answer, one.counts.cut, one.counts.tools_unwritten) == (4, 1, 1, 1)
+        assert one.counts.longest_answer == 2
+    assert tokens.written(tmp_path / "t")
 
 
-def learnt(example: Example, tokenizer: Any) -> list[str]:
-    """The runs of tokens with loss, as texts."""
-    runs: list[list[int]] = []
-    for n, label in enumerate(example.labels):
-        if label != IGNORED:
-            if n == 0 or example.labels[n - 1] == IGNORED:
-                runs.append([])
-            runs[-1].append(label)
-    return [tokenizer.decode(run) for run in runs]
+def test_a_row_is_whole_where_all_its_examples_are_reached(tmp_path: Path) -> None:
+    import numpy as np
+
+    found = tokens.write(iter(ROWS), tmp_path / "t")
+    assert found.whole_rows(np.array([True, True, True])).tolist() == [True, False, True, True]
+    assert found.whole_rows(np.array([True, True, False])).tolist() == [True, False, False, False]
 
 
-def row(*turns: Any, **more: Any) -> TrainingRow:
-    return TrainingRow("f:1", messages=turns, **more)
+def test_pairs_are_one_place_of_a_schedule(tmp_path: Path) -> None:
+    pair = Spelled((Example((1, 2), (IGNORED, 2)), Example((1, 3, 4), (IGNORED, 3, 4))))
+    found = tokens.write(iter([pair, pair]), tmp_path / "t", step=2)
+    assert len(found) == 2 and found[1] == pair.examples
+    assert found.lengths().tolist() == [5, 5] and found.learnt().tolist() == [3, 3]
 
 
-def test_each_answer_of_a_longer_chat_is_learnt(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    chat = (system("Be brief."), user("One?"), assistant("Yes."), user("Two?"), assistant("No."))
-    example = chats([row(*chat)], tokenizer, 512).examples[0]
-    assert learnt(example, tokenizer) == ["Yes.<|end|>", "No.<|end|>"]
-    whole = tokenizer.apply_chat_template(list(chat), tokenize=False)
-    assert tokenizer.decode(example.ids) == whole.rstrip("\n")
+def test_a_row_that_cannot_be_spelled_is_counted_and_many_are_refused(tmp_path: Path) -> None:
+    odd = Spelled(refused=SynthgainError("the template refuses it", where="f:3"))
+    found = tokens.write(iter([ROWS[0]] * 20 + [odd]), tmp_path / "t")
+    assert found.counts.rows_refused == 1 and found.counts.refused[0]["first"] == "f:3"
+    for strict, rows in ((True, [ROWS[0]] * 20 + [odd]), (False, [ROWS[0], odd])):
+        with pytest.raises(SynthgainError, match="refuses"):
+            tokens.write(iter(rows), tmp_path / "other", strict=strict)
+    assert not tokens.written(tmp_path / "other")
 
 
-TOOLS = ({"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}},)
-CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo", "n": null}'}}
-ASKS: Any = {"role": "assistant", "content": "", "tool_calls": [CALL]}
-SAYS: Any = {"role": "tool", "content": "4 C", "tool_call_id": "c1"}
-
-
-def test_the_template_gets_the_tools_and_the_calls_are_learnt(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    chat = row(user("Weather?"), ASKS, SAYS, assistant("Cold."), tools=TOOLS)
-    found = chats([chat], tokenizer, 512)
-    example = found.examples[0]
-    call = '<call>weather {"city": "Oslo", "n": null}</call>'
-    assert learnt(example, tokenizer) == [f"{call}<|end|>", "Cold.<|end|>"] and found.tools_unwritten == 0
-    assert tokenizer.decode(example.ids).startswith('<|start|>system\nTools:\n{"type": "function"')
-    objects = {
-        **ASKS,
-        "tool_calls": [{**CALL, "function": {"name": "weather", "arguments": {"city": "Oslo", "n": None}}}],
-    }
-    for asked, answer in (([user("Weather?")], 0), ([user("Weather?"), objects, SAYS], 1)):
-        given = tokenizer.apply_chat_template(asked, tools=list(TOOLS), add_generation_prompt=True)["input_ids"]
-        starts = [n for n, label in enumerate(example.labels) if label != IGNORED and example.labels[n - 1] == IGNORED]
-        assert list(example.ids[: starts[answer]]) == given  # exactly what the student will be given when it answers
-    assert "<call>weather" in text_of(chat, tokenizer) and "Tools:" in text_of(chat, tokenizer)
-
-
-def test_arguments_that_are_no_json_stay_as_they_were_written(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    broken = {**ASKS, "tool_calls": [{**CALL, "function": {"name": "weather", "arguments": "{city"}}]}
-    example = chats([row(user("w?"), broken)], tokenizer, 512).examples[0]
-    assert learnt(example, tokenizer) == ['<call>weather "{city"</call><|end|>']
-
-
-def test_learn_says_otherwise(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    """A masked answer has no loss, a learnt question has; the ids do not change by it."""
-    plain = row(system("Be brief."), user("One?"), assistant("Yes."), user("Two?"), assistant("No."))
-    usual = chats([plain], tokenizer, 512).examples[0]
-    told = list(plain.messages or ())
-    for at, learn in ((0, True), (2, False), (3, True)):
-        told[at] = {**told[at], "learn": learn}  # type: ignore[typeddict-item]
-    example = chats([row(*told)], tokenizer, 512).examples[0]
-    assert learnt(example, tokenizer) == ["Be brief.<|end|>", "Two?<|end|>", "No.<|end|>"]
-    whole = tokenizer(tokenizer.decode(usual.ids), add_special_tokens=False)["input_ids"]
-    assert list(example.ids) == whole == list(usual.ids)
-    last = chats([row(user("q"), assistant("a"), {**user("Thanks."), "learn": True})], tokenizer, 512).examples[0]
-    assert learnt(last, tokenizer) == ["a<|end|>", "Thanks.<|end|>"]
-    tool = chats([row(user("w?"), ASKS, {**SAYS, "learn": True}, tools=TOOLS)], tokenizer, 512).examples[0]
-    assert learnt(tool, tokenizer)[1:] == ["4 C<|end|>"]
-    for nothing in (row(user("q"), {**assistant("a"), "learn": False}), row(assistant("a"), user("q"))):
-        with pytest.raises(SynthgainError, match="nothing to learn"):
-            chats([nothing], tokenizer, 64)
-
-
-def test_reasoning_is_read_only_where_it_is_asked_for(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    chat = row(user("1+1?"), {**assistant("2"), "reasoning": "One and one."})
-    assert learnt(chats([chat], tokenizer, 512).examples[0], tokenizer) == ["2<|end|>"]
-    asked = chats([chat], tokenizer, 512, reasoning=True).examples[0]
-    assert learnt(asked, tokenizer) == ["<think>One and one.</think>2<|end|>"]
-    assert "One and one" not in text_of(chat, tokenizer) and "One and one" in text_of(chat, tokenizer, reasoning=True)
-
-
-def test_a_template_without_tools_is_told(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    deaf = deepcopy(tokenizer)
-    deaf.chat_template = (
-        "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-    )
-    assert chats([row(user("q"), assistant("a"), tools=TOOLS)] * 2, deaf, 64).tools_unwritten == 2
-    with pytest.raises(SynthgainError, match="does not write tool calls"):
-        chats([row(user("q"), ASKS, tools=TOOLS)], deaf, 64)
-    deaf.chat_template = None
-    for lost in (row(user("q"), ASKS), row(user("q"), assistant("a"), tools=TOOLS)):
-        with pytest.raises(SynthgainError, match="with tools"):
-            blocks([lost], deaf, 64)
-    hides = deepcopy(tokenizer)
-    hides.chat_template = "{% for m in messages %}<|start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}{{ m['content'] }}{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-    with pytest.raises(SynthgainError, match="turn 1"):
-        chats([row({**user("q"), "learn": True}, assistant("a"))], hides, 64)
-
-
-def test_a_template_that_rewrites_earlier_turns_gives_one_example_an_answer(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    thinks = deepcopy(tokenizer)
-    thinks.chat_template = (
-        "{% for m in messages %}<|start|>{{ m['role'] }}\n{% if loop.last and m['role'] == 'assistant' %}<think></think>{% endif %}"
-        "{{ m['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-    )
-    chat = (user("One?"), assistant("Yes."), user("Two?"), assistant("No."))
-    found = chats([TrainingRow("x", messages=chat)], thinks, 512)
-    said = [thinks.decode([label for label in e.labels if label != IGNORED]) for e in found.examples]
-    assert said == ["<think></think>Yes.<|end|>", "<think></think>No.<|end|>"] and found.rows == 1
-    asks = (*chat, {**user("Three?"), "learn": True})
-    said = [
-        thinks.decode([label for label in e.labels if label != IGNORED])
-        for e in chats([row(*asks)], thinks, 512).examples
-    ]
-    assert said == ["<think></think>Yes.<|end|>", "<think></think>No.<|end|>", "Three?<|end|>"]
-
-
-def test_what_is_cut_or_left_out_is_counted(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    rows = [
-        TrainingRow("x", messages=tuple(CHAT["messages"])),
-        TrainingRow("y", messages=(user("Who? " * 60), assistant("I."))),
-    ]
-    full = len(chats(rows[:1], tokenizer, 512).examples[0].ids)
-    found = chats(rows, tokenizer, full - 1)
-    assert (found.rows, found.cut, found.left_out, len(found.examples)) == (2, 2, 1, 1)
-    assert found.tokens == full - 1
-
-
-def test_rows_that_cannot_be_learnt_are_refused(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(SynthgainError) as error:
-        chats([TrainingRow("f:1", text="plain")], tokenizer, 64)
-    assert "cpt" in error.value.next and error.value.where == "f:1"
-    with pytest.raises(SynthgainError):
-        chats([TrainingRow("f:2", messages=(user("only a question"),))], tokenizer, 64)
-
-
-def test_blocks_hold_every_token_once_with_an_end_after_each_document(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    rows = [
-        TrainingRow("a", text="The river Tolmar flows."),
-        TrainingRow("b", messages=tuple(CHAT["messages"])),
-        TrainingRow("c", text="Ada has four apples."),
-    ]
-    found = blocks(rows, tokenizer, 8)
-    stream = [token for e in found.examples for token in e.ids]
-    assert all(len(e.ids) == 8 for e in found.examples[:-1]) and all(e.ids == e.labels for e in found.examples)
-    said = tokenizer.decode(stream)
-    chat = tokenizer.apply_chat_template(CHAT["messages"], tokenize=False).rstrip("\n")
-    expected = f"The river Tolmar flows.<|end|>{chat}Ada has four apples.<|end|>"
-    assert (
-        expected.startswith(said) and len(tokenizer(expected)["input_ids"]) - len(stream) <= 1
-    )  # a block of one token teaches nothing
-
-
-def test_a_block_names_the_rows_that_it_holds(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    rows = [TrainingRow(str(n), text=f"The river Tolmar flows past {n}. " * (n + 1)) for n in range(4)]
-    owners: list[int] = []  # the row of each token
-    for n, row in enumerate(rows):
-        owners += [n] * (len(tokenizer(row.text)["input_ids"]) + 1)
-    found = blocks(rows, tokenizer, 16)
-    assert [set(named) for named in found.rows_of] == [
-        set(owners[16 * i : 16 * i + len(e.ids)]) for i, e in enumerate(found.examples)
-    ]
-    several = chats([TrainingRow("x", messages=tuple(CHAT["messages"]))] * 3, tokenizer, 512)
-    assert several.rows_of == ((0,), (1,), (2,))
-
-
-def test_single_texts_are_ended_and_cut(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    found = texts([TrainingRow("a", text="Ada"), TrainingRow("b", text="apples " * 50)], tokenizer, 16)
-    assert tokenizer.decode(found.examples[0].ids) == "Ada<|end|>"
-    assert len(found.examples[1].ids) == 16 and (found.cut, found.left_out) == (1, 0)
+def test_nothing_at_all_is_no_error_here(tmp_path: Path) -> None:
+    found = tokens.write(iter([Spelled(no_answer=1)]), tmp_path / "t")
+    assert len(found) == found.total == 0

@@ -1,5 +1,6 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
+from synthgain.api.auditing import audit
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
@@ -17,6 +18,7 @@ from synthgain.api.trying import check, first_prompts
 __all__ = [
     "Preview",
     "advice",
+    "audit",
     "broken",
     "check",
     "compare",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.desk import at_desk, unwatched
-from synthgain.api.making import Watch
+from synthgain.api.making import Watch, remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
@@ -18,6 +20,8 @@ from synthgain.curate.answers import final_answer, same_answer
 from synthgain.evaluate import Question, Solved, choose, forgetting, load_questions, solve
 from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
 from synthgain.models import Reach, open_scorer
+from synthgain.store import Run
+from synthgain.train import read_student
 from synthgain.types import Message, Reading, Sampling, SynthgainError
 
 Panel = Callable[[], AbstractContextManager[Watch]]  # a live panel for one stage
@@ -30,11 +34,47 @@ def no_panel() -> AbstractContextManager[Watch]:
 
 @dataclass(frozen=True)
 class Examination:
-    """How verifiable questions are put: draws a question, the law, and worked examples before it."""
+    """How verifiable questions are put: draws a question, at which temperature, tokens of an answer at most, and worked examples before it.
+
+    Without `max_tokens` answers get what they need: twice the longest that was learnt (of a loop: that the first round's writer wrote), and
+    `LEAST` at least; where nothing is known of them `UNKNOWN`.
+    """
 
     draws: int = 4
-    sampling: Sampling = field(default=Sampling(temperature=0.7, max_tokens=48))
+    temperature: float = 0.7
+    max_tokens: int | None = None
     shots: tuple[Message, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise SynthgainError(f"an answer has 1 token or more, not {self.max_tokens}", where="--max-tokens")
+
+    def law(self, longest: int | None) -> Sampling:
+        """How an answer is drawn, where the longest that is known of has so many tokens."""
+        room = UNKNOWN if longest is None else max(LEAST, 2 * longest)
+        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens or room)
+
+
+LEAST, UNKNOWN = (
+    256,
+    1024,
+)  # tokens of an answer: that a student may write, and that a model may of which nothing is known
+
+
+def longest_of(weights: Weights) -> int | None:
+    """Tokens of the longest answer that a student learnt; None where it learnt none, and for other models."""
+    record = read_student(weights) if isinstance(weights, Path) else None
+    return (record or {}).get("answer_tokens") or None
+
+
+def longest_in(run: Path) -> int | None:
+    """Tokens of what a run's writer wrote for a row, thinking too: of all rows but the longest hundredth. None where rows are no chats."""
+    if not Run.is_at(run):
+        return None
+    shards = [shard for shard in Run.at(run).shards(["messages", "tokens_out"])]
+    chats = [shard.filter(shard.column("messages").is_valid()).column("tokens_out").to_numpy() for shard in shards]
+    found = np.concatenate(chats) if chats else np.zeros(0)
+    return int(np.quantile(found, 0.99)) if len(found) else None
 
 
 @reaching
@@ -59,11 +99,17 @@ def evaluate(
     weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
     solved = answered(
-        weights, load_questions(Path(on)), examination or Examination(), memory=place, reach=reach, watch=watch
+        weights,
+        load_questions(Path(on)),
+        examination or Examination(),
+        memory=place,
+        reach=reach,
+        watch=watch,
+        longest=longest_of(weights),
     )
     readings = list(solved.readings)
     if general is not None:
-        texts = [a.text for a in load_anchors(str(general))]
+        texts = [a.text for a in load_anchors(str(general), tell=remark)]
         readings.append(forgetting(open_scorer(against), open_scorer(student), texts))
     return readings
 
@@ -74,10 +120,13 @@ def answered(
     how: Examination,
     *,
     memory: Path,
+    longest: int | None = None,
     reach: Reach | None = None,
     watch: Watch | None = None,
 ) -> Solved:
-    """Questions put to a model (a URI, or a student's folder); its answers are remembered, so that a killed evaluation goes on."""
+    """Questions put to a model (a URI, or a student's folder); its answers are remembered, so that a killed evaluation goes on.
+
+    `longest` is the length of the longest answer that is known of (`Examination`)."""
     if questions[0].options:
         return choose(open_scorer(weights), questions)
     uri = usable(weights) if isinstance(weights, Path) else weights
@@ -93,7 +142,7 @@ def answered(
             same_answer,
             parsable=lambda text: final_answer(text) is not None,
             draws=how.draws,
-            sampling=how.sampling,
+            sampling=how.law(longest),
             few_shot=how.shots,
             watch=done,
         )
@@ -103,11 +152,15 @@ def answered(
 
 @dataclass(frozen=True)
 class ArmExaminer:
-    """Puts the same questions to every arm (`loop.Examine`); worked examples stand before them where the arm's exam says so."""
+    """Puts the same questions to every arm (`loop.Examine`); worked examples stand before them where the arm's exam says so.
+
+    `written` is the run of the first round: its answers say how many tokens an answer gets, of every arm alike.
+    """
 
     questions: Sequence[Question]
     how: Examination
     memory: Path
+    written: Path | None = None
     reach: Reach | None = None
     say: Say = to_stderr
     panel: Panel = no_panel
@@ -134,7 +187,10 @@ class ArmExaminer:
     def __call__(self, arm: Arm, weights: Weights) -> Solved:
         """The arm's readings; its accuracy is said."""
         how = self.how if arm.exam else replace(self.how, shots=())
+        longest = longest_in(self.written) if self.written else None
         with self.panel() as watch:
-            solved = answered(weights, self.questions, how, memory=self.memory, reach=self.reach, watch=watch)
+            solved = answered(
+                weights, self.questions, how, memory=self.memory, longest=longest, reach=self.reach, watch=watch
+            )
         self.say(line_of(arm.name, solved))
         return solved

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.making import remark
 from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
-from synthgain.train.rows import method_of, no_chat, read_rows, reads
+from synthgain.train.rows import first_row, no_chat, read_rows, reads
 from synthgain.types import Method, Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
@@ -33,7 +34,7 @@ SHARD = 1_000  # rows
 # ---------------------------------------------------------------------------------------------- anybody's rows
 
 
-def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) -> Path:
+def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None, strict: bool = False) -> Path:
     """Where a trainer finds the rows of a source: a run's data; files of rows and plain texts as they are; other anchors as a
     Parquet file of texts beside `out`. SynthgainError: rows with answers that cannot be read as chats: to learn the questions
     alone as texts must be asked for, with `text_field`."""
@@ -47,13 +48,12 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) 
     )
     if text_field is None and reads(path):
         try:
-            method_of(path)
+            first_row(path)
             return path
         except SynthgainError as error:
             why = error
-    anchors = load_anchors(str(source), text_field=text_field, repeats=True)
-    first = next(iter(anchors))
-    if text_field is None and ANSWERED & first.fields.keys():
+    anchors = load_anchors(str(source), text_field=text_field, repeats=True, strict=strict, tell=remark)
+    if text_field is None and any(ANSWERED & anchor.fields.keys() for anchor in anchors):
         raise why
     return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(Row(text=a.text) for a in anchors))
 
@@ -109,14 +109,17 @@ class _Lot:
 def write_rows(arms: Sequence[Arm], run: Path | None, folder: Path, *, seed: int = 0) -> dict[str, Rows]:
     """The rows of every trained arm as FOLDER/NAME.parquet; `run` is what a part without a source means.
 
-    Rows that hold nothing to learn (blank; under "sft" texts and chats without an answer) are left out and counted.
+    Rows that hold nothing to learn (blank; under "sft" chats without an answer, and texts of a part whose rows are chats; under "dpo"
+    what is no preference pair) are left out and counted.
     SynthgainError: a method that the rows do not allow, a run that kept nothing, fewer rows than an arm asks for.
     """
     found: dict[str, Rows] = {}
     for arm in sorted((arm for arm in arms if arm.learns), key=lambda arm: bool(arm.as_many_as)):
         sources = [_source(part, run, folder / f"{arm.name}-{i}") for i, part in enumerate(arm.learns)]
-        method = _method(arm, sources)
-        lots = [_lot(part, source, method, seed) for part, source in zip(arm.learns, sources)]
+        kinds = [_kind(part, source) for part, source in zip(arm.learns, sources)]
+        method = _method(arm, kinds)
+        asked = zip(arm.learns, sources, kinds)
+        lots = [_lot(part, source, _learnt_as(method, kind), seed) for part, source, kind in asked]
         chosen = _mixed(arm, lots, found[arm.as_many_as].n if arm.as_many_as else None)
         n = sum(lot.n for lot in chosen)
         if not n:
@@ -138,17 +141,23 @@ def _source(part: Part, run: Path | None, beside: Path) -> Run | Path:
     return rows_of(part.source, beside)
 
 
-def _method(arm: Arm, sources: Sequence[Run | Path]) -> Method:
-    """How the arm learns: what it says, if its rows allow it; else "sft" where all its rows are chats, and "cpt" otherwise."""
-    kinds = [_kind(part, source) for part, source in zip(arm.learns, sources)]
-    if arm.method == "sft" and "cpt" in kinds:
+def _method(arm: Arm, kinds: Sequence[Method]) -> Method:
+    """How the arm learns: what it says, if its rows allow it; else as all rows together say (`train.rows.TrainingRows.method`)."""
+    if arm.method == "sft" and set(kinds) == {"cpt"}:
         raise no_chat(f"arm {arm.name}", "these rows are plain texts")
-    return arm.method or ("sft" if set(kinds) == {"sft"} else "cpt")
+    if arm.method == "dpo" and set(kinds) != {"dpo"}:
+        raise SynthgainError("these rows are no preference pairs", where=f"arm {arm.name}", next="leave the method out")
+    return arm.method or (kinds[0] if len(set(kinds)) == 1 else "sft")
+
+
+def _learnt_as(method: Method, kind: Method) -> Method:
+    """How a part of that kind is learnt under a method: texts among chats stay texts."""
+    return kind if method == "sft" and kind == "cpt" else method
 
 
 def _kind(part: Part, source: Run | Path) -> Method:
     if not isinstance(source, Run):
-        return method_of(source)
+        return read_rows(source).method
     if part.take == "anchors":
         return "cpt"
     if not any(len(shard) for shard in source.kept(["id"])):
@@ -157,7 +166,7 @@ def _kind(part: Part, source: Run | Path) -> Method:
             where=str(source.path),
             next=f"look at the reasons: synthgain report {source.path}",
         )
-    return method_of(source.data)
+    return read_rows(source.data).method
 
 
 def _lot(part: Part, source: Run | Path, method: Method, seed: int) -> _Lot:
@@ -167,7 +176,7 @@ def _lot(part: Part, source: Run | Path, method: Method, seed: int) -> _Lot:
     keys: list[int] = []
     start = 0
     for shard in read():
-        for at, row in enumerate(shard.select(["id", "messages", "text"]).to_pylist(), start):
+        for at, row in enumerate(shard.select(["id", "messages", "text", "rejected"]).to_pylist(), start):
             if _learnable(row, method):
                 places.append(at)
                 keys.append(int(digest(f"draw {seed} {part.seed}", row["id"])[:16], 16))
@@ -189,9 +198,8 @@ def _reader(part: Part, source: Run | Path) -> tuple[Callable[[], Iterator[pa.Ta
     if not isinstance(source, Run):
         read = read_rows(source)
         return lambda: _in_shards(
-            Row(messages=r.messages, text=r.text, tools=r.tools, rejected=r.rejected, anchors=r.anchors)
-            for r in read.rows
-        ), read.empty
+            Row(messages=r.messages, text=r.text, tools=r.tools, rejected=r.rejected, anchors=r.anchors) for r in read
+        ), read.empty + sum(one.n for one in read.skipped)
     if part.take == "anchors":
         return lambda: _in_shards(Row(text=a.text, anchors=(a.id,)) for a in source.corpus()), 0
     names = list(COLUMNS)
@@ -204,9 +212,11 @@ def _reader(part: Part, source: Run | Path) -> tuple[Callable[[], Iterator[pa.Ta
 
 
 def _learnable(row: Mapping[str, Any], method: Method) -> bool:
-    """Whether a student finds something in the row: under "sft" in the last turn that is learnt, else in any."""
+    """Whether a student finds something in the row: under "sft" and "dpo" in the last turn that is learnt, else in any."""
     turns = row["messages"] or ()
-    if method == "sft":
+    if method == "dpo" and not row["rejected"]:
+        return False
+    if method != "cpt":
         said = [turn for i, turn in enumerate(turns) if is_learnt(turn, i)][-1:]
     else:
         said = turns or [{"content": row["text"]}]

@@ -32,7 +32,7 @@ from synthgain.loop import (
 )
 from synthgain.recipes import load as load_recipe
 from synthgain.store import atomic_write, writing
-from synthgain.train.rows import method_of, no_chat
+from synthgain.train.rows import no_chat, read_rows
 from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
 
 WRITER = "filtered"  # the arm whose student writes the next round
@@ -71,7 +71,13 @@ def loop(
     start = base or _writer(model)
     train = ArmTrainer(start, seed, settings or {}, say)
     examine = ArmExaminer(
-        load_questions(Path(on)), examination or Examination(), place / "answers", options.get("reach"), say, panel
+        load_questions(Path(on)),
+        examination or Examination(),
+        place / "answers",
+        place / "round-0" / "run",
+        options.get("reach"),
+        say,
+        panel,
     )
     chosen = _arms(arms, examine.shows, train_from, method)
     check_arms(chosen, WRITER)
@@ -178,7 +184,7 @@ class RunMaker:
                 )
             except TooManyBroken:
                 return
-            if not any(len(shard) for shard in run.kept(["id"])) or method_of(run.data) == "sft":
+            if not any(len(shard) for shard in run.kept(["id"])) or read_rows(run.data).chats:
                 return
         raise no_chat("method", f"the rows of {self.named.name} are plain texts")
 

@@ -313,7 +313,8 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
         say(f"scoring with {student}")
     scorer = open_scorer(student)
     pairs = read_pairs(student)
-    base = open_scorer(str(record["base"])) if pairs is not None or dev else None
+    known = record["base"] != "scratch"  # random weights are on no disk
+    base = open_scorer(str(record["base"])) if known and (pairs is not None or dev) else None
     raw_test, raw_dev = ([("", text) for text in texts or ()] for texts in (test, dev))
 
     def losses(by: Scorer | None, asked: Sequence[Any] | None) -> Losses | None:
@@ -406,14 +407,17 @@ def _tokens(data: Data) -> int:
 
 
 def advice(source: str | Path | Run, readings: Sequence[Reading] = ()) -> Advice | None:
-    """The verdict on a measured run (use it, read these rows first, do not), or on a data set by its `readings`; None of a student."""
+    """The verdict on a measured run or a folder of rounds (use it, read these rows first, do not), or on a data set by its `readings`.
+
+    None of a student's folder.
+    """
     from synthgain.report.verdict import Known, advise
     from synthgain.report.verdict_box import advice_on
 
     folder = _given(source)
     if (folder / "student.json").is_file():
         return None
-    if Run.is_at(folder):
+    if Run.is_at(folder) or (folder / "loop.json").is_file():
         return advice_on(folder)
     rows = next((r.n for r in readings if r.name == "dup_rate_exact" and r.n), None)
     return advise(Known({r.name: r for r in readings}, rows=rows, kept=rows))

@@ -84,7 +84,7 @@ def demo(
         knobs={"k": draws, "shots": shots, "max_tokens": 48, "gold": False},
         without=("equations", "distinct-equations"),
         text_field="question",
-        examination=Examination(draws=1, shots=turns),
+        examination=Examination(draws=1, max_tokens=48, shots=turns),
         settings={"max_steps": steps, "adapter": "lora", "learning_rate": 2e-3, "batch": 8, "length": 160},
         say=say,
         panel=panel,
@@ -135,7 +135,7 @@ def demo_documents(
         settings = {"tokens": tokens, "batch": 1, "length": 256, "learning_rate": 2e-4}
         train = ArmTrainer(DEFAULT_MODEL, seed, settings, say)
         examine = ArmExaminer(
-            load_questions(place / "questions.jsonl"), Examination(), place / "answers", reach, say, panel
+            load_questions(place / "questions.jsonl"), Examination(), place / "answers", None, reach, say, panel
         )
         results: list[Result[Solved]] = []
         for made in compared(arms, rows, train=train, examine=examine, out=place / "students", base=DEFAULT_MODEL):

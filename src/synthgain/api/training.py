@@ -14,15 +14,15 @@ from synthgain.api.learning import rows_of
 from synthgain.api.measuring import measure_students
 from synthgain.chain import Desk, Tally
 from synthgain.loop import Arm, Rows, Student, Weights
-from synthgain.models import Reach, folder_of, open_model
+from synthgain.models import Reach, folder_of, open_model, weights_at
 from synthgain.store import Run, read_readings
-from synthgain.train import FineTune, read_student, said_of_rows, student_record
+from synthgain.train import FineTune, Scratch, read_student, said_of_rows, student_record
 from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
-from synthgain.train.rows import method_of
-from synthgain.types import Reading, SynthgainError
+from synthgain.types import Method, Reading, SynthgainError
 
 Say = Callable[[str], None]
+SCRATCH = "scratch"  # what student.json names as the base of random weights
 
 
 def to_stderr(text: str) -> None:
@@ -38,33 +38,40 @@ def train(
     *,
     out: str | Path,
     base: str = DEFAULT_MODEL,
-    method: str | None = None,
+    config: str | Path | None = None,
+    tokenizer: str | Path | None = None,
+    method: Method | None = None,
     text_field: str | None = None,
     replay: str | Path | None = None,
     replay_texts: int = 32,
     watch: Callable[[int, int, float], None] | None = None,
+    say: Say | None = None,
     **settings: Any,
 ) -> Path:
-    """Train a student on a run's kept rows, on chats, or on plain text; the student's folder (its student.json says how).
+    """Train a student on a run's kept rows, on chats, preference pairs or plain text; the student's folder (its student.json says how).
 
-    `base` is local/… or hf/PATH. `method` is "sft" (chats, loss on answers only) or "cpt" (text, loss on every token);
-    without it the rows decide: chats are "sft". With `text_field` that column is learnt as text. `replay` is a file of general text, or "self":
+    `base` is local/… or hf/PATH. With `config`, a model's config.json, the student starts from random weights, with the `tokenizer` of
+    a URI or folder (default: the base's). `method` is "sft" (chats, loss on answers only), "cpt" (text, loss on every token) or "dpo"
+    (preference pairs); without it the rows decide: see `train.FineTune`, which says what becomes of mixed rows too.
+    With `text_field` that column is learnt as text. `replay` is general text (any file or folder that anchors are read from), or "self":
     `replay_texts` texts that the base writes from nothing. `settings` are the other fields of `train.FineTune`; `hold_out` (0.1)
-    is the share of rows that is not learnt, prompt by prompt, for the measures after training.
+    is the share of rows that is not learnt, prompt by prompt, for the measures after training; `learn_reasoning` learns reasoning too.
     """
     place = Path(out)
-    rows = rows_of(source, place, text_field)
-    old = _own_texts(base, replay_texts, place) if replay == "self" else None if replay is None else Path(replay)
-    fine = FineTune(
-        base=folder_of(base),
-        method=method or method_of(rows),  # type: ignore[arg-type]
-        replay=old,
-        base_uri=base,
-        base_identity=open_model(base, Reach()).identity,
-        watch=watch,
-        **settings,
-    )
-    return fine(rows, place)
+    if replay == "self" and config is not None:
+        raise SynthgainError("random weights have no text of their own", where="replay", next="give a file of text")
+    strict = bool(settings.get("strict", False))
+    rows = rows_of(source, place, text_field, strict)
+    old = None
+    if replay is not None:
+        beside = place.with_name(f"{place.name}.replay")
+        old = _own_texts(base, replay_texts, place) if replay == "self" else rows_of(replay, beside, strict=strict)
+    started: dict[str, Any] = {"base": folder_of(base), "base_uri": base, "base_identity": ""}
+    if config is None:
+        started["base_identity"] = open_model(base, Reach()).identity
+    else:
+        started |= {"base": Scratch(Path(config), weights_at(tokenizer or base)), "base_uri": SCRATCH}
+    return FineTune(**started, method=method, replay=old, watch=watch, say=say, **settings)(rows, place)
 
 
 def came_of(student: Path) -> str:
@@ -132,6 +139,7 @@ class ArmTrainer:
             **self._settings(arm),
         )
         record = student_record(folder)
+        self.say(f"    {came_of(folder)}")
         if record["held_out"]["pairs"] and not _measured(folder):
             measure_students([folder], seed=self.seed)
         return Student(folder, record, _after(folder))
@@ -161,6 +169,12 @@ def gguf_of(student: Path, out: Path | None = None) -> Path:
     record = student_record(student)
     file = out or student / "student.gguf"
     if not file.is_file():
+        if record["base"] == SCRATCH:
+            raise SynthgainError(
+                "a student from random weights has no GGUF file that its own could be like",
+                where=str(student),
+                next=f"use it as it is: synthgain generate … -m hf/{student}",
+            )
         kind, _, name = record["base"].partition("/")
         like = weights.find(name if kind == "local" else DEFAULT_MODEL.partition("/")[2])
         gguf.to_gguf(student, file, like=like)
@@ -170,4 +184,5 @@ def gguf_of(student: Path, out: Path | None = None) -> Path:
 def usable(student: Path) -> str:
     """The URI that generates with a student: its GGUF in the embedded runtime; transformers where its base was no GGUF."""
     record = read_student(student)
-    return f"hf/{student}" if record and str(record["base"]).startswith("hf/") else f"local/{gguf_of(student)}"
+    own = record is not None and (record["base"] == SCRATCH or str(record["base"]).startswith("hf/"))
+    return f"hf/{student}" if own else f"local/{gguf_of(student)}"

@@ -30,7 +30,7 @@ app = typer.Typer(
 Anchors = Annotated[
     str,
     typer.Argument(
-        help="A file or folder (.txt .md .jsonl .jsonl.gz .json .csv .parquet), a data set on disk, hf://…, or a run."
+        help="A file or folder (.txt .md .jsonl .json .csv, also .gz or .zst; .parquet; .pdf .docx .html …), a data set on disk, hf://…, or a run."
     ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")]
@@ -92,6 +92,9 @@ MaxTokens = Annotated[
         "--max-tokens",
         help="Stop before all calls together take more tokens, in and out (one answer's length: --set max_tokens=N).",
     ),
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthgain.numbers import interval
+from synthgain.numbers import interval, money
 
 if TYPE_CHECKING:
-    from synthgain.report.verdict import Advice
     from synthgain.types import Reading
 
 
@@ -38,45 +37,45 @@ def print_table(readings: Sequence[Reading], title: str = "") -> None:
     if title:
         print(title)
     if rows and sys.stdout.isatty():
-        _rich_table(heads, rows)
+        _rich_table(heads[:-1], [row[:-1] for row in rows])
+        for note, names in _by_note(told):
+            print(f"{', '.join(names)}: {note}")
     elif rows:
-        wide = [max(len(row[i]) for row in (heads, *rows)) for i in range(4)]
-        for row in (heads, *rows):
-            print("  ".join([*(cell.ljust(n) for cell, n in zip(row, wide)), row[4]]).rstrip())
-    why: dict[str, list[str]] = {}
+        _plain_table(heads, rows)
+    missing = _by_note(r for r in readings if r.value is None)
+    if missing:
+        why = (f"{', '.join(names)} ({note or 'no reason given'})" for note, names in missing)
+        print(f"not measured: {'; '.join(why)}")
+
+
+def _by_note(readings: Iterable[Reading]) -> list[tuple[str, list[str]]]:
+    """The names of readings by their note, as notes come first; of those that have a value and no note nothing is said."""
+    found: dict[str, list[str]] = {}
     for r in readings:
-        if r.value is None:
-            why.setdefault(r.note or "no reason given", []).append(r.name)
-    if why:
-        told_why = (f"{', '.join(names)} ({note})" for note, names in why.items())
-        print(f"not measured: {'; '.join(told_why)}")
+        if r.note or r.value is None:
+            found.setdefault(r.note, []).append(r.name)
+    return list(found.items())
+
+
+def _plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A line for each row, as long as it is: for a pipe or a file."""
+    wide = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads) - 1)]
+    for row in (heads, *rows):
+        print("  ".join([*(cell.ljust(n) for cell, n in zip(row, wide)), row[-1]]).rstrip())
 
 
 def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the terminal: notes are folded, not cut."""
+    """A table no wider than the terminal: what is too long is folded, not cut."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in heads:
-        table.add_column(name, justify="right" if name == "n" else "left", overflow="fold", no_wrap=name != "note")
+        table.add_column(name, justify="right" if name == "n" else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)
-
-
-def print_advice(advice: Advice) -> None:
-    """The closing sentence, its reasons, rows to read first, and what was not looked at."""
-    print(f"\n{advice.sentence}")
-    for mark, some in (("-", advice.against), ("+", advice.favour)):
-        for reason in some:
-            if reason != advice.why:
-                print(f"  {mark} {reason}")
-    for id, why in advice.rows[:3]:
-        print(f"  read {id[:12]}: {why}")
-    for line in advice.unknown:
-        print(f"  ? {line}")
 
 
 def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
@@ -113,6 +112,7 @@ def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
 
 
 def print_arms(result: dict[str, Any], folder: Path) -> None:
+    from synthgain import api
     from synthgain.types import Reading
 
     print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  accuracy")
@@ -125,6 +125,8 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
         print(_sentence(d))
     for line in filter(None, [result.get("note")]):
         print(line)
+    if (advice := api.advice(folder)) is not None:
+        print(advice.sentence)
     print(f"report: {folder / 'report.html'}")
 
 
@@ -145,24 +147,24 @@ def _sentence(d: dict[str, Any]) -> str:
     return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 
-COMPARED = ("proxy_gain", "target_fit", "delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate")
+COMPARED = ("grounded", "proxy_gain", "target_fit", "delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate")
 
 
 def print_comparison(result: dict[str, Any]) -> None:
-    """The sets side by side, then what is said of each pair."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("set", "rows", "words", "cost", *COMPARED):
-        table.add_column(name, justify="left" if name == "set" else "right", overflow="fold")
-    for run in result["runs"]:
-        found = {r["name"]: r for r in run["readings"]}
-        cost = "-" if run["cost_usd"] is None else f"${run['cost_usd']:.4g}"
-        cells = [_cell(found.get(name)) for name in COMPARED]
-        table.add_row(escape(run["name"]), f"{run['rows']:,}", f"{run['tokens']:,}", cost, *map(escape, cells))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    """The sets side by side, a column each, then what is said of them."""
+    sets = result["runs"]
+    found = [{r["name"]: r for r in one["readings"]} for one in sets]
+    rows = [
+        ("rows", *(f"{one['rows']:,}" for one in sets)),
+        ("words", *(f"{one['tokens']:,}" for one in sets)),
+        ("cost", *("-" if one["cost_usd"] is None else money(one["cost_usd"]) for one in sets)),
+        *((name, *(_cell(mine.get(name)) for mine in found)) for name in COMPARED),
+    ]
+    heads = ("", *(one["name"] for one in sets))
+    if sys.stdout.isatty():
+        _rich_table(heads, rows)
+    else:
+        _plain_table(heads, rows)
     print()
     for line in result["sentences"]:
         print(line)

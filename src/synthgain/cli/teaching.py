@@ -14,10 +14,12 @@ from synthgain.cli.arguments import (
     Limit,
     ModelOptions,
     Out,
+    Replace,
     Seed,
     Sets,
     Strict,
     TextField,
+    Wait,
     Withouts,
     Withs,
     app,
@@ -28,6 +30,24 @@ from synthgain.cli.arguments import (
 )
 from synthgain.cli.printing import print_arms, print_json, print_readings, say
 
+METHODS = "sft (chats, loss on answers), cpt (text) or dpo (preference pairs); the rows decide."
+AnswerTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        help="Tokens of one answer at most (default: twice the longest answer that is known of, 256 at least).",
+    ),
+]
+On = Annotated[
+    Path,
+    typer.Option(
+        "--on",
+        help='Questions, one a line: {"id", "question", "answer"} or {"id", "question", "options", "gold"} (docs/questions.md).',
+    ),
+]
+Learn = Annotated[
+    list[str] | None, typer.Option("--learn", help="`reasoning`: what was thought before an answer is learnt too.")
+]
 Base = Annotated[str, typer.Option("--base", help="What the student starts from: local/… or hf/PATH.")]
 
 
@@ -36,30 +56,47 @@ def train(
     source: Annotated[str, typer.Argument(help="A run (its kept rows), chats, or anchors (plain text).")],
     out: Out,
     base: Base = "local/smollm2-135m",
-    method: Annotated[
-        str | None, typer.Option("--method", help="sft (chats, loss on answers) or cpt (text); the rows decide.")
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A model's config.json: start from random weights of this shape.")
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option("--tokenizer", help="… with the tokenizer of local/…, hf/PATH or a folder (default: --base's)."),
+    ] = None,
+    method: Annotated[str | None, typer.Option("--method", help=METHODS)] = None,
     adapter: Annotated[str, typer.Option("--adapter", help="full or lora (merged at the end).")] = "full",
     epochs: Annotated[float, typer.Option("--epochs")] = 3,
     max_steps: Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps, instead of epochs.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="Tokens read, instead of epochs.")] = None,
-    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Default 1e-4; of dpo 1e-6.")] = None,
+    beta: Annotated[float, typer.Option("--beta", help="Of dpo: how far the student may leave its base.")] = 0.1,
     batch: Annotated[int, typer.Option("--batch", help="Examples an optimiser step.")] = 8,
     length: Annotated[int, typer.Option("--length", help="Tokens of the longest example, or of a block.")] = 512,
     replay: Annotated[
-        str | None, typer.Option("--replay", help="A file of general text, or `self`: text that the base samples.")
+        str | None,
+        typer.Option("--replay", help="General text (a file or folder), or `self`: text that the base samples."),
     ] = None,
+    replay_texts: Annotated[int, typer.Option("--replay-texts", help="Texts that `--replay self` samples.")] = 32,
+    replay_mode: Annotated[
+        str, typer.Option("--replay-mode", help="substitute (in place of rows) or add (besides them).")
+    ] = "substitute",
     replay_share: Annotated[float, typer.Option("--replay-share", help="Share of places that replay takes.")] = 0.1,
     hold_out: Annotated[
         float, typer.Option("--hold-out", help="Share of rows not learnt, by prompt, for the measures after training.")
     ] = 0.1,
+    learn: Learn = None,
+    minutes: Annotated[
+        float, typer.Option("--checkpoint-minutes", help="Between checkpoints: the same command goes on from the last.")
+    ] = 10,
     text_field: TextField = None,
+    strict: Strict = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a student on a run's kept rows, on chats, or on plain text.
+    """Train a student on a run's kept rows, on chats, preference pairs or plain text.
 
-    Chats are read as our own rows, OpenAI's files, ShareGPT and Alpaca have them; --text-field learns that column as text.
+    Rows are read as our own, OpenAI's files, ShareGPT, Alpaca and TRL's have them, and say how they are learnt: chats by sft, texts
+    by cpt, chosen and rejected answers by dpo. --text-field learns that column as text.
 
     Example: synthgain train runs/first -o students/first --method cpt --replay general.txt
     """
@@ -70,7 +107,9 @@ def train(
         source,
         out=out,
         base=base,
-        method=method,
+        config=config,
+        tokenizer=tokenizer,
+        method=method,  # type: ignore[arg-type]
         adapter=adapter,
         epochs=epochs,
         max_steps=max_steps,
@@ -79,17 +118,33 @@ def train(
         learning_rate=learning_rate,
         length=length,
         replay=replay,
+        replay_texts=replay_texts,
         replay_share=replay_share,
+        replay_mode=replay_mode,
         text_field=text_field,
         seed=seed,
         hold_out=hold_out,
+        beta=beta,
+        learn_reasoning=_learns_reasoning(learn),
+        minutes=minutes,
+        strict=strict,
         watch=_steps,
+        say=say,
     )
     if as_json:
         print_json(api.record(student))
         return
     print(f"{student}: {came_of(student)}")
     print(f"use it: -m hf/{student}, or synthgain export {student} --to gguf")
+
+
+def _learns_reasoning(learn: list[str] | None) -> bool:
+    from synthgain.types import SynthgainError
+
+    for word in learn or ():
+        if word not in ("answers", "reasoning"):
+            raise SynthgainError(f"--learn knows no {word!r}", next="leave it out, or write --learn reasoning")
+    return "reasoning" in (learn or ())
 
 
 def _steps(step: int, steps: int, loss: float) -> None:
@@ -100,10 +155,10 @@ def _steps(step: int, steps: int, loss: float) -> None:
 @app.command()
 def evaluate(
     student: Annotated[str, typer.Argument(help="A student folder, or any model's URI.")],
-    on: Annotated[Path, typer.Option("--on", help="Questions: JSONL with an answer, or with options and gold.")],
+    on: On,
     draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
-    max_tokens: Annotated[int, typer.Option("--max-tokens")] = 256,
+    max_tokens: AnswerTokens = None,
     general: Annotated[
         Path | None, typer.Option("--general", help="General text: also measure what was forgotten.")
     ] = None,
@@ -125,9 +180,8 @@ def evaluate(
     """
     from synthgain import api
     from synthgain.api.examining import Examination
-    from synthgain.types import Sampling
 
-    how = Examination(draws=draws, sampling=Sampling(temperature=temperature, max_tokens=max_tokens))
+    how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
     readings = watched(
         lambda watch: api.evaluate(
             student,
@@ -148,15 +202,13 @@ def loop(
     recipe: str,
     anchors: Anchors,
     out: Out,
-    on: Annotated[Path, typer.Option("--on", help="Questions that share nothing with the anchors.")],
+    on: On,
     rounds: Annotated[int, typer.Option("--rounds")] = 1,
     model: ModelOptions = None,
     base: Annotated[
         str | None, typer.Option("--base", help="What students start from: local/… or hf/PATH (default: the writer).")
     ] = None,
-    method: Annotated[
-        str | None, typer.Option("--method", help="sft (chats, loss on answers) or cpt (text); the rows decide.")
-    ] = None,
+    method: Annotated[str | None, typer.Option("--method", help=METHODS)] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option(
@@ -165,9 +217,12 @@ def loop(
     ] = None,
     train_from: Annotated[str, typer.Option("--train-from", help="base (as STaR, RFT, ReST-EM) or previous.")] = "base",
     max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps of every arm.")] = 45,
-    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Default 1e-4; of dpo 1e-6.")] = None,
     batch: Annotated[int, typer.Option("--batch")] = 8,
+    length: Annotated[int, typer.Option("--length", help="Tokens of the longest example, or of a block.")] = 512,
+    learn: Learn = None,
     draws: Annotated[int, typer.Option("--draws", help="Answers a question in evaluation.")] = 4,
+    max_tokens: AnswerTokens = None,
     limit: Limit = None,
     set_: Sets = None,
     with_: Withs = None,
@@ -175,7 +230,9 @@ def loop(
     text_field: TextField = None,
     strict: Strict = False,
     base_url: BaseUrl = "",
+    wait: Wait = None,
     seed: Seed = 0,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Rounds of generate, curate, train and evaluate, against matched arms.
@@ -199,15 +256,22 @@ def loop(
         arms=arm or ("unfiltered", "filtered"),
         method=method,  # type: ignore[arg-type]
         train_from=train_from,
-        examination=Examination(draws=draws),
-        settings={"max_steps": max_steps, "learning_rate": learning_rate, "batch": batch},
+        examination=Examination(draws=draws, max_tokens=max_tokens),
+        settings={
+            "max_steps": max_steps,
+            "learning_rate": learning_rate,
+            "batch": batch,
+            "length": length,
+            "learn_reasoning": _learns_reasoning(learn),
+        },
         knobs=knobs(set_),
         with_=with_ or (),
         without=without or (),
         limit=limit,
         text_field=text_field,
         strict=strict,
-        reach=reach(base_url),
+        replace=replace,
+        reach=reach(base_url, wait=wait),
         seed=seed,
         panel=Live,
     )

@@ -40,20 +40,20 @@ class Language:
         return "language"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        text = prose(row.answer[: 4 * READ])[:READ]
-        if _letters(text) < self.letters:
-            return keep()
-        said, score = language_of(text)
+        found = language_of(row.answer, self.letters)
         wanted = re.split("[-_]", self.want.lower())[0]
-        return keep() if said == wanted else drop(f"written in {said!r}", round(score, 4))
+        return keep() if found is None or found[0] == wanted else drop(f"written in {found[0]!r}", found[1])
 
 
-def language_of(text: str) -> tuple[str, float]:
-    """The most likely language of a text, and its probability."""
+def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:
+    """The most likely language of a text (ISO 639-1) and its probability; None where there are fewer letters."""
+    text = prose(text[: 4 * READ])[:READ]
+    if _letters(text) < letters:
+        return None
     found = _detector().detect(text, k=2)
     impossible = "zh" if _KANA.search(text) else "ja"
     best = next((one for one in found if one["lang"] != impossible), found[0])
-    return str(best["lang"]), float(best["score"])
+    return str(best["lang"]), round(float(best["score"]), 4)
 
 
 def _letters(text: str) -> int:

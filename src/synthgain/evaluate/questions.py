@@ -10,6 +10,11 @@ from typing import Any
 
 from synthgain.types import Reading, SynthgainError
 
+FORMAT = (
+    'write each line as {"id": "1", "question": "3 + 4?", "answer": "7"}, or as '
+    '{"id": "1", "question": "Who built it?", "options": ["Ada", "Bo"], "gold": 0}'
+)  # docs/questions.md
+
 
 @dataclass(frozen=True)
 class Question:
@@ -43,9 +48,12 @@ class Solved:
 
 
 def load_questions(path: Path) -> list[Question]:
-    """Questions of a JSONL file. SynthgainError names the file and line of the first that is not well formed."""
+    """Questions of a JSONL file, all of one kind; without an `id` a question has its line's number.
+
+    SynthgainError names the file and line of the first that is not well formed.
+    """
     if not path.is_file():
-        raise SynthgainError("there is no such file of questions", where=str(path), next="give a JSONL file")
+        raise SynthgainError("there is no such file of questions", where=str(path), next=f"give a JSONL file: {FORMAT}")
     questions: list[Question] = []
     seen: dict[str, int] = {}
     for n, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
@@ -58,13 +66,19 @@ def load_questions(path: Path) -> list[Question]:
                 where=f"{path}:{n}",
                 next="give each question an id of its own",
             )
+        if questions and bool(question.options) != bool(questions[0].options):
+            raise SynthgainError(
+                "questions with an `answer` and questions with `options` stand in one file",
+                where=f"{path}:{n}",
+                next="put the two kinds into two files: they are examined in different ways",
+            )
         seen[question.id] = n
         questions.append(question)
     if not questions:
         raise SynthgainError(
             "there are no questions in this file",
             where=str(path),
-            next='write lines like {"id": …, "question": …, "answer": …}',
+            next=FORMAT,
         )
     return questions
 
@@ -74,23 +88,21 @@ def _question(line: bytes, where: str) -> Question:
         held = json.loads(line.decode("utf-8"))
     except ValueError as error:
         raise SynthgainError(
-            f"this is not JSON in UTF-8 ({error})", where=where, next="mend or remove the line"
+            f"this is not JSON in UTF-8 ({error})", where=where, next=f"mend or remove the line: {FORMAT}"
         ) from error
     if not isinstance(held, dict):
-        raise SynthgainError(
-            "a question is a JSON object", where=where, next='write {"id": …, "question": …, "answer": …}'
-        )
+        raise SynthgainError("a question is a JSON object", where=where, next=FORMAT)
     known = {
         name: held.pop(name, None)
         for name in ("id", "question", "answer", "options", "gold", "document", "title", "facts")
     }
+    if known["id"] is None:
+        known["id"] = where.rpartition(":")[2]
     for name in ("id", "question"):
         if not isinstance(known[name], str | int) or not str(known[name]).strip():
-            raise SynthgainError(f"the question has no `{name}`", where=where, next=f"add `{name}` to the line")
+            raise SynthgainError(f"the question has no `{name}`", where=where, next=f"add `{name}`: {FORMAT}")
     if (known["options"] is None) == (known["answer"] is None):
-        raise SynthgainError(
-            "a question has either an `answer` or `options` with `gold`", where=where, next="give one of the two"
-        )
+        raise SynthgainError("a question has either an `answer` or `options` with `gold`", where=where, next=FORMAT)
     options = _options(known["options"], known["gold"], where) if known["options"] is not None else ()
     answer = known["answer"]
     if answer is not None and (

@@ -12,6 +12,7 @@ from synthgain.intervals import clustered
 from synthgain.types import Call, CallFailed, Message, Prompt, Reading, Sampling, SynthgainError, user
 
 GREEDY = Sampling(temperature=0.0, max_tokens=256)
+MOST_CUT = 0.05  # of the answers: above it accuracy says more of the limit than of the model
 
 
 class Answering(Protocol):
@@ -41,7 +42,7 @@ async def solve(
     width: int = 32,
     watch: Callable[[int, int], None] | None = None,
 ) -> Solved:
-    """Readings `accuracy`, `pass_at_k` for each k (the number of draws, where none is given) and `parsable`.
+    """Readings `accuracy`, `pass_at_k` for each k (the number of draws, where none is given), `parsable` and `cut_off`.
 
     Every question gets `draws` answers, in the order question by question, at most `width` under way. `few_shot` stands
     before each question; `correct(text, gold)` and `parsable(text)` decide. Accuracy is the mean over questions of the
@@ -54,25 +55,43 @@ async def solve(
         for q in questions
         for draw in range(draws)
     ]
-    answers, failed = await _answers(model, prompts, width, watch)
+    answers = await _answers(model, prompts, width, watch)
+    failed = answers.count(None)
     if failed > len(prompts) / 5:
         raise SynthgainError(
             f"{failed} of {len(prompts)} calls failed", next="look at the server, then run again", code=5
         )
     said: dict[str, list[str]] = {}
-    for n, text in enumerate(answers):
-        if text is not None:
-            said.setdefault(questions[n // draws].id, []).append(text)
+    cut: dict[str, list[bool]] = {}
+    for n, call in enumerate(answers):
+        if call is not None:
+            said.setdefault(questions[n // draws].id, []).append(call.text)
+            cut.setdefault(questions[n // draws].id, []).append(call.finish == "length")
     gold = {q.id: q.answer or "" for q in questions}
     right = {i: [bool(correct(text, gold[i])) for text in texts] for i, texts in said.items()}
-    note = f"{failed} of {len(prompts)} calls failed and are left out" if failed else ""
+    note = "; ".join(part for part in (_failed(failed, len(prompts)), _cut(cut, sampling.max_tokens)) if part)
     readings = [_share("accuracy", [sum(r) / len(r) for r in right.values()], draws, note)]
     readings += [passed(right, k, note) for k in (ks or ([draws] if draws > 1 else ()))]
     if parsable:
         readings.append(
             _share("parsable", [sum(map(parsable, texts)) / len(texts) for texts in said.values()], draws, note)
         )
+    readings.append(_share("cut_off", [sum(c) / len(c) for c in cut.values()], draws, note))
     return Solved(tuple(readings), right, said)
+
+
+def _failed(failed: int, n: int) -> str:
+    return f"{failed} of {n} calls failed and are left out" if failed else ""
+
+
+def _cut(cut: Mapping[str, Sequence[bool]], limit: int) -> str:
+    """What is to be said where many answers ended at the limit and not at their end."""
+    n, total = sum(map(sum, cut.values())), sum(map(len, cut.values()))
+    return (
+        f"{n} of {total} answers were cut off at {limit} tokens: give more (--max-tokens)"
+        if n > MOST_CUT * total
+        else ""
+    )
 
 
 def _check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Sequence[int]) -> None:
@@ -93,29 +112,29 @@ def _check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Se
 
 async def _answers(
     model: Answering, prompts: Sequence[Prompt], width: int, watch: Callable[[int, int], None] | None
-) -> tuple[list[str | None], int]:
+) -> list[Call | None]:
+    """The calls in the prompts' order; None where one failed."""
     gate = asyncio.Semaphore(width)
     done = 0
 
-    async def one(prompt: Prompt) -> str | None:
+    async def one(prompt: Prompt) -> Call | None:
         nonlocal done
         async with gate:
             try:
-                text: str | None = (await model(prompt)).text
+                call: Call | None = await model(prompt)
             except CallFailed:
-                text = None
+                call = None
         done += 1
         if watch:
             watch(done, len(prompts))
-        return text
+        return call
 
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(prompt)) for prompt in prompts]
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from several
-    answers = [task.result() for task in tasks]
-    return answers, sum(a is None for a in answers)
+    return [task.result() for task in tasks]
 
 
 def passed(right: Mapping[str, Sequence[bool]], k: int, note: str = "") -> Reading:

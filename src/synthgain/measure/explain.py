@@ -642,6 +642,17 @@ _FIGURES: dict[str, _Entry] = {
         "",
         "accuracy",
     ),
+    "cut_off": (
+        "",
+        "share of answers that ended at the limit of tokens and not at their end",
+        "what the server or the runtime says of the end",
+        "prob",
+        "estimate",
+        "over questions, 95 %",
+        "being wrong: an answer may be right before its end",
+        "",
+        "accuracy, parsable",
+    ),
     "answer_coverage": (
         "",
         "share of test questions whose right option stands in the training text",

@@ -28,7 +28,13 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
     written = number(mapping(record.get("tokens")).get("out"))
     each = f"{drafted / anchors:.1f} an anchor" if drafted and anchors else ""
     steps: list[Safe] = [
-        _step("anchors", _sub("S", "anchor"), count(anchors), "anchors", "the real text" if anchors == there else f"used of {count(there)}"),
+        _step(
+            "anchors",
+            _sub("S", "anchor"),
+            count(anchors),
+            "anchors",
+            "the real text" if anchors == there else f"used of {count(there)}",
+        ),
         _arrow(_recipe(record), "writes the prompts", each, 1.0),
         _step("plain", _sub("p", ""), count(drafted), "prompts", _bought(counts)),
         _arrow(models, "answers", f"{count(written)} tokens" if written else "", 1.0),
@@ -48,7 +54,13 @@ def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
     student = student or {}
     epochs = number(student.get("epochs"))
     how = str(student.get("method") or "training").upper()
-    long = f"{figure(epochs, 2)} epochs" if epochs else f"{count(student.get('steps'))} steps" if student.get("steps") else ""
+    long = (
+        f"{figure(epochs, 2)} epochs"
+        if epochs
+        else f"{count(student.get('steps'))} steps"
+        if student.get("steps")
+        else ""
+    )
     if accuracy is None or accuracy.value is None:
         return (
             _arrow(how, "trains", long, 0.5),

@@ -124,7 +124,12 @@ def _page(runs: Sequence[Json], result: Json) -> str:
     ]
     title = _title([who for who, _ in named])
     sections = [
-        ("differences", "Differences", "Which adds more", _differences(found, units(named), said=bool(listed(result.get("sentences"))))),
+        (
+            "differences",
+            "Differences",
+            "Which adds more",
+            _differences(found, units(named), said=bool(listed(result.get("sentences")))),
+        ),
         ("runs", "Runs", "What was compared", _runs(runs, named_as)),
         ("figures", "Figures", "All figures, side by side", side_by_side(named)),
     ]

@@ -148,7 +148,8 @@ def documents_table(run: Documents) -> Safe:
         why = run.missing or "the anchors name no source"
         return el("p", "Not shown: ", why, ".", class_="absent")
     used = sorted(
-        (d for d in run.named if d.used), key=lambda d: (d.kept / d.rows if d.rows else -1.0, -d.broken, d.name)
+        (d for d in run.named if d.used),
+        key=lambda d: (d.kept / d.rows if d.rows else -1.0, -d.broken, _counted_on(d.name)),
     )
     idle = sum(not d.used for d in run.named)
     none = sum(not d.kept for d in used)
@@ -192,6 +193,11 @@ def _row(d: Document, many: bool) -> Safe:
         el("td", count(d.kept), el("small", share(d.kept, d.rows)) if d.rows else None, class_="num"),
         el("td", why or "–"),
     )
+
+
+def _counted_on(name: str) -> list[tuple[int, str]]:
+    """A key that puts #2 before #10."""
+    return [(int(part[:18]), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _end(name: str) -> str:

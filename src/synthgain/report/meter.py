@@ -50,6 +50,7 @@ GROUPS = (
             "accuracy",
             "pass_at_k",
             "parsable",
+            "cut_off",
             "answer_coverage",
             "held_out_loss",
             "generalisation_gap",

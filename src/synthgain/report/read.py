@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthgain.numbers import number
@@ -57,6 +59,7 @@ class RunPart:
     stale: bool = False  # whether the readings are of other rows than these
     task: str = ""  # "answers" or "restates" (`verdict.Known`)
     doubts: Sequence[tuple[str, str]] = ()  # rows to be read first, and why
+    unwritten: int = 0  # kept rows that no call stands behind
     documents: Documents = field(default_factory=Documents)
     anchors: Sequence[Text] = ()  # a sample
     anchor_count: int = 0
@@ -136,10 +139,14 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
     record, missing["run"] = json_at(run.run_json)
     readings, missing["readings"] = readings_at(path / "readings.json")
     beside, _ = json_at(path / "readings.json")
-    doubts = [(str(d.get("row") or ""), str(d.get("why") or "")) for d in map(mapping, listed(beside.get("read_first")))]
+    doubts = [
+        (str(d.get("row") or ""), str(d.get("why") or "")) for d in map(mapping, listed(beside.get("read_first")))
+    ]
     anchors, anchor_count, missing["anchors"] = _anchors(run, points // 3)
-    reasons, tokens, chosen, missing["rows"] = _index(run, points - len(anchors))
-    stale = bool(readings) and not missing["rows"] and isinstance(beside.get("rows"), str) and run.stamp() != beside["rows"]
+    reasons, tokens, chosen, unwritten, missing["rows"] = _index(run, max(0, points - len(anchors)))
+    stale = (
+        bool(readings) and not missing["rows"] and isinstance(beside.get("rows"), str) and run.stamp() != beside["rows"]
+    )
     if doubts and not stale:
         chosen = {READ_FIRST: [id for id, _ in doubts], **chosen}
     rows = {row["id"]: row for row in _rows(run, {id for ids in chosen.values() for id in ids})}
@@ -160,6 +167,7 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
         stale,
         str(beside.get("task") or ""),
         () if stale else doubts,
+        unwritten,
         documents(run, missing),
         anchors,
         anchor_count,
@@ -218,14 +226,17 @@ def _anchors(run: Run, most: int) -> tuple[list[Text], int, str]:
 
 def _index(
     run: Run, most: int
-) -> tuple[dict[Reason, int], dict[bool, NDArray[np.int64]], dict[Reason, list[str]], str]:
-    """Over all rows, columns only: how many fell for what, tokens, and the ids of the samples."""
+) -> tuple[dict[Reason, int], dict[bool, NDArray[np.int64]], dict[Reason, list[str]], int, str]:
+    """Over all rows, columns only: how many fell for what, tokens, the ids of the samples, and how many kept rows no model wrote."""
     if why := run.why_not("rows"):
-        return {}, {}, {}, why
+        return {}, {}, {}, 0, why
+    unwritten = 0
     counted: Counter[Reason] = Counter()
     tokens: dict[bool, list[Any]] = {True: [], False: []}
     best: dict[Reason, list[str]] = {}
-    for shard in run.batches("rows", ["id", "kept", "check", "reason", "tokens_out"]):
+    for shard in run.batches("rows", ["id", "kept", "check", "reason", "tokens_out", "call_ids"]):
+        called = pc.list_value_length(shard.column("call_ids").cast(pa.list_(pa.string())))
+        unwritten += pc.sum(pc.and_(shard.column("kept"), pc.equal(pc.fill_null(called, 0), 0))).as_py() or 0
         columns = (shard.column(name).to_pylist() for name in ("id", "kept", "check", "reason", "tokens_out"))
         ids: dict[Reason, list[str]] = {("map", ""): []}
         for id, kept, check, reason, written in zip(*columns):
@@ -241,7 +252,7 @@ def _index(
     often = [key for key, _ in counted.most_common() if key != ("", "")][:REASONS]
     chosen = {key: best[key] for key in (("", ""), *often, ("map", "")) if key in best}
     arrays = {kept: np.asarray(written, np.int64) for kept, written in tokens.items()}
-    return dict(counted), arrays, chosen, "" if counted else "rows/ holds no rows"
+    return dict(counted), arrays, chosen, unwritten, "" if counted else "rows/ holds no rows"
 
 
 ANCHOR = ("id", "text", "source", "fields")

@@ -119,7 +119,9 @@ def _broken(run: RunPart) -> Safe | None:
         return None
     told = {str(why): n for why, n in mapping(record.get("broken_by")).items() if isinstance(n, int)}
     lead = f"{counted(broken, 'draft or call', 'drafts or calls')} broke before giving a row; each stands in broken/ with its documents."
-    return join(el("h3", "What broke, and what to do"), el("p", lead, class_="note"), broken_table(run.documents.broken or told))
+    return join(
+        el("h3", "What broke, and what to do"), el("p", lead, class_="note"), broken_table(run.documents.broken or told)
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the meter
@@ -129,7 +131,13 @@ def _meter(run: RunPart) -> Safe:
     if not run.readings:
         return absent(run.missing.get("readings", ""), join(el("code", "synthgain measure RUN"), " computes them."))
     old = (
-        el("p", "Measured before the rows changed: ", el("code", "synthgain measure RUN"), " measures them again.", class_="warning")
+        el(
+            "p",
+            "Measured before the rows changed: ",
+            el("code", "synthgain measure RUN"),
+            " measures them again.",
+            class_="warning",
+        )
         if run.stale
         else None
     )

@@ -53,7 +53,12 @@ def _card(run: RunPart, row: Json, reason: Reason, place: int, first: bool, why:
     doubt = reason == READ_FIRST
     badge = el("span", "kept" if kept else "fell", class_=f"badge {'kept' if kept else 'fallen'}")
     said = why if doubt else "" if kept else _name(reason)
-    summary = el("summary", badge, el("span", said, class_="why") if said else None, el("span", snippet(_answer(row), 140) or "(empty)", class_="gist", dir="auto"))
+    summary = el(
+        "summary",
+        badge,
+        el("span", said, class_="why") if said else None,
+        el("span", snippet(_answer(row), 140) or "(empty)", class_="gist", dir="auto"),
+    )
     steps = [
         _step("Anchor", "anchors", _anchors(run, row)),
         *_calls(run, row),

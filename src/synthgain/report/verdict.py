@@ -14,11 +14,15 @@ from synthgain.numbers import count, counted, interval, number, share
 from synthgain.types import Reading
 
 FEW = 100  # kept rows: fewer teach a student little, and bear no figure
-INVENTED, GROUNDED = 0.5, 0.8  # of names and numbers that stand in the source: fewer than the first, more than the second
+INVENTED, GROUNDED = (
+    0.5,
+    0.8,
+)  # of names and numbers that stand in the source: fewer than the first, more than the second
 REPEATED, REPEATING = 0.5, 0.2  # of rows that nearly repeat another
 COPIED = 0.5  # of 8-grams that stand in the row's own source
 LEAKED, LEAKING = 0.05, 0.005  # of 8-grams that stand in the held-out test
 BROKEN = 0.05  # of drafts or calls that gave nothing
+OWN = 0.5  # of kept rows that no model wrote
 STRICT = 0.1  # share kept, under which the fallen are worth reading
 CHECKED = ("final-answer", "final_answer", "choice")  # checks that hold an answer against a known one
 
@@ -40,6 +44,7 @@ class Known:
     kept: int | None = None
     task: str = ""
     stale: bool = False
+    unwritten: int = 0  # kept rows that no model wrote
     doubts: Sequence[tuple[str, str]] = ()
     differences: Sequence[Mapping[str, Any]] = ()
 
@@ -67,6 +72,12 @@ class Advice:
         if self.call == "read" and not self.rows:
             words = "Read some rows first"
         return f"{words}: {self.why}."
+
+    def __str__(self) -> str:
+        """The sentence, then reasons against (−) and for (+), rows to be read first, and what was not looked at (?)."""
+        said = [f"  {'-' if reason in self.against else '+'} {reason}" for reason in self.reasons]
+        rows = [f"  read {id[:12]}: {why}" for id, why in self.rows[:3]]
+        return "\n".join([self.sentence, *said, *rows, *(f"  ? {line}" for line in self.unknown)])
 
     @property
     def reasons(self) -> list[str]:
@@ -138,6 +149,8 @@ def _doubts(known: Known) -> Iterator[str]:
         yield f"{_said(r)} of its 8-word runs stand in the held-out test"
     if known.kept is not None and 0 < known.kept < FEW:
         yield f"{counted(known.kept, 'row is', 'rows are')} few"
+    if known.kept and known.unwritten > OWN * known.kept and not known.record.get("given"):
+        yield f"{count(known.unwritten)} of its {counted(known.kept, 'row')} were written by no model: they are the anchors' own"
     yield from _of_the_run(known)
     if known.task == "answers" and not _checked(known.record) and not known.differences:
         yield "its answers were held against no known ones"

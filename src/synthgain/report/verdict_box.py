@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from synthgain.report.markup import Safe, el
 from synthgain.report.read import RunPart, run_part
-from synthgain.report.read_loop import LoopPart
+from synthgain.report.read_loop import LoopPart, loop_part
 from synthgain.report.verdict import Advice, Known, advise
 
 SHOWN = 5  # rows to be read first
@@ -21,6 +22,7 @@ def known_of(run: RunPart) -> Known:
         kept=run.kept if run.rows else None,
         task=run.task,
         stale=run.stale,
+        unwritten=run.unwritten,
         doubts=run.doubts,
     )
 
@@ -32,21 +34,14 @@ def known_of_loop(loop: LoopPart) -> Known:
     if last is None or last.run is None:
         return Known(own, differences=loop.differences)
     of_run = known_of(last.run)
-    return Known(
-        {**of_run.readings, **own},
-        of_run.record,
-        of_run.rows,
-        of_run.kept,
-        of_run.task,
-        of_run.stale,
-        of_run.doubts,
-        [d for d in loop.differences if not str(d.get("a") or "").startswith(("base", "unfiltered"))],
-    )
+    trained = [d for d in loop.differences if not str(d.get("a") or "").startswith(("base", "unfiltered"))]
+    return replace(of_run, readings={**of_run.readings, **own}, differences=trained)
 
 
 def advice_on(folder: Path) -> Advice:
-    """The verdict on a run's folder."""
-    return advise(known_of(run_part(folder, points=0)))
+    """The verdict on a run's folder, or on a folder of rounds."""
+    rounds = (folder / "loop.json").is_file()
+    return advise(known_of_loop(loop_part(folder)) if rounds else known_of(run_part(folder, points=0)))
 
 
 def verdict_box(advice: Advice, where: str = "") -> Safe:
@@ -65,7 +60,9 @@ def verdict_box(advice: Advice, where: str = "") -> Safe:
         "div",
         el("p", advice.sentence, class_="verdict-says", dir="auto"),
         el("ul", reasons, class_="verdict-reasons") if reasons else None,
-        el("p", "Rows to read first (", el("a", "with their lineage", href=f"#{where}"), "):", class_="note") if rows and where else None,
+        el("p", "Rows to read first (", el("a", "with their lineage", href=f"#{where}"), "):", class_="note")
+        if rows and where
+        else None,
         el("ul", rows, class_="verdict-rows") if rows else None,
         el("p", _with_code(" ".join(advice.unknown)), class_="note") if advice.unknown else None,
         class_=f"verdict verdict-{advice.call}",

@@ -1,35 +1,58 @@
 """W: kept rows to a student.
 
 `FineTune` satisfies `types.Train`: `FineTune(base)(rows, out)` gives the student's folder. The same
-request again returns the finished student; another request replaces it.
+request again returns the finished student; another request replaces it. One that was killed goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.parquet as pq
 
-from synthgain.train.learn import Lora, Steps, Watch, bf16_helps, learn, libraries, load_tokenizer, quiet
-from synthgain.train.replay import Schedule, schedule
-from synthgain.train.rows import TrainingRows, data_digest, read_rows
-from synthgain.train.shapes import TrainingRow
-from synthgain.train.siblings import FILE, Split, pairs, record_of, split
-from synthgain.train.student import check_model, check_place, fresh, place, read_student, weights_digest
-from synthgain.train.tokens import Examples, blocks, chats, learnt_turns, texts
-from synthgain.types import SynthgainError, canonical, digest
+from synthgain.train import siblings, tokens
+from synthgain.train.learn import Learnt, bf16_helps, learn, libraries, quiet
+from synthgain.train.replay import NOTHING, Lengths, Schedule, schedule
+from synthgain.train.rows import TrainingRows, first_row, no_chat, read_rows
+from synthgain.train.spelling import blocks, chats, pairs_of
+from synthgain.train.student import at_work, check_place, fresh, place, read_student, said_of_kinds, said_of_rows
+from synthgain.train.template import Template
+from synthgain.train.tokens import Tokens
+from synthgain.train.trainer import Lora, Steps, Watch, last_whole
+from synthgain.train.weights import Scratch, Start, check_start, load_tokenizer, start_digest
+from synthgain.types import Method, SynthgainError, canonical, digest
+
+RATES = {"sft": 1e-4, "cpt": 1e-4, "dpo": 1e-6}  # learning rates where none is given; that of dpo is TRL's
+SPELL = {"sft": chats, "cpt": blocks, "dpo": pairs_of}
+OURS = (
+    "base",
+    "base_uri",
+    "base_identity",
+    "replay",
+    "watch",
+    "say",
+    "lora",
+    "strict",
+    "minutes",
+)  # of the fields: no settings of a student
 
 
 @dataclass(frozen=True)
 class FineTune:
-    """Supervised fine-tuning on chats ("sft") or continued pretraining on text ("cpt"), of all weights or by LoRA.
+    """Supervised fine-tuning on chats ("sft"), continued pretraining on text ("cpt") or preference pairs ("dpo"), of all weights or by LoRA.
+
+    `base` is a folder with weights, or a `Scratch`: a configuration alone. Without a `method` the rows decide: "dpo" where all are
+    preference pairs, "cpt" where all are texts, else "sft". Under "sft" texts among chats are learnt whole and of a pair the chosen answer;
+    under "dpo" rows that are no pair are left out; under "cpt" a chat is a text. student.json counts them.
 
     The budget is `epochs`, or `max_steps` optimiser steps (what arms that are compared should share), or
     `tokens` read (the last batch may go over). `batch` is examples an optimiser step, of which
@@ -37,8 +60,8 @@ class FineTune:
     how many is in `student.json`; under "cpt" it is the size of a block.
 
     A chat template gets the chat's tools. Loss falls on assistant turns, their tool calls too, unless a turn's `learn` says
-    otherwise; of a row with `rejected` turns the chosen answer is learnt. `learn_reasoning` gives turns' reasoning to the
-    template (as `reasoning_content`); without it no reasoning is read.
+    otherwise. `learn_reasoning` gives turns' reasoning to the template (as `reasoning_content`; in front of the answer between
+    <think> and </think>, where the template has no place for it); without it no reasoning is read.
 
     `replay` is a file of general text, `replay_share` the probability that a place is given to it: in place
     of a row ("substitute", as EntiGraph's code has it) or besides the rows ("add"). `precision` "auto" takes
@@ -46,18 +69,20 @@ class FineTune:
     threads: same student.
 
     `hold_out` is the share of the rows that is not learnt, prompt by prompt (`siblings.py`): the measures after
-    training need it. 0 switches it off; below 20 different prompts nothing is held out, and `student.json` says so.
+    training need it. 0 switches it off; below 20 different prompts nothing is held out, and `student.json` says so; nor of preference pairs.
 
+    `learning_rate` None: 1e-4, of preference pairs 1e-6; `beta` is DPO's. `strict` refuses rows that cannot be read instead of leaving them out.
+    Every `minutes` a checkpoint is written beside `out`.
     `base_uri` and `base_identity` name the base in the record; without them it is the folder and a hash of it.
     """
 
-    base: Path
-    method: Literal["sft", "cpt"] = "sft"
+    base: Start
+    method: Method | None = None
     adapter: Literal["full", "lora"] = "full"
     epochs: float = 3
     max_steps: int | None = None
     tokens: int | None = None
-    learning_rate: float = 1e-4
+    learning_rate: float | None = None
     batch: int = 8
     micro_batch: int = 0
     length: int = 512
@@ -66,19 +91,23 @@ class FineTune:
     warmup: float = 0.05
     weight_decay: float = 0.01
     lora: Lora = field(default=Lora())
+    beta: float = 0.1
     replay: Path | None = None
     replay_share: float = 0.1
     replay_mode: Literal["substitute", "add"] = "substitute"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     hold_out: float = 0.1
     learn_reasoning: bool = False
+    strict: bool = False
+    minutes: float = 10
     base_uri: str = ""
     base_identity: str = ""
     watch: Watch | None = field(default=None, repr=False, compare=False)
+    say: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for wrong, what in (
-            (self.method not in ("sft", "cpt"), f"method is {self.method!r}; it is sft or cpt"),
+            (self.method not in (None, "sft", "cpt", "dpo"), f"method is {self.method!r}; it is sft, cpt or dpo"),
             (self.adapter not in ("full", "lora"), f"adapter is {self.adapter!r}; it is full or lora"),
             (
                 self.decay not in ("cosine", "linear", "constant"),
@@ -95,7 +124,13 @@ class FineTune:
             (not self.epochs > 0, "epochs must be above 0"),
             (self.max_steps is not None and self.max_steps < 1, "max_steps must be at least 1"),
             (self.tokens is not None and self.tokens < 1, "tokens must be at least 1"),
-            (not self.learning_rate > 0, "learning_rate must be above 0"),
+            (self.learning_rate is not None and not self.learning_rate > 0, "learning_rate must be above 0"),
+            (not self.beta > 0, "beta must be above 0"),
+            (not self.minutes >= 0, "minutes between checkpoints must not be below 0"),
+            (
+                isinstance(self.base, Scratch) and self.adapter == "lora",
+                "random weights cannot be trained by LoRA: take full",
+            ),
             (self.batch < 1, "batch must be at least 1"),
             (
                 self.micro_batch < 0 or (self.micro_batch > 0 and self.batch % self.micro_batch > 0),
@@ -111,173 +146,251 @@ class FineTune:
 
     def __call__(self, rows: Path, out: Path) -> Path:
         """The student trained on `rows` (a run, a folder, a .parquet or .jsonl file), at `out`."""
-        read, old, identity = self._sources(rows, out)
-        parts = split(read.rows, self.hold_out, self.seed)
-        asked = self._request(read.rows, parts, old, identity)
+        check_place(out)
+        check_start(self.base)
+        identity = self.base_identity or start_digest(self.base)
+        read = read_rows(rows, strict=self.strict)
+        method = self._method(read, rows)
+        old = read_rows(self.replay, strict=self.strict) if self.replay and self.replay_share else None
+        asked = self._request(method, read, old, identity)
         done = read_student(out)
         if done is not None and done.get("request") == asked:
             return out
         libraries()
         with quiet():
-            return self._train(read, parts, old, identity, asked, out)
+            return _Training(self, method, read, old, identity, asked, out)()
 
-    def _sources(self, rows: Path, out: Path) -> tuple[TrainingRows, Sequence[TrainingRow], str]:
-        """Everything that can be wrong is looked at before anything is loaded."""
-        check_place(out)
-        check_model(self.base)
-        identity = self.base_identity or weights_digest(self.base)
-        read = read_rows(rows)
-        old = read_rows(self.replay).rows if self.replay and self.replay_share else ()
-        if self.method == "sft":
-            for row in (*read.rows, *(row for row in old if row.messages is not None)):
-                learnt_turns(row)
-        return read, old, identity
+    @property
+    def source(self) -> str:
+        """What is started from, for the record."""
+        return self.base_uri or ("scratch" if isinstance(self.base, Scratch) else str(self.base))
 
-    def _request(self, sources: Sequence[TrainingRow], parts: Split, old: Sequence[TrainingRow], identity: str) -> str:
-        """The identity of what is asked: settings, rows learnt and held out, replay and base, by content, not by path."""
-        elsewhere = ("base", "base_uri", "base_identity", "replay", "watch", "lora")
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in elsewhere} | {
-            "lora": asdict(self.lora)
-        }
-        learnt, held = ((sources[i] for i in places) for places in (parts.learnt, parts.held))
-        return digest(canonical(settings), identity, data_digest(learnt), data_digest(held), data_digest(old))[:32]
+    def rate(self, method: Method) -> float:
+        return self.learning_rate or RATES[method]
 
-    def _train(
-        self, read: TrainingRows, parts: Split, old: Sequence[TrainingRow], identity: str, asked: str, out: Path
-    ) -> Path:
-        began, sources = time.perf_counter(), read.rows
-        tokenizer = load_tokenizer(self.base)
-        learnt = [sources[i] for i in parts.learnt]
-        new, replayed, plan = self._plan(learnt, old, tokenizer)
-        kin = self._siblings(learnt, [sources[i] for i in parts.held], new, plan, tokenizer)
-        bf16 = bf16_helps() if self.precision == "auto" else self.precision == "bf16"
-        steps = Steps(
-            self.learning_rate,
-            self.decay,
-            self.warmup,
-            self.weight_decay,
-            self.micro_batch or self.batch,
-            bf16,
-            self.seed,
-            self.lora if self.adapter == "lora" else None,
-            self.watch,
-        )
-        into = fresh(out)
-        try:
-            curve = learn(self.base, tokenizer, plan, steps, into)
-            if len(kin):
-                pq.write_table(kin, into / FILE)
-        except BaseException:
-            shutil.rmtree(into, ignore_errors=True)
-            raise
-        record = {
-            "synthgain": version("synthgain"),
-            "base": self.base_uri or str(self.base),
-            "base_identity": identity,
-            "method": self.method,
-            "adapter": self.adapter,
-            "rows": new.rows,
-            "examples": len(new.examples),
-            "read": self._came_of(read, parts, new),
-            "tokens_per_epoch": new.tokens,
-            "tokens_seen": plan.tokens,
-            "epochs": round(plan.epochs, 4),
-            "steps": plan.steps,
-            "seed": self.seed,
-            "learning_rate": self.learning_rate,
-            "batch": self.batch,
-            "length": self.length,
-            "decay": self.decay,
-            "warmup": self.warmup,
-            "weight_decay": self.weight_decay,
-            "precision": "bf16" if bf16 else "fp32",
-            "lora": asdict(self.lora) if self.adapter == "lora" else None,
-            "learn_reasoning": self.learn_reasoning,
-            "hold_out": self.hold_out,
-            "held_out": record_of(parts, sources, len(kin) // 2),
-            "replay": self._replayed(replayed, plan),
-            "data_digest": data_digest(sources),
-            "request": asked,
-            "seconds": round(time.perf_counter() - began, 3),
-            "curve": curve,
-        }
-        return place(into, out, record)
-
-    def _came_of(self, read: TrainingRows, parts: Split, new: Examples) -> dict[str, Any]:
-        """What was read and what came of it; `student.said_of_rows` says it in words."""
-        return read.json() | {
-            "held_out": len(parts.held),
-            "learnt": len(parts.learnt),
-            "cut": new.cut,
-            "no_answer": new.left_out,
-            "tools_unwritten": new.tools_unwritten,
-            "length": self.length,
-        }
-
-    def _plan(
-        self, sources: Sequence[TrainingRow], old: Sequence[TrainingRow], tokenizer: Any
-    ) -> tuple[Examples, Examples | None, Schedule]:
-        spell = chats if self.method == "sft" else blocks
-        new = spell(sources, tokenizer, self.length, reasoning=self.learn_reasoning)
-        if not new.examples:
+    def _method(self, read: TrainingRows, rows: Path) -> Method:
+        """How the rows are learnt; SynthgainError where they do not allow what is asked."""
+        method = self.method or read.method
+        if method == "sft" and not read.chats:
+            raise no_chat(first_row(rows).where)
+        if method == "dpo" and not read.pairs:
             raise SynthgainError(
-                f"no answer begins within {self.length} tokens in any of {new.rows} rows",
-                next="give a larger length, or shorter prompts",
+                "no row is a preference pair: none has rejected turns",
+                where=str(rows),
+                next="give rows with prompt, chosen and rejected, or leave the method out",
             )
-        replayed = self._old(old, tokenizer) if old else None
-        plan = schedule(
-            new.examples,
-            replayed.examples if replayed else (),
-            batch=self.batch,
-            epochs=self.epochs,
-            max_steps=self.max_steps,
-            tokens=self.tokens,
-            share=self.replay_share,
-            mode=self.replay_mode,
-            seed=self.seed,
-        )
-        return new, replayed, plan
+        if method == "dpo" and self.replay:
+            raise SynthgainError("preference pairs are learnt without replay", where="--replay", next="leave it out")
+        return method
 
-    def _siblings(
-        self, learnt: Sequence[TrainingRow], held: Sequence[TrainingRow], new: Examples, plan: Schedule, tokenizer: Any
-    ) -> pa.Table:
+    def _request(self, method: Method, read: TrainingRows, old: TrainingRows | None, identity: str) -> str:
+        """The identity of what is asked: settings, rows, replay and base, by content, not by path."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OURS}
+        settings |= {"method": method, "learning_rate": self.rate(method), "lora": asdict(self.lora)}
+        return digest(canonical(settings), identity, read.digest, old.digest if old else "")[:32]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One training: what was asked, and the rows that were read."""
+
+    asks: FineTune
+    method: Method
+    read: TrainingRows
+    old: TrainingRows | None
+    identity: str
+    request: str
+    out: Path
+
+    def __call__(self) -> Path:
+        began, asks = time.perf_counter(), self.asks
+        work = at_work(self.out, self.request)
+        tokenizer = load_tokenizer(asks.base)
+        parts = self._split()
+        try:
+            data, old = self._spelled(parts.held, tokenizer, work)
+            plan = self._plan(data, old)
+            record = self._record(parts, data, old, plan)
+            if asks.say:
+                asks.say(f"{self.method}: {said_of_kinds(record)}; {plan.steps:,} steps")
+            into = fresh(work / "student")
+            template = Template(tokenizer)
+            end = template.end if self.method != "cpt" and template.tail else ""
+            found = learn(asks.base, tokenizer, end, plan, data, old, self._steps(), work, into)
+            kin = self._siblings(parts.held, data, plan, tokenizer)
+            if len(kin):
+                pq.write_table(kin, into / siblings.FILE)
+            held = hashlib.sha256(self.read.keys[parts.held].tobytes()).hexdigest() if parts.rows_held else ""
+            record["held_out"] = siblings.record_of(parts, len(kin) // 2, held)
+            record |= self._ended(found, time.perf_counter() - began)
+            record["said"] = said_of_rows(record)
+            place(into, self.out, record)
+        except BaseException as error:
+            raise self._stopped(error, work) from error
+        shutil.rmtree(work, ignore_errors=True)
+        return self.out
+
+    def _stopped(self, error: BaseException, work: Path) -> BaseException:
+        """What a training that ended early leaves: its last checkpoint, unless going on would end there again."""
+        whole = last_whole(work) if work.is_dir() else None
+        faulty = isinstance(error, SynthgainError) and not isinstance(error, KeyboardInterrupt)
+        if whole is None or faulty:
+            shutil.rmtree(work, ignore_errors=True)
+            return error
+        step = whole.name.rpartition("-")[2]
+        if isinstance(error, KeyboardInterrupt):
+            kept = f"training was stopped; its last checkpoint is that of step {step}"
+            return SynthgainError(kept, where=str(work), next="the same command goes on from there", code=130)
+        if isinstance(error, OSError):
+            what = f"the training cannot go on writing ({error}); its last checkpoint is that of step {step}"
+            return SynthgainError(
+                what, where=str(work), next="make room and give the same command: it goes on from there", code=3
+            )
+        return error
+
+    def _split(self) -> siblings.Split:
+        if self.method == "dpo":
+            return siblings.Split(np.zeros(len(self.read), bool), why="nothing is held out of preference pairs")
+        return siblings.split(self.read.prompts, self.asks.hold_out, self.asks.seed)
+
+    def _spelled(self, held: siblings.Held, tokenizer: Any, work: Path) -> tuple[Tokens, Tokens | None]:
+        """The rows to learn and the replay as tokens on disk; those that a killed training of the same request left stand."""
+        asks, step = self.asks, 2 if self.method == "dpo" else 1
+        found: list[Tokens | None] = [None, None]
+        for at, (name, rows) in enumerate((("tokens", compress(self.read, ~held)), ("replay", self.old))):
+            if rows is not None:
+                folder = work / name
+                spell = SPELL[self.method]
+                found[at] = (
+                    Tokens(folder, step)
+                    if tokens.written(folder)
+                    else tokens.write(
+                        spell(rows, tokenizer, asks.length, reasoning=asks.learn_reasoning),
+                        folder,
+                        strict=asks.strict,
+                        step=step,
+                    )
+                )
+        data, old = found
+        for one, what in ((data, "rows"), (old, "replay rows")):
+            if one is not None and not len(one):
+                raise SynthgainError(
+                    f"no answer begins within {asks.length} tokens in any of {one.counts.rows} {what}",
+                    next="give a larger --length, or shorter prompts",
+                )
+        assert data is not None
+        return data, old
+
+    def _plan(self, data: Tokens, old: Tokens | None) -> Schedule:
+        asks = self.asks
+        return schedule(
+            Lengths(data.lengths(), data.learnt()),
+            NOTHING if old is None else Lengths(old.lengths(), old.learnt()),
+            batch=asks.batch,
+            epochs=asks.epochs,
+            max_steps=asks.max_steps,
+            tokens=asks.tokens,
+            share=asks.replay_share,
+            mode=asks.replay_mode,
+            seed=asks.seed,
+        )
+
+    def _steps(self) -> Steps:
+        asks = self.asks
+        return Steps(
+            asks.rate(self.method),
+            asks.decay,
+            asks.warmup,
+            asks.weight_decay,
+            asks.micro_batch or asks.batch,
+            bf16_helps() if asks.precision == "auto" else asks.precision == "bf16",
+            asks.seed,
+            asks.lora if asks.adapter == "lora" else None,
+            asks.beta if self.method == "dpo" else None,
+            asks.minutes,
+            asks.watch,
+        )
+
+    def _siblings(self, held: siblings.Held, data: Tokens, plan: Schedule, tokenizer: Any) -> Any:
         """Pairs of rows that the schedule reaches whole and rows that were held out."""
-        reached = {id(example) for example in plan.examples}
-        left = {row for example, rows in zip(new.examples, new.rows_of) if id(example) not in reached for row in rows}
-        begun = {row for rows in new.rows_of for row in rows}
-        members = [row for place, row in enumerate(learnt) if place in begun and place not in left] if held else []
-        return pairs(
-            members,
-            held,
+        if not held.any():
+            return ()
+        members = np.zeros(len(held), bool)
+        members[np.flatnonzero(~held)] = data.whole_rows(plan.reached(len(data)))
+        asks = self.asks
+        learnt, fresh_ones = siblings.candidates(self.read, members, held, asks.seed)
+        return siblings.pairs(
+            learnt,
+            fresh_ones,
             tokenizer=tokenizer,
             method=self.method,
-            length=self.length,
-            seed=self.seed,
-            reasoning=self.learn_reasoning,
+            length=asks.length,
+            seed=asks.seed,
+            reasoning=asks.learn_reasoning,
         )
 
-    def _old(self, old: Sequence[TrainingRow], tokenizer: Any) -> Examples:
-        """Replay under "cpt" is blocks; under "sft", chats keep their answers' loss and texts are learnt whole."""
-        if self.method == "cpt":
-            return blocks(old, tokenizer, self.length, reasoning=self.learn_reasoning)
-        said = [r for r in old if r.messages is not None]
-        plain = [r for r in old if r.messages is None]
-        a = chats(said, tokenizer, self.length, reasoning=self.learn_reasoning) if said else Examples((), 0)
-        b = texts(plain, tokenizer, self.length)
-        return Examples(a.examples + b.examples, len(old), a.cut + b.cut, a.left_out + b.left_out)
-
-    def _replayed(self, replayed: Examples | None, plan: Schedule) -> dict[str, Any] | None:
-        if replayed is None:
-            return None
+    def _record(self, parts: siblings.Split, data: Tokens, old: Tokens | None, plan: Schedule) -> dict[str, Any]:
+        """What student.json says of what was asked and read."""
+        asks, counts = self.asks, data.counts
         return {
-            "from": str(self.replay),
-            "rows": replayed.rows,
-            "examples": len(replayed.examples),
-            "cut": replayed.cut,
-            "no_answer": replayed.left_out,
-            "share": self.replay_share,
-            "mode": self.replay_mode,
-            "substituted": plan.substituted,
-            "added": plan.added,
+            "synthgain": version("synthgain"),
+            "base": asks.source,
+            "base_identity": self.identity,
+            "method": self.method,
+            "adapter": asks.adapter,
+            "rows": counts.rows,
+            "examples": len(data),
+            "read": self.read.json()
+            | {
+                "held_out": parts.rows_held,
+                "learnt": counts.rows,
+                "cut": counts.cut,
+                "no_answer": counts.no_answer,
+                "unpaired": counts.unpaired,
+                "refused": list(counts.refused),
+                "tools_unwritten": counts.tools_unwritten,
+                "length": asks.length,
+            },
+            "answer_tokens": counts.longest_answer,
+            "tokens_per_epoch": data.total,
+            "tokens_seen": plan.tokens_seen,
+            "epochs": round(plan.epochs, 4),
+            "steps": plan.steps,
+            "seed": asks.seed,
+            "learning_rate": asks.rate(self.method),
+            "batch": asks.batch,
+            "length": asks.length,
+            "decay": asks.decay,
+            "warmup": asks.warmup,
+            "weight_decay": asks.weight_decay,
+            "precision": "bf16" if self._steps().bf16 else "fp32",
+            "lora": asdict(asks.lora) if asks.adapter == "lora" else None,
+            "beta": asks.beta if self.method == "dpo" else None,
+            "learn_reasoning": asks.learn_reasoning,
+            "hold_out": asks.hold_out,
+            "replay": None if old is None else self._replayed(old, plan),
+            "data_digest": self.read.digest,
+            "request": self.request,
+        }
+
+    def _ended(self, found: Learnt, seconds: float) -> dict[str, Any]:
+        return {
+            "seconds": round(seconds, 3),
+            "resumed_at": found.resumed_at,
+            "notes": list(found.notes),
+            "curve": found.curve,
+        }
+
+    def _replayed(self, old: Tokens, plan: Schedule) -> dict[str, Any]:
+        return {
+            "from": str(self.asks.replay),
+            "rows": old.counts.rows,
+            "examples": len(old),
+            "cut": old.counts.cut,
+            "no_answer": old.counts.no_answer,
+            "share": self.asks.replay_share,
+            "mode": plan.mode,
+            "substituted": plan.replayed if plan.mode == "substitute" else 0,
+            "added": plan.replayed if plan.mode == "add" else 0,
             "tokens": plan.replay_tokens,
         }

@@ -11,55 +11,88 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthgain.train.tokens import Example
-from synthgain.types import CallFailed, Message, Model, Models, Prompt, Sampling, SynthgainError
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgain.types import CallFailed, Message, Model, Models, Prompt, Sampling, SynthgainError, digest
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every example a student will see, in order: `batch` of them make one optimiser step.
+    """Every example a student will see, in order, by its place: `batch` of them make one optimiser step.
 
-    `first` says of each place whether a row's example stands there for the first time: the first pass.
+    Places of replay are negative: −1 − the place among the old. `first` says of each whether a row's example stands there for
+    the first time: the first pass. `tokens` and `learnt` are those that are read, and those with loss, of each.
     """
 
-    examples: tuple[Example, ...]
+    order: Ints
     batch: int
-    steps: int
     epochs: float  # passes over the rows that were begun, replay not counted
-    substituted: int = 0  # places that replay took from rows
-    added: int = 0
-    replay_tokens: int = 0
-    first: tuple[bool, ...] = ()
+    first: NDArray[np.bool_]
+    tokens: Ints
+    learnt: Ints
+    mode: str = "substitute"
 
     @property
-    def tokens(self) -> int:
+    def steps(self) -> int:
+        return -(-len(self.order) // self.batch)
+
+    @property
+    def tokens_seen(self) -> int:
         """Tokens read, those without loss too; no padding."""
-        return sum(len(e.ids) for e in self.examples)
+        return int(self.tokens.sum())
+
+    @property
+    def replayed(self) -> int:
+        """Places that replay has: taken from rows ("substitute"), or besides them ("add")."""
+        return int((self.order < 0).sum())
+
+    @property
+    def replay_tokens(self) -> int:
+        return int(self.tokens[self.order < 0].sum())
+
+    def reached(self, n: int) -> NDArray[np.bool_]:
+        """Which of the `n` new examples are learnt at least once."""
+        seen = np.zeros(n, bool)
+        seen[self.order[self.order >= 0]] = True
+        return seen
 
     def tokens_by_step(self) -> list[int]:
         """Tokens read after each step."""
-        total, after = 0, []
-        for start in range(0, len(self.examples), self.batch):
-            total += sum(len(e.ids) for e in self.examples[start : start + self.batch])
-            after.append(total)
-        return after
+        return [int(n) for n in np.cumsum(self._by_step(self.tokens))]
 
     def learnt_by_step(self) -> list[tuple[int, int]]:
         """(tokens with loss, those of them that belong to the first pass) of each step."""
-        counts = [e.learnt for e in self.examples]
-        firsts = [n if new else 0 for n, new in zip(counts, self.first)]
-        steps = range(0, len(counts), self.batch)
-        return [(sum(counts[i : i + self.batch]), sum(firsts[i : i + self.batch])) for i in steps]
+        every, first = self._by_step(self.learnt), self._by_step(self.learnt * self.first)
+        return [(int(a), int(b)) for a, b in zip(every, first)]
+
+    def _by_step(self, each: Ints) -> Ints:
+        return np.asarray(np.add.reduceat(each, np.arange(0, len(each), self.batch)), np.int64)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Examples by their sizes: tokens read, and tokens with loss, of each."""
+
+    tokens: Ints
+    learnt: Ints
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+NOTHING = Lengths(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def schedule(
-    new: Sequence[Example],
-    old: Sequence[Example] = (),
+    new: Lengths,
+    old: Lengths = NOTHING,
     *,
     batch: int,
     epochs: float = 1,
@@ -76,31 +109,40 @@ def schedule(
     read; each takes the place of `epochs`, and with both the earlier one ends it. With
     probability `share` a place is taken by an element of `old`, drawn with replacement.
     """
-    rng = random.Random(f"{seed}/schedule")
+    dice = np.random.default_rng(int(digest(f"{seed}/schedule")[:16], 16))
     most = None if max_steps is None else max_steps * batch
-    passes = round(len(new) * epochs) if max_steps is None and tokens is None else None
-    out: list[Example] = []
-    first: list[bool] = []
-    order: list[int] = []
-    drawn = substituted = added = read = replay_tokens = 0
-    while (
-        (most is None or len(out) < most) and (tokens is None or read < tokens) and (passes is None or drawn < passes)
-    ):
-        takes = bool(old) and rng.random() < share
-        if takes:
-            picked = old[rng.randrange(len(old))]
-            replay_tokens += len(picked.ids)
-        if not takes or mode == "substitute":
-            order = order or rng.sample(range(len(new)), len(new))
-            row = new[order.pop()]
-            drawn += 1
-        out.append(picked if takes else row)
-        first.append(not takes and drawn <= len(new))
-        substituted += takes and mode == "substitute"
-        added += takes and mode == "add"
-        read += len(out[-1].ids)
-    steps = -(-len(out) // batch)
-    return Schedule(tuple(out), batch, steps, drawn / len(new), substituted, added, replay_tokens, tuple(first))
+    rows = round(len(new) * epochs) if max_steps is None and tokens is None else None
+    size = np.concatenate([new.tokens, old.tokens[::-1]])  # −1 − place finds an old one from the end
+    passes: list[Ints] = []
+    places = drawn = read = 0
+    while (most is None or places < most) and (tokens is None or read < tokens) and (rows is None or drawn < rows):
+        one = _pass(len(new) if rows is None else min(len(new), rows - drawn), len(new), len(old), share, mode, dice)
+        if tokens is not None:
+            one = one[: int(np.searchsorted(np.cumsum(size[one]), tokens - read)) + 1]
+        if most is not None:
+            one = one[: most - places]
+        passes.append(one)
+        places, read = places + len(one), read + int(size[one].sum())
+        drawn += len(one) if mode == "substitute" else int((one >= 0).sum())
+    order = np.concatenate(passes)
+    first = np.zeros(len(order), bool)
+    first[: len(passes[0])] = passes[0] >= 0
+    learnt = np.concatenate([new.learnt, old.learnt[::-1]])
+    return Schedule(order, batch, drawn / len(new), first, size[order], learnt[order], mode)
+
+
+def _pass(n: int, of: int, old: int, share: float, mode: str, dice: np.random.Generator) -> Ints:
+    """One pass over the new, `n` of them, with replay in it."""
+    order = dice.permutation(of)[:n].astype(np.int64)
+    if not old or not share:
+        return order
+    if mode == "substitute":
+        return np.where(dice.random(n) < share, -1 - dice.integers(old, size=n), order)
+    before = dice.geometric(1 - share, size=n) - 1  # elements of replay in front of each new one
+    whole = np.repeat(order, before + 1)
+    ours = np.zeros(len(whole), bool)
+    ours[np.cumsum(before + 1) - 1] = True
+    return np.where(ours, whole, -1 - dice.integers(old, size=len(whole)))
 
 
 RAW: tuple[Message, ...] = (

@@ -1,64 +1,183 @@
 """Training rows out of files: the only reader of them, for students, arms and siblings.
 
-It reads a run, RUN/data, a folder or a file: Parquet, JSON Lines (also gzipped), JSON, and plain texts. What one
-record of these means is in `synthgain/turns.py`.
+It reads a run, RUN/data, a folder or a file: Parquet, JSON Lines (also gzipped or zstandard), JSON, and plain texts. What one
+record of these means is in `synthgain/turns.py`. One row is in memory at a time; of each row three numbers are kept.
+
+A record that cannot be read is left out and counted, with its reason and place; where more than one in ten are such, or with
+`strict` any, it is an error.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from synthgain.train.shapes import TrainingRow, row_of
-from synthgain.turns import COLUMNS
-from synthgain.types import Method, SynthgainError, canonical, digest
+from synthgain.turns import COLUMNS, without_nulls
+from synthgain.types import Message, Method, SynthgainError, canonical, digest
 
-LINES = (".jsonl", ".jsonl.gz")
+LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 TEXTS = (".txt", ".md")
 SUFFIXES = (".parquet", *LINES, ".json", *TEXTS)
 CARDS = frozenset({"readme.md", "readme.txt", "license.md", "license.txt", "notice.txt", "notice.md"})
 ABOUT = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})  # of HF data sets
+MOST_BAD = 0.1  # of the records: above it is the file that is wrong, and not a row
+LOOKED_AT = 100  # records, to tell whether a file holds rows at all
+
+Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Records that were left out for one reason: how many, and where the first stands."""
+
+    reason: str
+    n: int
+    first: str
+
+    def json(self) -> dict[str, Any]:
+        return {"reason": self.reason, "n": self.n, "first": self.first}
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What was read: the rows, how many records had nothing in them, and the files, read and left out."""
+    """Rows on disk: going through them reads the files anew. What was counted when they were first gone through stands beside.
 
-    rows: tuple[TrainingRow, ...]
-    empty: int = 0
-    files: int = 1
+    `prompts` and `keys` are numbers of each row's prompt (`prompt_of`) and of the row itself, made from SHA-256. `pairs` are chats with rejected turns.
+    """
+
+    files: tuple[Path, ...]
     files_left_out: tuple[str, ...] = ()
+    chats: int = 0
+    texts: int = 0
+    pairs: int = 0
+    with_tools: int = 0
+    with_reasoning: int = 0
+    empty: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    digest: str = ""
+    prompts: Keys = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False, compare=False)
+    keys: Keys = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return self.chats + self.texts
+
+    def __iter__(self) -> Iterator[TrainingRow]:
+        return (row for found in _records(self.files) if isinstance(row := _row(found), TrainingRow))
+
+    @property
+    def method(self) -> Method:
+        """How such rows are learnt: "dpo" where all of them are preference pairs, "cpt" where all are texts, else "sft"."""
+        if self.pairs == len(self):
+            return "dpo"
+        return "sft" if self.chats else "cpt"
 
     def json(self) -> dict[str, Any]:
         """The counts, for student.json."""
-        chats = [row for row in self.rows if row.messages is not None]
         return {
-            "files": self.files,
+            "files": len(self.files),
             "files_left_out": list(self.files_left_out),
-            "rows": len(self.rows),
+            "rows": len(self),
             "empty": self.empty,
-            "chats": len(chats),
-            "texts": len(self.rows) - len(chats),
-            "with_tools": sum(bool(row.tools) for row in chats),
-            "with_rejected": sum(row.rejected is not None for row in chats),
+            "skipped": [one.json() for one in self.skipped],
+            "chats": self.chats,
+            "texts": self.texts,
+            "with_tools": self.with_tools,
+            "with_rejected": self.pairs,
+            "with_reasoning": self.with_reasoning,
         }
 
 
-def read_rows(path: Path) -> TrainingRows:
-    """All rows of a file, of a folder of files, or of a run (its `data`), in order.
+def read_rows(path: Path, *, strict: bool = False) -> TrainingRows:
+    """The rows of a file, of a folder of files, or of a run (its `data`), in order, counted.
 
-    Records with nothing in them are left out and counted. SynthgainError: nothing there, or not readable (file:line).
+    SynthgainError: nothing there, or not readable (file:line).
     """
     files, others = _files(path)
-    found = [row for file in files for row in _rows_of_file(file)]
-    rows = tuple(row for row in found if row is not None)
-    if not rows:
+    count = {"chats": 0, "texts": 0, "pairs": 0, "with_tools": 0, "with_reasoning": 0, "empty": 0}
+    prompts, keys = array("Q"), array("Q")
+    bad = Bad()
+    whole = hashlib.sha256()
+    for found in _records(files):
+        row = _row(found)
+        if isinstance(row, SynthgainError):
+            bad.add(row, strict)
+        elif row is None:
+            count["empty"] += 1
+        else:
+            count["chats" if row.messages is not None else "texts"] += 1
+            count["pairs"] += row.messages is not None and row.rejected is not None
+            count["with_tools"] += bool(row.tools)
+            count["with_reasoning"] += any(turn.get("reasoning") for turn in row.messages or ())
+            said = row_digest(row)
+            whole.update(said.encode())
+            keys.append(_number(said))
+            prompts.append(_number(prompt_of(row)))
+    bad.check(len(keys) + count["empty"])
+    if not keys:
         raise _nothing(path)
-    return TrainingRows(rows, len(found) - len(rows), len(files), others)
+    numbers = [np.frombuffer(held, np.uint64) for held in (prompts, keys)]
+    return TrainingRows(
+        tuple(files), others, **count, skipped=bad.found, digest=whole.hexdigest(), prompts=numbers[0], keys=numbers[1]
+    )
+
+
+class Bad:
+    """Rows that cannot be read or learnt: counted by reason, and an error where they are too many."""
+
+    def __init__(self) -> None:
+        self._first: SynthgainError | None = None
+        self._by: dict[str, Skipped] = {}
+
+    def add(self, error: SynthgainError, strict: bool = False) -> None:
+        """SynthgainError at once where it is `strict`."""
+        if strict:
+            raise error
+        self._first = self._first or error
+        before = self._by.get(error.what)
+        if before is not None or len(self._by) < 20:  # a reason may hold the record's own words
+            self._by[error.what] = Skipped(
+                error.what, (before.n if before else 0) + 1, before.first if before else error.where
+            )
+        else:
+            rest = self._by.get("other reasons")
+            self._by["other reasons"] = Skipped(
+                "other reasons", (rest.n if rest else 0) + 1, rest.first if rest else error.where
+            )
+
+    def check(self, others: int) -> None:
+        """SynthgainError, the first, where more than one in ten of all are bad."""
+        if self._first is not None and len(self) > MOST_BAD * (len(self) + others):
+            raise self._first
+
+    def __len__(self) -> int:
+        return sum(one.n for one in self._by.values())
+
+    @property
+    def found(self) -> tuple[Skipped, ...]:
+        return tuple(sorted(self._by.values(), key=lambda one: -one.n))
+
+
+def first_row(path: Path) -> TrainingRow:
+    """The first row, looked for among the first records. SynthgainError where none of them is one."""
+    files, _ = _files(path)
+    wrong: SynthgainError | None = None
+    for found in islice(_records(files), LOOKED_AT):
+        row = _row(found)
+        if isinstance(row, TrainingRow):
+            return row
+        wrong = wrong or row
+    raise wrong or _nothing(path)
 
 
 def reads(path: Path) -> bool:
@@ -70,18 +189,6 @@ def reads(path: Path) -> bool:
     return all(file.name.endswith(SUFFIXES) for file in files)
 
 
-def method_of(path: Path) -> Method:
-    """How such rows are learnt: chats by "sft", plain texts by "cpt". Reads no further than the first row.
-
-    A set that has both is told as such in student.json, and "sft" refuses it.
-    """
-    files, _ = _files(path)
-    first = next((row for file in files for row in _rows_of_file(file) if row is not None), None)
-    if first is None:
-        raise _nothing(path)
-    return "cpt" if first.messages is None else "sft"
-
-
 def no_chat(where: str, what: str = "this row is a plain text") -> SynthgainError:
     """The error of plain texts under supervised fine-tuning."""
     return SynthgainError(
@@ -91,9 +198,40 @@ def no_chat(where: str, what: str = "this row is a plain text") -> SynthgainErro
     )
 
 
+def row_digest(row: TrainingRow) -> str:
+    """SHA-256 of what is read of a row; where it stands is no part of it."""
+    return digest(canonical([row.text, row.messages, row.tools, row.rejected]))
+
+
 def data_digest(rows: Iterable[TrainingRow]) -> str:
     """SHA-256 of what is read, in its order: file names and shards change nothing."""
-    return digest(*(canonical([row.text, row.messages, row.tools, row.rejected]) for row in rows))
+    sha = hashlib.sha256()
+    for row in rows:
+        sha.update(row_digest(row).encode())
+    return sha.hexdigest()
+
+
+def prompt_of(row: TrainingRow) -> str:
+    """The independent unit of a row: what stands before its last answer; of a text its anchors, else the text itself.
+
+    Which of the turns before are learnt makes no other prompt.
+    """
+    if row.messages is not None:
+        last = last_answer(row.messages)
+        before = [{k: v for k, v in turn.items() if k != "learn"} for turn in row.messages[:last]]
+        return digest("messages", canonical(before), *([canonical(row.tools)] if row.tools else ()))
+    if row.anchors:
+        return digest("anchors", *sorted(set(row.anchors)))
+    return digest("text", row.text or "")
+
+
+def last_answer(messages: tuple[Message, ...]) -> int:
+    """The place of the last answer; behind the end where there is none."""
+    return max((i for i, turn in enumerate(messages) if turn["role"] == "assistant"), default=len(messages))
+
+
+def _number(hexadecimal: str) -> int:
+    return int(hexadecimal[:16], 16)
 
 
 def _nothing(path: Path) -> SynthgainError:
@@ -108,7 +246,7 @@ def _nothing(path: Path) -> SynthgainError:
 
 
 def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The files to read, and the names of those that hold no rows or hold them a second time.
+    """The files to read, and the names of those that are not: they hold no rows, hold them a second time, or are of another kind.
 
     Parquet goes before all else. A data set's card or licence is no row where it stands beside data; in a folder of
     texts it is a text like the others.
@@ -125,7 +263,8 @@ def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
         raise SynthgainError(
             "this folder holds runs", where=str(folder), next=f"give one of them, such as {run.parent}"
         )
-    every = sorted(f for f in folder.rglob("*") if f.name.endswith(SUFFIXES) and f.is_file() and _seen(f, folder))
+    there = sorted(f for f in folder.rglob("*") if f.is_file() and _seen(f, folder))
+    every = [f for f in there if f.name.endswith(SUFFIXES)]
     columns = [f for f in every if f.suffix == ".parquet"]
     rows = [f for f in every if f.name not in ABOUT]
     if any(f.suffix not in TEXTS for f in rows):
@@ -135,14 +274,34 @@ def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
         raise SynthgainError(
             "no file here holds rows", where=str(folder), next=f"rows are read from {', '.join(SUFFIXES)}"
         )
-    return chosen, tuple(str(f.relative_to(folder)) for f in every if f not in set(chosen))
+    taken = set(chosen)
+    return chosen, tuple(str(f.relative_to(folder)) for f in there if f not in taken)
 
 
 def _seen(file: Path, folder: Path) -> bool:
     return not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
-def _rows_of_file(file: Path) -> Iterator[TrainingRow | None]:
+Found = tuple[str, Any]  # where, and the record; or the SynthgainError that says why there is none
+
+
+def _row(found: Found) -> TrainingRow | SynthgainError | None:
+    where, record = found
+    if isinstance(record, SynthgainError):
+        return record
+    try:
+        return row_of(record, where)
+    except SynthgainError as error:
+        return error
+
+
+def _records(files: Iterable[Path]) -> Iterator[Found]:
+    """The records of all files in order; SynthgainError where a file cannot be read at all."""
+    for file in files:
+        yield from _records_of(file)
+
+
+def _records_of(file: Path) -> Iterator[Found]:
     if file.suffix == ".parquet":
         return _parquet(file)
     if file.name.endswith(LINES):
@@ -156,7 +315,7 @@ def _rows_of_file(file: Path) -> Iterator[TrainingRow | None]:
     )
 
 
-def _parquet(file: Path) -> Iterator[TrainingRow | None]:
+def _parquet(file: Path) -> Iterator[Found]:
     """Only columns that a row can be made of are read; what another column holds does not matter."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -172,7 +331,7 @@ def _parquet(file: Path) -> Iterator[TrainingRow | None]:
                 row_of(dict.fromkeys(named, ""), str(file))  # says which columns there are
             for batch in parquet.iter_batches(columns=columns):
                 for record in batch.to_pylist():
-                    yield row_of(_without_nulls(record) | _null(record), f"{file}#{n}")
+                    yield f"{file}#{n}", without_nulls(record) | _null(record)
                     n += 1
     except (pa.ArrowException, OSError) as error:
         raise SynthgainError(f"this is no readable Parquet file ({error})", where=str(file)) from error
@@ -182,49 +341,60 @@ def _parquet(file: Path) -> Iterator[TrainingRow | None]:
         ) from error
 
 
-def _without_nulls(value: Any) -> Any:
-    """A struct has every member that any row has: those that are null are not there."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(held) for name, held in value.items() if held is not None}
-    return [_without_nulls(held) for held in value] if isinstance(value, list) else value
-
-
 def _null(record: dict[str, Any]) -> dict[str, None]:
     return {name: None for name, held in record.items() if held is None}
 
 
-def _lines(file: Path) -> Iterator[TrainingRow | None]:
+def _lines(file: Path) -> Iterator[Found]:
     try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
+        with _opened(file) as stream:
             for n, line in enumerate(stream, 1):
                 where = f"{file}:{n}"
                 if line.strip():
-                    yield row_of(_json(line.removeprefix(b"\xef\xbb\xbf"), where), where)
+                    yield where, _json(line.removeprefix(b"\xef\xbb\xbf"), where)
     except (OSError, EOFError) as error:
         raise SynthgainError(f"this file cannot be read ({error})", where=str(file)) from error
 
 
-def _list(file: Path) -> Iterator[TrainingRow | None]:
+def _opened(file: Path) -> BinaryIO:
+    if file.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(file, "rb"))
+    if file.suffix == ".zst":
+        import io
+
+        import pyarrow as pa
+
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), "zstd"), 1 << 20)
+    return file.open("rb")
+
+
+def _list(file: Path) -> Iterator[Found]:
     held = _json(file.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(file))
     for n, record in enumerate(held if isinstance(held, list) else [held]):
-        yield row_of(record, f"{file}#{n}")
+        yield f"{file}#{n}", record
 
 
-def _plain(file: Path) -> Iterator[TrainingRow | None]:
+def _plain(file: Path) -> Iterator[Found]:
     try:
         text = file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SynthgainError(
             f"this is not UTF-8 text ({error})", where=str(file), next="convert it to UTF-8"
         ) from error
-    yield row_of({"text": text}, str(file))
+    yield str(file), {"text": text}
 
 
 def _json(raw: bytes, where: str) -> Any:
+    """What JSON says, or the SynthgainError that it is none."""
     try:
         held = json.loads(raw.decode("utf-8"))
         if b"\\ud" in raw.lower():  # half of a character outside the basic plane, which no tokenizer takes
             canonical(held).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise SynthgainError(f"this is not JSON in UTF-8 ({error})", where=where, next="mend or remove it") from error
+        return SynthgainError(f"this is not JSON in UTF-8 ({_short(error)})", where=where, next="mend or remove it")
     return held
+
+
+def _short(error: Exception) -> str:
+    """A JSON error without its place in the line: so that lines with one fault are counted together."""
+    return str(getattr(error, "msg", error))

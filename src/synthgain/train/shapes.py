@@ -1,4 +1,7 @@
-"""A row to learn from, and where it stands. What other people's rows mean is in `synthgain/turns.py`."""
+"""A row to learn from, and where it stands. What other people's rows mean is in `synthgain/turns.py`.
+
+Thinking inside an answer is set apart as `reasoning` (`synthgain/thinking.py`): it is learnt only where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from synthgain.thinking import set_apart
 from synthgain.turns import Turns, content_of
-from synthgain.types import SynthgainError
+from synthgain.types import Message, SynthgainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +40,9 @@ def row_of(record: Any, where: str) -> TrainingRow | None:
         return None
     ids = record.get("anchor_ids")
     anchors = tuple(ids) if isinstance(ids, list) and all(isinstance(i, str) for i in ids) else ()
-    return TrainingRow(where, content.messages, content.text, content.tools, content.rejected, anchors)
+    messages, rejected = (turns and tuple(map(_answered, turns)) for turns in (content.messages, content.rejected))
+    return TrainingRow(where, messages, content.text, content.tools, rejected, anchors)
+
+
+def _answered(turn: Message) -> Message:
+    return set_apart(turn) if turn["role"] == "assistant" else turn

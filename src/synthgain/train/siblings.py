@@ -10,25 +10,28 @@ hold out the same ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from synthgain.train.rows import data_digest
+from synthgain.train.rows import Keys, TrainingRows, data_digest, prompt_of
 from synthgain.train.shapes import TrainingRow
-from synthgain.train.tokens import strings_of, text_of
-from synthgain.types import Message, SynthgainError, canonical, digest
+from synthgain.train.spelling import ended_text, strings_of
+from synthgain.types import Message, SynthgainError, digest
 
 FILE = "siblings.parquet"
 LEAST = (
     20  # different prompts: below, a tenth would be one prompt, from which nothing can be said, and its rows are missed
 )
 PAIRS = 200  # at most so many (member, sibling) pairs are written
+ROWS = 8  # of one prompt that are looked at for them
 
 _MESSAGES = pa.list_(
     pa.struct(
@@ -58,15 +61,21 @@ SCHEMA = pa.schema(
 )
 
 
+Held = NDArray[np.bool_]  # of each row whether it is held out
+
+
 @dataclass(frozen=True)
 class Split:
-    """Which rows are learnt and which are held out, as places among all rows; `why` says why none are."""
+    """Which rows are held out, row by row; `why` says why none are."""
 
-    learnt: tuple[int, ...]
-    held: tuple[int, ...]
+    held: Held
     prompts: int = 0
     prompts_held: int = 0
     why: str = ""
+
+    @property
+    def rows_held(self) -> int:
+        return int(self.held.sum())
 
 
 @dataclass(frozen=True)
@@ -81,45 +90,70 @@ class Pairs:
     siblings: tuple[tuple[str, str], ...]
 
 
-def prompt_of(row: TrainingRow) -> str:
-    """The independent unit of a row: what stands before its last answer; of a text its anchors, else the text itself.
-
-    Which of the turns before are learnt makes no other prompt.
-    """
-    if row.messages is not None:
-        before = [{k: v for k, v in turn.items() if k != "learn"} for turn in row.messages[: _last(row.messages)]]
-        return digest("messages", canonical(before), *([canonical(row.tools)] if row.tools else ()))
-    if row.anchors:
-        return digest("anchors", *sorted(set(row.anchors)))
-    return digest("text", row.text or "")
-
-
-def split(rows: Sequence[TrainingRow], share: float, seed: int) -> Split:
+def split(prompts: Keys, share: float, seed: int) -> Split:
     """`share` of the rows is held out, prompt by prompt in the order of a hash, as near to it from below as whole prompts go.
 
-    So two sets of equally many rows are left equally many wherever prompts have few rows. At most twice `share`
-    of the prompts are held out, however few rows they have. Below `LEAST` prompts nothing is.
+    `prompts` are the rows' (`TrainingRows.prompts`). So two sets of equally many rows are left equally many wherever prompts
+    have few rows. At most twice `share` of the prompts are held out, however few rows they have. Below `LEAST` prompts nothing is.
     """
-    everything = tuple(range(len(rows)))
+    none = np.zeros(len(prompts), bool)
     if share == 0:
-        return Split(everything, (), why="holding out was switched off (hold_out = 0)")
-    of: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        of.setdefault(prompt_of(row), []).append(place)
-    if len(of) < LEAST:
-        return Split(
-            everything, (), len(of), why=f"the rows have {len(of)} different prompts; nothing is held out below {LEAST}"
-        )
-    left, most = round(share * len(rows)), max(1, round(2 * share * len(of)))
-    taken: list[str] = []
-    for prompt in sorted(of, key=lambda prompt: digest(f"hold out {seed}", prompt)):
-        if left and len(taken) < most and len(of[prompt]) <= left:
-            taken.append(prompt)
-            left -= len(of[prompt])
-    if not taken:
-        return Split(everything, (), len(of), why=f"no prompt is small enough to be {share:.0%} of {len(rows)} rows")
-    held = {place for prompt in taken for place in of[prompt]}
-    return Split(tuple(p for p in everything if p not in held), tuple(sorted(held)), len(of), len(taken))
+        return Split(none, why="holding out was switched off (hold_out = 0)")
+    each, of, sizes = np.unique(prompts, return_inverse=True, return_counts=True)
+    if len(each) < LEAST:
+        why = f"the rows have {len(each)} different prompts; nothing is held out below {LEAST}"
+        return Split(none, len(each), why=why)
+    left, most = round(share * len(prompts)), max(1, round(2 * share * len(each)))
+    taken = np.zeros(len(each), bool)
+    for at in np.argsort(_mixed(each, f"hold out {seed}"), kind="stable"):
+        if not left or most == 0:
+            break
+        if sizes[at] <= left:
+            taken[at] = True
+            left, most = left - int(sizes[at]), most - 1
+    if not taken.any():
+        return Split(none, len(each), why=f"no prompt is small enough to be {share:.0%} of {len(prompts)} rows")
+    return Split(taken[of], len(each), int(taken.sum()))
+
+
+def candidates(
+    rows: TrainingRows, members: NDArray[np.bool_], held: NDArray[np.bool_], seed: int
+) -> tuple[list[TrainingRow], ...]:
+    """Some of the members and of the rows held out, from which `pairs` chooses: a few rows of the first prompts in the order of a hash.
+
+    A row that was learnt under another prompt is no sibling.
+    """
+    fresh = held & ~np.isin(rows.keys, rows.keys[members])
+    chosen = [_first_prompts(rows.prompts, side, seed) for side in (members, fresh)]
+    found: tuple[list[TrainingRow], ...] = ([], [])
+    if all(side.any() for side in chosen):
+        for place, row in enumerate(rows):
+            for side, into in zip(chosen, found):
+                if side[place]:
+                    into.append(row)
+    return found
+
+
+def _first_prompts(prompts: Keys, of: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """Which rows belong to the first 2 · `PAIRS` prompts, at most `ROWS` of each."""
+    places = np.flatnonzero(of)
+    order = places[np.argsort(_mixed(prompts[places], f"pairs {seed}"), kind="stable")]
+    sorted_prompts = prompts[order]
+    starts = np.flatnonzero(np.r_[True, sorted_prompts[1:] != sorted_prompts[:-1]]) if len(order) else order
+    sizes = np.diff(np.r_[starts, len(order)])
+    nth = np.arange(len(order)) - np.repeat(starts, sizes)  # of its prompt
+    rank = np.repeat(np.arange(len(starts)), sizes)  # of its prompt among prompts
+    chosen = np.zeros(len(prompts), bool)
+    chosen[order[(nth < ROWS) & (rank < 2 * PAIRS)]] = True
+    return chosen
+
+
+def _mixed(keys: Keys, word: str) -> Keys:
+    """Other 64-bit numbers of the keys, by a word (the finaliser of SplitMix64)."""
+    x = keys ^ np.uint64(int(digest(word)[:16], 16))
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def pairs(
@@ -137,13 +171,8 @@ def pairs(
     `members` are rows that were learnt whole (a row that the schedule never reached is none). Rows whose
     answer does not begin within `length` tokens are left out, as they are in training.
     """
-    members = list(members)
-    learnt = {data_digest([row]) for row in members}
-    fresh = [
-        row for row in siblings if data_digest([row]) not in learnt
-    ]  # the same row, learnt under another prompt, is no sibling
     strings = partial(_strings, tokenizer=tokenizer, method=method, length=length, reasoning=reasoning)
-    chosen = [_chosen(rows, strings, seed) for rows in (members, fresh)]
+    chosen = [_chosen(rows, strings, seed) for rows in (members, siblings)]
     n = min(map(len, chosen))
     records = []
     for pair in range(n):
@@ -181,16 +210,16 @@ def read_pairs(student: Path) -> Pairs | None:
     return Pairs(*sides)
 
 
-def record_of(found: Split, rows: Sequence[TrainingRow], n_pairs: int) -> Mapping[str, Any]:
+def record_of(found: Split, n_pairs: int, held_digest: str) -> Mapping[str, Any]:
     """What student.json says under `held_out`."""
     why = found.why or ("" if n_pairs else "no pair of a learnt and a held-out row could be formed")
     return {
-        "rows": len(found.held),
+        "rows": found.rows_held,
         "prompts": found.prompts_held,
         "of_prompts": found.prompts,
         "pairs": n_pairs,
         "file": FILE if n_pairs else None,
-        "digest": data_digest(rows[i] for i in found.held) if found.held else None,
+        "digest": held_digest or None,
         "why": why,
     }
 
@@ -199,11 +228,6 @@ def _stored(turn: Message) -> dict[str, Any]:
     """A turn as a column holds it: tool calls as JSON text."""
     calls = {"tool_calls": json.dumps(turn["tool_calls"], ensure_ascii=False)} if "tool_calls" in turn else {}
     return {**turn, **calls}
-
-
-def _last(messages: Sequence[Message]) -> int:
-    """The place of the last answer; behind the end where there is none."""
-    return max((i for i, m in enumerate(messages) if m["role"] == "assistant"), default=len(messages))
 
 
 def _chosen(
@@ -227,13 +251,18 @@ def _chosen(
 
 def _strings(row: TrainingRow, tokenizer: Any, method: str, length: int, reasoning: bool) -> tuple[str, str] | None:
     """What stands before the loss and what carries it, cut to `length` tokens; None where nothing is left."""
-    end = tokenizer.eos_token or ""
     if method == "sft" and row.messages is not None:
-        given, said = strings_of(row, tokenizer, reasoning=reasoning)
+        try:
+            given, said = strings_of(row, tokenizer, reasoning=reasoning)
+        except SynthgainError:  # training has counted it
+            return None
         room = length - len(tokenizer(given, add_special_tokens=False)["input_ids"])
     else:
-        given, said = "", text_of(row, tokenizer, reasoning=reasoning)
-        said, room = said if said.endswith(end) else said + end, length - 1  # the token that begins a text takes one
+        given, said, room = (
+            "",
+            ended_text(row, tokenizer, reasoning=reasoning),
+            length - 1,
+        )  # the token that begins a text takes one
     ids = tokenizer(said, add_special_tokens=False)["input_ids"] if room > 0 else []
     if len(ids) > room:
         said = tokenizer.decode(ids[:room]).rstrip("\ufffd")

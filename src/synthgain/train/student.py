@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,51 @@ def student_record(folder: Path) -> dict[str, Any]:
 
 def said_of_rows(record: Mapping[str, Any]) -> str:
     """What a student's training read and what came of it, in one sentence, from its student.json; only what is not 0."""
-    read = record["read"]
+    return "; ".join(part for part in (said_of_kinds(record), said_of_replay(record), *record.get("notes", ())) if part)
+
+
+def said_of_kinds(record: Mapping[str, Any]) -> str:
+    """What became of each kind of rows."""
+    read, method = record["read"], record["method"]
+    refused = [*read["skipped"], *read["refused"]]
     counts = (
         (read["held_out"], "held out"),
         (read["empty"], "empty and left out"),
+        (sum(one["n"] for one in refused), f"left out: {_reasons(refused)}"),
+        (read["texts"] if method == "sft" else 0, "plain texts among chats, learnt whole"),
+        (read["chats"] if method == "cpt" else 0, "chats learnt as text, questions too (--method sft: answers alone)"),
+        (read["unpaired"], "without rejected turns, left out (--method sft learns answers)"),
+        (
+            read["with_rejected"] if method == "sft" else 0,
+            "with rejected turns, of which the chosen are learnt (--method dpo: both)",
+        ),
+        (
+            0 if record["learn_reasoning"] else read["with_reasoning"],
+            "with reasoning, which is not learnt (--learn reasoning)",
+        ),
         (read["cut"], f"cut to {read['length']} tokens"),
-        (read["no_answer"], "left out, without an answer inside the length"),
+        (read["no_answer"], f"left out, without an answer inside {read['length']} tokens"),
         (read["tools_unwritten"], "whose tools the chat template does not write"),
-        (read["with_rejected"], "with rejected turns, which are not learnt"),
         (len(read["files_left_out"]), "other files left out"),
-        (read["texts"] if read["chats"] else 0, "plain texts among chats"),
     )
     more = "".join(f"; {n:,} {what}" for n, what in counts if n)
     return f"{read['rows']:,} rows read, {read['learnt']:,} to learn{more}"
+
+
+def _reasons(refused: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{one['reason']} ({one['n']:,}, first {one['first']})" for one in refused[:3])
+
+
+def said_of_replay(record: Mapping[str, Any]) -> str:
+    """How much of what was learnt was replay; "" where there was none."""
+    replay = record.get("replay")
+    if not replay:
+        return ""
+    places, share = replay["substituted"] + replay["added"], replay["tokens"] / max(record["tokens_seen"], 1)
+    how = "in place of rows" if replay["mode"] == "substitute" else "besides the rows"
+    return (
+        f"replay: {places:,} examples {how} from {replay['rows']:,} rows of {replay['from']}, {share:.0%} of the tokens"
+    )
 
 
 def check_place(out: Path) -> None:
@@ -111,12 +143,20 @@ def _weights(folder: Path) -> list[Path]:
     return sorted(f for f in folder.iterdir() if f.name.endswith((".safetensors", ".bin")))
 
 
-def fresh(out: Path) -> Path:
-    """An empty sibling folder to train into; what an interrupted training left there is removed."""
-    new = out.with_name(f".{out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    return new
+def at_work(out: Path, request: str) -> Path:
+    """The folder beside `out` where a training keeps its tokens and checkpoints: what another request left there is removed."""
+    work, said = out.with_name(f".{out.name}.work"), "request.txt"
+    if not (work / said).is_file() or (work / said).read_text("utf-8") != request:
+        fresh(work)
+        (work / said).write_text(request, "utf-8")
+    return work
+
+
+def fresh(folder: Path) -> Path:
+    """The folder, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def place(new: Path, out: Path, record: dict[str, Any]) -> Path:

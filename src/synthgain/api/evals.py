@@ -1,0 +1,140 @@
+"""Other sets that an audit looks for in rows: evaluation sets, or data that is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from synthgain.api.given import Given
+from synthgain.chain.given import asked_of
+from synthgain.curate.against import Against
+from synthgain.measure.leaks import COMMON, SPAN, Leaks
+from synthgain.store.rows import spoken
+from synthgain.types import Judge
+from synthgain.words import words
+
+LEAST = 8  # words of a text by which nearness says something
+NAMED = 3  # items that are named for one row
+EXAMPLES = 10  # pairs that are shown of a set
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a set: the set's name, its place there, what is asked and the item as a whole."""
+
+    set: str
+    where: str
+    asked: str
+    whole: str
+
+
+@dataclass
+class Found:
+    """What of one set was found."""
+
+    items: int = 0
+    too_short: int = 0
+    found: set[int] = field(default_factory=set)
+    rows: int = 0
+    by_run: int = 0
+    by_nearness: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Evals:
+    """Items that rows are looked up against, by runs of 13 words and by nearness."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.names = [item.set for item in items]
+        self.where = [item.where for item in items]
+        self.leaks = Leaks(item.whole for item in items)
+        long = [len(words(item.asked)) >= LEAST for item in items]
+        self.judge: Judge = Against(("items",)).primed(lambda: _texts(items, long)).begin()
+        self.found: dict[str, Found] = {name: Found() for name in dict.fromkeys(self.names)}
+        for item, has_runs, is_long in zip(items, self.leaks.has_runs.tolist(), long):
+            self.found[item.set].items += 1
+            self.found[item.set].too_short += not (has_runs or is_long)
+
+    @staticmethod
+    def read(sets: Sequence[str | Path]) -> Evals:
+        """The items of files, folders and hf://…; each file is a set of its own name."""
+        return Evals([item for source in sets for item in _items(str(source))])
+
+    @property
+    def rule(self) -> str:
+        left = sum(found.too_short for found in self.found.values())
+        return (
+            f"An item leaks into a row where both have {SPAN} words in a row in common (of more than {COMMON} items the run is a template's: "
+            f"{self.leaks.common:,} such runs were left out), or where the row, its question or its answer nearly says what the item or its "
+            f"question says (word pairs, Jaccard 0.7 or more, texts of {LEAST} words or more). "
+            f"{left:,} items are too short for either and were not looked for. A paraphrase or a translation is not seen."
+        )
+
+    def look(self, table: pa.Table, places: Sequence[int]) -> list[str]:
+        """For each row a line for each item found in it, three at most; "" for none."""
+        shared = self.leaks.find([text or "" for text in table.column("text").to_pylist()])
+        near = self.judge(table)
+        told = []
+        for place, runs, verdict in zip(places, shared, near):
+            hits = {
+                item: f"has {n + SPAN - 1} words in a row of" if n > 1 else f"has {SPAN} words in a row of"
+                for item, n in runs.items()
+            }
+            if not verdict.keeps:
+                item = int(verdict.reason.rsplit(" ", 1)[1])
+                hits.setdefault(item, f"nearly says what is said ({verdict.score:.2f}) in")
+                self.found[self.names[item]].by_nearness += 1
+            for name in {self.names[item] for item in runs}:
+                self.found[name].by_run += 1
+            for name in {self.names[item] for item in hits}:
+                self.found[name].rows += 1
+            for item, how in hits.items():
+                found = self.found[self.names[item]]
+                found.found.add(item)
+                if len(found.examples) < EXAMPLES:
+                    found.examples.append({"row": place, "item": self.where[item], "how": how})
+            told.append(
+                "\n".join(f"{how} {self.names[item]} #{self.where[item]}" for item, how in list(hits.items())[:NAMED])
+            )
+        return told
+
+    def told(self) -> list[dict[str, Any]]:
+        """By set, for the record: the one with most items found first."""
+        return [
+            {
+                "set": name,
+                "items": found.items,
+                "too_short": found.too_short,
+                "items_found": len(found.found),
+                "rows": found.rows,
+                "rows_by_run": found.by_run,
+                "rows_by_nearness": found.by_nearness,
+                "examples": found.examples,
+            }
+            for name, found in sorted(self.found.items(), key=lambda f: -len(f[1].found))
+        ]
+
+
+def _items(source: str) -> Iterator[Item]:
+    for given in Given(source):
+        place = str(given.row.fields.get("source_row") or given.where)
+        name, _, number = place.rpartition("#")
+        asked = asked_of(given.row)
+        whole = spoken(given.row.messages, given.row.text)
+        yield Item(_set_name(name or place), number or place, asked or whole, whole)
+
+
+def _set_name(file: str) -> str:
+    """A file's name without its endings."""
+    folder, slash, name = file.rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+def _texts(items: Sequence[Item], long: Sequence[bool]) -> Iterator[tuple[str, str]]:
+    for i, item in enumerate(items):
+        if long[i]:
+            yield from ((str(i), text) for text in dict.fromkeys((item.asked, item.whole)))

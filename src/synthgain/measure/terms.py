@@ -1,0 +1,98 @@
+"""Who wrote a data set, and under which terms, as far as its card says so. What is known here is of 2026-11 and no advice on law."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 200_000  # characters of a card that are read
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A family of models by the names that cards use, and what its provider's terms say of training on outputs."""
+
+    name: str
+    pattern: str
+    terms: str
+    binds: bool = True
+
+
+TEACHERS: tuple[Teacher, ...] = (
+    Teacher(
+        "OpenAI",
+        r"gpt-?(?:3(?:\.5)?|4o?|4\.\d|5)(?:-?turbo|-?mini)?\b|text-davinci-00\d|\bdavinci-003|chatgpt|code-?davinci|\bo[134]-(?:mini|preview)",
+        "OpenAI's terms forbid using output to develop models that compete with OpenAI",
+    ),
+    Teacher(
+        "Anthropic",
+        r"\bclaude\b",
+        "Anthropic's terms forbid training models on outputs that compete with its own",
+    ),
+    Teacher(
+        "Google",
+        r"\bgemini\b|\bpalm[- ]?2\b",
+        "Google's terms for Gemini's API forbid developing models that compete with its services",
+    ),
+    Teacher(
+        "Meta Llama",
+        r"\bllama[- ]?(?:2|3|4)(?:\.\d)?\b",
+        "Llama's licence: before 3.1 outputs may not improve other language models; from 3.1 on a model trained on them has to have Llama in "
+        "front of its name",
+    ),
+    Teacher(
+        "Cohere", r"\bcommand[- ]?r\+?\b|\baya\b", "Cohere's open weights are CC BY-NC 4.0: not for commercial use"
+    ),
+    Teacher(
+        "Mistral",
+        r"\bmi(?:s|x)tral\b",
+        "Mistral's models have several licences: look up the one that wrote this",
+        False,
+    ),
+    Teacher("Qwen", r"\bqwen\b", "Qwen's models have several licences: look up the one that wrote this", False),
+    Teacher(
+        "DeepSeek",
+        r"\bdeepseek\b",
+        "DeepSeek-R1's licence (MIT) allows training on outputs; other models of theirs have their own",
+        False,
+    ),
+    Teacher("Gemma", r"\bgemma\b", "Gemma's terms bind models that are trained on its outputs", True),
+)
+_NON_COMMERCIAL = re.compile(r"(?i)\bcc[- ]by[- ](?:sa[- ])?nc\b|\bcc-by-nc[\w.-]*|non-?commercial")
+_SHARE_ALIKE = re.compile(r"(?i)\bcc[- ]by[- ]sa\b|\bcc-by-sa[\w.-]*|\bgpl|\bodbl\b|share-?alike")
+_LICENCE_LINE = re.compile(r"(?im)^\s*licen[cs]e(?:_name)?\s*:\s*[\"']?([\w .+-]{2,60})")
+_TALKED = re.compile(
+    r"(?i)generat|written by|output of|outputs? from|distill|synthetic|teacher|produced|prompt|respon|answers? (?:by|from|of)"
+)
+
+
+def terms_of(card: str, columns: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """{"licence", "teachers": [{"name", "said", "terms"}], "binding": [sentence]} of a card, and of values of columns that name models.
+
+    A model counts as a teacher where the card names it in a line that speaks of generating; what is named elsewhere is not known to be one.
+    """
+    text = card[:LONGEST]
+    lines = [line for line in text.splitlines() if _TALKED.search(line)]
+    licence = next((m[1].strip() for m in _LICENCE_LINE.finditer(text)), "")
+    found = []
+    for teacher in TEACHERS:
+        pattern = re.compile(f"(?i){teacher.pattern}")
+        said = next((m.group() for line in lines if (m := pattern.search(line))), "")
+        said = said or next(
+            (m.group() for values in (columns or {}).values() for v in values if (m := pattern.search(v))), ""
+        )
+        if said:
+            found.append((teacher, said))
+    binding = []
+    if _NON_COMMERCIAL.search(licence or text):
+        binding.append(f"Its card says {licence or 'non-commercial'}: not for commercial use.")
+    elif _SHARE_ALIKE.search(licence):
+        binding.append(f"Its licence ({licence}) asks for the same licence on what is made of it.")
+    binding += [f"{teacher.terms} (the card names {said})." for teacher, said in found if teacher.binds]
+    return {
+        "licence": licence,
+        "teachers": [{"name": teacher.name, "said": said, "terms": teacher.terms} for teacher, said in found],
+        "binding": binding,
+    }

@@ -1,0 +1,112 @@
+"""Measuring and comparing through the public face: what is printed first, what cannot be said in one line, the closing sentence, what is ranked."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import synthgain as sg
+from synthgain import api
+from synthgain.cli import app
+from synthgain.store import Run
+from synthgain.types import Reading
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def texts(folder: Path, n: int, town: str = "Orrin") -> Path:
+    folder.mkdir()
+    for i in range(n):
+        said = f"In {1800 + i} the town of {town} built mill {i} on the lake, and Brell wrote of its {20 + i} wheels in the book of the year."
+        (folder / f"page{i:02}.txt").write_text(said)
+    return folder
+
+
+def rows(file: Path, n: int = 40) -> Path:
+    chats = [{"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": f"The number {i} it is, and none else."}]} for i in range(n)]  # fmt: skip
+    file.write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    return file
+
+
+def test_without_anchors_what_can_be_said_comes_first_and_the_rest_is_one_line(tmp_path: Path) -> None:
+    """22 of 26 lines said "-", and no sentence stood at the end."""
+    said = run("measure", str(rows(tmp_path / "rows.jsonl")))
+    table, rest = said.split("not measured: ")
+    assert [line.split()[0] for line in table.splitlines()[1:]][:2] == ["vendi", "dup_rate"]
+    assert " - " not in table and "proxy_gain" not in table
+    missing, closing = rest.split("\n\n")
+    assert "\n" not in missing.strip() and missing.count("(there are no anchors)") == 1 and "proxy_gain" in missing
+    assert closing.startswith("Read some rows first: ") and "40 rows are few" in closing
+
+
+def test_notes_are_whole_in_a_pipe(tmp_path: Path) -> None:
+    made = sg.generate("rephrase", str(texts(tmp_path / "docs", 12)), model="scripted/echo", out=tmp_path / "r")
+    notes = {r.name: r.note for r in sg.measure(made) if r.value is not None}
+    lines = run("measure", str(made.path)).splitlines()
+    told = {line.split()[0]: line for line in lines if line and line.split()[0] in notes}
+    assert set(told) == set(notes)
+    assert all(told[name].endswith(note.rstrip()) for name, note in notes.items())
+    assert max(map(len, notes.values())) > 90  # a note that was cut before
+
+
+def test_readings_are_stamped_with_the_rows_they_are_of(tmp_path: Path) -> None:
+    """A page after `curate` showed the figures of before, unmarked."""
+    made = sg.generate("rephrase", str(texts(tmp_path / "docs", 12)), model="scripted/echo", out=tmp_path / "r")
+    sg.measure(made)
+    held = json.loads((made.path / "readings.json").read_text())
+    assert held["rows"] == made.stamp() and held["task"] == "restates"
+    page = sg.report(made).read_text("utf-8")
+    assert "Measured before the rows changed" not in page
+    sg.curate(made)
+    assert made.stamp() == held["rows"]  # judged again without options: the same rows
+    sg.curate(made, accept=3)
+    assert made.stamp() != held["rows"]
+    assert "Measured before the rows changed" in sg.report(made).read_text("utf-8")
+    sg.measure(made)
+    assert "Measured before the rows changed" not in sg.report(made).read_text("utf-8")
+
+
+def test_the_closing_sentence_is_the_pages(tmp_path: Path) -> None:
+    made = sg.generate("rephrase", str(texts(tmp_path / "docs", 12)), model="scripted/words?n=30", out=tmp_path / "r")
+    said = run("measure", str(made.path))
+    advice = api.advice(made)
+    assert advice is not None and advice.sentence in said
+    assert advice.sentence in sg.report(made).read_text("utf-8").replace("&#x27;", "'")
+
+
+def test_sets_of_other_anchors_are_not_ranked_and_few_rows_bear_no_ratio(tmp_path: Path) -> None:
+    one = sg.generate("rephrase", str(texts(tmp_path / "a", 12)), model="scripted/echo", out=tmp_path / "one")
+    two = sg.generate("rephrase", str(texts(tmp_path / "b", 14, "Quell")), model="scripted/echo", out=tmp_path / "two")
+    found = api.compare([one.path, two.path])
+    assert found["sentences"][0].startswith("Not ranked: one and two")
+    assert not any("adds more" in line for line in found["sentences"])
+    gains = [d for d in found["differences"] if d["name"] == "proxy_gain"]
+    assert all(d["value"] is None for d in gains)
+    target = tmp_path / "held.jsonl"
+    draw = random.Random(0)
+    words = ["the", "town", "lake", "mill", "Brell", "wheels", "book", "year", "wrote", "built", "in", "of", "its", "on", "river", "door", "stone", "light", "of", "and"]
+    target.write_text("".join(json.dumps({"text": " ".join(draw.choices(words, k=40))}) + "\n" for _ in range(20)))
+    known = {
+        d["per"]: d
+        for d in api.compare([one.path, two.path], target=target)["differences"]
+        if d["name"] == "proxy_gain"
+    }
+    assert known["set"]["value"] is not None and known["set"]["paired"] == 20
+    assert {known[per]["value"] for per in ("row", "token", "dollar")} == {None}
+    assert "too few for a ratio" in known["row"]["note"]
+
+
+@pytest.mark.parametrize("kind", ["a student"])
+def test_a_student_has_no_verdict_of_rows(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "student.json").write_text("{}")
+    assert api.advice(tmp_path) is None
+    Run(tmp_path).write_readings([Reading("gain", 0.1)])
+    assert json.loads((tmp_path / "readings.json").read_text())["readings"][0]["name"] == "gain"
