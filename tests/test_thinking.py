@@ -14,6 +14,7 @@ from synthgain import Run, Scripted, curate, generate
 from synthgain.models import Reach
 from synthgain.store import CallMemory
 from synthgain.thinking import apart, opening_of, parted, set_apart, unanswered
+from synthgain.turns import readable, turn_text
 from synthgain.types import Anchor, Call, Prompt, assistant, message, user
 
 GPT_OSS = "<|channel|>analysis<|message|>Six eights are 48.<|end|><|start|>assistant<|channel|>final<|message|>It is 48.<|return|>"
@@ -176,3 +177,11 @@ def test_a_server_that_thinks_inline_and_one_that_gives_a_field(tmp_path: Path) 
             )
         seen.append([row["text"] for row in rows_of(run)])
     assert seen == [["The harbour is old."]] * 2
+
+
+def test_thinking_in_somebody_elses_chats_is_neither_rephrased_nor_measured() -> None:
+    turns = (user("How many are 4 and 4?"), assistant("<think>Is it 9? No.</think>\nIt is 8."))
+    assert turn_text(turns[1]) == "It is 8." and readable(turns) == "user: How many are 4 and 4?\n\nassistant: It is 8."
+    assert (
+        turn_text(user("<think>is a mark</think>")) == "<think>is a mark</think>"
+    )  # a person's words are the person's
