@@ -34,7 +34,8 @@ def print_life(life: Mapping[str, Any]) -> None:
             f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{shown(said_in(call['message']))}"
         )
     if row is not None:
-        print(f"--- row\n{said(row)}", flush=True)
+        same = bool(life["calls"]) and row["text"] == said_in(life["calls"][-1]["message"])
+        print("--- row\n" + ("the answer as it is" if same else said(row)), flush=True)
 
 
 def print_row(row: Mapping[str, Any], number: int) -> None:
