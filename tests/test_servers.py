@@ -221,6 +221,20 @@ def test_rows_of_prompts_that_the_server_cut_are_marked(one_server: Server, tmp_
     assert "2 prompts" in run.record["warning"] and "512" in run.record["warning"]
 
 
+def test_calls_that_rest_between_two_tries_are_not_in_flight(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(drop_first=16, latency=0.05)
+    seen = list[tuple[int, int]]()
+    run = made(
+        one_server,
+        tmp_path / "run",
+        texts(60),
+        reach={"concurrency": 8},
+        watch=lambda tally: seen.append((tally.in_flight, tally.width)),
+    )
+    assert run.record["counts"]["kept"] == 60
+    assert max(flying for flying, _ in seen) == 8 and {width for _, width in seen[1:]} == {8}
+
+
 # ------------------------------------------------------------------------------------------ budgets
 
 BUDGETS = [({"max_cost": 0.05}, True), ({"max_tokens": 25_000}, True), ({"max_tokens": 25_000}, False)]
@@ -329,7 +343,7 @@ def test_a_run_of_which_nothing_is_kept_says_why_and_is_no_success(
     one_server.become(thinks=1000, words=0)
     words = ["generate", "rephrase", "texts.jsonl", "-o", "run", "-m", "openai/double", "--base-url"]
     done = run(*words, one_server.base_url)
-    assert done.code == 5 and "8 of 8 fell by answer (only reasoning)" in done.err
+    assert done.code == 5 and "8 of 8 fell by answer (thinking never ended)" in done.err
     assert Run.at(tmp_path / "run").record["status"] == "complete"
 
 

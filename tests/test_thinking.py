@@ -29,7 +29,7 @@ GPT_OSS = "<|channel|>analysis<|message|>Six eights are 48.<|end|><|start|>assis
         ("[THINK]hm[/THINK]8", "8", "hm"),
         ("<|begin_of_thought|>hm<|end_of_thought|><|begin_of_solution|>8<|end_of_solution|>", "8", "hm"),
         ("<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>8<|END_RESPONSE|>", "8", "hm"),
-        ("<think>hm</think><answer>8</answer>", "8", "hm"),
+        ("<think>hm</think>\n<answer>8</answer>", "<answer>8</answer>", "hm"),  # marks of the answer are its own
         ("<think>\n\n</think>\n\n8", "8", ""),  # a model told not to think
         ("<think>a</think>\n<think>b</think>\n8", "8", "a\n\nb"),  # several blocks
         ("<think>a</think>\nFirst.\n<think>\nb\n</think>\nThen.", "First.\n\nThen.", "a\n\nb"),

@@ -31,7 +31,7 @@ _ANY = re.compile(
     rf"(?i)</?(?:{_NAMES})>|◁/?think▷|\[/?THINK\]|<\|(?:begin|end)_of_thought\|>|<\|(?:START|END)_THINKING\|>"
 )
 _WRAPPED = re.compile(  # an answer inside marks of its own, after thinking
-    r"(?is)\s*(?:<answer>(.*)</answer>|<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
+    r"(?is)\s*(?:<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
 )
 _CHANNEL = re.compile(
     r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(analysis|commentary|final)[^<\n]{0,80}?(?:<\|constrain\|>\w+)?<\|message\|>"
@@ -96,6 +96,14 @@ def unanswered(content: str, reasoning: str = "", raw: str | None = None, finish
         return "nothing was answered"
     whole = parts.ended and (raw is None or parted(raw).ended)
     return "only reasoning" if whole and finish != "length" else "thinking never ended"
+
+
+def only_thought(call: Call) -> str:
+    """Why a call that holds thinking is no answer; "" where it is one, or holds no thinking."""
+    turn = call.message
+    if "reasoning" not in turn or "tool_calls" in turn or turn["content"].strip():
+        return ""
+    return unanswered("", turn["reasoning"], None if call.raw is None else call.raw["content"], call.finish)
 
 
 # ---------------------------------------------------------------------------------------------- blocks

@@ -86,6 +86,48 @@ def test_one_model_for_all_roles_stays_the_judge(place: Path) -> None:
     assert second["judge"] == f"hf/{place / 'tiny'}" and "round-0/students/filtered" in second["writer"]
 
 
+THINKS = """
+from synthgain.types import Prompt, Recipe, Row, Sampling, assistant, user
+
+async def draft(models, anchor):
+    call = await models(Prompt((user(anchor.text),), sampling=Sampling(max_tokens=900)))
+    yield Row(messages=(user(anchor.text), call.message), calls=(call,))
+
+RECIPE = Recipe("thinks", "1", draft)
+"""
+
+
+def test_a_writer_that_reasons_gives_its_students_room_to_finish(place: Path) -> None:
+    (place / "thinks.py").write_text(THINKS)
+    long = "Hm. " * 150
+
+    def writes(prompt: sg.Prompt) -> str:
+        return f"<think>{long}</think>Answer: 4"
+
+    said: list[str] = []
+    result = sg.loop(
+        str(place / "thinks.py"),
+        str(place / "documents.jsonl"),
+        out=place / "loop",
+        on=place / "problems.jsonl",
+        model=sg.Scripted(writes),
+        base=f"hf/{place / 'tiny'}",
+        examination=Examination(draws=1),
+        arms=("filtered",),
+        settings={"max_steps": 1, "batch": 2, "length": 400, "learn_reasoning": True},
+        say=said.append,
+    )
+    run = sg.Run.at(place / "loop" / "round-0" / "run")
+    longest = max(max(shard.column("tokens_out").to_pylist()) for shard in run.shards(["tokens_out"]))
+    cut = {arm["name"]: next(r for r in arm["readings"] if r["name"] == "cut_off") for arm in result["arms"]}
+    assert longest > 128 and all(reading["n"] == 3 for reading in cut.values())
+    for reading in cut.values():  # a tiny random model writes up to its limit: the same for every arm
+        assert reading["value"] == 0 or f"cut off at {2 * longest} tokens" in reading["note"]
+    assert any(reading["value"] for reading in cut.values())
+    student = json.loads((place / "loop" / "round-0" / "students" / "filtered" / "student.json").read_text())
+    assert student["learn_reasoning"] and student["read"]["with_reasoning"] == 6 and student["answer_tokens"] > 150
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

@@ -92,7 +92,7 @@ def test_sets_of_other_anchors_are_not_ranked_and_few_rows_bear_no_ratio(tmp_pat
     assert all(d["value"] is None for d in gains)
     target = tmp_path / "held.jsonl"
     draw = random.Random(0)
-    words = "the town lake mill Brell wheels book year wrote built in of its on river door stone light of and".split()
+    words = ["the", "town", "lake", "mill", "Brell", "wheels", "book", "year", "wrote", "built", "in", "of", "its", "on", "river", "door", "stone", "light", "of", "and"]
     target.write_text("".join(json.dumps({"text": " ".join(draw.choices(words, k=40))}) + "\n" for _ in range(20)))
     known = {
         d["per"]: d

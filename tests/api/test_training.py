@@ -56,11 +56,94 @@ def test_a_run_its_folder_and_its_data_train_the_same_student(tmp_path: Path, ba
     assert {r["method"] for r in records} == {"sft"} and len({r["data_digest"] for r in records}) == 1
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, sg.Run]:
+    """A run of chats, of preference pairs, and of texts."""
+    place = tmp_path_factory.mktemp("runs")
+    made = {}
+    for name, row in KINDS.items():
+        (place / f"{name}.py").write_text(RECIPE.replace("ROW", row))
+        made[name] = sg.generate(
+            str(place / f"{name}.py"),
+            [{"text": f"Who is {n}?"} for n in range(4)],
+            out=place / name,
+            model=sg.Scripted(lambda p: f"Answer: {len(p.messages[-1]['content'])}"),
+        )
+    return made
+
+
+RECIPE = """
+from synthgain.types import Prompt, Recipe, Row, assistant, user
+
+async def draft(models, anchor):
+    call = await models(Prompt((user(anchor.text),)))
+    yield Row(ROW, calls=(call,))
+
+RECIPE = Recipe("r", "1", draft)
+"""
+KINDS = {
+    "chats": "messages=(user(anchor.text), assistant(call.text))",
+    "pairs": "messages=(user(anchor.text), assistant(call.text)), rejected=(assistant('I do not know.'),)",
+    "texts": "text=anchor.text + ' ' + call.text",
+}
+FORMS = [
+    *(("chats", form, "sft") for form in ("chat", "openai", "sharegpt", "alpaca", "prompt-completion")),
+    ("pairs", "preference", "dpo"),
+    ("pairs", "chat", "dpo"),
+    ("pairs", "openai", "sft"),
+    ("texts", "text", "cpt"),
+]
+
+
+@pytest.mark.parametrize(("kind", "form", "method"), FORMS)
+def test_what_export_writes_is_learnt_answers_and_all(
+    runs: dict[str, sg.Run], kind: str, form: str, method: str, tmp_path: Path, base: str
+) -> None:
+    from transformers import AutoTokenizer
+
+    file, _ = sg.export(runs[kind], to=form, out=tmp_path / "rows.jsonl")
+    once = {"max_steps": 1, "batch": 4, "micro_batch": 4, "length": 256}
+    record = json.loads((sg.train(file, out=tmp_path / "s", base=base, **once) / "student.json").read_text())
+    assert (record["method"], record["read"]["rows"], record["read"]["no_answer"]) == (method, 4, 0)
+    encode = AutoTokenizer.from_pretrained(base.removeprefix("hf/")).encode
+    answers = {"sft": ["Answer: 9<|end|>"], "dpo": ["Answer: 9<|end|>", "I do not know.<|end|>"]}.get(method)
+    if answers:
+        assert record["curve"][0]["learnt"] == 4 * sum(len(encode(one)) for one in answers)
+    else:
+        whole = [encode(f"Who is {n}? Answer: 9<|end|>") for n in range(4)]
+        assert record["tokens_per_epoch"] == sum(map(len, whole))
+
+
+def test_the_rows_say_the_method_and_what_becomes_of_each_kind(tmp_path: Path, base: str) -> None:
+    chat = {"messages": [{"role": "user", "content": "What is 2+2?"}, {"role": "assistant", "content": "Answer: 4"}]}
+    asked = {"messages": chat["messages"][:1]}
+    thought = {"instruction": "3+3?", "output": "<think>Three and three.</think>Answer: 6"}
+    mixed = [{"text": "A river."}, chat, chat, thought, asked, {"prompt": "2?", "chosen": "Yes.", "rejected": "No."}]
+    said: list[str] = []
+    student = sg.train(lines(tmp_path / "m.jsonl", mixed), out=tmp_path / "m", base=base, say=said.append, **SHORT)
+    record = json.loads((student / "student.json").read_text())
+    assert (record["method"], record["examples"]) == ("sft", 5)
+    for part in (
+        "1 plain texts among chats",
+        "1 with rejected turns",
+        "1 with reasoning",
+        "1 left out, without an answer",
+    ):
+        assert part in said[0], part
+
+
 def test_replay_is_learnt_from_a_file_and_from_the_base_itself(tmp_path: Path, base: str) -> None:
     rows = lines(tmp_path / "rows.jsonl", [{"text": f"New fact {i}."} for i in range(6)])
     general = lines(tmp_path / "general.jsonl", [{"text": "General text."}] * 3)
     told = trained(rows, tmp_path / "a", base, replay=general, replay_share=0.5, replay_mode="add")["replay"]
     assert (told["rows"], told["share"], told["mode"]) == (3, 0.5, "add")
+    (tmp_path / "long.txt").write_text(
+        "A long text of many words. " * 40
+    )  # no file of rows, and longer than an example
+    long = trained(rows, tmp_path / "l", base, replay=tmp_path / "long.txt", replay_share=0.5)["replay"]
+    assert long["examples"] > 4 and long["cut"] == 0
+    (tmp_path / "table.csv").write_text("title,text\nOne,General text.\n")
+    assert trained(rows, tmp_path / "t", base, replay=tmp_path / "table.csv", replay_share=0.5)["replay"]["rows"] == 1
     own = trained(rows, tmp_path / "b", base, replay="self", replay_texts=2)["replay"]
     assert own["rows"] == 2
     assert trained(rows, tmp_path / "c", base)["replay"] is None

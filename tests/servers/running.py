@@ -29,7 +29,11 @@ LITELLM = """\
 model_list:
   - model_name: small
     litellm_params: {{model: openai/smollm2, api_base: "{backend}", api_key: none}}
-"""
+  - model_name: claude
+    litellm_params: {{model: anthropic/claude-sonnet-4-5, api_key: none, mock_response: "Hello from nobody."}}
+  - model_name: thinker
+    litellm_params: {{model: openai/gpt-5, api_key: none, mock_response: "Hello from nobody."}}
+"""  # the last two are never reached: LiteLLM refuses what they do not take, and answers itself
 
 
 @dataclass

@@ -245,6 +245,12 @@ def test_a_tool_conversation_is_learnt_from_a_run(base: Path, tmp_path: Path) ->
     assert tokenizer.decode(said) == '<call>place {"n": 4}</call><|end|>'
 
 
+def report_of(student: Path) -> str:
+    import synthgain as sg
+
+    return sg.report(student).read_text("utf-8")
+
+
 def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Path) -> None:
     deaf = tiny_model(
         tmp_path / "deaf",
@@ -271,7 +277,9 @@ def test_what_was_read_and_came_of_it_is_in_the_record(base: Path, tmp_path: Pat
         "skipped": [], "refused": [], "unpaired": 0, "with_reasoning": 0,
     }  # fmt: skip
     said = said_of_rows(record)
-    assert (
+    page = report_of(tmp_path / "s")
+    assert "2 cut to 64 tokens" in page and "--method dpo" in page
+    assert record["said"] == said and (
         said.startswith("44 rows read, 40 to learn; 4 held out; 2 empty")
         and "2 cut to 64 tokens; 1 left out" in said
         and "--method dpo" in said

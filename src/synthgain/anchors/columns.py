@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.turns import CHATS, COLUMNS, content_of, readable, shape_of
+from synthgain.turns import CHATS, COLUMNS, content_of, known_keys, readable, shape_of
 from synthgain.types import SynthgainError
 
 TEXT_FIELDS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
+MARKS = frozenset({*CHATS, "chosen", "completion", "instruction"})  # no conversation is without one of these columns
 SHOWN_COLUMNS = 20
 
 
@@ -59,7 +60,7 @@ class Columns:
         `json`: the values came from JSON, so they are plain already.
         """
         if self.chat:
-            text, fields = _conversation(row)
+            text, fields = _conversation(row, warn)
         else:
             text, fields = _string(_held(row, self.text), self.text), dict(row)
             fields.pop(self.text, None)
@@ -123,6 +124,11 @@ def chosen(row: Mapping[str, Any], text_field: str | None, id_field: str | None,
     )
 
 
+def is_chat(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a conversation, whatever the first of its file was."""
+    return not MARKS.isdisjoint(row) and shape_of(row) not in (None, "text")
+
+
 def _missing(name: str, option: str, names: Sequence[str], where: str) -> SynthgainError:
     near = difflib.get_close_matches(name, names, 1, 0.5)
     guess = near[0] if near else names[0] if names else "NAME"
@@ -175,12 +181,15 @@ def _string(value: object, name: str) -> str:
 # ---------------------------------------------------------------------------------------------- conversations
 
 
-def _conversation(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _conversation(row: Mapping[str, Any], warn: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
     """All before the last answer, and the row's fields with the turns in one form. Columns that held turns are not repeated."""
-    said = {name: row[name] for name in COLUMNS if name in row}
+    said: Mapping[str, Any] = {name: row[name] for name in COLUMNS if name in row}
     for name, value in said.items():
         if isinstance(value, Unread):
             raise (DamagedText if value.damaged else BadRow)(f"column {name!r} holds {value.what}")
+    said, beside = known_keys(said)
+    if beside:
+        warn(f"keys of turns that are not read: {_listed(beside)}")
     try:
         content = content_of(said)
     except SynthgainError as error:

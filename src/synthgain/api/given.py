@@ -17,7 +17,7 @@ from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes
 from synthgain.anchors.tables import Rows
-from synthgain.turns import content_of, shape_of
+from synthgain.turns import content_of, known_keys, shape_of
 from synthgain.types import Message, Row, SynthgainError, assistant, user
 
 MADE_OF: Mapping[str, frozenset[str]] = {
@@ -29,7 +29,14 @@ MADE_OF: Mapping[str, frozenset[str]] = {
     "instruction": frozenset({"instruction", "input", "context", "output", "response", "history", "system", "tools"}),
     "text": frozenset({"text"}),
 }  # by a row's shape (`turns.Content.shape`) the columns that its turns were made of; the others are fields
-ASKED = ("question", "problem", "query", "instruction", "prompt", "task")  # of rows without a shape: what is asked, what is answered
+ASKED = (
+    "question",
+    "problem",
+    "query",
+    "instruction",
+    "prompt",
+    "task",
+)  # of rows without a shape: what is asked, what is answered
 ANSWERED = ("answer", "solution", "output", "response", "completion", "canonical_solution", "reference", "target")
 NAMED = 5  # places that are named of each reason to skip a row
 BLOCK = 1 << 20
@@ -151,6 +158,9 @@ def row_of(record: Mapping[str, Any], source: str, text_field: str | None, notes
     pair = _question(record) if shape_of(record) is None else None
     if pair is not None:
         return Row(messages=pair[0], fields=_fields(record, pair[1], source, notes))
+    record, beside = known_keys(record)
+    if beside:
+        notes.warn(f"keys of turns that are not read: {', '.join(beside)}", source)
     content = content_of(record)
     if content is None:
         raise SynthgainError("there is nothing in the row")

@@ -60,11 +60,12 @@ def train(
     place = Path(out)
     if replay == "self" and config is not None:
         raise SynthgainError("random weights have no text of their own", where="replay", next="give a file of text")
-    rows = rows_of(source, place, text_field)
+    strict = bool(settings.get("strict", False))
+    rows = rows_of(source, place, text_field, strict)
     old = None
     if replay is not None:
         beside = place.with_name(f"{place.name}.replay")
-        old = _own_texts(base, replay_texts, place) if replay == "self" else rows_of(replay, beside)
+        old = _own_texts(base, replay_texts, place) if replay == "self" else rows_of(replay, beside, strict=strict)
     started: dict[str, Any] = {"base": folder_of(base), "base_uri": base, "base_identity": ""}
     if config is None:
         started["base_identity"] = open_model(base, Reach()).identity

@@ -235,7 +235,7 @@ def _same(given: str, wanted: str) -> bool:
     given, wanted = _plain(given), _plain(wanted)
     if _folded(given) == _folded(wanted) != "":
         return True
-    if option := _OPTION.fullmatch(wanted):
+    if option := _OPTION.fullmatch(wanted.upper() if len(wanted) == 1 else wanted):
         return _letter(given) == option.group(1)
     if (chosen := _WITH_OPTION.fullmatch(wanted)) and _letter(wanted):
         return _letter(given) == _letter(wanted) or _same(given, chosen.group(4))
@@ -325,6 +325,8 @@ def _same_values(left: Values, right: Values) -> bool:
 
 
 def _same_value(given: str, wanted: str) -> bool:
+    if _EQUATION.search(given) and _EQUATION.search(wanted):
+        return equal(given, wanted)
     left, right = number(given), number(wanted)
     if left is not None and right is not None:
         unit, asked = _unit(given), _unit(wanted)
@@ -344,6 +346,7 @@ def _same_value(given: str, wanted: str) -> bool:
     return all(_MATHEMATICAL.search(side) for side in (given, wanted)) and equal(given, wanted)
 
 
+_EQUATION = re.compile(r"[a-zA-Z)]\s*[-+*/^].*=|[-+*/^\d]\s*[a-z]\b.*=")  # more than the naming of a value
 _OPENS, _CLOSES = frozenset("([{"), frozenset(")]}")
 _MATHEMATICAL = re.compile(r"[\d\\^=+*/<>≤≥√π∞-]")
 

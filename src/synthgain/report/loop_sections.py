@@ -220,7 +220,9 @@ def curves_of(named: Sequence[tuple[str, int, Json, float]]) -> Safe:
 def student_table(named: Sequence[tuple[str, Json]]) -> Safe:
     """How each student was trained."""
     heads = ("student", "rows", "tokens seen", "epochs", "steps", "learning rate", "time", "how")
-    return stacked(heads, [(name, _student(student)) for name, student in named], words=("how",))
+    table = stacked(heads, [(name, _student(student)) for name, student in named], words=("how",))
+    told = [el("p", f"{name}: {said}") for name, student in named if (said := str(student.get("said") or ""))]
+    return join(table, told)
 
 
 def _curve(student: Json) -> list[tuple[float, float]]:

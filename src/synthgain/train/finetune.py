@@ -24,7 +24,7 @@ from synthgain.train.learn import Learnt, bf16_helps, learn, libraries, quiet
 from synthgain.train.replay import NOTHING, Lengths, Schedule, schedule
 from synthgain.train.rows import TrainingRows, first_row, no_chat, read_rows
 from synthgain.train.spelling import blocks, chats, pairs_of
-from synthgain.train.student import at_work, check_place, fresh, place, read_student, said_of_kinds
+from synthgain.train.student import at_work, check_place, fresh, place, read_student, said_of_kinds, said_of_rows
 from synthgain.train.template import Template
 from synthgain.train.tokens import Tokens
 from synthgain.train.trainer import Lora, Steps, Watch, last_whole
@@ -223,6 +223,7 @@ class _Training:
             held = hashlib.sha256(self.read.keys[parts.held].tobytes()).hexdigest() if parts.rows_held else ""
             record["held_out"] = siblings.record_of(parts, len(kin) // 2, held)
             record |= self._ended(found, time.perf_counter() - began)
+            record["said"] = said_of_rows(record)
             place(into, self.out, record)
         except BaseException as error:
             raise self._stopped(error, work) from error

@@ -127,9 +127,7 @@ def pairs_of(rows: Iterable[TrainingRow], tokenizer: Any, length: int, *, reason
             yield Spelled(unpaired=1)
             continue
         last = last_answer(row.messages)
-        before = tuple(
-            {**turn, "learn": False} if is_learnt(turn, i) else turn for i, turn in enumerate(row.messages[:last])
-        )
+        before = tuple(_unlearnt(turn) if is_learnt(turn, i) else turn for i, turn in enumerate(row.messages[:last]))
         try:
             sides = [_last_chat(row, (*before, *turns), n, template) for turns in (row.messages[last:], row.rejected)]
         except SynthgainError as error:
@@ -142,6 +140,10 @@ def pairs_of(rows: Iterable[TrainingRow], tokenizer: Any, length: int, *, reason
         cut = int(any(one is not None and len(one.ids) > length for one in sides))
         learns = all(one.learnt for one in short) and short[0].ids != short[1].ids
         yield Spelled(short if learns else (), cut=cut, no_answer=int(not learns), answer=_longest(sides[0]))
+
+
+def _unlearnt(turn: Message) -> Message:
+    return {**turn, "learn": False}
 
 
 def _last_chat(row: TrainingRow, messages: tuple[Message, ...], n: int, template: Template) -> Example | None:

@@ -1,0 +1,90 @@
+"""Training, evaluation and rounds from the command line, with a very small model: what is typed, printed and refused."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from doubles.tiny import tiny_model
+from synthgain import cli
+
+SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"hf/{tiny_model(tmp_path_factory.mktemp('base') / 'tiny')}"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    for n in range(4):
+        (tmp_path / "docs" / f"{n}.txt").write_text(f"The river Tolmar flows past the town of Quell {n} times.")
+    lines(
+        "choices.jsonl", [{"question": f"Which river {n}?", "options": ["Tolmar", "Ada"], "gold": 0} for n in range(3)]
+    )
+    lines("pairs.jsonl", [{"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No."} for n in range(4)])
+    Path("config.json").write_text(json.dumps({"model_type": "llama", **SIZES}))
+    return tmp_path
+
+
+def lines(file: str, records: Sequence[object]) -> None:
+    Path(file).write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def typed(*words: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["synthgain", *words])
+        try:
+            cli.main()
+        except SystemExit as done:
+            return int(done.code or 0)
+    return 0
+
+
+def test_documents_are_taught_and_examined_by_choices(
+    place: Path, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["loop", "rephrase", "docs", "-o", "loop", "--on", "choices.jsonl", "-m", "scripted/echo", "--base", tiny]
+    assert typed(*words, "--max-steps", "1", "--length", "48", "--without", "all", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    arms = {arm["name"]: arm for arm in told["arms"]}
+    assert list(arms) == ["base", "unfiltered", "filtered"] and arms["filtered"]["method"] == "cpt"
+    assert all(next(r for r in arm["readings"] if r["name"] == "accuracy")["n"] == 3 for arm in arms.values())
+
+
+def test_pairs_say_how_they_are_learnt_and_a_student_starts_from_nothing(
+    place: Path, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        typed("train", "pairs.jsonl", "-o", "dpo", "--base", tiny, "--max-steps", "1", "--learning-rate", "1e-3") == 0
+    )
+    said = capsys.readouterr()
+    assert "dpo: 4 rows read, 4 to learn" in said.err and "dpo: 4 rows read" in said.out
+    scratch = ["train", "docs", "-o", "new", "--config", "config.json", "--tokenizer", tiny, "--max-steps", "1"]
+    assert typed(*scratch, "--replay", "pairs.jsonl", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["base"], record["method"], record["replay"]["rows"]) == ("scratch", "cpt", 4)
+    assert typed("evaluate", "new", "--on", "choices.jsonl", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["readings"][0]["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "docs", "--config", "none.json"], "configuration cannot be read"),
+        (["train", "docs", "--learn", "everything"], "--learn reasoning"),
+        (["train", "docs", "--method", "dpo"], "no row is a preference pair"),
+        (["train", "docs", "--method", "ppo"], "sft, cpt or dpo"),
+        (["train", "docs", "--config", "config.json", "--replay", "self"], "no text of their own"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_what_to_type(
+    words: list[str], said: str, place: Path, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(*words, "-o", "s", "--base", tiny) == 2
+    assert said in capsys.readouterr().err and not Path("s").exists()
