@@ -136,6 +136,7 @@ ONLY_LOOK = (
     "repetition",
     "preamble",
     "no-question",
+    "passage",
 )  # often right: to be looked at, not counted against a set
 
 
