@@ -62,7 +62,7 @@ class Columns:
         if self.chat:
             text, fields = _conversation(row, warn)
         else:
-            text, fields = _string(_held(row, self.text), self.text), dict(row)
+            text, fields = _string(held(row, self.text), self.text), dict(row)
             fields.pop(self.text, None)
         if not text.strip():
             raise BadRow(
@@ -75,7 +75,7 @@ class Columns:
         return text, fields
 
 
-def _held(row: Mapping[str, Any], name: str) -> Any:
+def held(row: Mapping[str, Any], name: str) -> Any:
     """The value of a column, or of a member of it that is named "column.member"."""
     if name in row:
         return row[name]
@@ -83,12 +83,12 @@ def _held(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(outer)
     if not dot or not isinstance(value, Mapping):
         raise BadRow(f"no column {name!r}; it has {_listed(list(row))}")
-    return _held(value, inner)
+    return held(value, inner)
 
 
 def _has(row: Mapping[str, Any], name: str) -> bool:
     try:
-        _held(row, name)
+        held(row, name)
     except BadRow:
         return False
     return True
@@ -234,7 +234,7 @@ def needed(fields: Mapping[str, Any], needs: Sequence[str]) -> None:
 
 
 def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
-    value = _held(row, name) if _has(row, name) else None
+    value = held(row, name) if _has(row, name) else None
     if value is None or value == "" or isinstance(value, Unread):
         raise BadRow(f"the id (column {name!r}) is empty")
     if name != "id" and "id" in fields:
@@ -248,8 +248,8 @@ def plain_fields(fields: Mapping[str, Any], warn: Callable[[str], None]) -> dict
     for name, value in fields.items():
         try:
             out[str(name)] = plain(value)
-        except _NotPlain as held:
-            warn(f"column {name!r} holds {held} and is left out of the fields")
+        except _NotPlain as what:
+            warn(f"column {name!r} holds {what} and is left out of the fields")
         except TypeError as error:
             raise BadRow(f"column {name!r} holds {error}, which has no JSON form") from None
     return out

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthgain.anchors.columns import BadRow, plain_fields
+from synthgain.anchors.columns import BadRow, held, plain_fields
 from synthgain.anchors.decode import whole
 from synthgain.anchors.documents import Documents
 from synthgain.anchors.find import Found, files
@@ -151,7 +151,10 @@ class Given:
 def row_of(record: Mapping[str, Any], source: str, text_field: str | None, notes: Notes) -> Row:
     """The row of one record. SynthgainError: there is nothing in it, or it has no shape that is known."""
     if text_field is not None:
-        text = record.get(text_field)
+        try:
+            text = held(record, text_field)
+        except BadRow as error:
+            raise SynthgainError(str(error)) from error
         if not isinstance(text, str) or not text.strip():
             raise SynthgainError(f"the column {text_field!r} holds no text")
         return Row(text=text, fields=_fields(record, frozenset({text_field}), source, notes))
