@@ -143,7 +143,7 @@ def _words(ascii: bool, code: bool) -> re.Pattern[str]:
     parts = [
         _plain(ascii).pattern,
         rf"{sign}(?<={_LEFT} .){more}(?= [-−!~&*]?{_RIGHT})",
-        rf"{sign}(?<={_LEFT}.){more}(?=[-−]?{_RIGHT})",
+        rf"{sign}(?<={_LEFT}.)(?!(?<=[a-z]{{2}}[-/])[a-z]{{2}}){more}(?=[-−]?{_RIGHT})",  # "well-known" in a comment is a word
         rf"[-/!<>](?<={_LEFT} .)=(?= {_RIGHT})",
         rf"{dash}(?<=[\d)] .)(?= (?:{number}|\w\b))",
         rf"{dash}(?<=\b\w .)(?= (?:{number}|\w\b))",
