@@ -51,10 +51,10 @@ def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:
     if _letters(text) < letters:
         return None
     found = _detector().detect(text, k=3)
-    if _KANA.search(text):
-        impossible = {"zh"}
-    else:  # Han alone is never Japanese, and without Han it is not Chinese either
-        impossible = {"ja"} if any(worth(c) == CHARACTER for c in text) else {"ja", "zh"}
+    han = any(
+        worth(c) == CHARACTER for c in text
+    )  # alone it is never Japanese, and without it a text is not Chinese either
+    impossible = {"zh"} if _KANA.search(text) else {"ja"} if han else {"ja", "zh"}
     best = next((one for one in found if one["lang"] not in impossible), found[0])
     return str(best["lang"]), float(best["score"])
 
