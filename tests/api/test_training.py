@@ -86,10 +86,10 @@ KINDS = {
     "pairs": "messages=(user(anchor.text), assistant(call.text)), rejected=(assistant('I do not know.'),)",
     "texts": "text=anchor.text + ' ' + call.text",
 }
-FORMS = [
-    *(("chats", form, "sft") for form in ("chat", "openai", "sharegpt", "alpaca", "prompt-completion")),
+FORMS = [  # the others give the same tokens: tests/store/test_export.py
+    ("chats", "sharegpt", "sft"),
+    ("chats", "alpaca", "sft"),
     ("pairs", "preference", "dpo"),
-    ("pairs", "chat", "dpo"),
     ("pairs", "openai", "sft"),
     ("texts", "text", "cpt"),
 ]
