@@ -31,6 +31,13 @@ test: $(READY) ## every fast test (under ten minutes on two cores)
 slow: $(READY) ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
+servers: .venv-servers/.ready ## servers that others wrote, for `make slow` (2 GB in an environment of their own)
+
+.venv-servers/.ready: tests/servers/requirements.txt
+	@test -x .venv-servers/bin/python || $(PYTHON) -m venv .venv-servers
+	@.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check -r tests/servers/requirements.txt
+	@touch $@
+
 check: $(READY) ## types and style
 	@$(BIN)/ruff check src tests benchmarks studies
 	@$(BIN)/ruff format --check src tests benchmarks studies
@@ -43,4 +50,4 @@ bench: $(READY) ## every benchmark, one after the other
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## remove the environment and the runs
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-servers runs .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ SRC = Path(__file__).parent.parent / "src" / "synthgain"
 MAKING = ("preview", "generate", "loop")
 REACHED_BY = {  # by file, or room: the commands that come to its errors
     "anchors": (*MAKING, "curate", "measure", "compare", "train"),
+    "api/against.py": ("preview", "generate", "curate"),
     "api/asking.py": MAKING,
     "api/curating.py": ("curate",),
     "api/curating_data.py": ("curate",),
@@ -32,6 +33,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "cli/arguments.py": ("preview", "generate"),
     "cli/making.py": ("generate",),
     "cli/measuring.py": ("measure",),
+    "cli/teaching.py": ("train", "loop"),
     "curate": ("preview", "generate", "curate"),
     "curate/against.py": ("curate",),
     "measure/running.py": ("generate",),
@@ -46,9 +48,10 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "store/lock.py": (*MAKING, "demo", "train", "curate"),
     "store/run.py": (*MAKING, "demo", "train"),
     "store/segment.py": MAKING,
+    "train": ("train", "loop"),
     "train/replay.py": ("train",),
-    "train/rows.py": ("train", "loop"),
     "train/student.py": ("train", "loop", "demo"),
+    "train/weights.py": ("train",),
 }
 OTHER_TOOLS = r"(?:\b(?:pip|jq|iconv|unzip|tr)|…) -?[^;]*"  # with options of their own
 

@@ -505,6 +505,7 @@ def test_preview_stays_within_the_budget(run: Cli) -> None:
     stopped = run("preview", "rephrase", "docs", "-m", f"{SCRIPT}&width=1", "--max-tokens", "200", "--json")
     assert stopped.code == 3 and "budget" in stopped.json["stopped"]
     assert 1 <= stopped.json["calls"]["bought"] < 8
+    assert stopped.json["estimate"]["calls"] == {"value": None, "low": None, "high": None}
     assert sum(c["tokens_in"] + c["tokens_out"] for r in stopped.json["rows"] for c in r["calls"]) <= 200
 
 

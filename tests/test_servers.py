@@ -155,6 +155,15 @@ def test_text_that_no_file_can_hold_is_kept_as_text_that_one_can(one_server: Ser
     assert error.value.code == 5 and str(error.value).encode() and "\x1b" not in str(error.value)
 
 
+def test_tokens_that_nobody_counted_are_null_where_a_row_is_shown(one_server: Server, tmp_path: Path, run: Cli) -> None:
+    one_server.become(usage=False, logprobs="absent")
+    made(one_server, tmp_path / "run", texts(1))
+    id = rows_of(Run.at(tmp_path / "run"))[0]["id"]
+    call = json.loads(run("trace", "run", id, "--json").out)["calls"][0]
+    assert call["tokens_in"] is None and call["tokens_out"] is None and call["cost"] is None
+    assert "– → – tokens" in run("trace", "run", id).out
+
+
 # ------------------------------------------------------------------------------------------ what breaks, and what ends a run
 
 
@@ -219,6 +228,20 @@ def test_rows_of_prompts_that_the_server_cut_are_marked(one_server: Server, tmp_
     marks = [json.loads(row["fields"]).get("prompt_cut") for row in rows_of(run)]
     assert marks == [None, True, True]
     assert "2 prompts" in run.record["warning"] and "512" in run.record["warning"]
+
+
+def test_calls_that_rest_between_two_tries_are_not_in_flight(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(drop_first=16, latency=0.05)
+    seen = list[tuple[int, int]]()
+    run = made(
+        one_server,
+        tmp_path / "run",
+        texts(60),
+        reach={"concurrency": 8},
+        watch=lambda tally: seen.append((tally.in_flight, tally.width)),
+    )
+    assert run.record["counts"]["kept"] == 60
+    assert max(flying for flying, _ in seen) == 8 and {width for _, width in seen[1:]} == {8}
 
 
 # ------------------------------------------------------------------------------------------ budgets
@@ -329,7 +352,7 @@ def test_a_run_of_which_nothing_is_kept_says_why_and_is_no_success(
     one_server.become(thinks=1000, words=0)
     words = ["generate", "rephrase", "texts.jsonl", "-o", "run", "-m", "openai/double", "--base-url"]
     done = run(*words, one_server.base_url)
-    assert done.code == 5 and "8 of 8 fell by answer (only reasoning)" in done.err
+    assert done.code == 5 and "8 of 8 fell by answer (thinking never ended)" in done.err
     assert Run.at(tmp_path / "run").record["status"] == "complete"
 
 

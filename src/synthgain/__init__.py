@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgain.api import (
+        advice,
         audit,
         check,
         compare,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "synthgain.api": (
+        "advice",
         "audit",
         "check",
         "compare",
@@ -121,6 +123,7 @@ __all__ = [
     "TooManyBroken",
     "Unreachable",
     "Verdict",
+    "advice",
     "audit",
     "check",
     "compare",

@@ -27,11 +27,10 @@ from synthgain.types import Call, Message
 _NAMES = r"think|thinking|thoughts?|reasoning|reflection|seed:think|antthinking"
 _OPEN = re.compile(rf"(?i)<({_NAMES})>|◁(think)▷|\[(THINK)\]|<\|(begin_of_thought)\|>|<\|(START_THINKING)\|>")
 _CLOSE = re.compile(rf"(?i)</({_NAMES})>|◁/(think)▷|\[/(THINK)\]|<\|(end_of_thought)\|>|<\|(END_THINKING)\|>")
-_ANY = re.compile(
-    rf"(?i)</?(?:{_NAMES})>|◁/?think▷|\[/?THINK\]|<\|(?:begin|end)_of_thought\|>|<\|(?:START|END)_THINKING\|>"
-)
+_BEGINS = re.compile(r"\s*[<◁\[]")  # as a text with thinking does, or else it has
+_ENDS = ("</", "◁/", "[/", "<|end_of", "<|END_")
 _WRAPPED = re.compile(  # an answer inside marks of its own, after thinking
-    r"(?is)\s*(?:<answer>(.*)</answer>|<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
+    r"(?is)\s*(?:<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
 )
 _CHANNEL = re.compile(
     r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(analysis|commentary|final)[^<\n]{0,80}?(?:<\|constrain\|>\w+)?<\|message\|>"
@@ -57,7 +56,7 @@ def parted(text: str, opened: str = "") -> Parts:
         return _channels(text.lstrip())
     if text.startswith("analysis") and (_STRIPPED.match(text) or _THEN.search(text)):
         return _stripped(text)
-    return _blocks(text) if _ANY.search(text) else Parts(text)
+    return _blocks(text) if _BEGINS.match(text) or any(mark in text for mark in _ENDS) else Parts(text)
 
 
 def set_apart(message: Message) -> Message:
@@ -96,6 +95,14 @@ def unanswered(content: str, reasoning: str = "", raw: str | None = None, finish
         return "nothing was answered"
     whole = parts.ended and (raw is None or parted(raw).ended)
     return "only reasoning" if whole and finish != "length" else "thinking never ended"
+
+
+def only_thought(call: Call) -> str:
+    """Why a call that holds thinking is no answer; "" where it is one, or holds no thinking."""
+    turn = call.message
+    if "reasoning" not in turn or "tool_calls" in turn or turn["content"].strip():
+        return ""
+    return unanswered("", turn["reasoning"], None if call.raw is None else call.raw["content"], call.finish)
 
 
 # ---------------------------------------------------------------------------------------------- blocks

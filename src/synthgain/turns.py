@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.types import Message, SynthgainError, canonical, message
+from synthgain.thinking import parted
+from synthgain.types import KEYS, Message, SynthgainError, canonical, message
 
 ROLES = ("system", "user", "assistant", "tool")
 SPEAKERS = {
@@ -35,6 +36,7 @@ SPEAKERS = {
     "observation": "tool",
     "function_response": "tool",
 }
+TURN_KEYS = KEYS | {"from", "value", "weight", "reasoning_content", "function_call"}
 CHATS = ("messages", "conversations", "conversation")  # columns of turns
 COLUMNS = (
     *CHATS,
@@ -101,12 +103,13 @@ def readable(turns: Sequence[Record]) -> str:
 
 
 def turn_text(turn: Record) -> str:
-    """What a turn says: its content, and each call of a tool as name(arguments). What was thought (`reasoning`) is no part of it."""
+    """What a turn says: its content, and each call of a tool as name(arguments). What was thought, in `reasoning` or inline, is no part of it."""
     told = (
         f"{f['name']}({f['arguments'] if isinstance(f.get('arguments'), str) else canonical(f.get('arguments'))})"
         for f in (call["function"] for call in turn.get("tool_calls") or ())
     )
-    return "\n".join(part for part in (turn["content"], *told) if part)
+    said = parted(turn["content"]).content if turn.get("role") == "assistant" else turn["content"]
+    return "\n".join(part for part in (said, *told) if part)
 
 
 def shape_of(record: Record) -> str | None:
@@ -144,6 +147,24 @@ def content_of(record: Record) -> Content | None:
     if text is not None and not isinstance(text, str):
         raise SynthgainError("`text` is no text")
     return Content(text=text) if text and text.strip() else None
+
+
+def known_keys(record: Record) -> tuple[Record, tuple[str, ...]]:
+    """The row with what no message has a place for left out of its turns (a time, a country, a model), and the names of what it was.
+
+    `content_of` refuses such keys: `lern` for `learn` would otherwise be learnt.
+    """
+    found: set[str] = set()
+    slim: dict[str, Any] = {}
+    for name in (*CHATS, "prompt", "completion", "chosen", "rejected"):
+        turns = record.get(name)
+        if isinstance(turns, list) and any(isinstance(turn, dict) and not turn.keys() <= TURN_KEYS for turn in turns):
+            slim[name] = [
+                {key: turn[key] for key in turn if key in TURN_KEYS} if isinstance(turn, dict) else turn
+                for turn in turns
+            ]
+            found |= {key for turn in turns if isinstance(turn, dict) for key in turn.keys() - TURN_KEYS if turn[key]}
+    return {**record, **slim} if slim else record, tuple(sorted(map(str, found)))
 
 
 def without_nulls(value: Any) -> Any:
@@ -334,9 +355,12 @@ def _call(given: Any) -> dict[str, Any]:
     arguments = function.get("arguments", {})
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     known = {"id": outer["id"]} if outer.get("id") is not None else {}
-    rest = {name: held for name, held in outer.items() if name not in ("id", "type", "function", "name", "arguments")}
+    rest = {name: held for name, held in outer.items() if name not in CALL_KEYS}
     said = {"name": function["name"], "arguments": text} | {n: v for n, v in function.items() if n != "arguments"}
     return {**known, "type": outer.get("type") or "function", "function": said, **rest}
+
+
+CALL_KEYS = ("id", "type", "function", "name", "arguments", "index")  # the last is of a stream's, and says nothing
 
 
 def tools_of(held: Record) -> tuple[Mapping[str, Any], ...]:

@@ -507,11 +507,13 @@ class Call:
 
     @property
     def fault(self) -> str:
-        """Why this is no answer that a row can be made of, as a reason to count by; "" where it is one."""
-        if self.finish in FAULTS:
-            return FAULTS[self.finish]
-        only_thought = "reasoning" in self.message and not self.text.strip() and "tool_calls" not in self.message
-        return "only reasoning" if only_thought else ""
+        """How the server broke off, as a reason to count by; "" where it did not. (For thinking without an answer see `thinking`.)"""
+        return FAULTS.get(self.finish, "")
+
+    @property
+    def counted(self) -> tuple[int | None, int | None]:
+        """Tokens in and out; None where the server did not say them (a prompt, and a text, has some)."""
+        return self.tokens_in or None, self.tokens_out or (None if self.text else 0)
 
     @property
     def misread(self) -> bool:
@@ -652,16 +654,21 @@ class Reading:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What can be known of a model without paying for more than one small call. None: not known."""
+    """What can be known of a model without paying for more than a few small calls. None: not known."""
 
     uri: str
     licence: str | None = None
     context: int | None = None  # tokens of prompt and answer together
     logprobs: bool | None = None
+    draws: bool | None = (
+        None  # whether answers differ from draw to draw; False: it is greedy, whatever temperature is asked for
+    )
     seeds: bool | None = None
     schema: bool | None = None
     reasoning: bool | None = None  # whether thinking comes in a field of its own
-    folds_system: bool | None = None  # whether a system turn is put into the first user turn, because the template has no place for it
+    folds_system: bool | None = (
+        None  # whether a system turn is put into the first user turn, because the template has no place for it
+    )
     left_out: tuple[str, ...] = ()  # settings that the server does not take
     note: str = ""
 
@@ -813,7 +820,9 @@ class Recipe:
     departures: tuple[str, ...] = ()
 
 
-Method = Literal["sft", "cpt", "dpo"]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
+Method = Literal[
+    "sft", "cpt", "dpo"
+]  # how rows are learnt: chats, with loss on answers; text, with loss on every token; preference pairs
 
 
 class Train(Protocol):

@@ -49,6 +49,7 @@ _PROSE = "+*=^×÷±≤≥≠≈"  # signs that are operators wherever they stan
 _CODE = "-+*/%=<>!&|^~×÷"  # and those that are marks of other kinds outside of code
 _SIGNS = frozenset(_PROSE + _CODE + "−")
 _IN_ASCII = (*"+*=^/%<>&|~", " -", "(-", "\n-", "--", "(!")  # what may be an operator; a hyphen is none
+_MAYBE = re.compile(r"[-+*=^/%<>&|~!]")  # without any of these there is none
 _BEYOND = tuple("×÷±−≤≥≠≈")
 _CODE_SIGNS = (
     "=>",
@@ -173,14 +174,16 @@ def words(text: str) -> list[str]:
     return _compared(*_read(text))[0]
 
 
-def _compared(read: str, ascii: bool) -> tuple[list[str], bool]:
-    """The words, and whether the text holds code."""
+def _compared(read: str, ascii: bool) -> tuple[list[str], bool, bool]:
+    """The words, whether there may be operators among them, and whether the text holds code."""
+    if ascii and _MAYBE.search(read) is None:
+        return _plain(ascii).findall(read), False, False
     if not any(sign in read for sign in (_IN_ASCII if ascii else _IN_ASCII + _BEYOND)) and read[:1] not in "-−±":
-        return _plain(ascii).findall(read), False
+        return _plain(ascii).findall(read), False, False
     code = _holds_code(read)
     if "  " in read or "\t" in read:
         read = _SPACES.sub(" ", read)
-    return _words(ascii, code).findall(read), code
+    return _words(ascii, code).findall(read), True, code
 
 
 def _holds_code(read: str) -> bool:
@@ -234,14 +237,13 @@ def calculations(text: str) -> list[str]:
     Two texts that differ here say different things, however many words they share. Dates, scores and ranges ("1914-18", "3/4") are no sums.
     """
     read, ascii = _read(text)
-    return _calculated(read, *_compared(read, ascii))
+    said, signs, code = _compared(read, ascii)
+    return _calculated(read, said, code) if signs else []
 
 
 def _calculated(read: str, said: Sequence[str], code: bool) -> list[str]:
-    sums: list[str] = []
-    if any(sign in read for sign in _PROSE) or " x " in read:
-        found = [sum.translate(_PLAIN_SIGNS) for sum in _SUM.findall(read)]
-        sums = [sum for sum in found if any(sign in sum for sign in "+*=^<>≈")]
+    found = [sum.translate(_PLAIN_SIGNS) for sum in _SUM.findall(read)]
+    sums = [sum for sum in found if any(sign in sum for sign in "+*=^<>≈")]
     if not code:
         return sums
     operators = [word for word in said if word[0] in _SIGNS]
@@ -314,8 +316,8 @@ def runs(texts: Sequence[str], n: int, *, alike: bool = False) -> tuple[Hashes, 
     spaced = True
     for i, text in enumerate(texts):
         read, ascii = _read(text)
-        said, code = _compared(read, ascii)
-        if alike and said and (sums := _calculated(read, said, code)):
+        said, signs, code = _compared(read, ascii)
+        if alike and signs and said and (sums := _calculated(read, said, code)):
             keys[i] = _NUMBER["\n".join(sums)]
         spaced = spaced and (ascii or _ALONE.search(read) is None)
         sizes[i] = len(said)

@@ -175,6 +175,23 @@ def test_the_first_row_may_be_the_odd_one_and_rows_of_two_shapes_are_both_read(t
     assert texts(jsonl(tmp_path / "b.jsonl", [chat, {"text": "t"}]), strict=True) == ["q", "t"]
 
 
+def test_the_first_row_does_not_decide_for_conversations(tmp_path: Path) -> None:
+    rows = [{"instruction": f"Sort {i}.", "input": "b a", "output": "a b" if i else None} for i in range(4)]
+    found = load(jsonl(tmp_path / "a.jsonl", rows))
+    assert [a.text for a in found][-3:] == [f"Sort {i}.\nb a" for i in (1, 2, 3)]
+    assert all(a.fields["messages"] for a in list(found)[-3:])
+
+
+def test_keys_of_turns_that_no_message_has_are_said_and_left_out(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "q", "country": "NO", "toxic": False}, {"role": "assistant", "content": "a"}]
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asks = [turns[0], {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None, "annotations": []}]
+    for row in ({"conversation": turns}, {"messages": asks}):
+        (anchor,) = (found := load(jsonl(tmp_path / "a.jsonl", [row]), strict=True))
+        assert anchor.text == "q" and anchor.fields["messages"][0] == {"role": "user", "content": "q"}
+        assert "country" in found.summary.warnings[0] and "refusal" not in found.summary.warnings[0]
+
+
 def test_more_bad_rows_than_good_are_refused(tmp_path: Path) -> None:
     rows = [{"text": "a"}, {"text": None}, {"text": ""}]
     with pytest.raises(SynthgainError, match="2 rows or files cannot be used"):

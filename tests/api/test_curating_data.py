@@ -113,6 +113,12 @@ def test_a_folder_and_a_text_column(tmp_path: Path) -> None:
     assert run.record["given"]["files_left_out"] == [{"path": "README.md", "why": "the data set's card"}]
 
 
+def test_a_column_inside_a_column_is_named_with_a_dot(tmp_path: Path) -> None:
+    written(tmp_path, [{"a": {"b": "first"}}, {"a": {"b": "second"}}], "a.jsonl")
+    run = curate(tmp_path / "a.jsonl", out=tmp_path / "run", text_field="a.b")
+    assert [row["text"] for row in stored(run)] == ["first", "second"]
+
+
 def test_what_makes_no_sense_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     file, run = written(tmp_path, ROWS), curate(written(tmp_path, ROWS), out=tmp_path / "run")
     with pytest.raises(SynthgainError, match="is a run"):

@@ -259,6 +259,10 @@ def test_questions_are_never_learnt_without_their_answers_unless_asked(tmp_path:
     file = lines(tmp_path / "rows.jsonl", records)
     with pytest.raises(SynthgainError):
         rows_of(file, tmp_path / "student")
+    with pytest.raises(SynthgainError):  # nor where the first row is a text
+        rows_of(
+            lines(tmp_path / "mixed.ndjson", [{"text": "A text."}, {"question": "q", "answer": "a"}]), tmp_path / "s"
+        )
     column = next(iter(records[0]))  # type: ignore[call-overload]
     if column != "messages":
         assert said(rows_of(file, tmp_path / "student", text_field=column)) == ["2 + 2?"]

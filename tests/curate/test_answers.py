@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgain.curate.answers import final_answer, number, same_answer
+from synthgain.curate.answers import final_answer, found_answer, gold_of, same_answer
+from synthgain.curate.final_answer import FinalAnswer
+from synthgain.curate.mathematics import equal, value
+from synthgain.curate.quantities import number
+from synthgain.types import Anchor, Call, Prompt, Row, assistant, user
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,18 @@ from synthgain.curate.answers import final_answer, number, same_answer
         ("Answer:", None),
         ("Answer: " + "7" * 300, None),
         ("", None),
+        ("They keep 7 of them.\n\n**Answer:**\n\n7", "7"),  # a heading, and the answer on its own line
+        ("### Final Answer\n\n$$\n7\n$$", "7"),
+        ("**Answer**\n7 apples.\n", "7 apples"),
+        ("Thus \\boxed{7}.\n\nOne may think that it is 8.", "7"),
+        ("\\boxed{3} and \\boxed{5}", "3, 5"),
+        ("Answer: 7\nThe answer is not 8.", "7"),
+        ("<think>Answer: 8</think>\nAnswer: 7", "7"),
+        ("<think>Answer: 8\nor is it", None),
+        ("<think>so</think><answer>7</answer>", "7"),
+        ("答案是 7。", "7"),
+        ("Antwort: 7 Äpfel", "7 Äpfel"),
+        ("उत्तर: 7", "7"),
     ],
 )
 def test_the_last_stated_answer(text: str, answer: str | None) -> None:
@@ -58,6 +74,38 @@ def test_the_last_stated_answer(text: str, answer: str | None) -> None:
         ("Answer: 7", "She has 3+4=7.\n#### 7"),
         ("Answer: −4", "-4"),
         ("Answer: 7 (seven)", "7"),
+        ("Answer: 25 000", "25000"),
+        ("Answer: 25\u2009000 people", "25000"),
+        ("Answer: 25'000", "25,000"),
+        ("Answer: 2,5", "2.5"),
+        ("Answer: 1½", "1.5"),
+        ("Answer: 10^4", "10000"),
+        ("Answer: 2.5 \\times 10^{6}", "2500000"),
+        ("Answer: 3 x 10^2", "300"),
+        ("30 %", "0.3"),
+        ("Answer: 30 percent", "0.3"),
+        ("Answer: (B)", "B"),
+        ("Answer: B) 40", "B"),
+        ("Answer: option B", "(B)"),
+        ("Answer: B. The river", "b"),
+        ("Answer: B) 40", "40"),
+        ("Answer: 40", "B) 40"),
+        ("Answer: 2 or 9", "x = 9 or x = 2"),
+        ("Answer: {9, 2}", "2, 9"),
+        ("Answer: 2 and 9", [2, 9]),
+        ("Answer: ±3", "\\pm 3"),
+        ("Answer: ±3", "3 and -3"),
+        ("Answer: (2, 9)", "(2,9)"),
+        ("Answer: (1, 2), (3, 4)", "(3,4), (1,2)"),
+        ("Answer: [1, \\infty)", "[1,\\infty)"),
+        ("Answer: Orn", ["the river Orn", "Orn"]),
+        ("Answer: 3 km", "3000 m"),
+        ("Answer: 40 cents", "$0.40"),
+        ("Answer: 12 cm²", "12"),
+        ("Answer: 45°", "45"),
+        ("Answer: 7 (because 3 + 4 = 7)", "7"),
+        ("Answer: about 7 apples", "7"),
+        ("Answer: $4k", "4000"),
     ],
 )
 def test_the_same(text: str, gold: object) -> None:
@@ -78,17 +126,96 @@ def test_the_same(text: str, gold: object) -> None:
         ("no answer at all", "7"),
         ("Answer: 9^9^9^9^9", "7"),
         ("", "7"),
+        ("Answer: ±7", "7"),
+        ("Answer: 7 or 9", "7"),
+        ("Answer: 7 (or 9)", "7"),
+        ("Answer: 7, maybe 9", "7"),
+        ("Answer: 7-9", "7"),
+        ("Answer: not 7", "7"),
+        ("The answer is not 7.", "7"),
+        ("Answer: 7\nAnswer: 9", "7"),
+        ("Answer: x = 3, y = 7", "7"),
+        ("Answer: 7", "7, 9"),
+        ("Answer: 7", [7, 9]),
+        ("Answer: (9, 7)", "(7, 9)"),
+        ("Answer: [7, 9]", "[7, 9)"),
+        ("Answer: 7 km", "7 m"),
+        ("Answer: B or C", "B"),
+        ("Answer: B) 7 or C) 9", "B"),
+        ("Answer: A dog", "A"),
+        ("Answer: no", "on"),
+        ("Answer: 25 000", "25"),
+        ("<think>Answer: 7\nor so", "7"),
     ],
 )
 def test_not_the_same(text: str, gold: object) -> None:
     assert not same_answer(text, gold)  # type: ignore[arg-type]
 
 
-def test_mathematics_beyond_numbers() -> None:
-    pytest.importorskip("math_verify", reason='needs pip install "synthgain[maths]"')
-    assert same_answer("\\boxed{x^2+2x+1}", "(x+1)^2")
-    assert same_answer("\\boxed{\\sqrt{8}}", "2\\sqrt{2}")
-    assert not same_answer("\\boxed{\\sqrt{8}}", "3\\sqrt{2}")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x^2+2x+1", "(x+1)^2"),
+        ("\\sqrt{8}", "2\\sqrt{2}"),
+        ("\\frac{3\\sqrt{2}}{2}", "\\frac{3}{\\sqrt 2}"),
+        ("2\\pi r", "2*pi*r"),
+        ("y = 2x + 1", "1 + 2x"),
+        ("x + y = 3", "2x + 2y = 6"),
+        ("x > 3", "3 < x"),
+        ("\\sin^2 x + \\cos^2 x", "1"),
+        ("e^{i\\pi}", "-1"),
+        ("\\log_2 8", "3"),
+        ("\\sqrt[3]{27}", "\\binom{3}{1}"),
+        ("1\\frac{1}{2}", "1.5"),
+        ("a_1 + a_2", "a_2 + a_1"),
+    ],
+)
+def test_the_same_mathematics(one: str, other: str) -> None:
+    assert equal(one, other) and equal(other, one)
+    assert same_answer(f"\\boxed{{{one}}}", other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("\\sqrt{8}", "3\\sqrt{2}"),
+        ("x^2", "x^3"),
+        ("x > 3", "x < 3"),
+        ("2^x", "x^2"),
+        ("(" * 300, "7"),
+        ("9^9^9^9", "9"),
+    ],
+)
+def test_other_mathematics(one: str, other: str) -> None:
+    assert not equal(one, other) and not same_answer(f"\\boxed{{{one}}}", other)
+
+
+@given(st.text(alphabet="x123+-*/^!()[]{}|\\_=<> sqrtfacpi", max_size=40))
+def test_any_expression_comes_to_something_or_to_nothing(text: str) -> None:
+    assert equal(text, "7") in (True, False)
+    value(text)
+
+
+def test_a_whole_text_that_is_nothing_but_an_answer_states_it() -> None:
+    for text in ("7", "$7.50", "7 apples", "(B)", "−4", "30 %"):
+        assert found_answer(text) is not None
+    for text in ("It is 7", "She has 7 apples left.", "7 apples are left of them", "Orn", "", "<think>7"):
+        assert found_answer(text) is None
+    assert gold_of(7) == gold_of("She has 3 + 4 = 7.\n#### 7") == ["7"] and gold_of([2, "9"]) == ["2", "9"]
+
+
+def judged(text: str, gold: object = "7", thought: str = "", finish: str = "stop") -> str:
+    call = Call("c", Prompt((user("?"),)), assistant(text, thought), "m", finish)
+    row = Row(messages=(user("?"), assistant(text, thought)), calls=(call,))
+    return FinalAnswer()(row, [Anchor("?", fields={"answer": gold})]).reason
+
+
+def test_why_a_row_falls() -> None:
+    assert judged("Answer: 7") == judged("Seven.\nAnswer: 7", thought="Answer: 9") == judged("7 apples") == ""
+    assert judged("Answer: 9", thought="Answer: 7") == judged("Answer: 7 or 9") == "wrong final answer"
+    assert judged("<think>Answer: 7\nbut") == judged("", thought="Answer: 7", finish="length") == "thinking never ended"
+    assert judged("", thought="Answer: 7") == judged("<think>Answer: 7</think>") == "only reasoning"
+    assert judged("") == "no text" and judged("It is 7, I think.") == "no final answer"
 
 
 @given(st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6))

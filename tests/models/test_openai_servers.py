@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from doubles.server import Server, served
+from synthgain.models.answers import Refusal, read
 from synthgain.models.openai import OpenAI
+from synthgain.models.terms import Terms
+from synthgain.thinking import only_thought
 from synthgain.types import Call, CallFailed, Prompt, Sampling, SynthgainError, assistant, system, user
 
 ASK = Prompt((user("What is two plus three?"),))
@@ -118,6 +121,16 @@ async def test_a_refused_setting_names_the_knob(planned: Planned, law: dict[str,
                 await model(replace(ASK, sampling=Sampling(**law)))
         assert server.stats()["asked"] == 1
     assert error.value.code == 2 and cure in error.value.next
+
+
+def test_a_list_of_faults_names_the_fields_and_not_the_request_that_it_repeats() -> None:
+    fault = {"type": "extra_forbidden", "loc": ["body", "min_p"], "msg": "Extra inputs are not permitted"}
+    again = fault | {"input": {"temperature": 0.5, "stop": ["END"], "seed": 7}}
+    refused = read(422, json.dumps({"detail": [again]}).encode(), Sampling())
+    assert isinstance(refused, Refusal)
+    asked = Prompt(ASK.messages, sampling=Sampling(temperature=0.5, stop=("END",)))
+    terms = Terms().after(refused, asked, "here")
+    assert terms is not None and terms.without == {"min_p"}
 
 
 async def test_a_word_in_a_refusal_of_one_prompt_does_not_end_a_run_that_was_served_with_that_setting(
@@ -239,7 +252,7 @@ async def test_what_was_billed_is_kept_and_asked_once(
             call = await model(ASK)
         assert server.stats()["asked"] == 1
     assert message is None or call.message == message
-    assert (call.finish, call.fault, call.tokens_in, call.tokens_out) == (finish, fault, 5, 2)
+    assert (call.finish, call.fault or only_thought(call), call.tokens_in, call.tokens_out) == (finish, fault, 5, 2)
 
 
 async def test_an_answer_with_all_of_its_tokens_used_up_was_cut_off_whatever_the_server_says(planned: Planned) -> None:
@@ -315,6 +328,15 @@ async def test_one_prompt_that_is_forbidden_breaks_alone_and_for_good(planned: P
     assert all(isinstance(a, CallFailed) and a.final for a in later)
 
 
+async def test_a_prompt_that_a_content_filter_refuses_is_refused_for_good(planned: Planned) -> None:
+    error = {"code": "content_filter", "message": "The prompt was filtered by our policy."}
+    with planned(answer=json.dumps({"error": error})) as server:
+        async with reached(server) as model:
+            with pytest.raises(CallFailed) as failed:
+                await model(ASK)
+        assert failed.value.final and server.stats()["asked"] == 1
+
+
 async def test_every_prompt_forbidden_from_the_first_ends_the_run(planned: Planned) -> None:
     with planned(fault_first=1000, fault=403) as server:
         async with reached(server) as model:
@@ -338,6 +360,17 @@ async def test_nobody_there_ends_the_run_at_once_also_with_many_in_flight(planne
         async with reached(server) as model:
             answers = await ask(model, 30)
     assert all(isinstance(a, SynthgainError) and a.code == 4 for a in answers)
+
+
+async def test_a_refused_call_waits_for_nobody_who_waits_for_its_place(planned: Planned) -> None:
+    """A fault leaves one place for two calls: the other call, which is forbidden, holds it, and nothing has been served yet."""
+    with planned(fault_first=1, fault=500, forbid="CURSED") as server:
+        async with reached(server, concurrency=2, unreachable_after=0.5) as model:
+            said = (user("fine"),), (user("CURSED"),)
+            fine, cursed = await asyncio.wait_for(
+                asyncio.gather(*(model(Prompt(turns)) for turns in said), return_exceptions=True), 10
+            )
+    assert isinstance(fine, Call) and isinstance(cursed, CallFailed)
 
 
 @pytest.mark.parametrize("status", [400, 500])
@@ -385,7 +418,7 @@ async def test_every_call_that_fails_from_the_first_ends_the_run_soon(planned: P
 
 
 async def test_a_gateway_whose_server_is_away_is_waited_for(planned: Planned) -> None:
-    with planned(fault_first=4, fault=502) as server:
+    with planned(fault_first=2, fault=502) as server:
         async with reached(server, unreachable_after=4.0, tries=1) as model:
             assert (await asyncio.wait_for(model(ASK), 30)).text
 

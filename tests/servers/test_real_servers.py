@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,18 @@ def generate(folder: Path, server: Server, recipe: str, anchors: int) -> list[st
     questions = [json.dumps({"text": f"Is {i} a big number? Say why."}) for i in range(anchors)]
     (folder / "anchors.jsonl").write_text("\n".join(questions))
     of = [str(folder / "mine.py"), str(folder / "anchors.jsonl"), "-o", str(folder / "run")]
-    return ["generate", *of, "-m", f"openai/{server.model}", "--without", "all", "--concurrency", str(WIDTH)]
+    return [
+        "generate",
+        *of,
+        "-m",
+        f"openai/{server.model}",
+        "--without",
+        "all",
+        "--concurrency",
+        str(WIDTH),
+        "--wait",
+        "10",
+    ]
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -106,7 +118,7 @@ def test_check_says_what_the_server_gives(server: Server) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["logprobs"] is server.logprobs and told["tokens_out"] > 0
-    assert told["schema"] in (server.schema, None)
+    assert told["schema"] is server.schema and told["draws"] is True
 
 
 def test_two_hundred_calls_with_log_probabilities_where_the_server_gives_them(server: Server, tmp_path: Path) -> None:
@@ -158,7 +170,54 @@ def test_a_server_that_dies_in_the_middle_and_comes_back_costs_no_row(server: Se
     assert server.front.answers() - before <= CALLS + WIDTH  # answers that were on their way when it died
 
 
-def test_a_wrong_name_or_key_is_told_at_once(server: Server) -> None:
+def test_a_wrong_name_is_told(server: Server) -> None:
+    if server.front.name == "llama.cpp":
+        pytest.skip("llama.cpp serves its one model under any name")
     done = synthgain(server, "check", "openai/nobody-has-this-name")
-    if server.model != "smollm2":  # llama.cpp serves its one model under any name
-        assert done.returncode == 4 and "nobody-has-this-name" in done.stderr
+    assert done.returncode == 4 and "nobody-has-this-name" in done.stderr
+
+
+def test_a_server_that_answers_greedily_whatever_it_is_asked_for_is_found_out(tmp_path: Path) -> None:
+    """What `transformers serve` does with a folder whose generation_config.json does not say `do_sample`."""
+    with running.transformers(tmp_path, draws=False) as greedy:
+        told = json.loads(synthgain(greedy, "check", f"openai/{greedy.model}", "--json").stdout)
+    assert told["draws"] is False and "greedily" in told["note"]
+
+
+# ---------------------------------------------------------------------------------------------- what a gateway knows of models
+
+WARM = ONE_CALL.replace("max_tokens=6", "temperature=0.7, max_tokens=6")
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running.litellm(tmp_path_factory.mktemp("gateway")) as server:
+        yield server
+
+
+def test_what_a_model_behind_a_gateway_does_not_take_is_left_out_and_said(gateway: Server, tmp_path: Path) -> None:
+    claude = replace(gateway, model="claude")
+    told = json.loads(synthgain(claude, "check", "openai/claude", "--json").stdout)
+    assert told["logprobs"] is False and told["seeds"] is False and {"logprobs", "seed"} <= set(told["left_out"])
+    done = synthgain(claude, *generate(tmp_path, claude, WARM, 20))
+    assert done.returncode == 0 and "seeds" in done.stderr
+    assert record(tmp_path)["counts"]["calls_bought"] == 20
+
+
+def test_a_setting_that_was_asked_for_and_is_refused_stops_the_run_before_anything_is_bought(
+    gateway: Server, tmp_path: Path
+) -> None:
+    thinker = replace(gateway, model="thinker")
+    done = synthgain(thinker, *generate(tmp_path, thinker, WARM, 20))
+    assert done.returncode == 2 and "temperature=0.7" in done.stderr
+    assert record(tmp_path)["counts"]["calls_bought"] == 0
+
+
+def test_without_the_key_of_a_gateway_nothing_is_bought_and_the_key_is_named(gateway: Server) -> None:
+    """LiteLLM without a database answers 500 to a request without its key, and 400 to a wrong one."""
+    for key in ("", "sk-of-somebody-else"):
+        with_key = gateway.env() | {"OPENAI_API_KEY": key}
+        done = subprocess.run(
+            command(gateway, "check", "openai/claude"), capture_output=True, text=True, env=os.environ | with_key
+        )
+        assert done.returncode == 4 and "OPENAI_API_KEY" in done.stderr

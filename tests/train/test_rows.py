@@ -70,13 +70,14 @@ def test_a_card_is_no_row_beside_data_and_a_text_beside_texts(tmp_path: Path) ->
         (place / "data" / "b.txt").write_text("Another.")
     (hub / "data" / "train.jsonl").write_text(json.dumps(CHAT))
     (hub / "dataset_infos.json").write_text("{}")
+    (hub / "paper.pdf").write_bytes(b"%PDF-1.4")
     read = read_rows(hub)
     assert [row.text for row in read] == ["Another.", None]
-    assert set(read.files_left_out) == {"README.md", "dataset_infos.json"} and len(read.files) == 2
+    assert set(read.files_left_out) == {"README.md", "dataset_infos.json", "paper.pdf"} and len(read.files) == 2
     assert [row.text for row in read_rows(docs)] == ["A text.", "Another."] and read_rows(docs).method == "cpt"
     pq.write_table(pa.table({"text": ["column"]}), hub / "x.parquet")
     read = read_rows(hub)
-    assert [row.text for row in read] == ["column"] and len(read.files_left_out) == 4
+    assert [row.text for row in read] == ["column"] and len(read.files_left_out) == 5
 
 
 def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:

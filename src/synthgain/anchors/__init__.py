@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.anchors.columns import BadRow, Columns, DamagedText, chosen, needed, plain_fields
+from synthgain.anchors.columns import BadRow, Columns, DamagedText, chosen, is_chat, needed, plain_fields
 from synthgain.anchors.decode import whole
 from synthgain.anchors.documents import Documents
 from synthgain.anchors.find import Found, files
@@ -247,7 +247,7 @@ class _Taker:
 
     def _columns(self, row: Mapping[str, Any], columns: Columns, place: str) -> Columns:
         """Those of the file; a row of another shape that is known is read by its own."""
-        if self.text_field is not None or row.get(columns.text) is not None:
+        if self.text_field is not None or (row.get(columns.text) is not None and (columns.chat or not is_chat(row))):
             return columns
         try:
             return replace(chosen(row, None, None, place), id=columns.id)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.turns import CHATS, COLUMNS, content_of, readable, shape_of
+from synthgain.turns import CHATS, COLUMNS, content_of, known_keys, readable, shape_of
 from synthgain.types import SynthgainError
 
 TEXT_FIELDS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
+MARKS = frozenset({*CHATS, "chosen", "completion", "instruction"})  # no conversation is without one of these columns
 SHOWN_COLUMNS = 20
 
 
@@ -59,9 +60,9 @@ class Columns:
         `json`: the values came from JSON, so they are plain already.
         """
         if self.chat:
-            text, fields = _conversation(row)
+            text, fields = _conversation(row, warn)
         else:
-            text, fields = _string(_held(row, self.text), self.text), dict(row)
+            text, fields = _string(held(row, self.text), self.text), dict(row)
             fields.pop(self.text, None)
         if not text.strip():
             raise BadRow(
@@ -74,7 +75,7 @@ class Columns:
         return text, fields
 
 
-def _held(row: Mapping[str, Any], name: str) -> Any:
+def held(row: Mapping[str, Any], name: str) -> Any:
     """The value of a column, or of a member of it that is named "column.member"."""
     if name in row:
         return row[name]
@@ -82,12 +83,12 @@ def _held(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(outer)
     if not dot or not isinstance(value, Mapping):
         raise BadRow(f"no column {name!r}; it has {_listed(list(row))}")
-    return _held(value, inner)
+    return held(value, inner)
 
 
 def _has(row: Mapping[str, Any], name: str) -> bool:
     try:
-        _held(row, name)
+        held(row, name)
     except BadRow:
         return False
     return True
@@ -121,6 +122,11 @@ def chosen(row: Mapping[str, Any], text_field: str | None, id_field: str | None,
         where=where,
         next=f"name the column that holds the text: --text-field {_likely(row)!r}",
     )
+
+
+def is_chat(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a conversation, whatever the first of its file was."""
+    return not MARKS.isdisjoint(row) and shape_of(row) not in (None, "text")
 
 
 def _missing(name: str, option: str, names: Sequence[str], where: str) -> SynthgainError:
@@ -175,12 +181,15 @@ def _string(value: object, name: str) -> str:
 # ---------------------------------------------------------------------------------------------- conversations
 
 
-def _conversation(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _conversation(row: Mapping[str, Any], warn: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
     """All before the last answer, and the row's fields with the turns in one form. Columns that held turns are not repeated."""
-    said = {name: row[name] for name in COLUMNS if name in row}
+    said: Mapping[str, Any] = {name: row[name] for name in COLUMNS if name in row}
     for name, value in said.items():
         if isinstance(value, Unread):
             raise (DamagedText if value.damaged else BadRow)(f"column {name!r} holds {value.what}")
+    said, beside = known_keys(said)
+    if beside:
+        warn(f"keys of turns that are not read: {_listed(beside)}")
     try:
         content = content_of(said)
     except SynthgainError as error:
@@ -225,7 +234,7 @@ def needed(fields: Mapping[str, Any], needs: Sequence[str]) -> None:
 
 
 def _with_id(fields: dict[str, Any], name: str, row: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
-    value = _held(row, name) if _has(row, name) else None
+    value = held(row, name) if _has(row, name) else None
     if value is None or value == "" or isinstance(value, Unread):
         raise BadRow(f"the id (column {name!r}) is empty")
     if name != "id" and "id" in fields:
@@ -239,8 +248,8 @@ def plain_fields(fields: Mapping[str, Any], warn: Callable[[str], None]) -> dict
     for name, value in fields.items():
         try:
             out[str(name)] = plain(value)
-        except _NotPlain as held:
-            warn(f"column {name!r} holds {held} and is left out of the fields")
+        except _NotPlain as what:
+            warn(f"column {name!r} holds {what} and is left out of the fields")
         except TypeError as error:
             raise BadRow(f"column {name!r} holds {error}, which has no JSON form") from None
     return out

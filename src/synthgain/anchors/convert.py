@@ -39,7 +39,8 @@ def main() -> None:
         try:
             said = {"text": text_of(json.loads(line))}
         except Exception as error:  # whatever the library raises for a damaged document
-            said = {"wrong": " ".join(str(error).split())[:300]}
+            parts = dict.fromkeys(" ".join(str(error).split()).split(": "))  # it repeats itself
+            said = {"wrong": ": ".join(parts)[:300]}
         print(json.dumps(said), flush=True)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -25,6 +27,7 @@ from synthgain.curate import load as load_check
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.measure.audit import ONLY_LOOK, Fault, Judgement, Labels, Lengths, judgement
 from synthgain.measure.terms import terms_of
+from synthgain.report.audit import audit_page
 from synthgain.store.rows import spoken
 from synthgain.store.run import Run, atomic_write
 from synthgain.types import Anchor, Row
@@ -47,6 +50,7 @@ SURE, MAIN, LETTERS = (
     0.9,
     60,
 )  # a row's language is named from this probability and so many letters, where so many rows share one
+STRANGE = 100_000  # rows in other languages that are remembered until it is known which most rows are in
 CARDS = ("README.md", "readme.md", "README.txt", "datasheet.md")
 MODEL_COLUMNS = ("model", "teacher", "generator", "source_model", "model_name", "generated_by")
 Say = Callable[[str], None]
@@ -72,37 +76,45 @@ def audit(
     """
     began, worked = time.monotonic(), time.process_time()
     place = Path(out) if out is not None else Path("runs") / f"audit-{_short(str(source))}"
-    data = Run(Path(source)).data if Run.is_at(source) else source
+    data = Run.at(source).data if Run.is_at(source) else source
     times = _Times(say)
-    with on_disk(place):
-        place.mkdir(parents=True, exist_ok=True)
+    with _writes_to(place), on_disk(place):
         with times("other sets"):
             evals = Evals.read(against) if against else None
         counting = _Counting(Given(str(data), text_field, strict), evals, open_tokenizer(tokenizer), times)
-        faults = place / "faults.jsonl"
         with open(place / ".faults.new", "w", encoding="utf-8", errors="backslashreplace") as file:
             counting.all(file)
-        (place / ".faults.new").replace(faults)
+        (place / ".faults.new").replace(place / "faults.jsonl")
         with times("the meter"):
-            readings = measure(
-                data if not Run.is_at(source) else source, anchors=anchors, text_field=text_field, seed=seed
-            )
+            readings = measure(data, anchors=anchors, text_field=text_field, seed=seed)
         record = counting.record() | {
             "synthgain": version("synthgain"),
             "tokenizer": tokenizer,
             "readings": [r.json() for r in readings],
             "anchors": None if anchors is None else str(anchors),
-            "faults_file": str(faults),
+            "faults_file": str(place / "faults.jsonl"),
             "seconds": round(time.monotonic() - began, 2),
             "cpu_seconds": round(time.process_time() - worked, 2),
             "seconds_by": {name: round(took, 2) for name, took in times.took.items()},
             "command": _command(str(source), against, anchors, tokenizer, text_field),
         }
         atomic_write(place / "audit.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-        from synthgain.report.audit import audit_page
-
         atomic_write(place / "audit.html", audit_page(record))
     return record | {"page": str(place / "audit.html")}
+
+
+@contextmanager
+def _writes_to(place: Path) -> Iterator[None]:
+    """The folder; one that is new and got nothing but a refusal is taken away again."""
+    new = not place.exists()
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        (place / ".faults.new").unlink(missing_ok=True)
+        if new:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 class _Times:
@@ -209,11 +221,12 @@ class _Counting:
         )
         if self.evals is not None:
             with self.times("leaks"):  # an answer by itself is no question of theirs
-                leaked = self.evals.look(
+                leaked, passages = self.evals.look(
                     table.set_column(2, "answer", pa.array([""] * len(table), pa.string())),
                     [g.place for g in shard.given],
                 )
             yield "leak", leaked
+            yield "passage", passages
 
     def _profile(self, shard: _Shard) -> None:
         with self.times("lengths"):
@@ -235,14 +248,12 @@ class _Counting:
         for i, answer in enumerate(shard.answers):
             found = language_of(answer)
             self.languages["" if found is None else found[0]] += 1
-            if found is not None and found[1] >= SURE and sum(c.isalpha() for c in answer[:400]) >= LETTERS:
-                asked = language_of(shard.asked[i])
-                if asked is None or asked[0] != found[0]:  # a question in the language is answered in it
-                    most = self.languages.most_common(1)[0][0]
-                    if found[0] != most and len(self.strange) < 100_000:
-                        self.strange.append(
-                            (found[0], shard.given[i].place, _id(shard, i), shard.given[i].where, answer[:400])
-                        )
+            if found is None or found[1] < SURE or found[0] == self.languages.most_common(1)[0][0]:
+                continue
+            asked = language_of(shard.asked[i])
+            told = asked is None or asked[0] != found[0]  # a question in that language is answered in it
+            if told and sum(c.isalpha() for c in answer[:400]) >= LETTERS and len(self.strange) < STRANGE:
+                self.strange.append((found[0], shard.given[i].place, _id(shard, i), shard.given[i].where, answer[:400]))
 
     def _languages(self, file: TextIO) -> None:
         """Rows in another language than nearly all; where there is no such language there are none."""

@@ -21,7 +21,7 @@ from synthgain.store import CallMemory
 from synthgain.types import Call, Group, Model, Prompt, assistant
 
 MADE_UP = "made up"  # the model of an answer that nobody gave
-MOST = 20_000  # calls that one draft is counted up to, and all drafts that are counted to tell of others
+MOST = 6_000  # calls that one draft is counted up to, and all drafts that are counted to tell of others
 COUNTED = 1_000  # groups
 WIDE = 2.0  # how far off one previewed group alone is taken to be, either way
 Kind = tuple[str, bool]  # of calls: the role, and whether a schema is asked for
@@ -84,7 +84,9 @@ class Asked:
         return sum(self.calls.values())
 
     def add(self, prompt: Prompt) -> None:
-        if (content := hash(prompt.content)) not in self.seen:
+        said = tuple(turn["content"] for turn in prompt.messages)
+        draw = prompt.draw if prompt.sampling.temperature else 0
+        if (content := hash((prompt.to, draw, said))) not in self.seen:
             self.seen.add(content)
             self.calls[kind_of(prompt)] += 1
             self.size[kind_of(prompt)] += size_of(prompt)
@@ -103,7 +105,11 @@ def kind_of(prompt: Prompt) -> Kind:
 
 
 def size_of(prompt: Prompt) -> int:
-    return max(1, sum(len(m["content"].encode("utf-8", "replace")) for m in prompt.messages))
+    return max(1, sum(map(_size, (m["content"] for m in prompt.messages))))
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 class Few(Buyer):
@@ -183,27 +189,30 @@ async def estimated(parts: Opened, seen: Sequence[Asked], all: All) -> tuple[dic
     counts, note = await _counts(parts, seen, all)
     calls = sum((n for n, _ in counts.values()), NOTHING)
     answers = [call for asked in seen for call in asked.answers()]
-    if calls.value is None or not answers:
-        return dict.fromkeys(names, Span()) | {"calls": calls}, note
+    if not counts or not answers:
+        return dict.fromkeys(names, Span()) | ({"calls": calls} if counts else {}), note
     taken = [_taken(parts.models[kind[0]], n, size, _alike(answers, kind)) for kind, (n, size) in counts.items()]
     added = [sum((each[i] for each in taken), NOTHING) for i in range(4)]
     return dict(zip(names, (calls, *added))), note
 
 
 async def _counts(parts: Opened, seen: Sequence[Asked], all: All) -> tuple[Counts, str]:
+    if any(asked.cut for asked in seen):
+        return _at_least(seen, all)
     told = [asked for asked in seen if asked.told]
-    blank = [await _blank(parts, asked.group) for asked in told]
-    if told and all_alike(told, blank):
-        return await _counted(parts, told, all)
     if not told:
-        more = next((asked for asked in seen if asked.cut), None)
-        if more is None:
-            return {}, "no group was drafted to its end, so nothing can be said of all"
-        least = float(MOST * (all.total or 0))
-        return {
-            ("", False): (Span(None, least, None), 0.0)
-        }, f"one group alone asks for more than {MOST:,} calls: look at the recipe's knobs"
-    return _scaled(told, all)
+        return {}, "no group was drafted to its end, so nothing can be said of all"
+    blank = [await _blank(parts, asked.group) for asked in told]
+    return await _counted(parts, told, all) if all_alike(told, blank) else _scaled(told, all)
+
+
+def _at_least(seen: Sequence[Asked], all: All) -> tuple[Counts, str]:
+    """Some draft asked for more than is counted: what is there of the groups is the least."""
+    counts = {}
+    for kind in {kind for asked in seen for kind in asked.calls}:
+        calls, size = sum(a.calls[kind] for a in seen), sum(a.size[kind] for a in seen)
+        counts[kind] = (Span(None, calls / len(seen) * (all.total or 0), None), size / max(1, calls))
+    return counts, f"one group alone asks for more than {MOST:,} calls: the recipe's knobs bound them"
 
 
 def all_alike(told: Sequence[Asked], blank: Sequence[Asked]) -> bool:
@@ -254,7 +263,7 @@ def _scaled(told: Sequence[Asked], all: All) -> tuple[Counts, str]:
 
 
 def length_of(group: Group) -> int:
-    return max(1, sum(len(anchor.text.encode("utf-8", "replace")) for anchor in group))
+    return max(1, sum(_size(anchor.text) for anchor in group))
 
 
 def mean_of(values: Sequence[float], *, exact: bool = False) -> Span:

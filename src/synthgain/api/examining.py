@@ -12,7 +12,7 @@ import numpy as np
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.desk import at_desk, unwatched
-from synthgain.api.making import Watch
+from synthgain.api.making import Watch, remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
@@ -109,7 +109,7 @@ def evaluate(
     )
     readings = list(solved.readings)
     if general is not None:
-        texts = [a.text for a in load_anchors(str(general))]
+        texts = [a.text for a in load_anchors(str(general), tell=remark)]
         readings.append(forgetting(open_scorer(against), open_scorer(student), texts))
     return readings
 

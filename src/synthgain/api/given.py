@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthgain.anchors.columns import BadRow, plain_fields
+from synthgain.anchors.columns import BadRow, held, plain_fields
 from synthgain.anchors.decode import whole
 from synthgain.anchors.documents import Documents
 from synthgain.anchors.find import Found, files
@@ -17,7 +17,7 @@ from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes
 from synthgain.anchors.tables import Rows
-from synthgain.turns import content_of, shape_of
+from synthgain.turns import content_of, known_keys, shape_of
 from synthgain.types import Message, Row, SynthgainError, assistant, user
 
 MADE_OF: Mapping[str, frozenset[str]] = {
@@ -29,7 +29,14 @@ MADE_OF: Mapping[str, frozenset[str]] = {
     "instruction": frozenset({"instruction", "input", "context", "output", "response", "history", "system", "tools"}),
     "text": frozenset({"text"}),
 }  # by a row's shape (`turns.Content.shape`) the columns that its turns were made of; the others are fields
-ASKED = ("question", "problem", "query", "instruction", "prompt", "task")  # of rows without a shape: what is asked, what is answered
+ASKED = (
+    "question",
+    "problem",
+    "query",
+    "instruction",
+    "prompt",
+    "task",
+)  # of rows without a shape: what is asked, what is answered
 ANSWERED = ("answer", "solution", "output", "response", "completion", "canonical_solution", "reference", "target")
 NAMED = 5  # places that are named of each reason to skip a row
 BLOCK = 1 << 20
@@ -144,13 +151,19 @@ class Given:
 def row_of(record: Mapping[str, Any], source: str, text_field: str | None, notes: Notes) -> Row:
     """The row of one record. SynthgainError: there is nothing in it, or it has no shape that is known."""
     if text_field is not None:
-        text = record.get(text_field)
+        try:
+            text = held(record, text_field)
+        except BadRow as error:
+            raise SynthgainError(str(error)) from error
         if not isinstance(text, str) or not text.strip():
             raise SynthgainError(f"the column {text_field!r} holds no text")
         return Row(text=text, fields=_fields(record, frozenset({text_field}), source, notes))
     pair = _question(record) if shape_of(record) is None else None
     if pair is not None:
         return Row(messages=pair[0], fields=_fields(record, pair[1], source, notes))
+    record, beside = known_keys(record)
+    if beside:
+        notes.warn(f"keys of turns that are not read: {', '.join(beside)}", source)
     content = content_of(record)
     if content is None:
         raise SynthgainError("there is nothing in the row")

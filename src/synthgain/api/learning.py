@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.making import remark
 from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
@@ -33,7 +34,7 @@ SHARD = 1_000  # rows
 # ---------------------------------------------------------------------------------------------- anybody's rows
 
 
-def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) -> Path:
+def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None, strict: bool = False) -> Path:
     """Where a trainer finds the rows of a source: a run's data; files of rows and plain texts as they are; other anchors as a
     Parquet file of texts beside `out`. SynthgainError: rows with answers that cannot be read as chats: to learn the questions
     alone as texts must be asked for, with `text_field`."""
@@ -51,9 +52,8 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None) 
             return path
         except SynthgainError as error:
             why = error
-    anchors = load_anchors(str(source), text_field=text_field, repeats=True)
-    first = next(iter(anchors))
-    if text_field is None and ANSWERED & first.fields.keys():
+    anchors = load_anchors(str(source), text_field=text_field, repeats=True, strict=strict, tell=remark)
+    if text_field is None and any(ANSWERED & anchor.fields.keys() for anchor in anchors):
         raise why
     return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(Row(text=a.text) for a in anchors))
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.as_typed import command
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
@@ -248,9 +249,20 @@ def carried_out(
             f"stopped: {outcome.why}",
             where=str(run.path),
             code=outcome.code,
-            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on: {record['command'] or 'the same call again'}",
+            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on{_more(ask, outcome)}: "
+            f"{record['command'] or 'the same call again'}",
         )
     return run
+
+
+def _more(ask: Asked, outcome: Outcome) -> str:
+    """What must be larger the next time, where it was a limit that stopped the run."""
+    request = ask.request
+    if "budget" in outcome.why and request.max_cost is not None and request.max_tokens is None:
+        return ", with a larger --max-cost"
+    if "budget" in outcome.why:
+        return ", with a larger --max-tokens (of all calls together; one answer's length is --set max_tokens=N)"
+    return ", with a larger --max-candidates" if outcome.code == 3 and "candidates gave" in outcome.why else ""
 
 
 def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.against import against as compared_with
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
 from synthgain.api.looking import life_of
@@ -21,7 +22,7 @@ from synthgain.engines import local
 from synthgain.models import Reach
 from synthgain.store import Corpus, Run
 from synthgain.store.rows import table
-from synthgain.types import Group, Recipe, Row, SynthgainError, singly
+from synthgain.types import AnyCheck, Group, Recipe, Row, SynthgainError, singly
 
 SHOWN = 12  # calls
 
@@ -76,6 +77,8 @@ def preview(
     model: ModelChoice = DEFAULT_MODEL,
     text_field: str | None = None,
     id_field: str | None = None,
+    with_: Sequence[str | AnyCheck] = (),
+    against: Sequence[str | Path] = (),
     embedder: str = "words",
     reach: Reach | None = None,
     strict: bool = False,
@@ -93,7 +96,8 @@ def preview(
     """
     place = Path(out)
     apart_from(anchors, place)
-    ask = asked(recipe, model=model, reach=reach, limit=limit, embedder=embedder, **options)
+    checks = [*with_, *compared_with(against)]
+    ask = asked(recipe, model=model, with_=checks, reach=reach, limit=limit, embedder=embedder, **options)
     run = Run(place)
     with writes_to(place):
         run.readable()

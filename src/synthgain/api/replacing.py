@@ -29,7 +29,7 @@ def may_replace(run: Run, ask: Asked, corpus: Corpus, models: Mapping[str, Model
             f"this folder holds {run.count('rows'):,} rows ({kept:,} kept) of another request: {'; '.join(differs)}. "
             f"Its rows, its data set{readings} would be replaced; its calls stay, and serve again when they are asked for again",
             where=str(run.path),
-            next="give another folder (out=…), or replace what is there (replace=True)",
+            next="give another folder (-o), or say that these rows may go (replace)",
         )
     for gone in (run.path / "readings.json", run.report):
         gone.unlink(missing_ok=True)

@@ -61,14 +61,19 @@ def train(
     place = Path(out)
     if replay == "self" and config is not None:
         raise SynthgainError("random weights have no text of their own", where="replay", next="give a file of text")
+    strict = bool(settings.get("strict", False))
     guard = place.with_name(f".{place.name}.lock")
     try:
         with writing(guard):  # two trainings into one place would share their work folder
-            rows = rows_of(source, place, text_field)
+            rows = rows_of(source, place, text_field, strict)
             old = None
             if replay is not None:
                 beside = place.with_name(f"{place.name}.replay")
-                old = _own_texts(base, replay_texts, place) if replay == "self" else rows_of(replay, beside)
+                old = (
+                    _own_texts(base, replay_texts, place)
+                    if replay == "self"
+                    else rows_of(replay, beside, strict=strict)
+                )
             start = _start(base, config, tokenizer)
             return FineTune(**start, method=method, replay=old, watch=watch, say=say, **settings)(rows, place)
     finally:
@@ -182,7 +187,7 @@ def gguf_of(student: Path, out: Path | None = None) -> Path:
             raise SynthgainError(
                 "a student from random weights has no GGUF file that its own could be like",
                 where=str(student),
-                next=f"use it as it is: -m hf/{student}",
+                next=f"use it as it is: synthgain generate … -m hf/{student}",
             )
         kind, _, name = record["base"].partition("/")
         like = weights.find(name if kind == "local" else DEFAULT_MODEL.partition("/")[2])

@@ -14,9 +14,10 @@ from synthgain.api.making import remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
-from synthgain.models import Reach, Scripted, open_model
+from synthgain.models import Reach, Scripted, key_for, open_model
+from synthgain.models.drawn import drawn
 from synthgain.store import CallMemory
-from synthgain.types import Anchor, Call, CallFailed, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
+from synthgain.types import Anchor, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
 
 QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
 ENOUGH = (8, 256, 2048)  # tokens, one after the other, where a model that thinks needs more
@@ -43,19 +44,31 @@ def check(
         desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda tally: say(tally.trouble)))
         try:
             call = await _small(desk)
-            info, most = await model.info(), call.prompt.sampling.max_tokens
-            note = (
-                f"needs more than {ENOUGH[0]} tokens to answer (asked again with {most}); " if most > ENOUGH[0] else ""
-            )
-            return replace(info, note=note + info.note), call
+            return await _found(model, call.prompt.sampling.max_tokens), call
         except CallFailed as error:
             raise SynthgainError(
-                str(error), where=uri, code=4, next="check the model's name and the server's log"
+                str(error), where=uri, code=4, next=f"check the model's name, the server's log, and {_key()}"
             ) from error
         finally:
             await model.aclose()
 
     return local.run(work())
+
+
+def _key() -> str:
+    """What to do about the key: some gateways tell of a missing or wrong one with 400 or 500 and without the word."""
+    return "that OPENAI_API_KEY is its key" if key_for("writer") else "set OPENAI_API_KEY, where it wants a key"
+
+
+async def _found(model: Model, most: int) -> ModelInfo:
+    """What the model is and gives. `most`: the tokens that a small answer took."""
+    info = await model.info()
+    notes = [f"needs more than {ENOUGH[0]} tokens to answer (asked again with {most})"] * (most > ENOUGH[0])
+    if info.seeds is not True and most < ENOUGH[-1]:
+        found = await drawn(model, most)
+        info = replace(info, draws=found.draws, seeds=found.seeds if info.seeds is None else info.seeds)
+        notes.append(found.note)
+    return replace(info, note="; ".join(filter(None, (*notes, info.note))))
 
 
 async def _small(desk: Desk) -> Call:

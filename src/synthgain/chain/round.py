@@ -133,7 +133,7 @@ class Round:
         self.watch(self.tally)
         broken = "" if self.replay else self.buyer.too_many_broken(at_the_end=True)
         why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
-        if self.buyer.fatal is not None and self.buyer.fatal.code == 2:
+        if self.replay and self.buyer.fatal is not None and self.buyer.fatal.code == 2:
             raise self.buyer.fatal
         return Outcome(self.tally, why, code, self.buyer.fatal.next if self.buyer.fatal is not None else "")
 

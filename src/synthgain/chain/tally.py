@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from synthgain.chain.budget import Spent
+from synthgain.thinking import only_thought
 from synthgain.types import Call
 
 FEW, MANY = 3, 0.1  # answers without an answer, that the run speaks of: so many at least, and more than this share
@@ -65,10 +66,10 @@ class Tally(Spent):
         self.tokens_out += call.tokens_out
         self.tokens_cached += call.tokens_cached
         self.tokens += call.tokens_in + call.tokens_out
-        if not call.tokens_in or not (call.tokens_out or not call.text):
+        if None in call.counted:
             self.uncounted += 1
             self.guess(call)
-        if call.fault == "only reasoning":
+        if only_thought(call):
             self.thought_only += 1
             self._warn_of_thinking()
         if call.misread:

@@ -19,6 +19,7 @@ from synthgain.chain.judging import plain_verdict, row_checks, verdicts_of
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
+from synthgain.thinking import only_thought
 from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage, drop
 
 LONGEST = 10_000  # bits of a number in a row's fields: Python writes down no much longer one
@@ -185,7 +186,7 @@ async def drafted(
 
 def _with_its_calls(row: Row) -> Row:
     """The row as its calls have it: it falls where the last one is no answer, and is marked where a server dropped a part of a prompt."""
-    if row.calls and (fault := row.calls[-1].fault):
+    if row.calls and (fault := row.calls[-1].fault or only_thought(row.calls[-1])):
         row = replace(row, verdicts=(drop(fault, check="answer"), *row.verdicts))
     if any(call.misread for call in row.calls):
         row = replace(row, fields={**row.fields, "prompt_cut": True})

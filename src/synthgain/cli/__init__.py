@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 from synthgain.cli import auditing, curating, looking, making, measuring, teaching  # their commands register themselves
 from synthgain.cli.arguments import app, command_line
@@ -16,6 +17,18 @@ from synthgain.cli.printing import say
 __all__ = ["app", "auditing", "curating", "looking", "main", "making", "measuring", "teaching"]
 
 app.add_typer(laboratory, name="simulate")
+FIRST = [
+    *("demo", "recipes", "checks", "models", "check", "preview", "generate"),
+    *("show", "trace", "curate", "report", "measure", "compare"),
+]  # as a newcomer wants them listed; the others follow
+
+
+def _place(command: CommandInfo) -> int:
+    name = getattr(command.callback, "__name__", "")
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+app.registered_commands.sort(key=_place)
 
 
 def _version(wanted: bool) -> None:

@@ -93,6 +93,9 @@ MaxTokens = Annotated[
         help="Stop before all calls together take more tokens, in and out (one answer's length: --set max_tokens=N).",
     ),
 ]
+Replace = Annotated[
+    bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from synthgain.numbers import interval
+
 laboratory = typer.Typer(
     no_args_is_help=True,
     help="The paper's laboratory: worlds in which everything the theory speaks of is known.",
@@ -154,8 +156,7 @@ def gain(
         for one in found:
             print(", ".join(f"{key} {value}" for key, value in one.knobs.items() if key in ("dose", "value")))
             for r in one.readings:
-                interval = "" if r.low is None or r.high is None else f" [{r.low:.4f}, {r.high:.4f}]"
-                print(f"    {r.name:<20} {'-' if r.value is None else f'{r.value:.4f}'}{interval} {r.unit}")
+                print(f"    {r.name:<20} {'-' if r.value is None else interval(r.value, r.low, r.high)} {r.unit}")
 
     readings = [r.json() | {"setting": one.knobs} for one in found for r in one.readings]
     if out is not None:

@@ -166,10 +166,12 @@ def show(
         return
     for number, row in enumerate(rows, 1):
         print_row(row, number)
+    if not of:
+        print("There are none.")
+        return
     print("=" * 100)
     print(f"{len(rows):,} of {of:,} rows" + ("" if len(rows) == of else f"; -n {of} shows all"))
-    if rows:
-        print(f"One row's whole life: synthgain trace {run} {rows[0]['id'][:12]}")
+    print(f"One row's whole life: synthgain trace {run} {rows[0]['id'][:12]}")
 
 
 @app.command()

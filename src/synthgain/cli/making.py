@@ -15,6 +15,7 @@ from synthgain.cli.arguments import (
     Json,
     Limit,
     Out,
+    Replace,
     app,
     shared,
     watched,
@@ -125,9 +126,7 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
-    ] = False,
+    replace: Replace = False,
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Ask again also what a server refused for good (moderation).")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TextField, app, reach
-from synthgain.cli.printing import print_advice, print_comparison, print_json, print_readings, say
+from synthgain.cli.printing import print_comparison, print_json, print_readings, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
 Target = Annotated[str | None, typer.Option("--target", help="Held-out real text that nothing was made from.")]
@@ -88,7 +88,7 @@ def measure(
     print_readings(readings, as_json)
     advice = None if as_json else api.advice(source, readings)
     if advice is not None:
-        print_advice(advice)
+        print(f"\n{advice}")
 
 
 @app.command()

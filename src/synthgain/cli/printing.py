@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from synthgain.numbers import interval, money
 
 if TYPE_CHECKING:
-    from synthgain.report.verdict import Advice
     from synthgain.types import Reading
 
 
@@ -77,19 +76,6 @@ def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)
-
-
-def print_advice(advice: Advice) -> None:
-    """The closing sentence, its reasons, rows to read first, and what was not looked at."""
-    print(f"\n{advice.sentence}")
-    for mark, some in (("-", advice.against), ("+", advice.favour)):
-        for reason in some:
-            if reason != advice.why:
-                print(f"  {mark} {reason}")
-    for id, why in advice.rows[:3]:
-        print(f"  read {id[:12]}: {why}")
-    for line in advice.unknown:
-        print(f"  ? {line}")
 
 
 def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:

@@ -14,10 +14,12 @@ from synthgain.cli.arguments import (
     Limit,
     ModelOptions,
     Out,
+    Replace,
     Seed,
     Sets,
     Strict,
     TextField,
+    Wait,
     Withouts,
     Withs,
     app,
@@ -228,7 +230,9 @@ def loop(
     text_field: TextField = None,
     strict: Strict = False,
     base_url: BaseUrl = "",
+    wait: Wait = None,
     seed: Seed = 0,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Rounds of generate, curate, train and evaluate, against matched arms.
@@ -266,7 +270,8 @@ def loop(
         limit=limit,
         text_field=text_field,
         strict=strict,
-        reach=reach(base_url),
+        replace=replace,
+        reach=reach(base_url, wait=wait),
         seed=seed,
         panel=Live,
     )

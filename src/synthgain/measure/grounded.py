@@ -33,6 +33,7 @@ NAME = "grounded"
 
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,٫٬'’\u00a0\u202f](?=\d)\d+)*")
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|[\u0300-\u036f]|['’\-](?=[^\W\d_]))*")
+_JOINED = re.compile(r"[-'’]")
 _LISTED = re.compile(r"\s*\d+[.)]\s*")
 _QUOTES = frozenset('"“„«‘*#>')
 _OPENS = _QUOTES | frozenset(
@@ -44,7 +45,27 @@ SPELT = {word: str(n) for n, word in enumerate(_WORDS.split())} | {
     word: str(10 * n) for n, word in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"], 3)
 } | {"thousand": "1000", "million": "1000000", "first": "1", "second": "2", "third": "3", "half": "2", "dozen": "12", "twice": "2"}  # fmt: skip
 NO_NAMES = frozenset(
-    ["i", "i'm", "i'd", "i'll", "i've", "ok", "mr", "mrs", "ms", "dr", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "question", "answer"]
+    [
+        "i",
+        "i'm",
+        "i'd",
+        "i'll",
+        "i've",
+        "ok",
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "question",
+        "answer",
+    ]
 )
 
 
@@ -182,7 +203,7 @@ class Source:
     @staticmethod
     def of(text: str) -> Source:
         words = frozenset(map(_folded, _WORD.findall(unicodedata.normalize("NFC", text))))
-        parts = words | {part for word in words for part in re.split(r"[-'’]", word) if part}
+        parts = words | {part for word in words if _JOINED.search(word) for part in _JOINED.split(word) if part}
         numbers = frozenset(numbers_of(text)) | {SPELT[word] for word in parts if word in SPELT}
         return Source(numbers, parts, frozenset(stem for word in parts for stem in _shorter(word)))
 
@@ -193,7 +214,7 @@ class Source:
         word = _folded(fact)
         if word in self.words or word in self.stems or any(stem in self.words for stem in _shorter(word)):
             return True
-        parts = [part for part in re.split(r"[-'’]", word) if part]
+        parts = [part for part in _JOINED.split(word) if part]
         return len(parts) > 1 and all(part in self.words for part in parts)
 
 
@@ -202,7 +223,14 @@ def _shorter(word: str) -> list[str]:
 
 
 def _folded(word: str) -> str:
-    return re.sub(r"['’]s?$", "", word.casefold())
+    return _own(word.casefold())
+
+
+def _own(word: str) -> str:
+    """The word without what says that something is its: "Brell's" is Brell."""
+    if word[-1:] in ("'", "’"):
+        return word[:-1]
+    return word[:-2] if word[-2:] in ("'s", "’s") else word
 
 
 def facts(text: str) -> Iterator[str]:
@@ -250,8 +278,8 @@ def names_of(text: str) -> Iterator[str]:
         if sum(capital) > 0.6 * len(words) and len(words) > 1 and not line.rstrip().endswith((".", "!", "?")):
             continue  # a heading
         for word, large in zip(words, capital):
-            name = re.sub(r"['’]s?$", "", word[0])
-            if large and len(name) > 1 and name.casefold() not in NO_NAMES and not _begins(line, word.start()):
+            name = _own(word[0]) if large else ""
+            if len(name) > 1 and name.casefold() not in NO_NAMES and not _begins(line, word.start()):
                 yield name
 
 

@@ -222,8 +222,16 @@ def refusal(status: int, body: Any) -> Refusal:
     if isinstance(error, dict):
         code, param, kind = (str(error.get(name) or "") for name in ("code", "param", "type"))
         error = str(error.get("message") or canonical(error))
-    said = error if isinstance(error, str) else canonical(error)
+    said = error if isinstance(error, str) else _each_fault(error) or canonical(error)
     if status == 200:
         meant = code.isdecimal() and len(code) == 3 and int(code) >= 400
         status = int(code) if meant else 429 if BUSY_WORDS.search(f"{code} {kind} {said[:100]}") else 400
     return Refusal(status, said, code, param)
+
+
+def _each_fault(faults: Any) -> str:
+    """What is wrong with which field, of a list of faults as FastAPI gives it, without the request that it repeats; "" where it is none."""
+    if not isinstance(faults, list) or not all(isinstance(f, dict) and {"loc", "msg"} <= f.keys() for f in faults):
+        return ""
+    places = (f["loc"] if isinstance(f["loc"], list) else [f["loc"]] for f in faults)
+    return "; ".join(f"{'.'.join(map(str, place))}: {f['msg']}" for place, f in zip(places, faults))

@@ -19,7 +19,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -32,6 +31,7 @@ from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
 from synthgain.models.terms import EXTRAS, SAMPLERS, Bodies, Terms, extra_fields
+from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, system, user
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
@@ -53,10 +53,6 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class Closed(Exception):
-    """The server had closed the connection before the request: another one serves it, and nothing has failed."""
 
 
 class OpenAI:
@@ -108,6 +104,7 @@ class OpenAI:
         self.learnt: list[str] = []
         self._length: asyncio.Future[int | None] | None = None  # the context's, once asked for
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._afresh: aiohttp.ClientSession | None = None
 
     @property
     def uri(self) -> str:
@@ -145,16 +142,17 @@ class OpenAI:
         await self._refuse_too_long(prompt)
         id, gate, terms = prompt.id(self._identity), self.gate, self._terms
         retries: Retries | None = None
-        generation = gate.generation
+        generation, fresh = gate.generation, False
         while True:
             await gate.turn()
             body, began = self._bodies(prompt, id, terms), monotonic()
             failure: Exception | None = None
             try:
-                reply = await self._post(body, began)
-            except Closed:
-                continue
+                reply = await self._post(body, fresh=fresh)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError, too
+                if not fresh and _was_closed(error) and monotonic() - began < AT_ONCE:
+                    fresh = True  # nothing has failed: another connection serves it
+                    continue
                 failure = error
             else:
                 now = monotonic()
@@ -185,7 +183,7 @@ class OpenAI:
         cost = None
         if self.price is not None and answer.counted:
             cost = self.price.cost(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
-        return Call(
+        call = Call(
             id,
             prompt,
             answer.message,
@@ -199,6 +197,7 @@ class OpenAI:
             cost,
             seconds,
         )
+        return apart(call)
 
     async def _refuse_too_long(self, prompt: Prompt) -> None:
         """CallFailed, before anything is sent, where the prompt alone has more tokens than the context that the server tells."""
@@ -217,33 +216,30 @@ class OpenAI:
         if self._loop is asyncio.get_running_loop():
             return
         self._loop, self._length = asyncio.get_running_loop(), None
+        self._session, self._afresh = self._session_with(aiohttp.TCPConnector(limit=0)), None
+
+    def _session_with(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self._server.key:
             headers["Authorization"] = f"Bearer {self._server.key}"
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(_reused)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+        return aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers | self._headers,
             timeout=aiohttp.ClientTimeout(total=self._server.deadline, sock_connect=self._connect),
             proxy=proxy_of(self._url),
-            trace_configs=[tracing],
         )
 
-    async def _post(self, body: bytes, began: float) -> Reply:
-        """The reply; aiohttp.ClientError or OSError where there is none, Closed where its connection was closed long before."""
+    async def _post(self, body: bytes, *, fresh: bool) -> Reply:
+        """The reply; aiohttp.ClientError or OSError where there is none. `fresh`: on a connection that was never used."""
         data = body if len(body) < LARGE else io.BytesIO(body)
-        reused: list[bool] = []
-        try:
-            async with self._session.post(
-                self._url, data=data, allow_redirects=False, trace_request_ctx=reused
-            ) as response:
-                return Reply(response.status, response.headers, await response.read())
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if reused and monotonic() - began < AT_ONCE:
-                raise Closed from error
-            raise
+        session = self._session
+        if fresh:
+            if self._afresh is None:
+                self._afresh = self._session_with(aiohttp.TCPConnector(limit=0, force_close=True))
+            session = self._afresh
+        async with session.post(self._url, data=data, allow_redirects=False) as response:
+            return Reply(response.status, response.headers, await response.read())
 
     async def aclose(self) -> None:
         if self._loop is not None:
@@ -251,11 +247,13 @@ class OpenAI:
             if self._length is not None:
                 self._length.cancel()
             await self._session.close()
+            if self._afresh is not None:
+                await self._afresh.close()
 
     # ------------------------------------------------------------------------------------------ what it is
 
     async def info(self) -> ModelInfo:
-        """What the server says of the model: its list of models, and one call of at most 24 tokens."""
+        """What the server says of the model: its list of models, and one call of at most 64 tokens (a second one where it was cut off)."""
         self._opened()
         context = await self._context()
         shape = {
@@ -266,11 +264,12 @@ class OpenAI:
         }
         turns = (system("You answer briefly."), user("Say hello."))
         call: Call | None = None
-        for most in (24, 1024):  # a model that thinks may refuse few tokens
+        for most in (64, 1024):  # a model that thinks may refuse few tokens, or not come to the answer
             ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
             try:
-                call = await self(ask)
-                break
+                call = apart(await self(ask))
+                if _obeyed(call, self._terms) is not None:
+                    break
             except CallFailed as error:
                 if "response_format" in str(error) or "schema" in str(error):
                     self._terms = replace(self._terms, without=self._terms.without | {"response_format"})
@@ -284,19 +283,11 @@ class OpenAI:
             logprobs=call.logprob is not None,
             seeds=False if "seed" in terms.without else None,
             schema=_obeyed(call, terms),
-            reasoning="reasoning" in call.message,
+            reasoning="reasoning" in (call.raw or call.message),
             folds_system=terms.folded,
             left_out=tuple(sorted(terms.without)),
-            note=self._note(),
+            note="; ".join(self.learnt),
         )
-
-    def _note(self) -> str:
-        seeds = (
-            ""
-            if "seed" in self._terms.without
-            else "takes a seed; only two equal calls would show whether it is obeyed"
-        )
-        return "; ".join(filter(None, (*self.learnt, seeds)))
 
     async def _context(self) -> int | None:
         """The context length in tokens that the server tells: in its list of models, or (llama.cpp) among its properties. Both are optional."""
@@ -323,10 +314,10 @@ class OpenAI:
             return None
 
 
-async def _reused(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
-    """The request goes out on a connection that was used before."""
-    if isinstance(context.trace_request_ctx, list):
-        context.trace_request_ctx.append(True)
+def _was_closed(error: Exception) -> bool:
+    """Whether a request met a connection that the server had closed while nothing was going on (no matter how)."""
+    gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    return gone and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def _obeyed(call: Call, terms: Terms) -> bool | None:

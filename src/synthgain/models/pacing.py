@@ -310,7 +310,7 @@ class Gate:
                 return
         if self._failures >= ROW and began >= self._tripped_at:  # calls begun before it tripped say nothing new
             self._tripped, self._probing, self._tripped_at = True, False, now
-            self.hold(min(0.25 * 2**self._probes, self.unreachable_after / 6, PROBE))
+            self.hold(min(0.25 * 2**self._probes, self.unreachable_after / 6, PROBE if self._ever else PROBE / 3))
             self._probes = min(self._probes + 1, 16)
 
     def _run_clocks(self, began: float, now: float) -> None:
@@ -332,13 +332,8 @@ class Gate:
         """All who wait now get SynthgainError; who comes later begins anew."""
         cure = "start the server or check --base-url / OPENAI_BASE_URL (--wait MINUTES: how long it may be away)"
         if code == 5:
-            cure = f"see the server's log and `synthgain check {self.where.split(' at ')[0]}`"
-        self.verdict = SynthgainError(
-            what,
-            where=self.where,
-            code=code,
-            next=f"{cure}, then give the same command again: what was paid for is kept",
-        )
+            cure = f"see the server's log, and `synthgain check {self.where.replace(' at ', '@')}`"
+        self.verdict = SynthgainError(what, where=self.where, code=code, next=cure)
         self.generation += 1
         self._failures = self._probes = self._vain = 0
         self._tripped = self._probing = False

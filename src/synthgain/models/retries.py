@@ -39,8 +39,9 @@ class Standing:
     served: int = 0  # answers
     laws: set[Sampling] = field(default_factory=set)  # under which there were answers
     calls: int = 0  # in flight, or between two tries
+    resting: int = 0  # of these, between two tries
     forbidden: int = 0  # calls that were refused with 403 while nothing had been served
-    _refused: list[asyncio.Future[bool]] = field(default_factory=list)
+    _refused: list[asyncio.Future[bool | None]] = field(default_factory=list)
 
     def begin(self) -> None:
         self.calls += 1
@@ -51,25 +52,37 @@ class Standing:
         self.served += served
         self._settle()
 
-    async def serves_others(self) -> bool:
-        """Of a call that was refused: True once any call is served, False when all that are in flight have been refused."""
-        if not self.served:
-            told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._refused.append(told)
-            self._settle()
-            try:
-                return await told
-            finally:
-                if told in self._refused:
-                    self._refused.remove(told)
-        return True
+    async def rest(self, gate: Gate, seconds: float) -> None:
+        """Step aside between two tries."""
+        self.resting += 1
+        self._settle()
+        try:
+            await gate.step_aside(seconds)
+        finally:
+            self.resting -= 1
+
+    async def serves_others(self) -> bool | None:
+        """Of a call that was refused: True once any call is served, False when all in flight have been refused, None where the rest is resting.
+
+        Whoever waits holds a place, so nobody who needs one is waited for.
+        """
+        if self.served:
+            return True
+        told: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        self._refused.append(told)
+        self._settle()
+        try:
+            return await told
+        finally:
+            if told in self._refused:
+                self._refused.remove(told)
 
     def _settle(self) -> None:
-        if self._refused and (self.served or len(self._refused) >= self.calls):
+        if self._refused and (self.served or len(self._refused) >= self.calls - self.resting):
             waiting, self._refused = self._refused, []
             for told in waiting:
                 if not told.done():
-                    told.set_result(self.served > 0)
+                    told.set_result(True if self.served else None if self.resting else False)
 
 
 @dataclass(frozen=True)
@@ -153,12 +166,14 @@ class Retries:
         if status in (401, 402, 429):
             raise self._hopeless(status, said, headers)
         if status in (404, 405) or status < 400:  # behind a gateway it may be this one request
-            if not await standing.serves_others():
+            if await standing.serves_others() is False:
                 raise self._hopeless(status, said, headers)
             await self._again(f"{status} {said}")
         elif status == 403:
             standing.forbidden += not standing.served
             others = await standing.serves_others()
+            if others is None:
+                return await self._again(f"{status} {said}")
             if not others and standing.forbidden >= FORBIDDEN:
                 raise self._hopeless(status, said, headers)
             raise CallFailed(f"the server refuses this prompt: {status} {said}", final=others)
@@ -192,7 +207,7 @@ class Retries:
             raise self.gate.doom()
         pause = backoff(self.id, tries, first=first, most=min(most, self.gate.unreachable_after))
         self.gate.in_trouble(reason, pause)
-        await self.gate.step_aside(pause)
+        await self.server.standing.rest(self.gate, pause)
 
     def _hopeless(self, status: int, said: str, headers: Mapping[str, str]) -> SynthgainError:
         """Every other call would be told the same."""

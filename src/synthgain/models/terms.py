@@ -66,7 +66,8 @@ class Terms:
 
         SynthgainError: a setting that was really asked for is refused, and leaving it out would change the law of the answers.
         """
-        if not self.folded and (NO_SYSTEM.search(refused.said) or IN_TURNS.search(refused.said)):
+        unread = refused.status in (400, 422, 500) and (NO_SYSTEM.search(refused.said) or IN_TURNS.search(refused.said))
+        if unread and not self.folded:
             return replace(self, folded=True) if protocol.folded(prompt.messages) != list(prompt.messages) else None
         if refused.status not in (400, 422) or TOO_LONG.search(refused.said):
             return None

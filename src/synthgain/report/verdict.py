@@ -73,6 +73,12 @@ class Advice:
             words = "Read some rows first"
         return f"{words}: {self.why}."
 
+    def __str__(self) -> str:
+        """The sentence, then reasons against (−) and for (+), rows to be read first, and what was not looked at (?)."""
+        said = [f"  {'-' if reason in self.against else '+'} {reason}" for reason in self.reasons]
+        rows = [f"  read {id[:12]}: {why}" for id, why in self.rows[:3]]
+        return "\n".join([self.sentence, *said, *rows, *(f"  ? {line}" for line in self.unknown)])
+
     @property
     def reasons(self) -> list[str]:
         """The other reasons, those against it first."""

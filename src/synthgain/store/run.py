@@ -7,6 +7,7 @@ import html
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -327,7 +328,11 @@ class Run:
             found += [shard.slice(i, 1).to_pylist()[0] for i, mine in enumerate(ids) if mine.startswith(id)]
         if len(found) != 1:
             what = "no row has this id" if not found else f"{len(found)} rows begin with these letters"
-            raise SynthgainError(what, where=f"{self.path} row {id}", next="look ids up in RUN/rows, column `id`")
+            raise SynthgainError(
+                what,
+                where=f"{self.path} row {id}",
+                next=f"look ids up: synthgain show {shlex.quote(str(self.path))} -n {len(self)}",
+            )
         return dict(found[0])
 
     def broken(self) -> Iterator[dict[str, Any]]:

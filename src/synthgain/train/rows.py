@@ -246,7 +246,7 @@ def _nothing(path: Path) -> SynthgainError:
 
 
 def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The files to read, and the names of those that hold no rows or hold them a second time.
+    """The files to read, and the names of those that are not: they hold no rows, hold them a second time, or are of another kind.
 
     Parquet goes before all else. A data set's card or licence is no row where it stands beside data; in a folder of
     texts it is a text like the others.
@@ -263,7 +263,8 @@ def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
         raise SynthgainError(
             "this folder holds runs", where=str(folder), next=f"give one of them, such as {run.parent}"
         )
-    every = sorted(f for f in folder.rglob("*") if f.name.endswith(SUFFIXES) and f.is_file() and _seen(f, folder))
+    there = sorted(f for f in folder.rglob("*") if f.is_file() and _seen(f, folder))
+    every = [f for f in there if f.name.endswith(SUFFIXES)]
     columns = [f for f in every if f.suffix == ".parquet"]
     rows = [f for f in every if f.name not in ABOUT]
     if any(f.suffix not in TEXTS for f in rows):
@@ -273,7 +274,8 @@ def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
         raise SynthgainError(
             "no file here holds rows", where=str(folder), next=f"rows are read from {', '.join(SUFFIXES)}"
         )
-    return chosen, tuple(str(f.relative_to(folder)) for f in every if f not in set(chosen))
+    taken = set(chosen)
+    return chosen, tuple(str(f.relative_to(folder)) for f in there if f not in taken)
 
 
 def _seen(file: Path, folder: Path) -> bool:
