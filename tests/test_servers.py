@@ -155,6 +155,15 @@ def test_text_that_no_file_can_hold_is_kept_as_text_that_one_can(one_server: Ser
     assert error.value.code == 5 and str(error.value).encode() and "\x1b" not in str(error.value)
 
 
+def test_tokens_that_nobody_counted_are_null_where_a_row_is_shown(one_server: Server, tmp_path: Path, run: Cli) -> None:
+    one_server.become(usage=False, logprobs="absent")
+    made(one_server, tmp_path / "run", texts(1))
+    id = rows_of(Run.at(tmp_path / "run"))[0]["id"]
+    call = json.loads(run("trace", "run", id, "--json").out)["calls"][0]
+    assert call["tokens_in"] is None and call["tokens_out"] is None and call["cost"] is None
+    assert "– → – tokens" in run("trace", "run", id).out
+
+
 # ------------------------------------------------------------------------------------------ what breaks, and what ends a run
 
 

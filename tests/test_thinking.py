@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doubles.server import served
@@ -14,6 +14,7 @@ from synthgain import Run, Scripted, curate, generate
 from synthgain.models import Reach
 from synthgain.store import CallMemory
 from synthgain.thinking import apart, opening_of, parted, set_apart, unanswered
+from synthgain.turns import readable, turn_text
 from synthgain.types import Anchor, Call, Prompt, assistant, message, user
 
 GPT_OSS = "<|channel|>analysis<|message|>Six eights are 48.<|end|><|start|>assistant<|channel|>final<|message|>It is 48.<|return|>"
@@ -82,6 +83,7 @@ def test_text_that_talks_of_marks_is_left_alone(text: str) -> None:
     assert set_apart(turn) is turn
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="<>/think|[]THINK◁▷` \n8", max_size=60))
 def test_any_text_has_parts_and_its_content_has_none_left(text: str) -> None:
     parts = parted(text)
@@ -112,13 +114,15 @@ async def test_the_memory_keeps_what_came_and_reads_it_apart(tmp_path: Path) -> 
     said = "<think>Is it 9? No.</think>\n\nIt is 8."
     prompt = Prompt((user("?"),))
     call = apart(Call(prompt.id("m"), prompt, assistant(said), "s"))
+    before = Prompt((user("as memories of before hold it"),))
     memory = CallMemory(tmp_path)
     await memory.put(call, "m")
+    await memory.put(Call(before.id("m"), before, assistant(said), "s"), "m")
     memory.close()
     later = CallMemory(tmp_path, readonly=True)
-    read = later.get_many([call.id])[call.id]
+    read, old = later.get_many([call.id, before.id("m")]).values()
     later.close()
-    assert read == call
+    assert read == call and old.message == call.message and old.raw == call.raw
     assert read.text == "It is 8." and read.message.get("reasoning") == "Is it 9? No."
     assert read.raw == assistant(said)
 
@@ -173,3 +177,11 @@ def test_a_server_that_thinks_inline_and_one_that_gives_a_field(tmp_path: Path) 
             )
         seen.append([row["text"] for row in rows_of(run)])
     assert seen == [["The harbour is old."]] * 2
+
+
+def test_thinking_in_somebody_elses_chats_is_neither_rephrased_nor_measured() -> None:
+    turns = (user("How many are 4 and 4?"), assistant("<think>Is it 9? No.</think>\nIt is 8."))
+    assert turn_text(turns[1]) == "It is 8." and readable(turns) == "user: How many are 4 and 4?\n\nassistant: It is 8."
+    assert (
+        turn_text(user("<think>is a mark</think>")) == "<think>is a mark</think>"
+    )  # a person's words are the person's

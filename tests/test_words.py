@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgain.curate.copied import Copied
@@ -50,6 +50,7 @@ def test_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_words_of_any_text_are_in_its_tokens_joined(text: str) -> None:
     joined = "".join(tokens(text))

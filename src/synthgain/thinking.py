@@ -27,9 +27,8 @@ from synthgain.types import Call, Message
 _NAMES = r"think|thinking|thoughts?|reasoning|reflection|seed:think|antthinking"
 _OPEN = re.compile(rf"(?i)<({_NAMES})>|◁(think)▷|\[(THINK)\]|<\|(begin_of_thought)\|>|<\|(START_THINKING)\|>")
 _CLOSE = re.compile(rf"(?i)</({_NAMES})>|◁/(think)▷|\[/(THINK)\]|<\|(end_of_thought)\|>|<\|(END_THINKING)\|>")
-_ANY = re.compile(
-    rf"(?i)</?(?:{_NAMES})>|◁/?think▷|\[/?THINK\]|<\|(?:begin|end)_of_thought\|>|<\|(?:START|END)_THINKING\|>"
-)
+_BEGINS = re.compile(r"\s*[<◁\[]")  # as a text with thinking does, or else it has
+_ENDS = ("</", "◁/", "[/", "<|end_of", "<|END_")
 _WRAPPED = re.compile(  # an answer inside marks of its own, after thinking
     r"(?is)\s*(?:<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>)?|<\|START_RESPONSE\|>(.*?)(?:<\|END_RESPONSE\|>)?)\s*"
 )
@@ -57,7 +56,7 @@ def parted(text: str, opened: str = "") -> Parts:
         return _channels(text.lstrip())
     if text.startswith("analysis") and (_STRIPPED.match(text) or _THEN.search(text)):
         return _stripped(text)
-    return _blocks(text) if _ANY.search(text) else Parts(text)
+    return _blocks(text) if _BEGINS.match(text) or any(mark in text for mark in _ENDS) else Parts(text)
 
 
 def set_apart(message: Message) -> Message:

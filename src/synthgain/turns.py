@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthgain.thinking import parted
 from synthgain.types import KEYS, Message, SynthgainError, canonical, message
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -102,12 +103,13 @@ def readable(turns: Sequence[Record]) -> str:
 
 
 def turn_text(turn: Record) -> str:
-    """What a turn says: its content, and each call of a tool as name(arguments). What was thought (`reasoning`) is no part of it."""
+    """What a turn says: its content, and each call of a tool as name(arguments). What was thought, in `reasoning` or inline, is no part of it."""
     told = (
         f"{f['name']}({f['arguments'] if isinstance(f.get('arguments'), str) else canonical(f.get('arguments'))})"
         for f in (call["function"] for call in turn.get("tool_calls") or ())
     )
-    return "\n".join(part for part in (turn["content"], *told) if part)
+    said = parted(turn["content"]).content if turn.get("role") == "assistant" else turn["content"]
+    return "\n".join(part for part in (said, *told) if part)
 
 
 def shape_of(record: Record) -> str | None:

@@ -511,6 +511,11 @@ class Call:
         return FAULTS.get(self.finish, "")
 
     @property
+    def counted(self) -> tuple[int | None, int | None]:
+        """Tokens in and out; None where the server did not say them (a prompt, and a text, has some)."""
+        return self.tokens_in or None, self.tokens_out or (None if self.text else 0)
+
+    @property
     def misread(self) -> bool:
         """Whether the server says to have read fewer tokens than the prompt has: it dropped a part of the prompt, and answered."""
         read = max(self.tokens_in, self.tokens_cached)

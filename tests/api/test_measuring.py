@@ -72,6 +72,9 @@ def test_readings_are_stamped_with_the_rows_they_are_of(tmp_path: Path) -> None:
     assert "Measured before the rows changed" in sg.report(made).read_text("utf-8")
     sg.measure(made)
     assert "Measured before the rows changed" not in sg.report(made).read_text("utf-8")
+    (tmp_path / "docs" / "more.txt").write_text("In 1900 the town of Quell built a harbour for its nine boats.")
+    sg.generate("rephrase", str(tmp_path / "docs"), model="scripted/echo", out=made.path)  # resumed with one more
+    assert "Measured before the rows changed" in sg.report(made).read_text("utf-8")
 
 
 def test_the_closing_sentence_is_the_pages(tmp_path: Path) -> None:
@@ -92,7 +95,28 @@ def test_sets_of_other_anchors_are_not_ranked_and_few_rows_bear_no_ratio(tmp_pat
     assert all(d["value"] is None for d in gains)
     target = tmp_path / "held.jsonl"
     draw = random.Random(0)
-    words = ["the", "town", "lake", "mill", "Brell", "wheels", "book", "year", "wrote", "built", "in", "of", "its", "on", "river", "door", "stone", "light", "of", "and"]
+    words = [
+        "the",
+        "town",
+        "lake",
+        "mill",
+        "Brell",
+        "wheels",
+        "book",
+        "year",
+        "wrote",
+        "built",
+        "in",
+        "of",
+        "its",
+        "on",
+        "river",
+        "door",
+        "stone",
+        "light",
+        "of",
+        "and",
+    ]
     target.write_text("".join(json.dumps({"text": " ".join(draw.choices(words, k=40))}) + "\n" for _ in range(20)))
     known = {
         d["per"]: d

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgain.curate.answers import final_answer, found_answer, gold_of, number, same_answer
+from synthgain.curate.answers import final_answer, found_answer, gold_of, same_answer
 from synthgain.curate.final_answer import FinalAnswer
 from synthgain.curate.mathematics import equal, value
+from synthgain.curate.quantities import number
 from synthgain.types import Anchor, Call, Prompt, Row, assistant, user
 
 

@@ -40,6 +40,8 @@ def test_encoding(text: str, damaged: bool) -> None:
         ("It is red.\n\n### Response:\nBlue.", True),
         ("A poem.\n11. Input:\n<noinput>\n11. Output:\nJoy", True),
         ("Assistant: It is red.", True),
+        ("Name it.\nNo input.", True),
+        ("There is no input to name.", False),
         ("It is red.</s>", True),
         ("red<｜end▁of▁sentence｜>", True),
         ("Output:\n[1, 2]", False),

@@ -110,3 +110,15 @@ async def test_answers_that_were_cut_off_are_a_reading_and_above_five_in_a_hundr
     assert "3 of 10 answers were cut off at 30 tokens" in cut.note and "--max-tokens" in solved.reading("accuracy").note
     whole = await solve(model, QUESTIONS, correct)
     assert whole.reading("cut_off").value == 0 and whole.reading("accuracy").note == ""
+
+
+async def test_what_was_thought_is_not_graded() -> None:
+    def thinks(prompt: Prompt) -> str:
+        n = int(prompt.messages[-1]["content"].split()[0])
+        if n == 0:
+            return "<think>Surely 0"  # never ends: no answer
+        return f"<think>Perhaps {2 * n}</think>Answer: {2 * n if n < 5 else 99}"
+
+    solved = await solve(Scripted(thinks), QUESTIONS, lambda text, gold: gold in text.split())
+    assert solved.reading("accuracy").value == 0.4
+    assert solved.said["0"] == [""] and solved.said["7"] == ["Answer: 99"]

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from doubles.tiny import tiny_model
 from synthgain.models.folders import folder_identity
 from synthgain.models.hf import HF, HFScorer, log_law
-from synthgain.train.tokens import Template
+from synthgain.train.template import Template
 from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, user
 
 
@@ -50,6 +50,15 @@ async def test_an_answer_and_its_log_probability(folder: Path) -> None:
     assert call.id == call.prompt.id(model.identity) and call.tokens_out > 0 and call.law == "softmax at T=1"
     assert call.logprob is not None and call.logprob < 0
     await model.aclose()
+
+
+async def test_thinking_that_the_template_opens_and_nothing_closes_is_no_answer(tmp_path: Path) -> None:
+    opened = "{% for m in messages %}{{ m.content }} {% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}"
+    model = HF(tiny_model(tmp_path / "thinks", template=opened))
+    call = await model(ask("Who built the bridge?"))
+    await model.aclose()
+    assert call.text == "" and call.raw is not None and call.raw["content"].startswith("<think>\n")
+    assert call.message.get("reasoning", "") == call.raw["content"].removeprefix("<think>").strip()
 
 
 async def test_the_log_probability_is_that_of_the_tokens_drawn(folder: Path) -> None:

@@ -328,6 +328,15 @@ async def test_one_prompt_that_is_forbidden_breaks_alone_and_for_good(planned: P
     assert all(isinstance(a, CallFailed) and a.final for a in later)
 
 
+async def test_a_prompt_that_a_content_filter_refuses_is_refused_for_good(planned: Planned) -> None:
+    error = {"code": "content_filter", "message": "The prompt was filtered by our policy."}
+    with planned(answer=json.dumps({"error": error})) as server:
+        async with reached(server) as model:
+            with pytest.raises(CallFailed) as failed:
+                await model(ASK)
+        assert failed.value.final and server.stats()["asked"] == 1
+
+
 async def test_every_prompt_forbidden_from_the_first_ends_the_run(planned: Planned) -> None:
     with planned(fault_first=1000, fault=403) as server:
         async with reached(server) as model:

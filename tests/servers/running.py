@@ -5,6 +5,7 @@ Their packages lie in `.venv-servers` (`make servers`), apart from the project's
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -155,13 +156,14 @@ def llamacpp(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def transformers(folder: Path) -> Iterator[Server]:
-    """`transformers serve` with a tiny model of random weights that draws its answers (`do_sample` in its generation_config.json)."""
+def transformers(folder: Path, *, draws: bool = True) -> Iterator[Server]:
+    """`transformers serve` with a tiny model of random weights; it draws only where generation_config.json says `do_sample`."""
     program = _program("transformers")
     from doubles.tiny import tiny_model
 
     weights, port = tiny_model(folder / "tiny"), free_port()
-    (weights / "generation_config.json").write_text('{"do_sample": true, "eos_token_id": 2, "pad_token_id": 0}')
+    settings = {"do_sample": draws, "eos_token_id": 2, "pad_token_id": 0}
+    (weights / "generation_config.json").write_text(json.dumps(settings))
     command = [program, "serve", str(weights), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     served = r'"POST /v1/chat/completions HTTP/1.1" 200'
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "OMP_NUM_THREADS": "1"}

@@ -118,7 +118,7 @@ def test_check_says_what_the_server_gives(server: Server) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["logprobs"] is server.logprobs and told["tokens_out"] > 0
-    assert told["schema"] in (server.schema, None)
+    assert told["schema"] is server.schema and told["draws"] is True
 
 
 def test_two_hundred_calls_with_log_probabilities_where_the_server_gives_them(server: Server, tmp_path: Path) -> None:
@@ -175,6 +175,13 @@ def test_a_wrong_name_is_told(server: Server) -> None:
         pytest.skip("llama.cpp serves its one model under any name")
     done = synthgain(server, "check", "openai/nobody-has-this-name")
     assert done.returncode == 4 and "nobody-has-this-name" in done.stderr
+
+
+def test_a_server_that_answers_greedily_whatever_it_is_asked_for_is_found_out(tmp_path: Path) -> None:
+    """What `transformers serve` does with a folder whose generation_config.json does not say `do_sample`."""
+    with running.transformers(tmp_path, draws=False) as greedy:
+        told = json.loads(synthgain(greedy, "check", f"openai/{greedy.model}", "--json").stdout)
+    assert told["draws"] is False and "greedily" in told["note"]
 
 
 # ---------------------------------------------------------------------------------------------- what a gateway knows of models

@@ -1,6 +1,7 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
 from synthgain.api.auditing import audit
+from synthgain.api.comparing import compare, comparison_page
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
@@ -8,7 +9,7 @@ from synthgain.api.listing import list_checks, list_models, list_recipes
 from synthgain.api.looking import broken, nothing_kept, record, report, rows, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import advice, compare, comparison_page, explain, measure, measure_students
+from synthgain.api.measuring import advice, explain, measure, measure_students
 from synthgain.api.misses import misses
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo, demo_documents

@@ -221,11 +221,12 @@ class _Counting:
         )
         if self.evals is not None:
             with self.times("leaks"):  # an answer by itself is no question of theirs
-                leaked = self.evals.look(
+                leaked, passages = self.evals.look(
                     table.set_column(2, "answer", pa.array([""] * len(table), pa.string())),
                     [g.place for g in shard.given],
                 )
             yield "leak", leaked
+            yield "passage", passages
 
     def _profile(self, shard: _Shard) -> None:
         with self.times("lengths"):

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from synthgain.api.asking import Asked, judged_by, typed_check
+from synthgain.api.as_typed import typed_check
+from synthgain.api.asking import Asked, judged_by
 from synthgain.api.given import Given
 from synthgain.api.making import Watch, embedder_for, writes_to
 from synthgain.chain import Named, Request, Tally

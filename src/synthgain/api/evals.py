@@ -12,7 +12,7 @@ import pyarrow as pa
 from synthgain.api.given import Given
 from synthgain.chain.given import asked_of
 from synthgain.curate.against import Against
-from synthgain.measure.leaks import COMMON, SPAN, Leaks
+from synthgain.measure.leaks import COMMON, SHORT, SPAN, Leaks
 from synthgain.store.rows import spoken
 from synthgain.types import Judge
 from synthgain.words import words
@@ -42,6 +42,7 @@ class Found:
     rows: int = 0
     by_run: int = 0
     by_nearness: int = 0
+    passages: int = 0  # rows that have some words in a row in common, and no more
     examples: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -51,7 +52,7 @@ class Evals:
     def __init__(self, items: Sequence[Item]) -> None:
         self.names = [item.set for item in items]
         self.where = [item.where for item in items]
-        self.leaks = Leaks(item.whole for item in items)
+        self.leaks = Leaks(item.asked for item in items)
         long = [len(words(item.asked)) >= LEAST for item in items]
         self.judge: Judge = Against(("items",)).primed(lambda: _texts(items, long)).begin()
         self.found: dict[str, Found] = {name: Found() for name in dict.fromkeys(self.names)}
@@ -68,39 +69,44 @@ class Evals:
     def rule(self) -> str:
         left = sum(found.too_short for found in self.found.values())
         return (
-            f"An item leaks into a row where both have {SPAN} words in a row in common (of more than {COMMON} items the run is a template's: "
-            f"{self.leaks.common:,} such runs were left out), or where the row, its question or its answer nearly says what the item or its "
-            f"question says (word pairs, Jaccard 0.7 or more, texts of {LEAST} words or more). "
-            f"{left:,} items are too short for either and were not looked for. A paraphrase or a translation is not seen."
+            f"An item is in a row where a quarter of the runs of {SPAN} words of its question stand there (of a question of {SHORT} to {SPAN - 1} words "
+            f"half of its runs of {SHORT}; runs that stand in more than {COMMON} items are a template's: {self.leaks.common:,} were left out), or where the row or its question nearly says what the item or its question "
+            f"says (word pairs, Jaccard 0.7 or more, texts of {LEAST} words or more). Fewer runs are a passage that both have: a quotation, an "
+            f"idiom of code. {left:,} items are too short for either and were not looked for. A paraphrase or a translation is not seen."
         )
 
-    def look(self, table: pa.Table, places: Sequence[int]) -> list[str]:
-        """For each row a line for each item found in it, three at most; "" for none."""
+    def look(self, table: pa.Table, places: Sequence[int]) -> tuple[list[str], list[str]]:
+        """For each row a line for each item that is in it, and one for each with which it shares a passage; three at most; "" for none."""
         shared = self.leaks.find([text or "" for text in table.column("text").to_pylist()])
-        near = self.judge(table)
-        told = []
-        for place, runs, verdict in zip(places, shared, near):
+        leaks, passages, enough = [], [], self.leaks.enough
+        for place, runs, verdict in zip(places, shared, self.judge(table)):
             hits = {
-                item: f"has {n + SPAN - 1} words in a row of" if n > 1 else f"has {SPAN} words in a row of"
-                for item, n in runs.items()
+                item: f"holds the question of {self._place(item)} ({share:.0%} of its runs)"
+                for item, share in runs.items()
+                if share >= enough[item]
             }
+            for name in {self.names[item] for item in hits}:
+                self.found[name].by_run += 1
             if not verdict.keeps:
                 item = int(verdict.reason.rsplit(" ", 1)[1])
-                hits.setdefault(item, f"nearly says what is said ({verdict.score:.2f}) in")
                 self.found[self.names[item]].by_nearness += 1
-            for name in {self.names[item] for item in runs}:
-                self.found[name].by_run += 1
+                hits.setdefault(item, f"nearly says what is said in {self._place(item)} ({verdict.score:.2f})")
             for name in {self.names[item] for item in hits}:
                 self.found[name].rows += 1
             for item, how in hits.items():
                 found = self.found[self.names[item]]
                 found.found.add(item)
                 if len(found.examples) < EXAMPLES:
-                    found.examples.append({"row": place, "item": self.where[item], "how": how})
-            told.append(
-                "\n".join(f"{how} {self.names[item]} #{self.where[item]}" for item, how in list(hits.items())[:NAMED])
-            )
-        return told
+                    found.examples.append({"row": place, "how": how})
+            rest = {item: f"has words in a row in common with {self._place(item)}" for item in runs if item not in hits}
+            for name in {self.names[item] for item in rest}:
+                self.found[name].passages += 1
+            leaks.append("\n".join(list(hits.values())[:NAMED]))
+            passages.append("\n".join(list(rest.values())[:NAMED]))
+        return leaks, passages
+
+    def _place(self, item: int) -> str:
+        return f"{self.names[item]} #{self.where[item]}"
 
     def told(self) -> list[dict[str, Any]]:
         """By set, for the record: the one with most items found first."""
@@ -113,6 +119,7 @@ class Evals:
                 "rows": found.rows,
                 "rows_by_run": found.by_run,
                 "rows_by_nearness": found.by_nearness,
+                "rows_with_a_passage": found.passages,
                 "examples": found.examples,
             }
             for name, found in sorted(self.found.items(), key=lambda f: -len(f[1].found))

@@ -117,7 +117,9 @@ def _call_json(call: Call) -> dict[str, Any]:
         "draw": call.prompt.draw,
         "seed": call.prompt.seed,
     }
-    return {**{name: getattr(call, name) for name in names}, "prompt": prompt}
+    came_in, went_out = call.counted
+    told = {name: getattr(call, name) for name in names} | {"tokens_in": came_in, "tokens_out": went_out}
+    return {**told, "prompt": prompt}
 
 
 def report(run: str | Path | Run, *, out: str | Path | None = None) -> Path:

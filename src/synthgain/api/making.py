@@ -15,7 +15,8 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, command, opened_models
+from synthgain.api.as_typed import command
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally

@@ -1,4 +1,4 @@
-"""The meter for users: one data set, a trained student, several sets side by side."""
+"""The meter for users: one data set, a trained student, and what is said of them in words."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthgain.api.making import on_disk
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.sources import data_of_files, data_of_run, real_texts
 from synthgain.measure import (
     Data,
     Instruments,
     Rescoring,
-    Side,
     after_training,
-    differences,
     even_sample,
-    held_out_gains,
-    judged,
     meter,
-    sentences,
 )
 from synthgain.measure.after_training import StudentLosses
 from synthgain.measure.data import batched
@@ -93,7 +87,7 @@ def measure(
     law = _law_of(folder) if writer else None
     grounds = Grounds.of(data)
     readings = meter(
-        data, _instruments(student, writer, embedder, reach, law), again=again, grounds=grounds, also=also, say=say
+        data, instruments_for(student, writer, embedder, reach, law), again=again, grounds=grounds, also=also, say=say
     )
     if Run.is_at(folder):
         run = Run.at(folder)
@@ -160,7 +154,7 @@ def _first_run(folder: Path) -> str:
 # ---------------------------------------------------------------------------------------------- who looks
 
 
-def _instruments(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Instruments:
+def instruments_for(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Instruments:
     """`law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
     from synthgain.models.folders import folder_identity
     from synthgain.models.rescoring import LawScorer
@@ -333,76 +327,6 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
     )
 
 
-# ---------------------------------------------------------------------------------------------- side by side
-
-
-@reaching
-def compare(
-    runs: Sequence[str | Path],
-    *,
-    anchors: str | Path | None = None,
-    target: str | Path | None = None,
-    embedder: str = "words",
-    student: str = "",
-    text_field: str | None = None,
-    seed: int = 0,
-    reach: Reach | None = None,
-    say: Say | None = None,
-    **servers: Unpack[Servers],
-) -> dict[str, Any]:
-    """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
-
-    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
-    are not ranked. `text_field` names the column of the texts of sets that are no runs.
-    """
-    if len(runs) < 2:
-        raise SynthgainError(
-            "there is nothing to compare with", next="give two or more runs: synthgain compare RUN RUN"
-        )
-    names = _names([Path(r) for r in runs])
-    instruments = _instruments(student, "", embedder, reach or Reach())
-    sides: list[Side] = []
-    told: list[dict[str, Any]] = []
-    for name, run in zip(names, map(Path, runs)):
-        if say is not None:
-            say(f"measuring {name}")
-        data = data_of(run, anchors=anchors, target=target, text_field=text_field, seed=seed)
-        record = Run.at(run).record if Run.is_at(run) else {}
-        gains = judged(data)
-        readings = meter(data, instruments, gains=gains)
-        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, held_out_gains(data, gains))
-        sides.append(side)
-        told.append(
-            {
-                "name": name,
-                "path": str(run),
-                "recipe": (record.get("recipe") or {}).get("name"),
-                "rows": side.rows,
-                "tokens": side.tokens,
-                "cost_usd": side.cost_usd,
-                "readings": [r.json() for r in side.readings],
-            }
-        )
-    found = [d for a, b in combinations(sides, 2) for d in differences(a, b, seed)]
-    return {"runs": told, "differences": [d.json() for d in found], "sentences": sentences(sides, found)}
-
-
-def _names(runs: Sequence[Path]) -> list[str]:
-    """Short names that tell the sets apart: the folder's, or its whole path where two are alike."""
-    short = [r.resolve().name for r in runs]
-    return [name if short.count(name) == 1 else str(r) for name, r in zip(short, runs)]
-
-
-def _tokens(data: Data) -> int:
-    """Words that a student would read: by one tokenizer for all sets, whoever wrote them."""
-    from synthgain.measure.words import WordCount
-
-    count = WordCount()
-    for table in data.rows(("text",)):
-        count.add(table.column("text").to_pylist())
-    return count.total
-
-
 # ---------------------------------------------------------------------------------------------- in words
 
 
@@ -428,11 +352,3 @@ def explain(name: str) -> Any:
     from synthgain.measure.explain import explain as explained
 
     return explained(name)
-
-
-def comparison_page(result: Mapping[str, Any], out: str | Path) -> Path:
-    """A self-contained page of what `compare` found."""
-    from synthgain.report.comparison import write_comparison
-
-    with on_disk(Path(out)):
-        return write_comparison(result, Path(out))

@@ -66,7 +66,7 @@ class Tally(Spent):
         self.tokens_out += call.tokens_out
         self.tokens_cached += call.tokens_cached
         self.tokens += call.tokens_in + call.tokens_out
-        if not call.tokens_in or not (call.tokens_out or not call.text):
+        if None in call.counted:
             self.uncounted += 1
             self.guess(call)
         if only_thought(call):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from synthgain.numbers import count
 from synthgain.report.markup import visible
 
 MOST = 1500  # characters of one text; its middle is left out, for what varies often stands last
@@ -31,7 +32,7 @@ def print_life(life: Mapping[str, Any]) -> None:
         for message in call["prompt"]["messages"]:
             print(f"--- to {call['model']}, {message['role']}\n{shown(said_in(message))}")
         print(
-            f"--- answer ({call['tokens_in']} → {call['tokens_out']} tokens, {call['finish']})\n{shown(said_in(call['message']))}"
+            f"--- answer ({count(call['tokens_in'])} → {count(call['tokens_out'])} tokens, {call['finish']})\n{shown(said_in(call['message']))}"
         )
     if row is not None:
         same = bool(life["calls"]) and row["text"] == said_in(life["calls"][-1]["message"])

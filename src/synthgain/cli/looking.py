@@ -63,6 +63,9 @@ def checks(
             print(f"    needs: {c['needs']}")
         for setting in c["settings"]:
             print(f"    {setting['name']} = {setting['default']!r}")
+    if not name:
+        print("Use: --with NAME, or with a setting: --with NAME:SETTING=VALUE")
+        return
     told = [(c["name"], s) for c in described for s in c["settings"] if s["default"] not in (None, [], "")]
     chosen, setting = told[0] if told else (described[0]["name"], None)
     how = (

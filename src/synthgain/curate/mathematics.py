@@ -175,7 +175,7 @@ class _Reader:
         left = self._product()
         while sign := self._next("+", "-"):
             right = self._product()
-            left = _exact(left + right if sign == "+" else left - right)  # type: ignore[operator]
+            left = _exact(left + right if sign == "+" else left - right)
         self.depth -= 1
         return left
 
@@ -184,10 +184,10 @@ class _Reader:
         while True:
             if sign := self._next("*", "/"):
                 right = self._signed()
-                left = _exact(left * right if sign == "*" else left / right)  # type: ignore[operator]
+                left = _exact(left * right if sign == "*" else left / right)
             elif self._begins():
                 mixed = self._mixed(left)
-                left = _exact(left + mixed) if mixed is not None else _exact(left * self._power())  # type: ignore[operator]
+                left = _exact(left + mixed) if mixed is not None else _exact(left * self._power())
             else:
                 return left
 
@@ -237,7 +237,7 @@ class _Reader:
         if token in ("(", "{", "["):
             return self._group(token, {"(": ")", "{": "}", "[": "]"}[token])
         if token == "|":
-            return _exact(complex(abs(self._group("|", "|"))))
+            return complex(abs(complex(self._group("|", "|"))))
         self.at += 1
         if token and (token[0].isdigit() or token[0] == "."):
             return Fraction(token)
@@ -273,7 +273,7 @@ class _Reader:
             self.tokens = (*self.tokens[: self.at], first, rest, *self.tokens[self.at + 1 :])
         over = self._argument()
         under = self._argument()
-        return _exact(over / under)  # type: ignore[operator]
+        return _exact(over / under)
 
     def _letter(self, name: str) -> Number:
         if self._next("_"):

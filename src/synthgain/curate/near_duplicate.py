@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class NearDuplicate:
     """Keeps the first of rows whose sets of word `n`-grams overlap by `threshold` or more (Jaccard index).
 
+    Words are those of `words.py`, in every script. Rows that calculate something else ("3 + 4 = 7", "3 + 5 = 8"), and code whose operators
+    are others (where it has no more than 16), are never near: they share most of their words and say different things.
     Every row is compared with the earlier rows that stay, so a chain of small changes can go on: that is
     what keeps the result independent of anything but the order. Signatures come from rensa (R-MinHash), candidates
     from banding, and each candidate is decided by the estimate over all 128 numbers, which is the score.

@@ -17,17 +17,19 @@ _SPECIAL = re.compile(  # tokens with which chat templates part turns: a student
 _LEFT = re.compile(  # of prompts: Alpaca's and Vicuna's headings, Self-Instruct's numbered fields, its word for no input
     r"(?im)^[ \t]{0,3}\#{2,4}[ \t]{0,4}(?:instruction|response|input|human|assistant|user|system)s?[ \t]{0,4}:?[ \t]{0,4}$"
     r"|^[ \t]{0,8}\d{1,3}[ \t]?\.[ \t]{0,4}(?:instruction|input|output)[ \t]?:"
-    r"|<[ \t]?no[ \t]?input[ \t]?>"
     r"|\A\s{0,40}(?:\#{2,4}[ \t]{0,4})?(?:assistant|response|ai)[ \t]?:\s"
 )
+_NO_INPUT = re.compile(
+    r"(?im)<[ \t]?no[ \t]?input[ \t]?>|^[(\[]?no[ \t_-]?input[)\]]?\.?[ \t]{0,8}$"
+)  # of Self-Instruct's prompts: a field left empty
 
 
 @dataclass(frozen=True)
 class TemplateMarks:
-    """Drops a row with special tokens of chat templates in a turn ("<|im_end|>", "[INST]"), or an answer with headings of its prompt.
+    """Drops a row with special tokens of chat templates in a turn ("<|im_end|>", "[INST]") or with "<noinput>" for a field that was left empty.
 
-    Of these: "### Response:", "7. Input:" and "<noinput>" as Self-Instruct's prompts have them, "Assistant:" in front. A
-    text about such marks falls too.
+    So falls an answer with headings of its prompt: "### Response:", "7. Input:" as Self-Instruct's prompts have them,
+    "Assistant:" in front. A text about such marks falls too.
     """
 
     @property
@@ -37,7 +39,8 @@ class TemplateMarks:
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         texts = [row.text or ""] if row.messages is None else [turn["content"] for turn in row.messages]
         marked = (_SPECIAL.search(text) for text in texts if "<" in text or "[" in text)
-        found = next(filter(None, marked), None) or _LEFT.search(row.answer)
+        empty = (_NO_INPUT.search(text) for text in texts if "nput" in text or "NPUT" in text)
+        found = next(filter(None, (*marked, *empty)), None) or _LEFT.search(row.answer)
         return keep() if found is None else drop(f"holds {' '.join(found.group().split())[-40:]!r}")
 
 

@@ -128,6 +128,7 @@ SAID = {
     "personal-data": "hold what looks like personal data",
     "language": "are in another language than the most",
     "no-question": "have no question",
+    "passage": "share a passage with another set",
 }
 ONLY_LOOK = (
     "language",

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthgain.measure.variety import NEAR as ALIKE
-from synthgain.measure.variety import SHINGLE as ALIKE_WORDS
-from synthgain.measure.words import tokens
 from synthgain.types import Row, SynthgainError
+from synthgain.words import SHINGLE as ALIKE_WORDS
+from synthgain.words import runs
 from synthgain.words import words as compared
 
 PAIRS = 20_000  # word pairs that distinct-2 is computed on: it falls with size, so the size is fixed
@@ -184,8 +184,8 @@ class Repeats:
 
     def add(self, text: str) -> None:
         """One more text; one without words is not counted."""
-        words = _numbers(tokens(text)[:READ])
-        sketch = tuple(sorted(set(_runs(words, min(ALIKE_WORDS, len(words))) if len(words) else ()))[:SKETCH])
+        hashes, _ = runs([text[: 16 * READ]], ALIKE_WORDS, alike=True)
+        sketch = tuple(np.unique(hashes)[:SKETCH].tolist())
         if not sketch:
             return
         near = Counter(n for gram in sketch[:LOOKED] for n in self._where.get(gram, ()))

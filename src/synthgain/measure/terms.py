@@ -47,22 +47,23 @@ TEACHERS: tuple[Teacher, ...] = (
     ),
     Teacher(
         "Mistral",
-        r"\bmi(?:s|x)tral\b",
+        r"\bmi(?:s|x)tral[\w.-]*",
         "Mistral's models have several licences: look up the one that wrote this",
         False,
     ),
-    Teacher("Qwen", r"\bqwen\b", "Qwen's models have several licences: look up the one that wrote this", False),
+    Teacher("Qwen", r"\bqwen[\w.-]*", "Qwen's models have several licences: look up the one that wrote this", False),
     Teacher(
         "DeepSeek",
-        r"\bdeepseek\b",
+        r"\bdeepseek[\w.-]*",
         "DeepSeek-R1's licence (MIT) allows training on outputs; other models of theirs have their own",
         False,
     ),
-    Teacher("Gemma", r"\bgemma\b", "Gemma's terms bind models that are trained on its outputs", True),
+    Teacher("Gemma", r"\bgemma[\w.-]*", "Gemma's terms bind models that are trained on its outputs", True),
 )
 _NON_COMMERCIAL = re.compile(r"(?i)\bcc[- ]by[- ](?:sa[- ])?nc\b|\bcc-by-nc[\w.-]*|non-?commercial")
 _SHARE_ALIKE = re.compile(r"(?i)\bcc[- ]by[- ]sa\b|\bcc-by-sa[\w.-]*|\bgpl|\bodbl\b|share-?alike")
 _LICENCE_LINE = re.compile(r"(?im)^\s*licen[cs]e(?:_name)?\s*:\s*[\"']?([\w .+-]{2,60})")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n|\n(?=\s*[-*|#>])")
 _TALKED = re.compile(
     r"(?i)generat|written by|output of|outputs? from|distill|synthetic|teacher|produced|prompt|respon|answers? (?:by|from|of)"
 )
@@ -71,10 +72,10 @@ _TALKED = re.compile(
 def terms_of(card: str, columns: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
     """{"licence", "teachers": [{"name", "said", "terms"}], "binding": [sentence]} of a card, and of values of columns that name models.
 
-    A model counts as a teacher where the card names it in a line that speaks of generating; what is named elsewhere is not known to be one.
+    A model counts as a teacher where the card names it in a sentence that speaks of generating; what is named elsewhere is not known to be one.
     """
     text = card[:LONGEST]
-    lines = [line for line in text.splitlines() if _TALKED.search(line)]
+    lines = [sentence for sentence in _SENTENCE.split(text) if _TALKED.search(sentence)]
     licence = next((m[1].strip() for m in _LICENCE_LINE.finditer(text)), "")
     found = []
     for teacher in TEACHERS:

@@ -148,21 +148,21 @@ def _leaks(record: Record) -> Safe:
     if not record["leaks"]:
         return el("p", "No other set was given. ", el("code", "--against EVALS"), " names some.", class_="absent")
     lines = [
-        (el("code", leak["set"]), count(leak["items"]), count(leak["items_found"]), share(leak["items_found"], leak["items"]), count(leak["rows"]), count(leak["rows_by_run"]), count(leak["rows_by_nearness"]), count(leak["too_short"]))
+        (el("code", leak["set"]), count(leak["items"]), count(leak["items_found"]), share(leak["items_found"], leak["items"]), count(leak["rows"]), count(leak["rows_by_run"]), count(leak["rows_by_nearness"]), count(leak["rows_with_a_passage"]), count(leak["too_short"]))
         for leak in record["leaks"]
     ]  # fmt: skip
-    head = ("set", "items", "found", "share", "rows", "by 13 words", "by nearness", "too short")
+    head = ("set", "items", "found", "share", "rows", "by their words", "by nearness", "a passage only", "too short")
     examples = [
         el(
             "details",
             el("summary", f"{leak['set']}: the first pairs"),
-            el("ul", [el("li", f"row {e['row']} {e['how']} item {e['item']}") for e in leak["examples"]]),
+            el("ul", [el("li", f"row {e['row']} {e['how']}") for e in leak["examples"]]),
             class_="deep",
         )
         for leak in record["leaks"]
         if leak["examples"]
     ]
-    return join(table(head, lines, range(1, 8)), el("p", record["rule"], class_="note"), examples)
+    return join(table(head, lines, range(1, 9)), el("p", record["rule"], class_="note"), examples)
 
 
 def _made_of(record: Record) -> Safe:

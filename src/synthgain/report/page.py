@@ -72,7 +72,7 @@ def _run_page(run: RunPart) -> str:
         lead,
         _warning(run),
         verdict_box(advise(known_of(run)), where="samples"),
-        chain(run),
+        None if run.record.get("given") else chain(run),
         _facts(run),
     )
     return page(
@@ -88,6 +88,8 @@ def _run_page(run: RunPart) -> str:
 
 def _name(run: RunPart) -> str:
     recipe = snippet(str(mapping(run.record.get("recipe")).get("name") or "a run without a name"), 40)
+    if given := mapping(run.record.get("given")):
+        return f"{counted(run.kept, 'row')} of {snippet(str(given.get('source') or 'a data set'), 40)}"
     return f"{recipe}: {counted(run.kept, 'row')} from {_anchors(run)}" if run.rows and run.anchor_count else recipe
 
 

@@ -27,7 +27,9 @@ def run_sections(run: RunPart, prefix: str = "") -> list[tuple[str, str, Safe]]:
         ("map", "Map", "Where the rows lie", _map(run)),
         ("lengths", "Lengths", "How long they are", _lengths(run)),
     ]
-    return [(prefix + slug, short, section(prefix + slug, title, body)) for slug, short, title, body in made]
+    nowhere = run.record.get("given") and not run.anchor_count  # rows that were given come from no documents
+    shown = [one for one in made if one[0] != "documents" or not nowhere]
+    return [(prefix + slug, short, section(prefix + slug, title, body)) for slug, short, title, body in shown]
 
 
 def section(slug: str, title: str, *body: object) -> Safe:

@@ -8,7 +8,8 @@
     preference          TRL's pairs: prompt, chosen, rejected
     text                plain texts
 
-What a format has no place for is counted by name, never lost without a word; what would come out wrong is refused.
+What a turn thought (`reasoning`) stands beside its content: chat, prompt-completion and preference keep it there, openai, sharegpt and alpaca
+have no place for it. What a format has no place for is counted by name, never lost without a word; what would come out wrong is refused.
 """
 
 from __future__ import annotations
