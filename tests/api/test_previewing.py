@@ -103,6 +103,13 @@ def test_tokens_and_money_follow_the_lengths_of_all_texts(tmp_path: Path) -> Non
     assert seen.estimate["cost_usd"].value == 0
 
 
+def test_conversations_side_by_side_come_to_their_end_and_are_counted(tmp_path: Path) -> None:
+    recipe = Recipe("talks", "1", talks)
+    seen = preview(recipe, TEXTS, model=WORDS, out=tmp_path / "p", limit=2, shown=8)
+    assert (seen.bought, len(seen.lives), len(seen.alone)) == (8, 4, 0)
+    assert seen.estimate["calls"].value == made(recipe, TEXTS, WORDS, tmp_path / "r")
+
+
 def test_a_draft_that_asks_for_ever_is_said(tmp_path: Path) -> None:
     seen = preview(Recipe("on", "1", on_and_on), TEXTS, model=WORDS, out=tmp_path / "p", limit=1, shown=3)
     assert seen.bought == 3
@@ -157,6 +164,18 @@ class Twice:
 
 
 TWICE = Recipe("twice", "1", Twice())
+
+
+async def talks(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    async def talk(draw: int) -> Row:
+        one = await models(Prompt((user(anchor.text),), draw=draw))
+        if not one.text:
+            raise ValueError("nothing was said")
+        other = await models(Prompt((user(f"Go on: {anchor.text[:40]} {one.text}"),), draw=draw))
+        return Row(text=other.text, calls=(one, other))
+
+    async for row in models.side_by_side([talk(draw) for draw in range(9)]):
+        yield row
 
 
 async def on_and_on(models: Models, anchor: Anchor) -> AsyncIterator[Row]:

@@ -21,6 +21,7 @@ from synthgain.store import CallMemory
 from synthgain.types import Call, Group, Model, Prompt, assistant
 
 MADE_UP = "made up"  # the model of an answer that nobody gave
+UNSAID = "Nobody gave this answer."
 MOST = 6_000  # calls that one draft is counted up to, and all drafts that are counted to tell of others
 COUNTED = 1_000  # groups
 WIDE = 2.0  # how far off one previewed group alone is taken to be, either way
@@ -124,6 +125,11 @@ class Few(Buyer):
         self.asked: dict[int, Asked] = defaultdict(Asked)
         self.said: dict[str, str] = {}  # by role, what was answered last
 
+    @property
+    def width(self) -> int:
+        """Drafts look ahead no further than this allows: conversations come to their end one after the other, and rows are seen."""
+        return 1
+
     def order(self, prompt: Prompt, rank: int, base: int) -> Call | Purchase:
         asked = self.asked[rank]
         asked.add(prompt)
@@ -131,7 +137,7 @@ class Few(Buyer):
             asked.cut = True
             raise Stopped
         if len(asked.given) >= self.share or self.stopped is not None:
-            message = assistant(self.said.get(prompt.to, ""))
+            message = assistant(self.said.get(prompt.to, UNSAID))
             return Call(f"{MADE_UP} {rank} {asked.n}", prompt, message, MADE_UP)
         got = super().order(prompt, rank, base)
         asked.given.append(got)
@@ -156,7 +162,7 @@ class Few(Buyer):
         mine = next(a for a in self.asked.values() if a.group == group)
         if call or len(mine.given) >= mine.n:
             super().lost(group, reason, prompt, call=call, draft=draft, final=final)
-        elif draft:
+        else:
             mine.broke = True
 
     async def drafted(self, parts: Opened, numbered: Numbered, told: Any) -> None:
@@ -221,7 +227,7 @@ def all_alike(told: Sequence[Asked], blank: Sequence[Asked]) -> bool:
 
 
 async def _blank(parts: Opened, group: Group) -> Asked:
-    """A draft of which every answer is empty."""
+    """A draft of which nobody gave an answer."""
     few = Few(parts.models, CallMemory(None), Tally(), lambda tally: None, share=0)
     await few.drafted(parts, Numbered(0, 0, group), lambda row: None)
     return few.asked[0]
