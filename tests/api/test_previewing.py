@@ -94,6 +94,14 @@ def test_where_the_model_decides_the_truth_lies_in_the_range(tmp_path: Path) -> 
     assert "the model decides" in seen.note
 
 
+def test_answers_of_no_use_are_not_taken_for_a_model_that_decides_nothing(tmp_path: Path) -> None:
+    useless = sg.Scripted(lambda prompt: "I would rather not.")
+    seen = preview("entigraph", [document(6), document(9)], model=useless, out=tmp_path / "p", limit=1)
+    calls = seen.estimate["calls"]
+    assert seen.bought == 3 and "the model decides" in seen.note  # three tries, and no entities
+    assert calls.low is not None and calls.high is not None and calls.low < calls.high
+
+
 def test_tokens_and_money_follow_the_lengths_of_all_texts(tmp_path: Path) -> None:
     seen = preview("rephrase", TEXTS, model=WORDS, out=tmp_path / "p", limit=1, knobs={"chunk": 40})
     run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs={"chunk": 40})
