@@ -72,6 +72,7 @@ def test_thinking_that_never_ends_is_no_answer(text: str) -> None:
         "Put it between the marks\n<think>\nand\n</think>\nas in the manual.",
         "The file ends so:\n```\n</think>\n```\nNothing follows.",
         "analysis of the harbour: it is old.",
+        "analysis(harbour) gives its depth.",
         "The token <|message|> begins a message.",
         "[THINKING] is a sign on the door.",
         "I think </think> is odd, he said.",
