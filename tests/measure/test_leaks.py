@@ -64,7 +64,7 @@ def test_planted_items(kinds: tuple[Any, ...], least: float, most: float, real_d
 
 
 def test_what_a_set_comes_to() -> None:
-    leak = {"set": "sums", "items": 100, "items_found": 1, "rows": 3}
+    leak = {"set": "sums", "items": 100, "items_found": 5, "rows": 3}
     assert judgement(1000, 0, {}, [], 0, ()).verdict == "use it"
     assert judgement(1000, 0, {"personal-data": 900}, [], 0, ()).verdict == "use it"
     assert judgement(1000, 4, {"refusal": 4}, [], 0, ()).verdict == "take rows out first"
