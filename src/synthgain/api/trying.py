@@ -31,7 +31,7 @@ def check(
     say: Callable[[str], None] = lambda trouble: None,
     **servers: Unpack[Servers],
 ) -> tuple[ModelInfo, Call]:
-    """Ask a model one small thing: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
+    """Ask a model a few small things: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
 
     `say` hears what is wrong while it is tried again. A model that thinks is asked again with more tokens, and the note says so.
     """
@@ -46,8 +46,9 @@ def check(
             call = await _small(desk)
             return await _found(model, call.prompt.sampling.max_tokens), call
         except CallFailed as error:
+            key = f", and {_key()}" if uri.startswith("openai/") else ""
             raise SynthgainError(
-                str(error), where=uri, code=4, next=f"check the model's name, the server's log, and {_key()}"
+                str(error), where=uri, code=4, next=f"check the model's name and the server's log{key}"
             ) from error
         finally:
             await model.aclose()
