@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -299,6 +301,24 @@ def test_a_server_that_is_away_is_waited_for_as_long_as_was_said(tmp_path: Path,
 
         run_again = made(server, tmp_path / "again", texts(4), reach={"wait": 1}, watch=watch)
     assert run_again.record["counts"]["kept"] == 4 and "next try in" in heard[0] and "warning" not in run_again.record
+
+
+@pytest.mark.parametrize("plan", [{}, {"fault_first": 10**6, "fault": 503}], ids=["away", "loading"])
+def test_who_stops_while_a_server_is_waited_for_does_not_wait_for_it(tmp_path: Path, plan: dict[str, Any]) -> None:
+    with served(**plan) as server:
+        if not plan:
+            server.kill()
+        stopped = list[float]()
+
+        def watch(tally: Tally) -> None:
+            if tally.trouble and not stopped:
+                stopped.append(time.monotonic())
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.raises(SynthgainError) as error:
+            made(server, tmp_path / "run", texts(100), reach={"wait": 5}, watch=watch)
+        assert error.value.code == 130 and time.monotonic() - stopped[0] < 5
+    assert Run.at(tmp_path / "run").record["status"] == "stopped"
 
 
 def test_check_tells_what_it_found(one_server: Server, run: Cli) -> None:

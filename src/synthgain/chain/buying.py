@@ -114,9 +114,11 @@ class Buyer:
         self.drafts_ended = self.drafts_broken = self.calls_broken = 0
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
         self.kinds: dict[str, str] = {}  # of reasons: how the first one of a kind was worded
-        for gate in self.each_gate:
-            if hasattr(gate, "told"):
-                gate.told = self._in_trouble
+        self.paced: list[Any] = [
+            gate for gate in self.each_gate if hasattr(gate, "told")
+        ]  # of models that pace themselves
+        for gate in self.paced:
+            gate.told, gate.over = self._in_trouble, False
 
     def _in_trouble(self, said: str) -> None:
         self.tally.trouble = said
@@ -130,9 +132,16 @@ class Buyer:
     # ------------------------------------------------------------------------------------------ ends
 
     def stop(self, why: str, code: int) -> None:
-        """Buy no more. Calls in flight are awaited and kept."""
+        """Buy no more. Calls in flight are awaited and kept; what waits to be sent, or to be sent again, is given up."""
         if self.stopped is None:
             self.stopped = (why, code)
+            between = set[Any]()
+            for gate in self.paced:
+                gate.over = True
+                between |= gate.between
+            for purchase in list(self.flying.values()):
+                if (not purchase.paying or purchase.task in between) and not _is_running(purchase.task):
+                    purchase.task.cancel()
 
     def ended(self) -> tuple[str, int] | None:
         """Why no more is bought, with what was spent in the end; None where nothing stopped it."""
@@ -310,3 +319,11 @@ class Buyer:
                 often, n = tally.broken_by.most_common(1)[0]
                 return f"{broken:,} of {all:,} {what} broke; {n:,} of them: {often}"
         return ""
+
+
+def _is_running(task: asyncio.Task[Any]) -> bool:
+    """Whether this very task is what runs now."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs here
+        return False

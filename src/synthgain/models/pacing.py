@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from synthgain.types import SynthgainError
 
@@ -140,7 +141,8 @@ class Gate:
         self._ever = False  # has a call ever succeeded?
         self._vain = 0  # failures while none has
         self.held = 0  # places
-        self.aside = 0  # places given back between two tries: their holders come back
+        self.over = False  # nothing is tried again any more: who would is cancelled
+        self.between: set[asyncio.Task[Any] | None] = set()  # who gave a place back between two tries, and comes back
         self.generation = 0  # of callers; raised when all who wait now are told to give up
         self.verdict: SynthgainError | None = None
         self._clear = True  # no hold, no breaker, nobody waiting: who comes now is let in
@@ -185,9 +187,17 @@ class Gate:
             self._probing = False
             self._admit()
 
+    @property
+    def aside(self) -> int:
+        """How many places were given back between two tries."""
+        return len(self.between)
+
     async def step_aside(self, seconds: float) -> None:
         """Between two tries: give the place back, rest, take one again before all new calls. Held at the end whatever happens."""
-        self.aside += 1
+        if self.over:
+            raise asyncio.CancelledError
+        me = asyncio.current_task()
+        self.between.add(me)
         self.leave()
         try:
             await self._rest(seconds)
@@ -196,7 +206,7 @@ class Gate:
             self.held += 1  # one too many for a moment: the holder gives it back now
             raise
         finally:
-            self.aside -= 1
+            self.between.discard(me)
 
     def _admit(self) -> None:
         """Let in whoever may go now, and see to it that somebody looks again when the hold ends."""
