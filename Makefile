@@ -26,7 +26,7 @@ demo-documents: $(READY) ## eight invented documents: rephrase and entigraph aga
 	@$(BIN)/synthgain demo --documents -o runs/demo-documents
 
 test: $(READY) ## every fast test (under ten minutes on two cores)
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: $(READY) ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow

@@ -19,6 +19,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "anchors": (*MAKING, "curate", "measure", "compare", "train"),
     "api/against.py": ("preview", "generate", "curate"),
     "api/asking.py": MAKING,
+    "api/auditing.py": ("audit",),
     "api/curating.py": ("curate",),
     "api/curating_data.py": ("curate",),
     "api/given.py": ("curate",),

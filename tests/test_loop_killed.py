@@ -97,4 +97,4 @@ def test_a_loop_killed_in_every_stage_ends_where_an_unhurt_one_does(tmp_path: Pa
     assert arms(hurt) == arms(unhurt)
     record = json.loads((hurt / "loop" / "round-0" / "run" / "run.json").read_text())
     assert record["counts"]["calls_bought"] + record["counts"]["calls_reused"] == 24
-    assert "step" not in said.partition("Round 1")[0]  # what the killed ones had finished was not done again
+    assert ", loss " not in said.partition("Round 1")[0]  # what the killed ones had finished was not done again

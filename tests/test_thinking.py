@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +72,7 @@ def test_thinking_that_never_ends_is_no_answer(text: str) -> None:
         "Put it between the marks\n<think>\nand\n</think>\nas in the manual.",
         "The file ends so:\n```\n</think>\n```\nNothing follows.",
         "analysis of the harbour: it is old.",
+        "analysis(harbour) gives its depth.",
         "The token <|message|> begins a message.",
         "[THINKING] is a sign on the door.",
         "I think </think> is odd, he said.",
@@ -152,6 +154,8 @@ def test_what_was_thought_is_neither_graded_nor_in_the_answer_and_stays_beside_i
     assert [row["reason"] for row in rows] == ["", "thinking never ended", "only reasoning", "wrong final answer"]
     turn = rows[0]["messages"][-1]  # type: ignore[index]
     assert turn["content"] == "1 + 1 = 2\nAnswer: 2" and turn["reasoning"] == "Answer: 3? No."
+    data = [row for file in run.data.glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert [row["messages"][-1]["reasoning"] for row in data] == ["Answer: 3? No."]
     before = [dict(row) for row in rows_of(run)]
     assert [dict(row) for row in rows_of(curate(run))] == before  # read from the memory, the same
 

@@ -33,6 +33,7 @@ from synthgain.words import calculations, count, ngrams, prose, runs, spans, tok
         ("- one\n* two\n  - **three** and __four__", ["one", "two", "three", "and", "four"]),
         ("3 + 4 = 7, or 2*3, or x^2", ["3", "+", "4", "=", "7", "or", "2", "*", "3", "or", "x", "^", "2"]),
         ("Answer: -3 and ±5", ["answer", "-", "3", "and", "±", "5"]),
+        ("def f(a, b):\n    x = a-b  # well-known", ["def", "f", "a", "b", "x", "=", "a", "-", "b", "well", "known"]),
         ("if (a && !b) { x++; }", ["if", "a", "&&", "!", "b", "x", "++"]),
         ("total  -=  price;\nreturn f(x)->y == 2", ["total", "-=", "price", "return", "f", "x", "->", "y", "==", "2"]),
         ("हिन्दी में", ["हिन्दी", "में"]),

@@ -63,7 +63,7 @@ def _decimals(half: float, value: float) -> int:
     if not half > 0 or not math.isfinite(half):
         return len(figure(value).partition(".")[2]) if "e" not in figure(value) else 8
     size = math.floor(math.log10(half))
-    return min(8, max(0, -size + (half / 10**size < 2)))
+    return min(8, max(0, -size + int(half / 10.0**size < 2)))
 
 
 def tick(value: float) -> str:

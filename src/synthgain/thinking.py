@@ -36,7 +36,11 @@ _CHANNEL = re.compile(
     r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(analysis|commentary|final)[^<\n]{0,80}?(?:<\|constrain\|>\w+)?<\|message\|>"
 )
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>|<\|channel\|>|\Z")
-_STRIPPED = re.compile(r"analysis(?=[A-Z\"'<\d(])")  # gpt-oss, decoded without special tokens
+_STRIPPED = (
+    re.compile(  # gpt-oss, decoded without special tokens: how its thinking begins, for "analysis(x)" is an answer
+        r"analysis(?=(?:We|The|User|Need|I|Okay|Let|Just|So|This|It|They|Question|Simple|First)\b)"
+    )
+)
 _THEN = re.compile(r"assistant(?:commentary|final)")
 
 

@@ -143,7 +143,7 @@ def _words(ascii: bool, code: bool) -> re.Pattern[str]:
     parts = [
         _plain(ascii).pattern,
         rf"{sign}(?<={_LEFT} .){more}(?= [-−!~&*]?{_RIGHT})",
-        rf"{sign}(?<={_LEFT}.){more}(?=[-−]?{_RIGHT})",
+        rf"{sign}(?<={_LEFT}.)(?!(?<=[a-z]{{2}}[-/])[a-z]{{2}}){more}(?=[-−]?{_RIGHT})",  # "well-known" in a comment is a word
         rf"[-/!<>](?<={_LEFT} .)=(?= {_RIGHT})",
         rf"{dash}(?<=[\d)] .)(?= (?:{number}|\w\b))",
         rf"{dash}(?<=\b\w .)(?= (?:{number}|\w\b))",
@@ -251,6 +251,7 @@ def _calculated(read: str, said: Sequence[str], code: bool) -> list[str]:
 
 
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_TAG = re.compile(r"<[a-zA-Z/!][^<>]{0,300}>")
 _CODE_LINE = re.compile(
     r"[{};]\s*$|^\s*(?:[}\])]|#include|import |from \S+ import|def |class |fn |func |function |const |let |var |return\b|@)|[\w\])]\s*(?:[-+*/]?=|=>|->|:=|::)\s*\S"
     r"|\w\([^()]*\)\s*[:;{]?\s*$|^\s*(?:for|while|if|elif|else)\b.*[:{]\s*$"
@@ -258,11 +259,14 @@ _CODE_LINE = re.compile(
 
 
 def prose(text: str) -> str:
-    """A text without its code: without fenced blocks, and where code stands bare, without the lines that look like it."""
+    """A text without its code: without fenced blocks, tags and lines that look like code; "" where a third of the lines are such lines."""
     text = _FENCED.sub("", text) if "```" in text else text
-    if not _holds_code(text):
+    text = _TAG.sub(" ", text) if "<" in text else text
+    if not _holds_code(text.lower()):
         return text
-    return "\n".join(line for line in text.split("\n") if _CODE_LINE.search(line) is None)
+    lines = [line for line in text.split("\n") if line.strip()]
+    said = [line for line in lines if _CODE_LINE.search(line) is None]
+    return "\n".join(said) if len(said) > 2 / 3 * len(lines) else ""
 
 
 # ---------------------------------------------------------------------------------------------- texts as sets

@@ -196,6 +196,8 @@ def test_a_run_is_audited_by_its_kept_rows(theirs: Path, tmp_path: Path) -> None
     assert found["rows"] == run.record["counts"]["kept"] == 35 and "refusal" not in found["faults"]
     with pytest.raises(SynthgainError, match="no such file"):
         audit(tmp_path / "nothing.jsonl", out=tmp_path / "none")
+    with pytest.raises(SynthgainError, match="no such file"):
+        audit(theirs, anchors=tmp_path / "nothing.jsonl", out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from synthgain import Run, curate, export, measure, report, trace
-from synthgain.types import SynthgainError
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
 
 ROWS: list[Any] = [
     {"messages": [{"role": "user", "content": "Name a river."}, {"role": "assistant", "content": "The Rhine."}], "kind": "place"},
@@ -133,3 +135,25 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(tmp_path: Pat
     with pytest.raises(SynthgainError, match="no rows"):
         curate(written(tmp_path, [{"x": 1}], "none.jsonl"), out=tmp_path / "second")
     assert not (tmp_path / "second").exists() and run.record["counts"]["rows"] == len(ROWS)
+
+
+@dataclass(frozen=True)
+class Fails:
+    """A check of the test's own that cannot read one row."""
+
+    name: str = "fails"
+
+    def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        return keep() if len(row.answer) != 1 else drop(str(1 // 0))
+
+
+def test_a_check_that_fails_is_named_with_the_row_and_nothing_is_written(tmp_path: Path) -> None:
+    file = written(tmp_path, ROWS)
+    with pytest.raises(SynthgainError, match="the check fails failed") as error:
+        curate(file, out=tmp_path / "run", with_=[Fails()])
+    assert "theirs.jsonl#3" in error.value.where and error.value.code == 2 and not (tmp_path / "run").exists()
+    run = curate(file, out=tmp_path / "run")
+    before = stored(run)
+    with pytest.raises(SynthgainError, match="fails"):
+        curate(run, with_=[Fails()])
+    assert stored(run) == before and run.record["counts"]["kept"] == len(ROWS)

@@ -228,6 +228,18 @@ def test_chats_are_learnt_as_chats_however_they_are_written(tmp_path: Path, reco
     assert [row.messages for row in learnt(rows)] == [(user("What is 2+2?"), assistant("Answer: 4"))] * 2
 
 
+def test_tables_and_data_sets_on_disk_give_their_answers_too(tmp_path: Path) -> None:
+    import datasets
+
+    (tmp_path / "alpaca.csv").write_text("instruction,input,output\nAdd.,2+2,4\nAdd.,2+2,4\n")
+    rows = rows_of(tmp_path / "alpaca.csv", tmp_path / "s")
+    assert [row.messages for row in learnt(rows)] == [(user("Add.\n2+2"), assistant("4"))] * 2
+    pair = {"prompt": "Who?", "chosen": "I.", "rejected": "You."}
+    datasets.Dataset.from_list([pair]).save_to_disk(tmp_path / "disk")
+    rows = rows_of(tmp_path / "disk", tmp_path / "t")
+    assert read_rows(rows).method == "dpo" and learnt(rows)[0].rejected == (assistant("You."),)
+
+
 def test_a_run_and_its_data_are_the_same_rows(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", [answer("kept"), answer("fallen", falls=True)])
     for source in (run, run / "data"):

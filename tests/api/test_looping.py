@@ -104,23 +104,23 @@ def test_a_writer_that_reasons_gives_its_students_room_to_finish(place: Path) ->
     def writes(prompt: sg.Prompt) -> str:
         return f"<think>{long}</think>Answer: 4"
 
-    said: list[str] = []
+    (place / "one.jsonl").write_text(json.dumps({"question": "3 + 1?", "answer": "4"}))
     result = sg.loop(
         str(place / "thinks.py"),
         str(place / "documents.jsonl"),
         out=place / "loop",
-        on=place / "problems.jsonl",
+        on=place / "one.jsonl",
         model=sg.Scripted(writes),
         base=f"hf/{place / 'tiny'}",
-        examination=Examination(draws=1),
+        examination=Examination(draws=1, temperature=0),
         arms=("filtered",),
         settings={"max_steps": 1, "batch": 2, "length": 400, "learn_reasoning": True},
-        say=said.append,
+        say=lambda text: None,
     )
     run = sg.Run.at(place / "loop" / "round-0" / "run")
     longest = max(max(shard.column("tokens_out").to_pylist()) for shard in run.shards(["tokens_out"]))
     cut = {arm["name"]: next(r for r in arm["readings"] if r["name"] == "cut_off") for arm in result["arms"]}
-    assert longest > 128 and all(reading["n"] == 3 for reading in cut.values())
+    assert longest > 128 and all(reading["n"] == 1 for reading in cut.values())
     for reading in cut.values():  # a tiny random model writes up to its limit: the same for every arm
         assert reading["value"] == 0 or f"cut off at {2 * longest} tokens" in reading["note"]
     assert any(reading["value"] for reading in cut.values())

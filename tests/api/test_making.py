@@ -233,7 +233,7 @@ def test_a_run_is_not_made_from_itself(tmp_path: Path) -> None:
 def test_rows_of_another_request_are_not_replaced_unasked(other: dict[str, object], said: str, tmp_path: Path) -> None:
     ask = {"recipe": "rephrase", "anchors": TEXTS, "model": WORDS, "out": tmp_path / "r"}
     first = sg.generate(**ask)
-    sg.measure(first)
+    first.write_readings([sg.Reading("proxy_gain", 0.1)])
     before = rows(first), first.record, first.readings()
     with pytest.raises(AnotherRequest, match=r"12 rows \(12 kept\) of another request") as caught:
         sg.generate(**{**ask, **other})

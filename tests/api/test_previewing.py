@@ -94,6 +94,14 @@ def test_where_the_model_decides_the_truth_lies_in_the_range(tmp_path: Path) -> 
     assert "the model decides" in seen.note
 
 
+def test_answers_of_no_use_are_not_taken_for_a_model_that_decides_nothing(tmp_path: Path) -> None:
+    useless = sg.Scripted(lambda prompt: "I would rather not.")
+    seen = preview("entigraph", [document(6), document(9)], model=useless, out=tmp_path / "p", limit=1)
+    calls = seen.estimate["calls"]
+    assert seen.bought == 3 and "the model decides" in seen.note  # three tries, and no entities
+    assert calls.low is not None and calls.high is not None and calls.low < calls.high
+
+
 def test_tokens_and_money_follow_the_lengths_of_all_texts(tmp_path: Path) -> None:
     seen = preview("rephrase", TEXTS, model=WORDS, out=tmp_path / "p", limit=1, knobs={"chunk": 40})
     run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", knobs={"chunk": 40})
@@ -101,6 +109,13 @@ def test_tokens_and_money_follow_the_lengths_of_all_texts(tmp_path: Path) -> Non
     assert seen.estimate["tokens_out"].value == tokens["out"]
     assert seen.estimate["tokens_in"].value == pytest.approx(tokens["in"], rel=0.1)
     assert seen.estimate["cost_usd"].value == 0
+
+
+def test_conversations_side_by_side_come_to_their_end_and_are_counted(tmp_path: Path) -> None:
+    recipe = Recipe("talks", "1", talks)
+    seen = preview(recipe, TEXTS, model=WORDS, out=tmp_path / "p", limit=2, shown=8)
+    assert (seen.bought, len(seen.lives), len(seen.alone)) == (8, 4, 0)
+    assert seen.estimate["calls"].value == made(recipe, TEXTS, WORDS, tmp_path / "r")
 
 
 def test_a_draft_that_asks_for_ever_is_said(tmp_path: Path) -> None:
@@ -157,6 +172,18 @@ class Twice:
 
 
 TWICE = Recipe("twice", "1", Twice())
+
+
+async def talks(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    async def talk(draw: int) -> Row:
+        one = await models(Prompt((user(anchor.text),), draw=draw))
+        if not one.text:
+            raise ValueError("nothing was said")
+        other = await models(Prompt((user(f"Go on: {anchor.text[:40]} {one.text}"),), draw=draw))
+        return Row(text=other.text, calls=(one, other))
+
+    async for row in models.side_by_side([talk(draw) for draw in range(9)]):
+        yield row
 
 
 async def on_and_on(models: Models, anchor: Anchor) -> AsyncIterator[Row]:

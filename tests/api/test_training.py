@@ -86,10 +86,10 @@ KINDS = {
     "pairs": "messages=(user(anchor.text), assistant(call.text)), rejected=(assistant('I do not know.'),)",
     "texts": "text=anchor.text + ' ' + call.text",
 }
-FORMS = [
-    *(("chats", form, "sft") for form in ("chat", "openai", "sharegpt", "alpaca", "prompt-completion")),
+FORMS = [  # the others give the same tokens: tests/store/test_export.py
+    ("chats", "sharegpt", "sft"),
+    ("chats", "alpaca", "sft"),
     ("pairs", "preference", "dpo"),
-    ("pairs", "chat", "dpo"),
     ("pairs", "openai", "sft"),
     ("texts", "text", "cpt"),
 ]
@@ -155,3 +155,15 @@ def test_settings_that_nobody_knows_are_refused_before_anything_is_trained(tmp_p
     for arm, more in ((Arm("a", (Part("x"),)), {"learning": 1}), (Arm("a", (Part("x"),), weights="openai/big"), {})):
         with pytest.raises(sg.SynthgainError, match="arm a"):
             ArmTrainer(base, 0, more).check([arm])
+
+
+def test_two_trainings_into_one_place_do_not_meet(tmp_path: Path, base: str) -> None:
+    from synthgain.store import writing
+
+    rows = lines(tmp_path / "rows.jsonl", [{"text": "A river."}] * 3)
+    with writing(tmp_path / ".s.lock"):
+        with pytest.raises(sg.SynthgainError, match="writ"):
+            sg.train(rows, out=tmp_path / "s", base=base, **SHORT)
+    assert not (tmp_path / "s").exists()
+    sg.train(rows, out=tmp_path / "s", base=base, **SHORT)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["rows.jsonl", "s"]

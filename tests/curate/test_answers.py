@@ -105,6 +105,9 @@ def test_the_last_stated_answer(text: str, answer: str | None) -> None:
         ("Answer: 45°", "45"),
         ("Answer: 7 (because 3 + 4 = 7)", "7"),
         ("Answer: about 7 apples", "7"),
+        ("Answer: 7, since 3 + 4 = 7", "7"),
+        ("Answer:\n- 7", "7"),
+        ("\\boxed{\\textbf{(B) }40}", "B"),
         ("Answer: $4k", "4000"),
     ],
 )

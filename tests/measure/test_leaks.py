@@ -13,7 +13,26 @@ from synthgain.measure.audit import Labels, Lengths, judgement
 from synthgain.measure.leaks import Leaks
 from synthgain.measure.terms import terms_of
 
-WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"]
+WORDS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+]
 
 
 def test_the_share_of_an_items_runs_in_closed_form() -> None:
@@ -64,9 +83,13 @@ def test_planted_items(kinds: tuple[Any, ...], least: float, most: float, real_d
 
 
 def test_what_a_set_comes_to() -> None:
-    leak = {"set": "sums", "items": 100, "items_found": 1, "rows": 3}
+    leak = {"set": "sums", "items": 100, "items_found": 5, "rows": 3}
     assert judgement(1000, 0, {}, [], 0, ()).verdict == "use it"
-    assert judgement(1000, 0, {"personal-data": 900}, [], 0, ()).verdict == "use it"
+    assert judgement(1000, 0, {"personal-data": 900, "passage": 5}, [], 0, ()).verdict == "use it"
+    assert (
+        judgement(1000, 1, {"refusal": 1, "passage": 5}, [], 0, ()).sentence
+        == "Take 1 row of 1,000 out first (0.1 %): 1 (0.1 %) refuse."
+    )
     assert judgement(1000, 4, {"refusal": 4}, [], 0, ()).verdict == "take rows out first"
     assert judgement(1000, 60, {"refusal": 60}, [], 0, ()).verdict == "do not use it as it is"
     assert judgement(1000, 60, {"near-duplicate": 60}, [], 0, ()).verdict == "take rows out first"

@@ -47,6 +47,7 @@ def record_of(student: Path) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_as_an_unhurt_one(base: Path, rows: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(base), str(rows), str(tmp_path / "hurt")],
@@ -71,13 +72,31 @@ def test_a_killed_training_ends_as_an_unhurt_one(base: Path, rows: Path, tmp_pat
     assert sorted(f.name for f in tmp_path.iterdir()) == ["hurt", "unhurt"]
 
 
-def test_a_stop_by_hand_keeps_the_checkpoint_and_says_so(base: Path, rows: Path, tmp_path: Path) -> None:
+def test_a_stop_by_hand_keeps_the_checkpoint_and_goes_on_as_if_nothing_was(
+    base: Path, rows: Path, tmp_path: Path
+) -> None:
     def stop(step: int, steps: int, loss: float) -> None:
         if step == 3:
             raise KeyboardInterrupt
 
+    full = {"max_steps": 5, "batch": 4, "learning_rate": 1e-2, "precision": "fp32"}
     with pytest.raises(SynthgainError) as error:
-        FineTune(base, **SETTINGS, minutes=0, watch=stop)(rows, tmp_path / "s")
+        FineTune(base, **full, minutes=0, watch=stop)(rows, tmp_path / "s")  # type: ignore[arg-type]
     assert error.value.code == 130 and "step 2" in error.value.what and isinstance(error.value, KeyboardInterrupt)
-    other = FineTune(base, **SETTINGS | {"max_steps": 2})(rows, tmp_path / "s")  # another request starts anew
-    assert record_of(other)["resumed_at"] == 0 and [f.name for f in tmp_path.iterdir()] == ["s"]
+    hurt, unhurt = (FineTune(base, **full)(rows, tmp_path / name) for name in "st")  # type: ignore[arg-type]
+    assert (record_of(hurt)["resumed_at"], record_of(unhurt)["resumed_at"]) == (2, 0)
+    assert record_of(hurt)["curve"] == record_of(unhurt)["curve"]
+    assert (hurt / "model.safetensors").read_bytes() == (unhurt / "model.safetensors").read_bytes()
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["s", "t"]
+
+
+def test_another_request_starts_anew(base: Path, rows: Path, tmp_path: Path) -> None:
+    def stop(step: int, steps: int, loss: float) -> None:
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError):
+        FineTune(base, max_steps=2, minutes=0, watch=stop)(rows, tmp_path / "s")
+    assert not any(tmp_path.iterdir())  # no checkpoint yet, so nothing to keep
+    (tmp_path / ".s.work" / "checkpoint-1").mkdir(parents=True)
+    (tmp_path / ".s.work" / "checkpoint-1" / "curve.json").write_text("another's")
+    assert record_of(FineTune(base, max_steps=1)(rows, tmp_path / "s"))["resumed_at"] == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
+from synthgain.anchors.hub import SCHEME
 from synthgain.api.evals import Evals
 from synthgain.api.given import Given, GivenRow
 from synthgain.api.making import on_disk
@@ -30,7 +31,7 @@ from synthgain.measure.terms import terms_of
 from synthgain.report.audit import audit_page
 from synthgain.store.rows import spoken
 from synthgain.store.run import Run, atomic_write
-from synthgain.types import Anchor, Row
+from synthgain.types import Anchor, Reading, Row, SynthgainError
 
 SHARD = 1_024
 ROW_CHECKS = (
@@ -45,11 +46,8 @@ ROW_CHECKS = (
     "personal-data",
 )
 FOLDS = ("exact-duplicate", "near-duplicate")
-SURE, MAIN, LETTERS = (
-    0.8,
-    0.9,
-    60,
-)  # a row's language is named from this probability and so many letters, where so many rows share one
+SURE, LETTERS = 0.8, 60  # a row's language is named from this probability and so many letters
+MAIN = 0.9  # of the rows that must share a language before others are named
 STRANGE = 100_000  # rows in other languages that are remembered until it is known which most rows are in
 CARDS = ("README.md", "readme.md", "README.txt", "datasheet.md")
 MODEL_COLUMNS = ("model", "teacher", "generator", "source_model", "model_name", "generated_by")
@@ -78,6 +76,8 @@ def audit(
     place = Path(out) if out is not None else Path("runs") / f"audit-{_short(str(source))}"
     data = Run.at(source).data if Run.is_at(source) else source
     times = _Times(say)
+    if anchors is not None and not str(anchors).startswith(SCHEME) and not Path(anchors).exists():
+        raise SynthgainError("there is no such file or folder", where=str(anchors), next="--anchors names real text")
     with _writes_to(place), on_disk(place):
         with times("other sets"):
             evals = Evals.read(against) if against else None
@@ -86,11 +86,12 @@ def audit(
             counting.all(file)
         (place / ".faults.new").replace(place / "faults.jsonl")
         with times("the meter"):
-            readings = measure(data, anchors=anchors, text_field=text_field, seed=seed)
+            readings, why_no_meter = _metered(data, anchors, text_field, seed)
         record = counting.record() | {
             "synthgain": version("synthgain"),
             "tokenizer": tokenizer,
             "readings": [r.json() for r in readings],
+            "why_no_meter": why_no_meter,
             "anchors": None if anchors is None else str(anchors),
             "faults_file": str(place / "faults.jsonl"),
             "seconds": round(time.monotonic() - began, 2),
@@ -101,6 +102,16 @@ def audit(
         atomic_write(place / "audit.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
         atomic_write(place / "audit.html", audit_page(record))
     return record | {"page": str(place / "audit.html")}
+
+
+def _metered(
+    data: str | Path, anchors: str | Path | None, text_field: str | None, seed: int
+) -> tuple[list[Reading], str]:
+    """The meter's readings, or why there are none: what it cannot read costs no other part of an audit."""
+    try:
+        return measure(data, anchors=anchors, text_field=text_field, seed=seed), ""
+    except SynthgainError as error:
+        return [], str(error)
 
 
 @contextmanager
@@ -158,7 +169,7 @@ class _Counting:
         folds: list[Any] = [load_check(name) for name in FOLDS]
         self.folds = [(fold, fold.begin()) for fold in folds]
         self.questions = ExactDuplicate(column="prompt").begin()
-        self.rows = self.taken_out = self.same_question = self.unclosed = 0
+        self.rows = self.taken_out = self.same_question = 0
         self.faults: dict[str, Fault] = {}
         self.lengths, self.labels = Lengths(), Labels()
         self.shapes: Counter[str] = Counter()
@@ -183,11 +194,12 @@ class _Counting:
         self._languages(file)
 
     def _shards(self) -> Iterator[_Shard]:
-        source = iter(self.given)
+        ahead: deque[GivenRow] = deque()
+        source = numbered(_passing(self.given, ahead))
         while True:
             with self.times("reading"):
-                given = list(islice(source, SHARD))
-                rows = list(numbered(g.row for g in given)) if given else []
+                rows = list(islice(source, SHARD))
+                given = [ahead.popleft() for _ in rows]
                 asked = [asked_of(row) for row in rows]
                 answers = [row.answer for row in rows]
                 texts = [spoken(row.messages, row.text) for row in rows]
@@ -311,6 +323,13 @@ class _Counting:
             "card": card,
             "terms": terms,
         }
+
+
+def _passing(given: Given, ahead: deque[GivenRow]) -> Iterator[Row]:
+    """The rows, while what else is known of them waits."""
+    for one in given:
+        ahead.append(one)
+        yield one.row
 
 
 def _turns(row: Row) -> str:

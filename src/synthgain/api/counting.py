@@ -7,6 +7,8 @@ how many, and the range is what they say of documents of the other lengths.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ from synthgain.store import CallMemory
 from synthgain.types import Call, Group, Model, Prompt, assistant
 
 MADE_UP = "made up"  # the model of an answer that nobody gave
+UNSAID = "Nobody gave this answer."
+SOME = 5  # members of a list that nobody gave
 MOST = 6_000  # calls that one draft is counted up to, and all drafts that are counted to tell of others
 COUNTED = 1_000  # groups
 WIDE = 2.0  # how far off one previewed group alone is taken to be, either way
@@ -104,6 +108,31 @@ def kind_of(prompt: Prompt) -> Kind:
     return prompt.to, prompt.schema is not None
 
 
+def made_up(prompt: Prompt) -> str:
+    """An answer that nobody gave: what the schema asks for, where there is one, in words that stand in the prompt."""
+    if prompt.schema is None:
+        return UNSAID
+    text = prompt.messages[-1]["content"]
+    words = dict.fromkeys(re.findall(r"\w{4,}", text[len(text) // 3 :]))
+    return json.dumps(_instance(prompt.schema, list(words)[:SOME] or [UNSAID]))
+
+
+def _instance(schema: Mapping[str, Any], words: Sequence[str]) -> Any:
+    """Something that follows a schema, as far as its types say."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            return {name: _instance(part, words) for name, part in schema.get("properties", {}).items()}
+        case "array":
+            return [_instance(schema.get("items", {}), [word]) for word in words]
+        case "integer" | "number":
+            return 1
+        case "boolean":
+            return True
+    return words[0]
+
+
 def size_of(prompt: Prompt) -> int:
     return max(1, sum(map(_size, (m["content"] for m in prompt.messages))))
 
@@ -122,7 +151,12 @@ class Few(Buyer):
         super().__init__(models, memory, tally, watch, **limits)
         self.share = share
         self.asked: dict[int, Asked] = defaultdict(Asked)
-        self.said: dict[str, str] = {}  # by role, what was answered last
+        self.said: dict[Kind, str] = {}  # what was answered last
+
+    @property
+    def width(self) -> int:
+        """Drafts look ahead no further than this allows: conversations come to their end one after the other, and rows are seen."""
+        return 1
 
     def order(self, prompt: Prompt, rank: int, base: int) -> Call | Purchase:
         asked = self.asked[rank]
@@ -131,7 +165,7 @@ class Few(Buyer):
             asked.cut = True
             raise Stopped
         if len(asked.given) >= self.share or self.stopped is not None:
-            message = assistant(self.said.get(prompt.to, ""))
+            message = assistant(self.said.get(kind_of(prompt)) or made_up(prompt))
             return Call(f"{MADE_UP} {rank} {asked.n}", prompt, message, MADE_UP)
         got = super().order(prompt, rank, base)
         asked.given.append(got)
@@ -139,7 +173,7 @@ class Few(Buyer):
 
     async def receive(self, purchase: Purchase) -> Call:
         call = await super().receive(purchase)
-        self.said[call.prompt.to] = call.text
+        self.said[kind_of(call.prompt)] = call.text
         return call
 
     def lost(
@@ -156,7 +190,7 @@ class Few(Buyer):
         mine = next(a for a in self.asked.values() if a.group == group)
         if call or len(mine.given) >= mine.n:
             super().lost(group, reason, prompt, call=call, draft=draft, final=final)
-        elif draft:
+        else:
             mine.broke = True
 
     async def drafted(self, parts: Opened, numbered: Numbered, told: Any) -> None:
@@ -221,7 +255,7 @@ def all_alike(told: Sequence[Asked], blank: Sequence[Asked]) -> bool:
 
 
 async def _blank(parts: Opened, group: Group) -> Asked:
-    """A draft of which every answer is empty."""
+    """A draft of which nobody gave an answer."""
     few = Few(parts.models, CallMemory(None), Tally(), lambda tally: None, share=0)
     await few.drafted(parts, Numbered(0, 0, group), lambda row: None)
     return few.asked[0]

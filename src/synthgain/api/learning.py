@@ -24,7 +24,8 @@ from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
 from synthgain.train.rows import first_row, no_chat, read_rows, reads
-from synthgain.types import Method, Row, SynthgainError, digest, is_learnt
+from synthgain.turns import content_of
+from synthgain.types import Anchor, Method, Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
 ANSWERED = frozenset({"messages", "conversations", "chosen", "completion", "output", "response", "answer", "solution"})
@@ -35,9 +36,9 @@ SHARD = 1_000  # rows
 
 
 def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None, strict: bool = False) -> Path:
-    """Where a trainer finds the rows of a source: a run's data; files of rows and plain texts as they are; other anchors as a
-    Parquet file of texts beside `out`. SynthgainError: rows with answers that cannot be read as chats: to learn the questions
-    alone as texts must be asked for, with `text_field`."""
+    """Where a trainer finds the rows of a source: a run's data; files of rows and plain texts as they are; other anchors (tables,
+    data sets on disk or of a hub) as a Parquet file beside `out`, conversations as such and the rest as texts. SynthgainError: rows with
+    answers that cannot be read as chats: to learn the questions alone as texts must be asked for, with `text_field`."""
     path = source.path if isinstance(source, Run) else Path(source)
     if Run.is_at(path):
         return Run.at(path).data
@@ -53,9 +54,19 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None, 
         except SynthgainError as error:
             why = error
     anchors = load_anchors(str(source), text_field=text_field, repeats=True, strict=strict, tell=remark)
-    if text_field is None and any(ANSWERED & anchor.fields.keys() for anchor in anchors):
+    if text_field is None and any(ANSWERED & a.fields.keys() and not a.fields.get("messages") for a in anchors):
         raise why
-    return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(Row(text=a.text) for a in anchors))
+    rows = (_row(anchor, chats=text_field is None) for anchor in anchors)
+    return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(rows))
+
+
+def _row(anchor: Anchor, *, chats: bool) -> Row:
+    """An anchor as what a student learns: the conversation that it stands for, else its text."""
+    held = {name: anchor.fields[name] for name in ("messages", "rejected", "tools") if anchor.fields.get(name)}
+    content = content_of(held) if chats and held.get("messages") else None
+    if content is None:
+        return Row(text=anchor.text)
+    return Row(messages=content.messages, rejected=content.rejected, tools=content.tools)
 
 
 def _in_shards(rows: Iterator[Row]) -> Iterator[pa.Table]:

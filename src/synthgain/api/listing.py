@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from synthgain.api.asking import knobs_of
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
+from synthgain.curate import shipped
 from synthgain.models import weights
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
-from synthgain.settings import settings_of
-from synthgain.types import AnyCheck, Fold, Selection
+from synthgain.types import SynthgainError
 
 
 def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
@@ -40,22 +40,36 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
 
 
 def list_checks(name: str = "") -> list[dict[str, Any]]:
-    """The shipped checks, or the one of that name or file: what it does, on what it looks, and its settings with their defaults."""
-    return [_told(check) for check in ([load_check(name)] if name else map(load_check, check_names()))]
+    """The shipped checks, or the one of that name or file: what it does, on what it looks, its settings with their defaults, and what it
+    needs besides ("" where it is all there)."""
+    known = [name] if name else check_names()
+    return [_told(each, shipped(each)) if shipped(each) else _told(each, type(load_check(each))) for each in known]
 
 
-def _told(check: AnyCheck) -> dict[str, Any]:
-    kind = "the whole set" if isinstance(check, Selection) else "rows in order" if isinstance(check, Fold) else "a row"
-    first, _, rest = inspect.cleandoc(type(check).__doc__ or "").partition("\n\n")
-    held = settings_of(check)
-    known: list[Any] = [f for f in fields(check) if f.init and f.name in held] if is_dataclass(check) else []
+def _told(spec: str, kind: Any) -> dict[str, Any]:
+    first, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+    try:
+        name, needs = load_check(spec).name, ""
+    except SynthgainError as error:
+        name, needs = spec, error.next
+    held = [f for f in fields(kind) if f.init and f.name != "name"] if is_dataclass(kind) else []
     return {
-        "name": check.name,
+        "name": name,
         "does": " ".join(first.split()),
         "more": rest.strip(),
-        "looks_at": kind,
-        "settings": [{"name": f.name, "default": held[f.name], "kind": str(f.type)} for f in known if f.name != "name"],
+        "looks_at": "the whole set"
+        if hasattr(kind, "selects")
+        else "rows in order"
+        if hasattr(kind, "begin")
+        else "a row",
+        "settings": [{"name": f.name, "default": _default(f), "kind": str(f.type)} for f in held],
+        "needs": needs,
     }
+
+
+def _default(held: Field[Any]) -> Any:
+    value = held.default if held.default_factory is MISSING else held.default_factory()
+    return None if value is MISSING else list(value) if isinstance(value, tuple) else value
 
 
 def list_models() -> list[dict[str, Any]]:

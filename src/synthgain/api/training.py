@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from synthgain.api.measuring import measure_students
 from synthgain.chain import Desk, Tally
 from synthgain.loop import Arm, Rows, Student, Weights
 from synthgain.models import Reach, folder_of, open_model, weights_at
-from synthgain.store import Run, read_readings
+from synthgain.store import Run, read_readings, writing
 from synthgain.train import FineTune, Scratch, read_student, said_of_rows, student_record
 from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
@@ -61,17 +62,30 @@ def train(
     if replay == "self" and config is not None:
         raise SynthgainError("random weights have no text of their own", where="replay", next="give a file of text")
     strict = bool(settings.get("strict", False))
-    rows = rows_of(source, place, text_field, strict)
-    old = None
-    if replay is not None:
-        beside = place.with_name(f"{place.name}.replay")
-        old = _own_texts(base, replay_texts, place) if replay == "self" else rows_of(replay, beside, strict=strict)
-    started: dict[str, Any] = {"base": folder_of(base), "base_uri": base, "base_identity": ""}
-    if config is None:
-        started["base_identity"] = open_model(base, Reach()).identity
-    else:
-        started |= {"base": Scratch(Path(config), weights_at(tokenizer or base)), "base_uri": SCRATCH}
-    return FineTune(**started, method=method, replay=old, watch=watch, say=say, **settings)(rows, place)
+    guard = place.with_name(f".{place.name}.lock")
+    try:
+        with writing(guard):  # two trainings into one place would share their work folder
+            rows = rows_of(source, place, text_field, strict)
+            old = None
+            if replay is not None:
+                beside = place.with_name(f"{place.name}.replay")
+                old = (
+                    _own_texts(base, replay_texts, place)
+                    if replay == "self"
+                    else rows_of(replay, beside, strict=strict)
+                )
+            start = _start(base, config, tokenizer)
+            return FineTune(**start, method=method, replay=old, watch=watch, say=say, **settings)(rows, place)
+    finally:
+        if not (guard / ".lock.pid").exists():  # another's, where it does
+            shutil.rmtree(guard, ignore_errors=True)
+
+
+def _start(base: str, config: str | Path | None, tokenizer: str | Path | None) -> dict[str, Any]:
+    """What a student starts from, as `FineTune` has it."""
+    if config is not None:
+        return {"base": Scratch(Path(config), weights_at(tokenizer or base)), "base_uri": SCRATCH}
+    return {"base": folder_of(base), "base_uri": base, "base_identity": open_model(base, Reach()).identity}
 
 
 def came_of(student: Path) -> str:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from synthgain.chain.judging import Judging, row_checks, selected, verdicts_of
+from synthgain.chain.judging import AGAIN, Judging, row_checks, selected, verdicts_of
 from synthgain.chain.tally import Tally
 from synthgain.store import Met, Run
-from synthgain.types import Anchor, AnyCheck, Check, Embedder, Models, Recipe, Row
+from synthgain.types import Anchor, AnyCheck, Check, Embedder, Models, Recipe, Row, SynthgainError
 
 SHARD = 1024  # rows that are judged and written at once
 
@@ -88,8 +88,13 @@ def asked_of(row: Row) -> str:
 
 
 def _judged(row: Row, checks: Sequence[Check]) -> Row:
-    anchor = Anchor(asked_of(row), str(row.fields.get("source_row") or ""), row.fields)
-    return replace(row, recipe=GIVEN.name, verdicts=verdicts_of(row, (anchor,), checks))
+    """The row with its verdicts; SynthgainError where a check fails, with the row's place."""
+    place = str(row.fields.get("source_row") or "")
+    try:
+        verdicts = verdicts_of(row, (Anchor(asked_of(row), place, row.fields),), checks)
+    except ValueError as error:
+        raise SynthgainError(str(error), where=f"row {place or row.id}", next=AGAIN) from error
+    return replace(row, recipe=GIVEN.name, verdicts=verdicts)
 
 
 def _shards(rows: Iterable[Row]) -> Iterator[list[Row]]:

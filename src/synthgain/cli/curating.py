@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ import typer
 from synthgain.cli.arguments import Against, Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
 from synthgain.cli.lives import shown
 from synthgain.cli.printing import print_close, print_json, say
+
+SILENT = 5.0  # seconds
 
 
 @app.command()
@@ -44,7 +47,7 @@ def curate(
     """
     from synthgain import api
 
-    done = watched(
+    done = (watched if out is None else _counted)(
         lambda watch: api.curate(
             source,
             out=out,
@@ -70,6 +73,19 @@ def curate(
     if not as_json:
         _print_misses(missed, record)
     _say_skipped(record.get("given") or {})
+
+
+def _counted(work: Callable[[Any], Any]) -> Any:
+    """Run `work(watch)`, saying now and then how far it is: nothing is bought that a panel could show."""
+    said = time.monotonic()
+
+    def watch(tally: Any) -> None:
+        nonlocal said
+        if time.monotonic() - said > SILENT:
+            said = time.monotonic()
+            say(f"{tally.rows:,} rows judged, {tally.kept:,} kept so far")
+
+    return work(watch)
 
 
 def _print_given(record: dict[str, Any], path: Path) -> None:

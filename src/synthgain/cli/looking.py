@@ -59,13 +59,21 @@ def checks(
         print(f"{c['name']}  ({c['looks_at']})\n  {c['does']}")
         if name and c["more"]:
             print("\n".join(f"  {line}".rstrip() for line in ("", *c["more"].splitlines(), "")))
+        if c["needs"]:
+            print(f"    needs: {c['needs']}")
         for setting in c["settings"]:
             print(f"    {setting['name']} = {setting['default']!r}")
-    one = described[0]
-    with_setting = next(
-        (f"{c['name']}:{s['name']}={_as_typed(s['default'])}" for c in described for s in c["settings"]), ""
+    if not name:
+        print("Use: --with NAME, or with a setting: --with NAME:SETTING=VALUE")
+        return
+    told = [(c["name"], s) for c in described for s in c["settings"] if s["default"] not in (None, [], "")]
+    chosen, setting = told[0] if told else (described[0]["name"], None)
+    how = (
+        ""
+        if setting is None
+        else f", or with a setting: --with {chosen}:{setting['name']}={_as_typed(setting['default'])}"
     )
-    print(f"Use: --with {one['name']}" + (f", or with a setting: --with {with_setting}" if with_setting else ""))
+    print(f"Use: --with {chosen}{how}")
 
 
 def _as_typed(default: object) -> str:

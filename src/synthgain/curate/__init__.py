@@ -27,7 +27,7 @@ from synthgain.curate.files import read_with_hash
 from synthgain.settings import typed
 from synthgain.types import AnyCheck, SynthgainError
 
-__all__ = ["file_of", "load", "load_file", "names"]
+__all__ = ["file_of", "load", "load_file", "names", "shipped"]
 SHAPES = ("__call__", "begin")  # what a row check or a selection has, and what a fold has
 
 
@@ -41,6 +41,11 @@ def _shipped() -> dict[str, Any]:
 def names() -> list[str]:
     """The shipped checks, as people type them."""
     return sorted(_shipped())
+
+
+def shipped(name: str) -> Any:
+    """The class of the shipped check with that name; None where there is none. It is not made: that may need an extra."""
+    return _shipped().get(name.replace("_", "-"))
 
 
 # ---------------------------------------------------------------------------------------------- what people type

@@ -57,6 +57,8 @@ _LINE = re.compile(
 )
 _DECORATION = " \t\r*_`:：#>=~≈|"  # around an answer, without meaning of their own
 _BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{0,3}\{")
+_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_BULLET = re.compile(r"[-*•]\s+")
 _OPTION = re.compile(r"(?i:option|choice|answer)?\s*[(\[]?([A-J])[)\].:]?")
 _WITH_OPTION = re.compile(
     r"(?i:option|choice|answer)?\s*(?:[(\[]([A-J])[)\]]|([A-J])[).:]|([A-J])\s[-–—])\s*(.+)", re.DOTALL
@@ -147,7 +149,7 @@ def _behind(text: str, mark: re.Match[str]) -> str:
             return ""
         if box := _BOX.search(line):
             return _boxes(line, box)
-        if plain := _plain(line):
+        if plain := _plain(_BULLET.sub("", line.lstrip(), count=1) if place and _BULLET.match(line.lstrip()) else line):
             return plain if place == 0 or not _marks(line) else ""
     return ""
 
@@ -185,7 +187,7 @@ def _boxed(text: str, start: int) -> str:
 
 
 def _same(given: str, wanted: str) -> bool:
-    given, wanted = _plain(given), _plain(wanted)
+    given, wanted = (_plain(_TEXT.sub(r"\1", side)) for side in (given, wanted))
     if _folded(given) == _folded(wanted) != "":
         return True
     if option := _OPTION.fullmatch(wanted.upper() if len(wanted) == 1 else wanted):

@@ -50,10 +50,13 @@ def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:
     text = prose(text[: 4 * READ])[:READ]
     if _letters(text) < letters:
         return None
-    found = _detector().detect(text, k=2)
-    impossible = "zh" if _KANA.search(text) else "ja"
-    best = next((one for one in found if one["lang"] != impossible), found[0])
-    return str(best["lang"]), round(float(best["score"]), 4)
+    found = _detector().detect(text, k=3)
+    han = any(
+        worth(c) == CHARACTER for c in text
+    )  # alone it is never Japanese, and without it a text is not Chinese either
+    impossible = {"zh"} if _KANA.search(text) else {"ja"} if han else {"ja", "zh"}
+    best = next((one for one in found if one["lang"] not in impossible), found[0])
+    return str(best["lang"]), float(best["score"])
 
 
 def _letters(text: str) -> int:

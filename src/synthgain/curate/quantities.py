@@ -67,6 +67,9 @@ def number(answer: str) -> tuple[Fraction, bool] | None:
     answer = re.sub(
         r"(?<=[\w%.])\s*\((?![^()]*\bor\b)[^()]*[^\W\d_]{2}[^()]*\)\s*$", "", answer
     )  # "7 (seven)", "18 (as 3 * 6 = 18)"
+    answer = re.sub(
+        r"(?<=[\w%.])\s*[,;:]?\s*\b(?:because|since|which|where)\b.*$", "", answer
+    )  # "18, since 9 + 9 = 18"
     answer = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", answer).strip().strip("$").strip()
     if "=" in answer and len(parts_of(answer)) > 1:
         return None  # "x = 3 or x = 5"

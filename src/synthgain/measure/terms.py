@@ -1,4 +1,5 @@
-"""Who wrote a data set, and under which terms, as far as its card says so. What is known here is of 2026-11 and no advice on law."""
+"""Who wrote a data set, and under which terms, as far as its card says so. The terms were read in public copies
+in 2026-11; they change, and nothing here is advice on law."""
 
 from __future__ import annotations
 
@@ -39,11 +40,13 @@ TEACHERS: tuple[Teacher, ...] = (
     Teacher(
         "Meta Llama",
         r"\bllama[- ]?(?:2|3|4)(?:\.\d)?\b",
-        "Llama's licence: before 3.1 outputs may not improve other language models; from 3.1 on a model trained on them has to have Llama in "
-        "front of its name",
+        "Llama's licence asks that a model which is trained on its outputs and passed on has Llama in front of its name",
     ),
     Teacher(
-        "Cohere", r"\bcommand[- ]?r\+?\b|\baya\b", "Cohere's open weights are CC BY-NC 4.0: not for commercial use"
+        "Cohere",
+        r"\bcommand[- ]?r\+?\b|\baya\b",
+        "Cohere's models have several licences: look up the one that wrote this",
+        False,
     ),
     Teacher(
         "Mistral",
@@ -55,10 +58,12 @@ TEACHERS: tuple[Teacher, ...] = (
     Teacher(
         "DeepSeek",
         r"\bdeepseek[\w.-]*",
-        "DeepSeek-R1's licence (MIT) allows training on outputs; other models of theirs have their own",
+        "DeepSeek's models have several licences: look up the one that wrote this",
         False,
     ),
-    Teacher("Gemma", r"\bgemma[\w.-]*", "Gemma's terms bind models that are trained on its outputs", True),
+    Teacher(
+        "Gemma", r"\bgemma[\w.-]*", "Gemma's terms (before Gemma 4) bind models trained on its outputs to do as it does"
+    ),
 )
 _NON_COMMERCIAL = re.compile(r"(?i)\bcc[- ]by[- ](?:sa[- ])?nc\b|\bcc-by-nc[\w.-]*|non-?commercial")
 _SHARE_ALIKE = re.compile(r"(?i)\bcc[- ]by[- ]sa\b|\bcc-by-sa[\w.-]*|\bgpl|\bodbl\b|share-?alike")

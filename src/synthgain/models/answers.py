@@ -124,7 +124,7 @@ def _joined(chunks: list[Any]) -> Any:
         if not isinstance(chunk, dict):
             raise ValueError("an event is no object")
         body |= {name: chunk[name] for name in ("usage", "error") if chunk.get(name)}
-        for piece in chunk.get("choices") or ():
+        for piece in _listed(chunk.get("choices")):
             if not isinstance(piece, dict) or piece.get("index"):
                 continue
             if isinstance(piece.get("message"), dict):
@@ -132,7 +132,7 @@ def _joined(chunks: list[Any]) -> Any:
             _grow(message, piece.get("delta"))
             choice |= {name: piece[name] for name in ("finish_reason", "error") if piece.get(name)}
             logprobs = piece.get("logprobs")
-            tokens += (logprobs.get("content") or []) if isinstance(logprobs, dict) else []
+            tokens += _listed(logprobs.get("content")) if isinstance(logprobs, dict) else []
     if message or choice:
         if tokens:
             choice["logprobs"] = {"content": tokens}
@@ -140,6 +140,10 @@ def _joined(chunks: list[Any]) -> Any:
             choice["error"] = body["error"]
         body["choices"] = [choice | {"message": message}]
     return body
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _grow(message: dict[str, Any], delta: Any) -> None:
@@ -150,7 +154,7 @@ def _grow(message: dict[str, Any], delta: Any) -> None:
         elif isinstance(value, str) and isinstance(message.get(name, ""), str):
             message[name] = message.get(name, "") + value
         elif isinstance(value, list):
-            message[name] = [*(message[name] if isinstance(message.get(name), list) else []), *value]
+            message[name] = [*_listed(message.get(name)), *value]
         elif value is not None:
             message[name] = value
 

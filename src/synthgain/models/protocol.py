@@ -95,10 +95,10 @@ def _parts(content: object) -> tuple[str, str]:
         raise ValueError(f"its content is no text but {type(content).__name__}")
     said, thought = "", ""
     for part in content:
-        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
         text = part if isinstance(part, str) else _text_of(part)
         if text is None:
-            raise ValueError(f"its content has a part that is no text ({str(kind)[:40]})")
+            raise ValueError(f"its content has a part that is no text ({kind[:40]})")
         said, thought = (said, thought + text) if kind in THOUGHT else (said + text, thought)
     return said, thought
 

@@ -227,6 +227,8 @@ def _terms(record: Record) -> Safe:
 
 
 def _meter(record: Record) -> Safe:
+    if record["why_no_meter"]:
+        return el("p", f"Not measured: {record['why_no_meter']}", class_="absent")
     lede = (
         "Against " + str(record["anchors"])
         if record["anchors"]
