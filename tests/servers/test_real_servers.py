@@ -40,7 +40,7 @@ from synthgain.types import Prompt, Recipe, Row, Sampling, user
 SHAPE = {"type": "object", "properties": {"big": {"type": "boolean"}}, "required": ["big"], "additionalProperties": False}
 
 async def draft(models, anchor):
-    call = await models(Prompt((user(anchor.text),), sampling=Sampling(max_tokens=24), schema=SHAPE))
+    call = await models(Prompt((user(anchor.text),), sampling=Sampling(max_tokens=128), schema=SHAPE))
     try:
         shaped = isinstance(json.loads(call.text), dict)
     except ValueError:
