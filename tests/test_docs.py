@@ -130,7 +130,9 @@ def test_command_lines_run_in_order(
             cli.main()
         except SystemExit as end:
             err = capsys.readouterr().err
-            nothing = end.code == 5 and "no row was kept" in err  # the server's words are no answer to what a recipe asks
+            nothing = (
+                end.code == 5 and "no row was kept" in err
+            )  # the server's words are no answer to what a recipe asks
             assert not end.code or nothing, f"{document.name}: synthgain {shlex.join(words)}\n{err}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from synthgain import Run, Scripted, export, generate, report, trace
-from synthgain.cli.printing import print_life
+from synthgain.cli.lives import print_life
 from synthgain.types import Anchor, Message, Models, Prompt, Recipe, Row, SynthgainError, assistant, user
 
 WEATHER = {

@@ -133,7 +133,8 @@ def test_odd_rows() -> None:
     far = Data.of([long, "日本語" * 10], [long[-200:]], target=["日本語" * 5])
     assert 0 < copy_rate_any(far).value < 1e-3  # type: ignore[operator]
     assert overlap(far).value == pytest.approx(
-        19 / (19 + 400_000 - 7), rel=1e-4  # of 30 characters, twelve of which count as eight words
+        19 / (19 + 400_000 - 7),
+        rel=1e-4,  # of 30 characters, twelve of which count as eight words
     )  # a few spans are lost where the pieces meet
 
 

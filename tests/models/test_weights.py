@@ -62,6 +62,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tiny_weights",
         "nobody/tiny",
         "MIT",
+        "nothing",
     )
     monkeypatch.setitem(weights.KNOWN, "tiny", known)
     return folder

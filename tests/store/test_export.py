@@ -154,9 +154,7 @@ def test_pairs_come_back_and_the_chosen_answer_is_learnt(end: str, tmp_path: Pat
     assert [row.rejected for row in back] == [row.rejected for row in direct] and all(row.rejected for row in back)
     assert chats(back, tokenizer, 4096).examples == chats(direct, tokenizer, 4096).examples
     assert export(run, "chat", tmp_path / f"chat{end}").lost == {}
-    assert [row.rejected for row in read_rows(tmp_path / f"chat{end}")] == [
-        r.rejected for r in read_rows(run.path)
-    ]
+    assert [row.rejected for row in read_rows(tmp_path / f"chat{end}")] == [r.rejected for r in read_rows(run.path)]
     assert export(run, "openai", tmp_path / f"openai{end}").lost == {"rejected": 3}
 
 

@@ -67,5 +67,7 @@ def _sha256(sets: Sequence[str]) -> str:
 
 def _again(what: str, where: str) -> SynthgainError:
     return SynthgainError(
-        what, where=where, next=f"give it again (--against {where or 'DATA'}), or leave the check out (--without against)"
+        what,
+        where=where,
+        next=f"give it again (--against {where or 'DATA'}), or leave the check out (--without against)",
     )

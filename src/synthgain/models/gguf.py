@@ -92,6 +92,7 @@ def to_folder(gguf_path: Path, out: Path, *, dtype: str = "float32") -> Path:
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, gguf_file=file)
             model = _plain(transformers, read).to(getattr(torch, dtype))
             model.generation_config = transformers.GenerationConfig(
+                do_sample=True,  # `transformers serve` answers greedily at any temperature without it
                 bos_token_id=tokenizer.bos_token_id,
                 eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,

@@ -133,6 +133,8 @@ class Terms:
             "repetition_penalty": 1.0,
         }  # -1: off for every server known; 0 is refused by some
         told |= {"logprobs": True, "stream": False}
+        if "logprobs" not in self.without:
+            told["top_logprobs"] = 1  # without it llama.cpp sends twenty a token
         told = {name: value for name, value in told.items() if name not in self.without}
         for name in ("top_k", "min_p", "presence_penalty", "frequency_penalty", "temperature", "top_p"):
             if getattr(sampling, name) != NEUTRAL[name]:
