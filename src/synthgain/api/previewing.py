@@ -12,7 +12,8 @@ from typing import Any, overload
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
-from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
+from synthgain.api.counting import MADE_UP, All, Few, estimated, length_of
+from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
 from synthgain.api.reaching import reaching
@@ -33,7 +34,8 @@ class Preview:
 
     `lives` are rows with their anchors, calls and verdicts, as `trace` tells them; `alone` are calls that no row came from. `broken` counts
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
-    `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not). `most` calls were allowed.
+    `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not). `most` calls were allowed. Of the estimate's calls
+    `there` are in the folder already, what the preview bought included (None: not known).
     """
 
     folder: Path
@@ -48,12 +50,13 @@ class Preview:
     estimate: Mapping[str, Span]
     note: str
     stopped: str = ""
+    there: int | None = None
 
     def json(self) -> dict[str, Any]:
         return {
             "groups": self.groups,
             "groups_total": self.groups_total,
-            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused},
+            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused, "there": self.there},
             "rows": list(self.lives),
             "calls_without_rows": list(self.alone),
             "broken": dict(self.broken),
@@ -137,18 +140,20 @@ class Showing:
             await self.buyer.settled()
             alone = [self._shown(life) for life in self._alone()]
             self._refused()
-            estimate, note = await estimated(self.parts, list(self.buyer.asked.values()), self.all)
+            seen = list(self.buyer.asked.values())
+            found = await estimated(self.parts, seen, self.all, self.memory, self.ask.request.seed)
         finally:
             self.memory.close()
             for role, model in self.parts.models.items():
                 if role not in self.ask.objects:
                     await model.aclose()
+        note = found.note
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
         tally = self.tally
         bought, reused = tally.calls_bought, tally.calls_reused
         said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
-        return Preview(self.run.path, *said, estimate, note, (self.buyer.ended() or ("",))[0])
+        return Preview(self.run.path, *said, found.spans, note, (self.buyer.ended() or ("",))[0], found.there)
 
     def interrupted(self) -> bool:
         return interrupted([self.buyer])
