@@ -29,13 +29,21 @@ SHOWN = 12  # calls
 
 
 @dataclass(frozen=True)
+class End:
+    """Where a cap ends a run: US dollars spent by then, and what the next call may take, which does not fit any more."""
+
+    spent: float
+    next: float
+
+
+@dataclass(frozen=True)
 class Preview:
     """What a preview showed, and what all groups would take.
 
     `lives` are rows with their anchors, calls and verdicts, as `trace` tells them; `alone` are calls that no row came from. `broken` counts
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
     `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not). `most` calls were allowed. Of the estimate's calls
-    `there` are in the folder already, what the preview bought included (None: not known).
+    `there` are in the folder already, what the preview bought included (None: not known). `ends` is where the whole run comes to `max_cost` (None: it does not, or there is none).
     """
 
     folder: Path
@@ -51,6 +59,7 @@ class Preview:
     note: str
     stopped: str = ""
     there: int | None = None
+    ends: End | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -63,6 +72,7 @@ class Preview:
             "estimate": {name: span.json() for name, span in self.estimate.items()},
             "note": self.note,
             **({"stopped": self.stopped} if self.stopped else {}),
+            **({"ends": {"spent_usd": self.ends.spent, "next_call_usd": self.ends.next}} if self.ends else {}),
         }
 
 
@@ -153,7 +163,18 @@ class Showing:
         tally = self.tally
         bought, reused = tally.calls_bought, tally.calls_reused
         said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
-        return Preview(self.run.path, *said, found.spans, note, (self.buyer.ended() or ("",))[0], found.there)
+        return Preview(self.run.path, *said, found.spans, note, (self.buyer.ended() or ("",))[0], found.there, self._ends(found.spans))
+
+    def _ends(self, estimate: Mapping[str, Span]) -> End | None:
+        """Where the cap on money ends the whole run: here, or where the largest call seen fits no more."""
+        budget, cost = self.buyer.budget, estimate["cost_usd"].value
+        if budget is None or budget.max_cost is None:
+            return None
+        if budget.why:
+            return End(self.tally.cost or 0.0, budget.next[1])
+        next = budget.next_takes(call for asked in self.buyer.asked.values() for call in asked.answers())
+        end = End(max(0.0, budget.max_cost - next), next)
+        return end if cost is not None and cost > end.spent else None
 
     def interrupted(self) -> bool:
         return interrupted([self.buyer])

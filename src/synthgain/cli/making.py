@@ -67,7 +67,9 @@ def preview(
         _print_estimate(seen, asking.max_cost)
         print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
     if seen.stopped:
+        larger = "--max-tokens" if "tokens is used up" in seen.stopped else "--max-cost"
         say(f"synthgain: {folder}: stopped: {seen.stopped}")
+        say(f"  next: the calls are kept; to see more, the same command with a larger {larger}, or smaller answers (--set max_tokens=N)")
         raise typer.Exit(3)
 
 
@@ -89,9 +91,12 @@ def _print_estimate(seen: Preview, max_cost: float | None) -> None:
         there = f"; of these {seen.there:,} are there already" if name == "calls" and seen.there else ""
         print(f"  {name:>10}  {_spanned(span, forms.get(name, lambda n: f'{n:,.0f}'))}{there}")
     print(f"  ({seen.note})")
-    cost = seen.estimate["cost_usd"].value
-    if max_cost is not None and cost is not None and cost > max_cost:
-        print(f"  --max-cost {max_cost:g} would end it after about {max_cost / cost:.0%} of this.")
+    cost, ends = seen.estimate["cost_usd"].value, seen.ends
+    if ends is not None and max_cost is not None:
+        part = f", about {min(1.0, ends.spent / cost):.0%} of this" if cost else ""
+        print(
+            f"  --max-cost {max_cost:g} ends it at about ${ends.spent:.2f}{part}: the next call may take ${ends.next:.2f} beside that."
+        )
 
 
 def _spanned(span: Span, said: Callable[[float], str]) -> str:
