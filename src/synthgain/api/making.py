@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.reaching import Servers, Unpack, reaching
@@ -82,8 +83,8 @@ def generate(
         recipe,
         model=model,
         knobs=knobs,
-        with_=[*with_, *compared_with(against)],
-        without=without,
+        with_=[*listed(with_), *compared_with(against)],
+        without=listed(without),
         reach=reach,
         accept=accept,
         max_candidates=max_candidates,

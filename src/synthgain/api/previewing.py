@@ -11,6 +11,7 @@ from typing import Any, overload
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
 from synthgain.api.looking import life_of
@@ -96,7 +97,7 @@ def preview(
     """
     place = Path(out)
     apart_from(anchors, place)
-    checks = [*with_, *compared_with(against)]
+    checks = [*listed(with_), *compared_with(against)]
     ask = asked(recipe, model=model, with_=checks, reach=reach, limit=limit, embedder=embedder, **options)
     run = Run(place)
     with writes_to(place):
