@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from array import array
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -62,6 +63,24 @@ class Places:
                 turn.set_result(None)
 
 
+class Once:
+    """Which calls were counted, by 8 bytes of their ids (24 MB for a million, of which two are taken for one in 1 of 10⁷ runs)."""
+
+    def __init__(self) -> None:
+        self.parts: dict[
+            int, array[int]
+        ] = {}  # by the first two bytes, so that each is short enough to be looked through
+
+    def first(self, id: str) -> bool:
+        """Whether this id was not seen before; now it is."""
+        n = int(id[:16], 16)
+        part = self.parts.setdefault(n >> 48, array("Q"))
+        if n in part:
+            return False
+        part.append(n)
+        return True
+
+
 class Purchase:
     """One call being bought. `waiting` counts who wants it; `paying` is true from being sent until it is on disk."""
 
@@ -111,7 +130,8 @@ class Buyer:
         self.known_broken: Mapping[
             str, str
         ] = {}  # calls that failed before and are not asked for again, with the reason
-        self.drafts_ended = self.drafts_broken = self.calls_broken = 0
+        self.drafts_ended = self.drafts_broken = self.calls_broken = self.answers = 0
+        self.counted = Once()
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
         self.kinds: dict[str, str] = {}  # of reasons: how the first one of a kind was worded
         self.paced: list[Any] = [
@@ -182,7 +202,7 @@ class Buyer:
         id = prompt.id(identity)
         call = self.memory.find(id, prompt)
         if call is not None:
-            self.tally.count(call, bought=False)
+            self._count(id, call, bought=False)
             self.watch(self.tally)
             return call
         under_way = self.flying.get(id)
@@ -198,6 +218,12 @@ class Buyer:
         purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))
         purchase.task.add_done_callback(lambda task: self._ended(id, task))
         return purchase
+
+    def _count(self, id: str, call: Call, *, bought: bool) -> None:
+        """Count an answer; its tokens and cost the first time that this run has it, however often and whenever it is asked for."""
+        self.answers += 1
+        if self.counted.first(id):
+            self.tally.count(call, bought=bought)
 
     def _ended(self, id: str, task: asyncio.Task[Call]) -> None:
         """It flies no more. Those who waited are told of a failure; it may be nobody by now."""
@@ -249,7 +275,7 @@ class Buyer:
             try:
                 call = apart(await model(prompt))  # anybody's model may give its thinking inline
                 await self.memory.put(call, self.identities[prompt.to])
-                tally.count(call, bought=True)
+                self._count(id, call, bought=True)
             finally:
                 self.paying.discard(purchase)
                 purchase.paying = False
@@ -310,7 +336,7 @@ class Buyer:
     def too_many_broken(self, *, at_the_end: bool = False) -> str:
         """In words, where more than TOO_MANY of at least SOME drafts or calls came to nothing (at the end: also where all did)."""
         tally = self.tally
-        calls = tally.calls_bought + tally.calls_reused + self.calls_broken
+        calls = self.answers + self.calls_broken
         for broken, all, what in (
             (self.drafts_broken, self.drafts_ended, "drafts"),
             (self.calls_broken, calls, "calls"),
