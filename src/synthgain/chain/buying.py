@@ -10,6 +10,7 @@ import asyncio
 import heapq
 from array import array
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from synthgain.chain.budget import Budget
@@ -67,9 +68,8 @@ class Once:
     """Which calls were counted, by 8 bytes of their ids (24 MB for a million, of which two are taken for one in 1 of 10⁷ runs)."""
 
     def __init__(self) -> None:
-        self.parts: dict[
-            int, array[int]
-        ] = {}  # by the first two bytes, so that each is short enough to be looked through
+        # by the first two bytes, so that each is short enough to be looked through
+        self.parts: dict[int, array[int]] = {}
 
     def first(self, id: str) -> bool:
         """Whether this id was not seen before; now it is."""
@@ -165,9 +165,18 @@ class Buyer:
 
     def ended(self) -> tuple[str, int] | None:
         """Why no more is bought, with what was spent in the end; None where nothing stopped it."""
-        if self.budget is not None and self.stopped is not None and self.stopped[0] == self.budget.why:
-            return self.budget.said(), self.stopped[1]
+        if (budget := self._empty()) is not None and self.stopped is not None:
+            return budget.said(), self.stopped[1]
         return self.stopped
+
+    def larger(self) -> Mapping[str, float]:
+        """The limit with which the run may go on, where it was the budget that stopped it."""
+        return {} if (budget := self._empty()) is None else budget.larger()
+
+    def _empty(self) -> Budget | None:
+        """The budget, where it stopped the run."""
+        by_budget = self.budget is not None and self.stopped is not None and self.stopped[0] == self.budget.why
+        return self.budget if by_budget else None
 
     def fail(self, error: SynthgainError) -> None:
         """End the run with this error; the first one counts."""
@@ -223,6 +232,10 @@ class Buyer:
         """Count an answer; its tokens and cost the first time that this run has it, however often and whenever it is asked for."""
         self.answers += 1
         if self.counted.first(id):
+            price = getattr(self.models.get(call.prompt.to), "price", None)
+            if not bought and call.cost is None and price is not None and None not in call.counted:
+                call = replace(call, cost=float(price.cost(call.tokens_in, call.tokens_out, call.tokens_cached)))
+                self.tally.priced_later(call)
             self.tally.count(call, bought=bought)
 
     def _ended(self, id: str, task: asyncio.Task[Call]) -> None:
