@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doubles.server import served
-from synthgain import Run, Scripted, curate, generate
+from synthgain import Run, Scripted, curate, generate, report, trace
+from synthgain.api import thought
+from synthgain.cli.lives import print_life, print_row
 from synthgain.models import Reach
 from synthgain.store import CallMemory
 from synthgain.thinking import apart, opening_of, parted, set_apart, unanswered
@@ -189,3 +191,22 @@ def test_thinking_in_somebody_elses_chats_is_neither_rephrased_nor_measured() ->
     assert (
         turn_text(user("<think>is a mark</think>")) == "<think>is a mark</think>"
     )  # a person's words are the person's
+
+
+@pytest.mark.parametrize("recipe", ["rft", "rephrase"])
+def test_what_was_thought_can_be_read(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `show`, `trace` and the page: of chats and of texts, where thinking never ended too."""
+    knobs = {"k": 1} if recipe == "rft" else {"styles": ("easy",)}
+    said = Scripted(lambda prompt: "<think>Salt went out on Mondays" + ("." if "7" in str(prompt) else "</think>8"))
+    asked = [Anchor("How many are 7?", "q#1", {"answer": "8"}), Anchor("How many are 6?", "q#2", {"answer": "8"})]
+    run = generate(recipe, asked, model=said, out=tmp_path / "run", knobs=knobs)
+    assert {row["kept"] for row in rows_of(run)} == {True, False} or recipe == "rephrase"
+    for row in rows_of(run):
+        life = trace(run, str(row["id"]))
+        print_life(life)
+        told = capsys.readouterr().out
+        assert "Salt went out on Mondays" in told and ("the answer as it is" in told) == bool(row["text"])
+        if not row["kept"]:
+            print_row(next(r for r in run.rows(kept=False) if r["id"] == row["id"]), 1, thought(run, row))
+            assert "Salt went out on Mondays" in capsys.readouterr().out
+    assert "Salt went out on Mondays" in report(run).read_text("utf-8")
