@@ -282,7 +282,15 @@ def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     killed = before.get("status") not in ("complete", "stopped")
     status = {"status": "stopped", "why": "its process ended before it did"} if killed else {"status": before["status"]}
     counts = {name: n for name, n in record["counts"].items() if name != "not_bought"}
-    return same | status | {"counts": counts | groups, "curated": record["finished"]}
+    return same | status | _replayed(record, before) | {"counts": counts | groups, "curated": record["finished"]}
+
+
+def _replayed(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What the calls of these rows took, where other knobs ask for fewer of those that the run paid for."""
+    settings = [one["request"]["recipe"].get("settings", {}) for one in (before, record)]
+    took = {name: record[name] for name in ("tokens", "cost_usd")}
+    same = took == {name: before.get(name) for name in took}
+    return {} if same or (settings[0] == settings[1] and "replayed" not in before) else {"replayed": took}
 
 
 def _said(error: BaseException) -> str:
@@ -319,6 +327,8 @@ def _drafted(
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
             )
             buyers.append(round.buyer)
+            if before is not None:  # groups that the run did not come to are no part of RUN/groups
+                round.tally.groups_total = max(before.get("counts", {}).get("groups", 0), round.tally.groups_total or 0)
             outcome = await round()
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
         except asyncio.CancelledError:
