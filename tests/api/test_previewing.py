@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
@@ -14,8 +14,11 @@ import pytest
 import synthgain as sg
 from synthgain.api import preview
 from synthgain.api.foretelling import Span
+from synthgain.models.prices import Price
 from synthgain.types import (
     Anchor,
+    BudgetReached,
+    Call,
     CallFailed,
     Corpus,
     Group,
@@ -270,3 +273,27 @@ async def nothing(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
     call = await models(Prompt((user(anchor.text),)))
     if not call.text:
         yield Row(text="")
+
+
+class Priced(sg.Scripted):
+    """A model whose price is known."""
+
+    price = Price.parse("1000,2000")
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        call = await super().__call__(prompt)
+        return replace(call, cost=self.price.cost(call.tokens_in, call.tokens_out))
+
+
+@pytest.mark.parametrize("cap", [1.5, 8.0], ids=["in-the-preview", "in-the-run"])
+def test_a_cap_ends_the_run_where_the_preview_says(cap: float, tmp_path: Path) -> None:
+    texts = [page(n, 14) for n in range(12)]
+    model = Priced(lambda prompt: "Some words are said here.", width=1)
+    seen = preview("rephrase", texts, model=model, out=tmp_path / "p", max_cost=cap)
+    assert bool(seen.stopped) == (cap < 2) and seen.ends is not None
+    with pytest.raises(BudgetReached):
+        sg.generate("rephrase", texts, model=model, out=tmp_path / "r", max_cost=cap)
+    spent = sg.Run(tmp_path / "r").record["cost_usd"]
+    assert seen.ends.spent == pytest.approx(spent, abs=0.3) and spent < cap - 0.5
+    enough = preview("rephrase", texts, model=model, out=tmp_path / "p", max_cost=100)
+    assert enough.ends is None and not enough.stopped

@@ -11,6 +11,7 @@ from typing import Any, overload
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.counting import MADE_UP, All, Few, estimated, length_of
 from synthgain.api.foretelling import Span
@@ -42,8 +43,9 @@ class Preview:
 
     `lives` are rows with their anchors, calls and verdicts, as `trace` tells them; `alone` are calls that no row came from. `broken` counts
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
-    `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not). `most` calls were allowed. Of the estimate's calls
-    `there` are in the folder already, what the preview bought included (None: not known). `ends` is where the whole run comes to `max_cost` (None: it does not, or there is none).
+    `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not), `larger` with which limit it goes on.
+    `most` calls were allowed. Of the estimate's calls `there` are in the folder already, what the preview bought included (None: not known).
+    `ends` is where `max_cost` ends the whole run (None: it does not).
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Preview:
     estimate: Mapping[str, Span]
     note: str
     stopped: str = ""
+    larger: str = ""
     there: int | None = None
     ends: End | None = None
 
@@ -109,7 +112,7 @@ def preview(
     """
     place = Path(out)
     apart_from(anchors, place)
-    checks = [*with_, *compared_with(against)]
+    checks = [*listed(with_), *compared_with(against)]
     ask = asked(recipe, model=model, with_=checks, reach=reach, limit=limit, embedder=embedder, **options)
     run = Run(place)
     with writes_to(place):
@@ -163,7 +166,9 @@ class Showing:
         tally = self.tally
         bought, reused = tally.calls_bought, tally.calls_reused
         said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
-        return Preview(self.run.path, *said, found.spans, note, (self.buyer.ended() or ("",))[0], found.there, self._ends(found.spans))
+        larger = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
+        stopped = (self.buyer.ended() or ("",))[0]
+        return Preview(self.run.path, *said, found.spans, note, stopped, larger, found.there, self._ends(found.spans))
 
     def _ends(self, estimate: Mapping[str, Span]) -> End | None:
         """Where the cap on money ends the whole run: here, or where the largest call seen fits no more."""

@@ -67,9 +67,8 @@ def preview(
         _print_estimate(seen, asking.max_cost)
         print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
     if seen.stopped:
-        larger = "--max-tokens" if "tokens is used up" in seen.stopped else "--max-cost"
         say(f"synthgain: {folder}: stopped: {seen.stopped}")
-        say(f"  next: the calls are kept; to see more, the same command with a larger {larger}, or smaller answers (--set max_tokens=N)")
+        say(f"next: the same with {seen.larger} (what was bought is kept, and counts)")
         raise typer.Exit(3)
 
 
