@@ -7,13 +7,10 @@ how many, and the range is what they say of documents of the other lengths.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
@@ -29,6 +26,7 @@ from synthgain.api.foretelling import (
     prompts_take,
     told_of_lengths,
 )
+from synthgain.api.unsaid import UNSAID, bytes_of, made_up, size_of, taken_over
 from synthgain.chain import Buyer, Numbered, Opened, Tally
 from synthgain.chain.buying import Purchase, Stopped
 from synthgain.chain.wave import drafted
@@ -36,11 +34,8 @@ from synthgain.store import CallMemory
 from synthgain.types import Call, Group, Model, Prompt, assistant
 
 MADE_UP = "made up"  # the model of an answer that nobody gave
-UNSAID = "Nobody gave this answer."
-SOME = 5  # members of a list that nobody gave
 MOST = 6_000  # calls that one draft is counted up to, and all drafts that are counted to tell of others
 COUNTED = 1_000  # groups
-RUN = 3  # words
 Kind = tuple[str, bool]  # of calls: the role, and whether a schema is asked for
 
 
@@ -88,7 +83,7 @@ class Asked:
             self.calls[kind_of(prompt)] += 1
 
     def size(self, prompt: Prompt) -> Size:
-        own = sum(_taken_over(turn["content"].split(), self.words) for turn in prompt.messages)
+        own = sum(taken_over(turn["content"].split(), self.words) for turn in prompt.messages)
         return Size(size_of(prompt), own, prompt.sampling.max_tokens)
 
     def took(self, call: Call) -> Took:
@@ -106,45 +101,6 @@ class Asked:
 
 def kind_of(prompt: Prompt) -> Kind:
     return prompt.to, prompt.schema is not None
-
-
-def made_up(prompt: Prompt) -> str:
-    """An answer that nobody gave: what the schema asks for, where there is one, in words that stand in the prompt."""
-    if prompt.schema is None:
-        return UNSAID
-    text = prompt.messages[-1]["content"]
-    words = dict.fromkeys(re.findall(r"\w{4,}", text[len(text) // 3 :]))
-    return json.dumps(_instance(prompt.schema, list(words)[:SOME] or [UNSAID]))
-
-
-def _instance(schema: Mapping[str, Any], words: Sequence[str]) -> Any:
-    """Something that follows a schema, as far as its types say."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "object":
-            return {name: _instance(part, words) for name, part in schema.get("properties", {}).items()}
-        case "array":
-            return [_instance(schema.get("items", {}), [word]) for word in words]
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return True
-    return words[0]
-
-
-def size_of(prompt: Prompt) -> int:
-    return max(1, sum(map(_size, (m["content"] for m in prompt.messages))))
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
-def _taken_over(said: Sequence[str], words: set[str]) -> int:
-    """Bytes of what stands in another text too: runs of its words (one or two in a row stand in any)."""
-    runs = (list(run) for inside, run in groupby(said, words.__contains__) if inside)
-    return sum(_size(word) + 1 for run in runs if len(run) >= RUN for word in run)
 
 
 class Few(Buyer):
@@ -366,7 +322,7 @@ def _scaled(told: Sequence[Asked], all: All) -> tuple[Counts, str]:
 
 
 def length_of(group: Group) -> int:
-    return max(1, sum(_size(anchor.text) for anchor in group))
+    return max(1, sum(bytes_of(anchor.text) for anchor in group))
 
 
 def mean_of(values: Sequence[float], *, exact: bool = False) -> Span:
