@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from synthgain import Run, Scripted, curate, generate
+from synthgain.api import preview
 from synthgain.types import (
     Anchor,
     BudgetReached,
@@ -250,3 +251,5 @@ def test_where_every_draft_gives_the_wrong_thing_the_run_ends_after_the_first(tm
     with pytest.raises(TooManyBroken, match="gave a str, not a Row"):
         generate(Recipe("odd", "1", draft), [f"anchor {i}" for i in range(500)], model=model, out=tmp_path / "run")
     assert model.asked <= 12
+    with pytest.raises(TooManyBroken, match="mend it where the reason says"):
+        preview(Recipe("odd", "1", draft), ANCHORS, model=model, out=tmp_path / "p")

@@ -22,6 +22,7 @@ from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
 from synthgain.models import Reach
+from synthgain.report.broken import what_to_do
 from synthgain.store import Corpus, Run
 from synthgain.store.rows import table
 from synthgain.types import AnyCheck, Group, Recipe, Row, SynthgainError, singly
@@ -219,6 +220,8 @@ class Showing:
         why, code = buyer.ended() or (buyer.too_many_broken(at_the_end=True), 5)
         if why and code != 3:
             after = "" if code == 130 else "see what the server says to one call: synthgain check URI"
+            if buyer.drafts_broken and buyer.drafts_broken >= buyer.calls_broken:
+                after = what_to_do(next(iter(self.tally.broken_by)))
             raise SynthgainError(f"stopped: {why}", where=str(self.run.path), code=code, next=after)
 
 
