@@ -69,12 +69,13 @@ class Preview:
         return {
             "groups": self.groups,
             "groups_total": self.groups_total,
-            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused, "there": self.there},
+            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused},
             "rows": list(self.lives),
             "calls_without_rows": list(self.alone),
             "broken": dict(self.broken),
             "estimate": {name: span.json() for name, span in self.estimate.items()},
             "note": self.note,
+            **({"calls_there": self.there} if self.there is not None else {}),
             **({"stopped": self.stopped} if self.stopped else {}),
             **({"ends": {"spent_usd": self.ends.spent, "next_call_usd": self.ends.next}} if self.ends else {}),
         }
