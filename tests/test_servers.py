@@ -180,6 +180,37 @@ def test_a_forbidden_prompt_breaks_alone_and_is_not_asked_again_unless_told(one_
     assert any("forbidden" in reason for reason in run.record["broken_by"])
 
 
+def test_a_model_that_served_this_folder_before_is_no_forbidden_model(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(forbid="CURSED")
+    anchors = [*texts(4, "CURSED"), *texts(40)]
+    for ask_again in (False, True, False):
+        run = made(one_server, tmp_path / "run", anchors, ask_again=ask_again)
+        assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (40, 4)
+    assert one_server.stats()["asked"] == 48  # the last run took them as refused for good
+    made(one_server, tmp_path / "grown", texts(40))
+    run = made(one_server, tmp_path / "grown", [*texts(40), *texts(4, "CURSED")], replace=True)
+    assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (40, 4)
+
+
+def test_a_run_that_stops_keeps_the_record_of_what_broke(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(forbid="CURSED")
+    anchors = [*texts(40), *texts(4, "CURSED")]
+    made(one_server, tmp_path / "run", anchors)
+    one_server.become(key="another")  # 401, whoever asks
+    for _ in range(2):
+        with pytest.raises(SynthgainError) as error:
+            made(one_server, tmp_path / "run", anchors, ask_again=True)
+        run = Run.at(tmp_path / "run")
+        assert error.value.code == 4 and run.record["status"] == "stopped"
+        assert run.record["counts"]["broken"] == sum(run.record["broken_by"].values()) == len(list(run.broken())) == 4
+    one_server.become(forbid="CURSED")
+    run = made(one_server, tmp_path / "run", anchors)
+    assert run.record["counts"]["broken"] == 4 and one_server.stats()["asked"] == 0
+    one_server.become()
+    run = made(one_server, tmp_path / "run", anchors, ask_again=True)
+    assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (44, 0) and not list(run.broken())
+
+
 def test_a_server_that_fails_every_call_ends_the_run_with_code_5_in_the_first_tens(
     one_server: Server, tmp_path: Path
 ) -> None:

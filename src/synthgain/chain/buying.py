@@ -119,6 +119,9 @@ class Buyer:
         ]  # of models that pace themselves
         for gate in self.paced:
             gate.told, gate.over = self._in_trouble, False
+        for role, model in models.items():
+            if hasattr(model, "served_before") and memory.knows(self.identities[role]):
+                model.served_before()
 
     def _in_trouble(self, said: str) -> None:
         self.tally.trouble = said
@@ -281,21 +284,25 @@ class Buyer:
         final: bool = False,
     ) -> None:
         """Note a failed call, or a failed draft."""
-        tally = self.tally
-        tally.broken += 1
-        kind = self.kinds.setdefault(
-            kind_of(reason), reason
-        )  # the same but for numbers and names: one reason to count by
-        tally.broken_by[kind if kind in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
         asked = {} if prompt is None else {"draw": prompt.draw, "prompt": list(prompt.messages[-1:])}
         sources = [a.source for a in group if a.source]
         named: dict[str, Any] = ({"call": call} if call else {}) | ({"final": True} if final else {})
-        self.on_broken({"anchor_ids": [a.id for a in group], "sources": sources, "reason": reason, **named, **asked})
+        self.noted({"anchor_ids": [a.id for a in group], "sources": sources, "reason": reason, **named, **asked})
         if draft:
             self.draft_ended(broken=True)
         else:
             self.calls_broken += 1
             self._look_at_broken()
+
+    def noted(self, what: dict[str, Any]) -> None:
+        """Count what broke, and have it written down."""
+        tally, reason = self.tally, what["reason"]
+        tally.broken += 1
+        kind = self.kinds.setdefault(
+            kind_of(reason), reason
+        )  # the same but for numbers and names: one reason to count by
+        tally.broken_by[kind if kind in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
+        self.on_broken(what)
 
     def draft_ended(self, *, broken: bool) -> None:
         """Count a draft that came to its end."""

@@ -118,6 +118,10 @@ class OpenAI:
     def width(self) -> int:
         return self._window.size
 
+    def served_before(self) -> None:
+        """Whoever remembers answers of this model says so: where it then forbids a prompt (403), it forbids that one alone."""
+        self._standing.known = True
+
     # ------------------------------------------------------------------------------------------ one call
 
     async def __call__(self, prompt: Prompt) -> Call:

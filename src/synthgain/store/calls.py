@@ -156,6 +156,11 @@ class CallMemory:
                     break
         return found
 
+    def knows(self, identity: str) -> bool:
+        """Whether it holds a call of the model with this identity."""
+        asked = "SELECT 1 FROM models WHERE identity = ? LIMIT 1"
+        return any(next(segment.rows(asked, (identity,)), None) is not None for segment in self._segments)
+
     def __iter__(self) -> Iterator[Call]:
         for n, segment in enumerate(self._segments):
             for row in segment.rows(READ):
