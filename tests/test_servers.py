@@ -128,6 +128,48 @@ def test_thought_without_an_answer_is_kept_apart_and_after_a_few_the_run_says_wh
     assert all(call.message["reasoning"] and not call.text for call in run.bought(run_calls(run)).values())
 
 
+EMPTY = json.dumps({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
+
+
+@pytest.mark.parametrize(
+    ("plan", "cure"), [({"answer": EMPTY}, "--ask-again"), ({"text": "<think>Hm, hm.", "schema": False}, "max_tokens")]
+)
+def test_a_model_whose_first_answers_all_hold_nothing_ends_the_run(
+    one_server: Server, tmp_path: Path, run: Cli, plan: dict[str, Any], cure: str
+) -> None:
+    one_server.become(**plan)
+    with pytest.raises(SynthgainError, match="hold nothing") as error:
+        made(one_server, tmp_path / "run", texts(2000))
+    assert error.value.code == 5 and cure in error.value.next and one_server.stats()["asked"] < 100
+    checked = run("check", "openai/double", "--base-url", one_server.base_url)
+    assert checked.code == 5 and "holds nothing" in checked.err
+
+
+def test_what_came_back_with_nothing_is_asked_again_when_told_and_the_new_answer_stays(
+    one_server: Server, tmp_path: Path
+) -> None:
+    one_server.become(answer=EMPTY)
+    made(one_server, tmp_path / "run", texts(8))
+    one_server.become()
+    twice = [*texts(8), *({"text": f"question {i}", "note": "x"} for i in range(8))]
+    for ask_again, asked in ((False, 0), (True, 8), (True, 8), (False, 8)):
+        run = made(one_server, tmp_path / "run", twice, ask_again=ask_again, replace=True)
+        assert one_server.stats()["asked"] == asked
+    assert {row["check"] for row in rows_of(run)} == {""} and len(rows_of(run)) >= 8
+    assert all(call.text for call in run.bought(run_calls(run)).values())
+
+
+def test_a_few_hollow_answers_among_many_are_asked_again_without_an_end(one_server: Server, tmp_path: Path) -> None:
+    """Also where all that are bought now are hollow: the model did answer the others."""
+    one_server.become()
+    made(one_server, tmp_path / "run", texts(120))
+    one_server.become(answer=EMPTY)
+    for ask_again in (False, True):
+        run = made(one_server, tmp_path / "run", [*texts(120), *texts(24, "odd")], ask_again=ask_again, replace=True)
+        assert run.record["dropped_by"] == {"answer": 24}
+    assert one_server.stats()["asked"] == 48
+
+
 def run_calls(run: Run) -> list[str]:
     return [id for row in rows_of(run) for id in row["call_ids"]]
 
@@ -361,6 +403,9 @@ def test_check_tells_what_it_found(one_server: Server, run: Cli) -> None:
     one_server.become(thinks=40)
     told = json.loads(run(*words, "--json").out)
     assert told["answer"] and "256" in told["note"]
+    one_server.become(text="<think>Hm.</think>Hello.", schema=False)
+    told = json.loads(run(*words, "--json").out)
+    assert told["answer"] == "Hello." and told["reasoning"] is True
     one_server.become(fault_first=10**6, fault=500)
     began = time.monotonic()
     failed = run(*words)

@@ -14,7 +14,7 @@ from typing import Any
 from synthgain.chain.budget import Budget
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory, kind_of
-from synthgain.thinking import apart
+from synthgain.thinking import apart, of_the_server
 from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
 
 SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least this many broken ends the run
@@ -113,6 +113,9 @@ class Buyer:
         ] = {}  # calls that failed before and are not asked for again, with the reason
         self.drafts_ended = self.drafts_broken = self.calls_broken = 0
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
+        self.heard: Callable[[Call, bool], None] = lambda call, bought: None  # each answer, bought now or remembered
+        self.ask_again = False  # also what is remembered, and is no answer for a fault of the server
+        self.afresh: dict[str, Call] = {}  # by id: of these the answer that counts now
         self.kinds: dict[str, str] = {}  # of reasons: how the first one of a kind was worded
         self.paced: list[Any] = [
             gate for gate in self.each_gate if hasattr(gate, "told")
@@ -183,8 +186,9 @@ class Buyer:
             )
         identity = self.identities[prompt.to]
         id = prompt.id(identity)
-        call = self.memory.find(id, prompt)
+        call = self._remembered(id, prompt)
         if call is not None:
+            self.heard(call, False)
             self.tally.count(call, bought=False)
             self.watch(self.tally)
             return call
@@ -201,6 +205,16 @@ class Buyer:
         purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))
         purchase.task.add_done_callback(lambda task: self._ended(id, task))
         return purchase
+
+    def _remembered(self, id: str, prompt: Prompt) -> Call | None:
+        """The answer of before; None where there is none, or where it is bought once more."""
+        call = self.memory.find(id, prompt)
+        if call is None or not self.ask_again or self.stopped is not None:
+            return call
+        if id not in self.afresh and of_the_server(call):
+            self.afresh[id] = call
+            return None
+        return None if id in self.flying else self.afresh.get(id, call)
 
     def _ended(self, id: str, task: asyncio.Task[Call]) -> None:
         """It flies no more. Those who waited are told of a failure; it may be nobody by now."""
@@ -251,8 +265,11 @@ class Buyer:
             self._seen()
             try:
                 call = apart(await model(prompt))  # anybody's model may give its thinking inline
-                await self.memory.put(call, self.identities[prompt.to])
+                await self.memory.put(call, self.identities[prompt.to], again=id in self.afresh)
+                if id in self.afresh:
+                    self.afresh[id] = call
                 tally.count(call, bought=True)
+                self.heard(call, True)
             finally:
                 self.paying.discard(purchase)
                 purchase.paying = False

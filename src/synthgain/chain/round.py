@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from synthgain.chain.buying import Buyer
+from synthgain.chain.barren import Hearing
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
 from synthgain.chain.request import Request
@@ -52,7 +53,7 @@ class Round:
     """Drives one request into a run folder. `most` is the limit of candidates. `buyer.stop` ends it cleanly.
 
     `replay` buys nothing and drafts the groups of the run as they were picked; with `whole` every call that it asks for must have been
-    bought. What a model refused for good before is not asked for again, unless `ask_again`.
+    bought. What a model refused for good before, or answered with nothing, is not asked for again, unless `ask_again`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Round:
         )
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
+        self.buyer.ask_again, self.buyer.heard = ask_again, Hearing(self.buyer)
         self.judging = Judging(parts.checks, request.accept, parts.embedder)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
         self.pool = Accepted(self.staged)

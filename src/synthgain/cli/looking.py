@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, Wait, app, reach
+from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, app, reach
 from synthgain.cli.lives import print_life, print_row
 from synthgain.cli.printing import print_json, say
 
@@ -107,11 +107,17 @@ def models(as_json: Json = False) -> None:
     )
 
 
+ShortWait = Annotated[
+    float | None,
+    typer.Option("--wait", help="Minutes that a server may be away, such as while it loads a model (default: 0.1)."),
+]
+
+
 @app.command()
 def check(
     uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…, scripted/…")],
     base_url: BaseUrl = "",
-    wait: Wait = None,
+    wait: ShortWait = None,
     header: Headers = None,
     extra: Extras = None,
     as_json: Json = False,
