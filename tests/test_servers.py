@@ -410,7 +410,14 @@ def test_check_tells_what_it_found(one_server: Server, run: Cli) -> None:
     began = time.monotonic()
     failed = run(*words)
     assert failed.code == 4 and time.monotonic() - began < 20
+    help = " ".join(run("check", "--help").out.split())
+    assert "default: 0.1" in help and "default: 0.5" not in help
     assert "next try in" in failed.err and "a fault on order" in failed.err
+
+
+def test_a_name_that_no_check_has_is_what_is_blamed(run: Cli) -> None:
+    asked = run("checks", "near_duplicat")
+    assert asked.code == 2 and "--with" not in asked.err and "near-duplicate" in asked.err
 
 
 def test_extra_fields_and_headers_by_command_line_and_no_secret_in_the_record(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from synthgain.chain.buying import Buyer
 from synthgain.chain.barren import Hearing
+from synthgain.chain.buying import Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
 from synthgain.chain.request import Request
