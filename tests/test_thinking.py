@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doubles.server import served
-from synthgain import Run, Scripted, curate, generate
+from synthgain import Run, Scripted, curate, generate, report, trace
+from synthgain.api import thought
+from synthgain.cli.lives import print_life, print_row
 from synthgain.models import Reach
 from synthgain.store import CallMemory
 from synthgain.thinking import apart, opening_of, parted, set_apart, unanswered
@@ -30,7 +32,7 @@ GPT_OSS = "<|channel|>analysis<|message|>Six eights are 48.<|end|><|start|>assis
         ("◁think▷hm◁/think▷8", "8", "hm"),
         ("[THINK]hm[/THINK]8", "8", "hm"),
         ("<|begin_of_thought|>hm<|end_of_thought|><|begin_of_solution|>8<|end_of_solution|>", "8", "hm"),
-        ("<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>8<|END_RESPONSE|>", "8", "hm"),
+        ("<|START_THINKING|>hm<|end_THINKING|><|START_RESPONSE|>8<|end_RESPONSE|>", "8", "hm"),
         ("<think>hm</think>\n<answer>8</answer>", "<answer>8</answer>", "hm"),  # marks of the answer are its own
         ("<think>\n\n</think>\n\n8", "8", ""),  # a model told not to think
         ("<think>a</think>\n<think>b</think>\n8", "8", "a\n\nb"),  # several blocks
@@ -189,3 +191,23 @@ def test_thinking_in_somebody_elses_chats_is_neither_rephrased_nor_measured() ->
     assert (
         turn_text(user("<think>is a mark</think>")) == "<think>is a mark</think>"
     )  # a person's words are the person's
+
+
+@pytest.mark.parametrize("recipe", ["rft", "rephrase"])
+def test_what_was_thought_can_be_read(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `show`, `trace` and the page: of chats and of texts, where thinking never ended too."""
+    knobs = {"k": 1} if recipe == "rft" else {"styles": ("easy",)}
+    end = "</think>Two and six make 8 of them.\nAnswer: 8"
+    said = Scripted(lambda prompt: "<think>Salt went out on Mondays" + ("." if "are 7" in str(prompt) else end))
+    asked = [Anchor("How many are 7?", "q#1", {"answer": "8"}), Anchor("How many are 6?", "q#2", {"answer": "8"})]
+    run = generate(recipe, asked, model=said, out=tmp_path / "run", knobs=knobs)
+    assert {row["kept"] for row in rows_of(run)} == {True, False}
+    for row in rows_of(run):
+        life = trace(run, str(row["id"]))
+        print_life(life)
+        told = capsys.readouterr().out
+        assert "Salt went out on Mondays" in told and ("the answer as it is" in told) == bool(row["text"])
+        if not row["kept"]:
+            print_row(next(r for r in run.rows(kept=False) if r["id"] == row["id"]), 1, thought(run, row))
+            assert "Salt went out on Mondays" in capsys.readouterr().out
+    assert "Salt went out on Mondays" in report(run).read_text("utf-8")

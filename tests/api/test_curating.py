@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from synthgain import Run, Scripted, curate, generate
+from synthgain.cli.printing import print_close
 from synthgain.recipes import load
 from synthgain.types import (
     Anchor,
@@ -335,3 +336,30 @@ def _texts(folder: Path) -> Path:
     place = folder / "texts.jsonl"
     place.write_text("".join(json.dumps({"text": text}) + "\n" for text in DOCUMENTS))
     return place
+
+
+def test_what_fewer_calls_took_stands_beside_what_the_run_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = complete(tmp_path / "run")
+    whole = dict(run.record)
+    less = curate(run, knobs={"styles": ("easy",)}).record
+    assert less["tokens"] == whole["tokens"] and less["replayed"]["tokens"]["out"] * 2 == whole["tokens"]["out"]
+    print_close(less, run.path, False)
+    told = capsys.readouterr().out
+    for tokens in (whole["tokens"], less["replayed"]["tokens"]):
+        assert f"{tokens['out']:,} out" in told
+    assert "nothing was bought" in told and "these rows need 60 of its calls" in told
+    assert curate(run).record["replayed"] == less["replayed"]
+    assert "replayed" not in curate(run, knobs={"styles": ("easy", "qa")}).record
+
+
+def test_an_interrupted_run_that_is_judged_again_is_so_far_of_all_its_groups(tmp_path: Path) -> None:
+    with pytest.raises(SynthgainError, match="budget"):
+        few = Scripted(lambda prompt: "The mill stands.", width=2)
+        generate("rephrase", DOCUMENTS, model=few, out=tmp_path / "run", max_tokens=4_000)
+    run = Run(tmp_path / "run")
+    seen = []
+    curate(run, watch=lambda tally: seen.append((tally.groups_done, tally.groups_total)))
+    assert run.record["status"] == "stopped" and run.count("groups") < 60
+    assert {total for _, total in seen} == {60} and seen[-1][0] < 60

@@ -216,6 +216,20 @@ def test_a_run_is_not_made_from_itself(tmp_path: Path) -> None:
     assert made.record["counts"]["anchors"] == 12
 
 
+def test_the_data_of_a_run_that_kept_nothing(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    run = sg.generate("rephrase", TEXTS[:1], model=sg.Scripted(lambda prompt: ""), out=tmp_path / "r")
+    assert run.record["counts"]["kept"] == 0 and run.count("data") == 0 and "id" in run.data_columns()
+    with pytest.raises(ValueError, match="no data"):  # what `datasets` says of any empty set
+        datasets.load_dataset(str(run.data), cache_dir=str(tmp_path / "cache"))
+    assert list(datasets.load_dataset(str(run.data), streaming=True)["train"]) == []
+    for anchors in (run.path, run.data):
+        with pytest.raises(SynthgainError, match="kept no rows") as said:
+            sg.generate("rephrase", anchors, model=WORDS, out=tmp_path / "next")
+        assert "synthgain show" in said.value.next
+
+
 # ---------------------------------------------------------------------------------------------- another request
 
 

@@ -134,3 +134,25 @@ def test_a_student_has_no_verdict_of_rows(tmp_path: Path, kind: str) -> None:
     assert api.advice(tmp_path) is None
     Run(tmp_path).write_readings([Reading("gain", 0.1)])
     assert json.loads((tmp_path / "readings.json").read_text())["readings"][0]["name"] == "gain"
+
+
+def test_a_target_that_is_the_anchors_is_no_test(tmp_path: Path) -> None:
+    """Rows made from a text repeat it: that is no leak of a test, and no sign that none leaks."""
+    pages = texts(tmp_path / "pages", 12)
+    made = sg.generate("rephrase", pages, model="scripted/echo", out=tmp_path / "run", knobs={"styles": ("easy",)})
+    told = run("measure", str(made.path), "--target", str(pages))
+    assert "every held-out text is one of the anchors" in told and "stand in the held-out test" not in told
+    assert "whether a test leaks could not be seen" in told and "`--target TEST` looks" not in told
+    assert str(pages) in sg.report(made).read_text("utf-8")
+    mixed = texts(tmp_path / "mixed", 12)
+    (mixed / "other.txt").write_text("A page of its own says that the harbour was dug by forty masons in a wet year.")
+    (found,) = [r for r in sg.measure(made, target=mixed) if r.name == "test_overlap"]
+    assert found.value and "12 of 13 different held-out texts are anchors" in found.note
+
+
+def test_a_run_that_kept_nothing_has_no_sources_to_give(tmp_path: Path) -> None:
+    pages = texts(tmp_path / "pages", 2)
+    made = sg.generate("rephrase", pages, model=sg.Scripted(lambda prompt: ""), out=tmp_path / "run")
+    told = run("measure", str(made.path))
+    assert "there are no rows" in told and "no row was kept" in told
+    assert "name no sources" not in told and "`--target TEST` looks" not in told

@@ -6,10 +6,13 @@ import difflib
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from synthgain.anchors.formats import READABLE, kind_of
 from synthgain.anchors.notes import Notes
@@ -223,8 +226,22 @@ def _run(run: Run, data: Path, root: Path, notes: Notes) -> Iterator[Found]:
     shards = sorted(data.glob("*.parquet"))
     if not shards:
         raise SynthgainError("this run has no data yet", where=str(data), next="finish it with `synthgain generate`")
+    if _kept_none(run):
+        raise SynthgainError(
+            "this run kept no rows",
+            where=str(data),
+            next=f"see why: synthgain show {shlex.quote(str(run.path))} --fallen",
+        )
     for shard in shards:
         yield Found(shard, str(shard), _under(shard, root), "parquet", whole=True)
+
+
+def _kept_none(run: Run) -> bool:
+    """Whether its shards hold no row; a damaged one is told where it is read."""
+    try:
+        return not run.count("data")
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def _saved(folder: Path, root: Path) -> Iterator[Found]:

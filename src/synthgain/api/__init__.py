@@ -6,7 +6,7 @@ from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
 from synthgain.api.listing import list_checks, list_models, list_recipes
-from synthgain.api.looking import broken, nothing_kept, record, report, rows, trace
+from synthgain.api.looking import broken, nothing_kept, record, report, rows, thought, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import advice, explain, measure, measure_students
@@ -45,6 +45,7 @@ __all__ = [
     "record",
     "report",
     "rows",
+    "thought",
     "trace",
     "train",
 ]

@@ -50,6 +50,15 @@ def trace(run: str | Path | Run, row: str) -> dict[str, Any]:
     return life_of(found, anchors, [calls[id] for id in found["call_ids"] if id in calls])
 
 
+def thought(run: str | Path | Run, row: Mapping[str, Any]) -> str:
+    """What the calls of a row thought, where its text is empty; a chat's turns hold it themselves."""
+    if row["messages"] is not None or (row["text"] or "").strip():
+        return ""
+    here = run if isinstance(run, Run) else Run.at(run)
+    calls = here.bought(row["call_ids"])
+    return "\n\n".join(said for id in row["call_ids"] if id in calls and (said := calls[id].message.get("reasoning")))
+
+
 def life_of(row: Mapping[str, Any] | None, anchors: Sequence[Anchor], calls: Sequence[Call]) -> dict[str, Any]:
     """A row as it is stored (None: calls that gave none), with its anchors, its calls and what they cost."""
     costs = [c.cost for c in calls]

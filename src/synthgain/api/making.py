@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.reaching import Servers, Unpack, reaching
@@ -83,8 +84,8 @@ def generate(
         recipe,
         model=model,
         knobs=knobs,
-        with_=[*with_, *compared_with(against)],
-        without=without,
+        with_=[*listed(with_), *compared_with(against)],
+        without=listed(without),
         reach=reach,
         accept=accept,
         max_candidates=max_candidates,
@@ -250,20 +251,23 @@ def carried_out(
             f"stopped: {outcome.why}",
             where=str(run.path),
             code=outcome.code,
-            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on{_more(ask, outcome)}: "
-            f"{record['command'] or 'the same call again'}",
+            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on{_more(ask, outcome, run)}",
         )
     return run
 
 
-def _more(ask: Asked, outcome: Outcome) -> str:
-    """What must be larger the next time, where it was a limit that stopped the run."""
-    request = ask.request
-    if "budget" in outcome.why and request.max_cost is not None and request.max_tokens is None:
-        return ", with a larger --max-cost"
-    if "budget" in outcome.why:
-        return ", with a larger --max-tokens (of all calls together; one answer's length is --set max_tokens=N)"
-    return ", with a larger --max-candidates" if outcome.code == 3 and "candidates gave" in outcome.why else ""
+def _more(ask: Asked, outcome: Outcome, run: Run) -> str:
+    """What to type to go on: the same, and where it was a limit that stopped the run, with a larger one."""
+    larger = {name: n if name == "max_cost" else int(n) for name, n in outcome.larger.items()}
+    typed = command(ask.request.changed(**larger), run.path, ask.usual)
+    said = {
+        "max_cost": ", up to ${:g} in all",
+        "max_tokens": ", up to {:,} tokens in all (of all calls together; one answer's length is --set max_tokens=N)",
+        "max_candidates": ", up to {:,} candidates in all",
+    }
+    much = "".join(said[name].format(n) for name, n in larger.items())
+    again = "".join(f" with {name}={n}" for name, n in larger.items())
+    return f"{much}: {typed or f'the same call again{again}'}"
 
 
 def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:
@@ -279,7 +283,15 @@ def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     killed = before.get("status") not in ("complete", "stopped")
     status = {"status": "stopped", "why": "its process ended before it did"} if killed else {"status": before["status"]}
     counts = {name: n for name, n in record["counts"].items() if name != "not_bought"}
-    return same | status | {"counts": counts | groups, "curated": record["finished"]}
+    return same | status | _replayed(record, before) | {"counts": counts | groups, "curated": record["finished"]}
+
+
+def _replayed(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What the calls of these rows took, where other knobs ask for fewer of those that the run paid for."""
+    settings = [one["request"]["recipe"].get("settings", {}) for one in (before, record)]
+    took = {name: record[name] for name in ("tokens", "cost_usd")}
+    same = took == {name: before.get(name) for name in took}
+    return {} if same or (settings[0] == settings[1] and "replayed" not in before) else {"replayed": took}
 
 
 def _said(error: BaseException) -> str:
@@ -316,6 +328,8 @@ def _drafted(
                 and before["request"]["recipe"].get("settings", {}) != ask.request.recipe.settings,
             )
             buyers.append(round.buyer)
+            if before is not None:  # groups that the run did not come to are no part of RUN/groups
+                round.tally.groups_total = max(before.get("counts", {}).get("groups", 0), round.tally.groups_total or 0)
             outcome = await round()
             return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
         except asyncio.CancelledError:

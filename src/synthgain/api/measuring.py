@@ -92,7 +92,7 @@ def measure(
     if Run.is_at(folder):
         run = Run.at(folder)
         beside = {"task": grounds.task, "read_first": [doubt.json() for doubt in grounds.doubts()]}
-        run.write_readings(readings, beside)
+        run.write_readings(readings, beside if target is None else {**beside, "target": str(target)})
         if say is not None and run.record.get("status") != "complete":
             say(f"this run is {run.record.get('status')}: the figures are of what it has so far")
     return readings

@@ -8,6 +8,7 @@ from typing import Any
 from synthgain.numbers import count
 from synthgain.report.markup import visible
 
+EMPTY = "(empty)"
 MOST = 1500  # characters of one text; its middle is left out, for what varies often stands last
 
 
@@ -31,21 +32,26 @@ def print_life(life: Mapping[str, Any]) -> None:
     for call in life["calls"]:
         for message in call["prompt"]["messages"]:
             print(f"--- to {call['model']}, {message['role']}\n{shown(said_in(message))}")
+        if call["message"].get("reasoning"):
+            print(f"--- thinking\n{shown(call['message']['reasoning'])}")
         print(
-            f"--- answer ({count(call['tokens_in'])} → {count(call['tokens_out'])} tokens, {call['finish']})\n{shown(said_in(call['message']))}"
+            f"--- answer ({count(call['tokens_in'])} → {count(call['tokens_out'])} tokens, {call['finish']})\n"
+            f"{shown(said_in(call['message'])) or EMPTY}"
         )
     if row is not None:
         same = bool(life["calls"]) and row["text"] == said_in(life["calls"][-1]["message"])
-        print("--- row\n" + ("the answer as it is" if same else said(row)), flush=True)
+        print("--- row\n" + ("the answer as it is" if same and row["text"] else said(row) or EMPTY), flush=True)
 
 
-def print_row(row: Mapping[str, Any], number: int) -> None:
-    """One row by itself."""
+def print_row(row: Mapping[str, Any], number: int, thought: str = "") -> None:
+    """One row by itself; `thought` is what stands before its text and is no part of it."""
     print(f"{'=' * 100}\n{number}. row {row['id']}  {verdict(row)}")
     fields = {name: value for name, value in row["fields"].items() if value not in (None, "", [], {})}
     if fields:
         print(shown("  ".join(f"{name}={value}" for name, value in fields.items()), 300))
-    print(said(row))
+    if thought:
+        print(f"thinking: {shown(thought)}")
+    print(said(row) or EMPTY)
 
 
 def verdict(row: Mapping[str, Any]) -> str:
@@ -60,4 +66,9 @@ def said(row: Mapping[str, Any], most: int = MOST) -> str:
     if row["messages"] is None:
         return shown(row["text"] or "", most)
     turns = [*row["messages"], *({**m, "role": "rejected"} for m in (row["rejected"] or [])[-1:])]
-    return "\n".join(f"{m['role']}: {shown(said_in(m), most)}" for m in turns)
+    lines = []
+    for turn in turns:
+        if turn.get("reasoning"):
+            lines.append(f"{turn['role']}, thinking: {shown(turn['reasoning'], most)}")
+        lines.append(f"{turn['role']}: {shown(said_in(turn), most) or EMPTY}")
+    return "\n".join(lines)

@@ -179,7 +179,7 @@ def show(
         print_json({"rows": rows, "of": of})
         return
     for number, row in enumerate(rows, 1):
-        print_row(row, number)
+        print_row(row, number, api.thought(run, row))
     if not of:
         print("There are none.")
         return

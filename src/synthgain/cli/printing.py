@@ -82,19 +82,28 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     if as_json:
         print_json(record)
         return
+    beyond = record["counts"].get("beyond_the_limit", 0)
     c, fell = record["counts"], ", ".join(f"{n:,} {name}" for name, n in record["dropped_by"].items())
-    cost = "no price known" if record["cost_usd"] is None else f"${record['cost_usd']:.4f}"
     print(
         f"{c['kept']:,} rows kept of {c['rows']:,}"
         + (f" (dropped: {fell})" if fell else "")
         + (f"; {c['broken']:,} broken" if c["broken"] else "")
+        + (f"; {beyond:,} more were drafted beyond the limit of candidates and left out" if beyond else "")
     )
-    print(
-        f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}; {record['seconds']:.1f} s"
-    )
+    took = f"{_took(record)}; {record['seconds']:.1f} s"
+    if "curated" in record:
+        of_them = f" ({_took(record['replayed'])})" if "replayed" in record else ""
+        took = f"the run took {took}; these rows need {c['calls_reused']:,} of its calls{of_them}; nothing was bought"
+    print(took if "curated" in record else f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {took}")
     if record.get("warning"):
         print(f"warning: {record['warning']}")
     print(f"data: {path / 'data'}")
+
+
+def _took(record: dict[str, Any]) -> str:
+    """Tokens and money."""
+    cost = "no price known" if record["cost_usd"] is None else f"${record['cost_usd']:.4f}"
+    return f"{record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}"
 
 
 def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from synthgain.measure.data import Batches, Data, even_sample, nothing, units
 from synthgain.measure.resample import Floats, share_interval, summed
-from synthgain.measure.words import Ints, Mask, blocks, distinct, number
+from synthgain.measure.words import Ints, Mask, blocks, content, distinct, number
 from synthgain.types import Reading
 from synthgain.words import NAME, Hashes, runs, scrambled
 
@@ -208,12 +208,19 @@ def copy_rate_any(data: Data, *, rows: int = ROWS) -> Reading:
 
 
 def test_overlap(data: Data) -> Reading:
-    """Share of generated 8-word spans that stand in the held-out target, over all rows."""
+    """Share of generated 8-word spans that stand in the held-out target, over all rows.
+
+    Texts of the target that are anchors count, for what leaks through an anchor leaks too; a target of nothing else is none.
+    """
     name = "test_overlap"
     if not data.n_rows:
         return nothing(name, "there are no rows", unit="prob", kind="exact")
     if data.target is None or not data.n_target:
         return nothing(name, "no held-out text was given", unit="prob", kind="exact")
+    different, anchors = _target_contents(data.target, data.anchors)
+    if different == anchors:
+        why = "every held-out text is one of the anchors: nothing is held out"
+        return nothing(name, why, unit="prob", kind="exact", n=different)
     kept, read = _target_spans(data.target)
     if not len(kept):
         return nothing(name, f"no held-out text has {SPAN} words", unit="prob", kind="exact")
@@ -235,10 +242,20 @@ def test_overlap(data: Data) -> Reading:
         if read >= data.n_target
         else f"the first {read:,} of {data.n_target:,} held-out texts"
     )
-    return _share(name, k, n, f"on all {start:,} rows, against {texts}")
+    among = f"; {anchors:,} of {different:,} different held-out texts are anchors" if anchors else ""
+    return _share(name, k, n, f"on all {start:,} rows, against {texts}{among}")
 
 
 test_overlap.__test__ = False  # type: ignore[attr-defined]  # a figure whose name begins like a test's
+
+
+def _target_contents(target: Batches, anchors: Batches) -> tuple[int, int]:
+    """How many different texts the target has, and how many of them are anchors (but for case and spacing)."""
+    told = {content(text or "") for table in target(("text",)) for text in table.column("text").to_pylist()}
+    left = set(told)
+    for table in anchors(("text",)):
+        left.difference_update(content(text or "") for text in table.column("text").to_pylist())
+    return len(told), len(told) - len(left)
 
 
 def _target_spans(target: Batches) -> tuple[Hashes, int]:

@@ -140,6 +140,7 @@ def _facts(run: RunPart) -> Safe:
     record = run.record
     counts, tokens, recipe = (mapping(record.get(name)) for name in ("counts", "tokens", "recipe"))
     cached, read = number(tokens.get("in_cached")), number(tokens.get("in"))
+    beyond = number(counts.get("beyond_the_limit"))
     facts: list[tuple[str, str]] = [
         ("recipe", f"{recipe.get('name') or '?'} {recipe.get('version') or ''}".strip()),
         *_models(record),
@@ -154,15 +155,24 @@ def _facts(run: RunPart) -> Safe:
             + (f" ({share(cached, read)} cached)" if cached and read else "")
             + f", {count(tokens.get('out'))} written",
         ),
-        ("cost", money(record.get("cost_usd"))),
+        ("cost", _cost(record)),
         *_per_row(run),
         ("broken", count(counts.get("broken"))),
+        *([("left out", f"{count(beyond)} rows beyond the limit of candidates")] if beyond else []),
         ("synthgain", str(record.get("synthgain") or "–")),
     ]
     source = recipe.get("source")
     if source:
         facts.append(("source", str(source)))
     return join(_grid(facts), _deep(record))
+
+
+def _cost(record: Json) -> str:
+    """What the run cost, and what these rows needed of it; of rows that were given, that nothing was bought."""
+    if record.get("given"):
+        return "nothing was bought"
+    all, own = money(record.get("cost_usd")), mapping(record.get("replayed")).get("cost_usd")
+    return f"{all}, of which {money(own)} for the calls that these rows need" if number(own) is not None else all
 
 
 def _per_row(run: RunPart) -> list[tuple[str, str]]:

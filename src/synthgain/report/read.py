@@ -58,6 +58,7 @@ class RunPart:
     readings: Sequence[Reading] = ()
     stale: bool = False  # whether the readings are of other rows than these
     task: str = ""  # "answers" or "restates" (`verdict.Known`)
+    target: str = ""  # the held-out text that the readings are on, where one was named
     doubts: Sequence[tuple[str, str]] = ()  # rows to be read first, and why
     unwritten: int = 0  # kept rows that no call stands behind
     documents: Documents = field(default_factory=Documents)
@@ -166,6 +167,7 @@ def run_part(path: Path, points: int = 1_500) -> RunPart:
         readings,
         stale,
         str(beside.get("task") or ""),
+        str(beside.get("target") or ""),
         () if stale else doubts,
         unwritten,
         documents(run, missing),

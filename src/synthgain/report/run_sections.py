@@ -143,7 +143,8 @@ def _meter(run: RunPart) -> Safe:
         if run.stale
         else None
     )
-    return join(old, meter(run.readings, run.task))
+    held = el("p", "Held out to be predicted: ", el("code", run.target[:300]), class_="note") if run.target else None
+    return join(old, held, meter(run.readings, run.task))
 
 
 # ---------------------------------------------------------------------------------------------- the map and lengths

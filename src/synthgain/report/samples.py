@@ -114,6 +114,8 @@ def _calls(run: RunPart, row: Json) -> Sequence[Safe]:
             )
             continue
         steps.append(_step(f"Prompt{numbered}", "plain", _messages(listed(call.get("messages")))))
+        if thought := _thought(call.get("message")):
+            steps.append(_step(f"Thinking{numbered}", "plain", passage(thought)))
         steps.append(
             _step(f"Answer{numbered}", "plain", _facts(call, id), passage(said_in(call.get("message")) or "(empty)"))
         )
@@ -134,9 +136,20 @@ def _calls(run: RunPart, row: Json) -> Sequence[Safe]:
     return steps
 
 
+def _thought(turn: object) -> str:
+    """What a turn thought before its content."""
+    return str(mapping(turn).get("reasoning") or "")
+
+
+def _turn(turn: Json) -> Safe:
+    role, thought = str(turn.get("role") or "?"), _thought(turn)
+    before = el("div", el("span", f"{role}, thinking", class_="role"), passage(thought)) if thought else None
+    return join(before, el("div", el("span", role, class_="role"), passage(said_in(turn))))
+
+
 def _messages(messages: Sequence[object]) -> Safe:
     turns = [mapping(m) for m in messages]
-    shown = [el("div", el("span", str(m.get("role") or "?"), class_="role"), passage(said_in(m))) for m in turns[:8]]
+    shown = [_turn(m) for m in turns[:8]]
     more = el("p", f"and {len(turns) - 8} more turns", class_="cut") if len(turns) > 8 else None
     return el("div", shown, more, class_="turns")
 

@@ -147,6 +147,8 @@ def _doubts(known: Known) -> Iterator[str]:
     r = known.reading("test_overlap")
     if r is not None and (r.value or 0.0) > LEAKING and not (r.low is not None and r.low > LEAKED):
         yield f"{_said(r)} of its 8-word runs stand in the held-out test"
+    if why := _no_test(known):
+        yield f"whether a test leaks could not be seen: {why}"
     if known.kept is not None and 0 < known.kept < FEW:
         yield f"{counted(known.kept, 'row is', 'rows are')} few"
     if known.kept and known.unwritten > OWN * known.kept and not known.record.get("given"):
@@ -215,15 +217,23 @@ def _harmless(known: Known) -> Iterator[str]:
 
 
 def _unknown(known: Known, proven: bool) -> Iterator[str]:
-    """What was not looked at, and what looks."""
+    """What was not looked at, and what looks. Where no row was kept there is nothing to look at."""
+    if known.kept == 0:
+        return
     if not proven and not known.differences and known.reading("gain") is None:
         yield "Whether a student gains by it was not tried: `synthgain loop` or `synthgain train` and `evaluate` try it."
     if known.stale or not known.readings:
         yield "`synthgain measure RUN` measures it."
-    elif known.reading("test_overlap") is None:
+    elif known.reading("test_overlap") is None and not _no_test(known):
         yield "Leaks into a test were not looked for: `--target TEST` looks."
     if known.readings and not known.stale and known.task != "answers" and known.reading("grounded") is None:
         yield "Whether the rows say what their sources say was not looked at: rows name no sources, or the sources were not given."
+
+
+def _no_test(known: Known) -> str:
+    """Why the held-out texts that were given are no test; "" where they are one, or none were given."""
+    found = None if known.stale else known.readings.get("test_overlap")
+    return found.note if found is not None and found.value is None and found.n else ""
 
 
 def _untrained(d: Mapping[str, Any]) -> bool:

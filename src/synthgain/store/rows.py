@@ -297,7 +297,10 @@ class Staged:
                 kept += len(alive)
                 pq.write_table(_data(alive, fields, self.used), new_data / f"part-{n:05d}.parquet", compression="zstd")
         if not kept:
-            pq.write_table(_data(ROWS.empty_table(), fields, self.used), new_data / "part-00000.parquet")
+            empty = _data(ROWS.empty_table(), fields, self.used)
+            pq.ParquetWriter(
+                new_data / "part-00000.parquet", empty.schema
+            ).close()  # a row group without rows is an error to `datasets`
         if not self.shards:
             pq.write_table(ROWS.empty_table(), new_rows / "part-00000.parquet")
         self.groups.close()
