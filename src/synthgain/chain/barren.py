@@ -53,6 +53,6 @@ def cure(call: Call) -> str:
             "give answers more tokens (--set max_tokens=N) or let the model think less (--extra reasoning_effort=low)"
         )
     return (
-        f"look at one answer (synthgain check {call.model}) and at the server's log; once it answers, "
+        f"look at one answer (synthgain check {call.model}, with the same --base-url) and at the server's log; once it answers, "
         "--ask-again asks also for what came back with nothing"
     )
