@@ -231,6 +231,32 @@ def test_long_prompts_after_short_ones_do_not_pass_the_budget(tmp_path: Path) ->
     assert f"${made.record['cost_usd']:.4f} spent" in made.record["why"]
 
 
+class Dollars(Scripted):
+    """A model whose every answer costs a dollar."""
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        return replace(await super().__call__(prompt), tokens_in=10, tokens_out=10, cost=1.0)
+
+
+@pytest.mark.parametrize("width", [1, 64])
+def test_a_call_that_several_ask_for_is_counted_once_whatever_the_timing(width: int, tmp_path: Path) -> None:
+    """Six of nine pages have two parts in common with each other, asked for while they are in flight and after."""
+
+    async def parts(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        n = int(anchor.text.split()[1])
+        own = [f"own {n} {i}" for i in range(2)]
+        for said in [*own, "common a", "common b"] if n < 6 else own:
+            call = await models(Prompt((user(said),), sampling=Sampling(max_tokens=8)))
+            yield Row(text=f"{anchor.text} {call.text}", calls=(call,))
+
+    recipe, model = Recipe("parts", "1", parts), Dollars(echo, width=width, latency=0.001)
+    for bought, reused in ((20, 0), (0, 20)):
+        made = drive(tmp_path, model, recipe, ANCHORS[:9], max_cost=23)
+        counts = made.counts
+        assert (made.code, counts["rows"], counts["calls_bought"], counts["calls_reused"]) == (0, 30, bought, reused)
+        assert (made.record["cost_usd"], made.record["tokens"]["in"], made.record["tokens"]["out"]) == (20, 200, 200)
+
+
 def test_a_budget_in_money_needs_a_price(tmp_path: Path) -> None:
     def unpriced(prompt: Prompt) -> Call:
         return Call(prompt.id("x"), prompt, assistant("t"), "scripted/x", cost=None)

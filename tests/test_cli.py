@@ -182,6 +182,16 @@ def test_progress_goes_to_standard_error(run: Cli) -> None:
     assert "groups" in said.err and "groups" not in said.out
 
 
+def test_answers_beyond_the_limit_of_candidates_are_mentioned(run: Cli, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"Page {n} of Orrin has {n} mills."}) for n in range(12)]
+    (tmp_path / "pages.jsonl").write_text("\n".join(lines))
+    said = run("generate", "rephrase", "pages.jsonl", "-o", "r", "-m", SCRIPT, "-n", "3", "--max-candidates", "10")
+    counts = json.loads(Path("r/run.json").read_text())["counts"]
+    left = counts["calls_bought"] - counts["rows"]
+    assert counts["rows"] == 10 and left > 0 and f"{left} more were drafted beyond" in said.out
+    assert f"{left}" in Path("r/data/README.md").read_text().partition("beyond the limit")[2].splitlines()[0]
+
+
 # ---------------------------------------------------------------------------------------------- 2: bad usage, bad input
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,30 @@ def test_a_run_shows_itself_in_one_line_and_as_a_table(tmp_path: Path) -> None:
     assert "not made yet" in repr(sg.Run(tmp_path / "none")) and sg.Run(tmp_path / "none")._repr_html_()
     (tmp_path / "r" / "run.json").write_text("{", "utf-8")
     assert "damaged" in repr(run) and "damaged" in run._repr_html_()
+
+
+def test_one_check_may_be_given_alone(tmp_path: Path) -> None:
+    run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "run", with_="length=3", without="all")
+    assert "length" in {check["name"] for check in run.record["request"]["checks"]}
+    assert len(sg.curate(run.path, without="length")) == len(run)
+
+
+def test_a_folder_without_a_run_is_no_empty_run(tmp_path: Path) -> None:
+    with pytest.raises(sg.SynthgainError, match="not a run"):
+        list(sg.Run(tmp_path / "nosuch").rows())
+
+
+@pytest.mark.parametrize(
+    ("call", "option", "meant"),
+    [
+        (sg.generate, "max_cots", "max_cost"),
+        (sg.generate, "base_urll", "base_url"),
+        (sg.measure, "anchor", "anchors"),
+        (sg.evaluate, "nonsense", ""),
+        (sg.check, "prices", "price"),
+        (sg.compare, "seeds", "seed"),
+    ],
+)
+def test_an_option_that_is_none_is_refused(call: Callable[..., object], option: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"{option}.*{meant}"):
+        call(**{option: 1})

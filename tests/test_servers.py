@@ -257,7 +257,7 @@ def test_long_pages_after_short_ones_pass_no_budget_and_one_figure_is_said(
 ) -> None:
     one_server.become(words=20, usage=counts, logprobs="given" if counts else "absent")
     pages = [{"text": f"page {i}"} for i in range(40)] + [{"text": f"{i} " + "word " * 8_000} for i in range(40)]
-    with pytest.raises(SynthgainError, match="used up") as error:
+    with pytest.raises(SynthgainError, match="has no room") as error:
         made(one_server, tmp_path / "run", pages, reach={"price": "1,4", "concurrency": 16}, **cap)
     assert error.value.code == 3
     record = Run.at(tmp_path / "run").record
@@ -276,13 +276,53 @@ def test_what_is_counted_after_the_stop_is_in_the_figure_that_is_said(one_server
     one_server.become(words=20)
     pages = [{"text": f"{i} " + "word " * (20 if i % 2 else 2_000)} for i in range(30)]
     for _ in range(2):
-        with pytest.raises(SynthgainError, match="used up") as error:
+        with pytest.raises(SynthgainError, match="has no room") as error:
             made(one_server, tmp_path / "run", pages, reach={"price": "1,4"}, max_cost=0.01)
         record = Run.at(tmp_path / "run").record
         assert f"${record['cost_usd']:.4f} spent" in str(error.value) and record["cost_usd"] <= 0.01
 
 
 # ------------------------------------------------------------------------------------------ by command line
+
+
+@pytest.mark.parametrize(("limit", "small"), [("--max-cost", "0.06"), ("--max-tokens", "1500")])
+def test_the_command_that_is_told_to_go_on_goes_on(
+    one_server: Server, tmp_path: Path, run: Cli, limit: str, small: str
+) -> None:
+    """Pasted as often as it is told, it buys more each time and comes to its end."""
+    one_server.become(words=20)
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(t) + "\n" for t in texts(20)))
+    words = ["generate", "rephrase", "texts.jsonl", "-o", "run", "-m", "openai/double", "--set", "max_tokens=64"]
+    said = run(*words, "--base-url", one_server.base_url, "--price", "10,100", limit, small)
+    stops, bought = 0, [0]
+    while said.code == 3:
+        told = said.err[said.err.rindex("synthgain generate") :].split("\n")[0]
+        stops += 1
+        bought.append(len(rows_of(Run.at(tmp_path / "run"))))
+        assert bought[-1] > bought[-2] and "used up" not in said.err and stops < 12
+        said = run(*shlex.split(told)[1:])
+    assert said.code == 0 and stops and Run.at(tmp_path / "run").record["counts"]["rows"] > bought[-1]
+
+
+def test_a_preview_that_its_budget_stops_says_what_to_type_next(one_server: Server, tmp_path: Path, run: Cli) -> None:
+    one_server.become(words=20)
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(t) + "\n" for t in texts(20)))
+    words = ["preview", "rephrase", "texts.jsonl", "-o", "run", "-m", "openai/double", "--set", "max_tokens=64"]
+    words += ["--base-url", one_server.base_url, "--price", "10,100", "--max-cost"]
+    limits = ["0.008"]
+    while (stopped := run(*words, limits[-1])).code == 3:
+        limits.append(stopped.err.partition("next: the same with --max-cost ")[2].split()[0])
+        assert len(limits) < 9 and float(limits[-1]) > float(limits[-2])
+    assert stopped.code == 0 and len(limits) > 1
+
+
+def test_what_was_bought_without_a_price_costs_what_its_tokens_cost_today(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(words=20)
+    made(one_server, tmp_path / "run", texts(12), limit=4)
+    whole = made(one_server, tmp_path / "run", texts(12), reach={"price": "1000,2000"}, max_cost=5, replace=True)
+    tokens = whole.record["tokens"]
+    assert whole.record["cost_usd"] == pytest.approx(tokens["in"] / 1e3 + tokens["out"] / 500)
+    assert whole.record["counts"]["calls_reused"] == 4 and "4 calls" in whole.record["warning"]
 
 
 def test_a_server_that_is_away_is_waited_for_as_long_as_was_said(tmp_path: Path, run: Cli) -> None:

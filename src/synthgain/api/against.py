@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 from synthgain.anchors.find import files
 from synthgain.anchors.hub import SCHEME
@@ -18,10 +19,18 @@ from synthgain.settings import settings_of
 from synthgain.store.rows import spoken
 from synthgain.types import AnyCheck, SynthgainError
 
+T = TypeVar("T")
+
+
+def listed(given: Sequence[T]) -> list[T]:
+    """What was given one by one, or alone: `with_="length=3"` is one check, and not eight letters."""
+    alone = isinstance(given, str | Path) or callable(given)
+    return [cast(T, given)] if alone else list(given)
+
 
 def against(sets: Sequence[str | Path]) -> list[Against]:
     """The check that drops what is near a row of these sets; none where there are none."""
-    return [Against(tuple(map(str, sets)))] if sets else []
+    return [Against(tuple(map(str, listed(sets))))] if sets else []
 
 
 def opened_against(check: AnyCheck, part: Named, *, recorded: bool = False) -> tuple[AnyCheck, Named]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.asking import (
     Asked,
     check_given,
@@ -54,7 +55,7 @@ def curate(
     `strict` refused. `against` are files, folders or hf://…: a row that is near one of theirs falls.
     """
     sensible(accept=accept)
-    with_ = [*with_, *compared_with(against)]
+    with_, without = [*listed(with_), *compared_with(against)], listed(without)
     if out is not None:
         return _given(source, out, with_, without, knobs, accept, recipe, text_field, strict, watch)
     here = source if isinstance(source, Run) else _run_at(source)

@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.reaching import Servers, Unpack, reaching
@@ -82,8 +83,8 @@ def generate(
         recipe,
         model=model,
         knobs=knobs,
-        with_=[*with_, *compared_with(against)],
-        without=without,
+        with_=[*listed(with_), *compared_with(against)],
+        without=listed(without),
         reach=reach,
         accept=accept,
         max_candidates=max_candidates,
@@ -249,20 +250,23 @@ def carried_out(
             f"stopped: {outcome.why}",
             where=str(run.path),
             code=outcome.code,
-            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on{_more(ask, outcome)}: "
-            f"{record['command'] or 'the same call again'}",
+            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on{_more(ask, outcome, run)}",
         )
     return run
 
 
-def _more(ask: Asked, outcome: Outcome) -> str:
-    """What must be larger the next time, where it was a limit that stopped the run."""
-    request = ask.request
-    if "budget" in outcome.why and request.max_cost is not None and request.max_tokens is None:
-        return ", with a larger --max-cost"
-    if "budget" in outcome.why:
-        return ", with a larger --max-tokens (of all calls together; one answer's length is --set max_tokens=N)"
-    return ", with a larger --max-candidates" if outcome.code == 3 and "candidates gave" in outcome.why else ""
+def _more(ask: Asked, outcome: Outcome, run: Run) -> str:
+    """What to type to go on: the same, and where it was a limit that stopped the run, with a larger one."""
+    larger = {name: n if name == "max_cost" else int(n) for name, n in outcome.larger.items()}
+    typed = command(ask.request.changed(**larger), run.path, ask.usual)
+    said = {
+        "max_cost": ", up to ${:g} in all",
+        "max_tokens": ", up to {:,} tokens in all (of all calls together; one answer's length is --set max_tokens=N)",
+        "max_candidates": ", up to {:,} candidates in all",
+    }
+    much = "".join(said[name].format(n) for name, n in larger.items())
+    again = "".join(f" with {name}={n}" for name, n in larger.items())
+    return f"{much}: {typed or f'the same call again{again}'}"
 
 
 def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, overload
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
+from synthgain.api.against import listed
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
 from synthgain.api.looking import life_of
@@ -33,7 +34,8 @@ class Preview:
 
     `lives` are rows with their anchors, calls and verdicts, as `trace` tells them; `alone` are calls that no row came from. `broken` counts
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
-    `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not). `most` calls were allowed.
+    `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not), `larger` with which limit it goes on.
+    `most` calls were allowed.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class Preview:
     estimate: Mapping[str, Span]
     note: str
     stopped: str = ""
+    larger: str = ""
 
     def json(self) -> dict[str, Any]:
         return {
@@ -96,7 +99,7 @@ def preview(
     """
     place = Path(out)
     apart_from(anchors, place)
-    checks = [*with_, *compared_with(against)]
+    checks = [*listed(with_), *compared_with(against)]
     ask = asked(recipe, model=model, with_=checks, reach=reach, limit=limit, embedder=embedder, **options)
     run = Run(place)
     with writes_to(place):
@@ -148,7 +151,8 @@ class Showing:
         tally = self.tally
         bought, reused = tally.calls_bought, tally.calls_reused
         said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
-        return Preview(self.run.path, *said, estimate, note, (self.buyer.ended() or ("",))[0])
+        after = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
+        return Preview(self.run.path, *said, estimate, note, (self.buyer.ended() or ("",))[0], after)
 
     def interrupted(self) -> bool:
         return interrupted([self.buyer])

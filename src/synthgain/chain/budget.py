@@ -104,13 +104,22 @@ class Budget:
                 f" (and about {self.spent.guessed:,} more that the server did not count)" if self.spent.guessed else ""
             )
             return (
-                f"the budget of {self.max_tokens:,} tokens is used up: {self.spent.tokens:,} spent{guessed}, "
-                f"and the next call may take {tokens:,}"
+                f"the budget of {self.max_tokens:,} tokens has no room for the next call: {self.spent.tokens:,} spent{guessed}, "
+                f"and that call may take {tokens:,}"
             )
         spent = self.spent.cost or 0.0
         return (
-            f"the budget of ${self.max_cost:g} is used up: ${spent:.4f} spent, and the next call may take ${cost:.4f}"
+            f"the budget of ${self.max_cost:g} has no room for the next call: ${spent:.4f} spent, "
+            f"and that call may take ${cost:.4f}"
         )
+
+    def larger(self) -> dict[str, float]:
+        """The limit that stopped the run, twice as large, or as large as the next call needs."""
+        tokens, cost = self.next
+        if self.max_tokens is not None and self._tokens() + tokens > self.max_tokens:
+            return {"max_tokens": max(2 * self.max_tokens, self._tokens() + tokens)}
+        needs = 1.1 * ((self.spent.cost or 0.0) + cost)
+        return {"max_cost": max(2 * (self.max_cost or 0.0), float(f"{needs:.2g}"))}
 
     def _tokens(self) -> int:
         return self.spent.tokens + self.spent.guessed

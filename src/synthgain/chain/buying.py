@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from array import array
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from synthgain.chain.budget import Budget
@@ -62,6 +64,23 @@ class Places:
                 turn.set_result(None)
 
 
+class Once:
+    """Which calls were counted, by 8 bytes of their ids (24 MB for a million, of which two are taken for one in 1 of 10⁷ runs)."""
+
+    def __init__(self) -> None:
+        # by the first two bytes, so that each is short enough to be looked through
+        self.parts: dict[int, array[int]] = {}
+
+    def first(self, id: str) -> bool:
+        """Whether this id was not seen before; now it is."""
+        n = int(id[:16], 16)
+        part = self.parts.setdefault(n >> 48, array("Q"))
+        if n in part:
+            return False
+        part.append(n)
+        return True
+
+
 class Purchase:
     """One call being bought. `waiting` counts who wants it; `paying` is true from being sent until it is on disk."""
 
@@ -111,7 +130,8 @@ class Buyer:
         self.known_broken: Mapping[
             str, str
         ] = {}  # calls that failed before and are not asked for again, with the reason
-        self.drafts_ended = self.drafts_broken = self.calls_broken = 0
+        self.drafts_ended = self.drafts_broken = self.calls_broken = self.answers = 0
+        self.counted = Once()
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
         self.kinds: dict[str, str] = {}  # of reasons: how the first one of a kind was worded
         self.paced: list[Any] = [
@@ -145,9 +165,18 @@ class Buyer:
 
     def ended(self) -> tuple[str, int] | None:
         """Why no more is bought, with what was spent in the end; None where nothing stopped it."""
-        if self.budget is not None and self.stopped is not None and self.stopped[0] == self.budget.why:
-            return self.budget.said(), self.stopped[1]
+        if (budget := self._empty()) is not None and self.stopped is not None:
+            return budget.said(), self.stopped[1]
         return self.stopped
+
+    def larger(self) -> Mapping[str, float]:
+        """The limit with which the run may go on, where it was the budget that stopped it."""
+        return {} if (budget := self._empty()) is None else budget.larger()
+
+    def _empty(self) -> Budget | None:
+        """The budget, where it stopped the run."""
+        by_budget = self.budget is not None and self.stopped is not None and self.stopped[0] == self.budget.why
+        return self.budget if by_budget else None
 
     def fail(self, error: SynthgainError) -> None:
         """End the run with this error; the first one counts."""
@@ -182,7 +211,7 @@ class Buyer:
         id = prompt.id(identity)
         call = self.memory.find(id, prompt)
         if call is not None:
-            self.tally.count(call, bought=False)
+            self._count(id, call, bought=False)
             self.watch(self.tally)
             return call
         under_way = self.flying.get(id)
@@ -198,6 +227,16 @@ class Buyer:
         purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))
         purchase.task.add_done_callback(lambda task: self._ended(id, task))
         return purchase
+
+    def _count(self, id: str, call: Call, *, bought: bool) -> None:
+        """Count an answer; its tokens and cost the first time that this run has it, however often and whenever it is asked for."""
+        self.answers += 1
+        if self.counted.first(id):
+            price = getattr(self.models.get(call.prompt.to), "price", None)
+            if not bought and call.cost is None and price is not None and None not in call.counted:
+                call = replace(call, cost=float(price.cost(call.tokens_in, call.tokens_out, call.tokens_cached)))
+                self.tally.priced_later(call)
+            self.tally.count(call, bought=bought)
 
     def _ended(self, id: str, task: asyncio.Task[Call]) -> None:
         """It flies no more. Those who waited are told of a failure; it may be nobody by now."""
@@ -249,7 +288,7 @@ class Buyer:
             try:
                 call = apart(await model(prompt))  # anybody's model may give its thinking inline
                 await self.memory.put(call, self.identities[prompt.to])
-                tally.count(call, bought=True)
+                self._count(id, call, bought=True)
             finally:
                 self.paying.discard(purchase)
                 purchase.paying = False
@@ -310,7 +349,7 @@ class Buyer:
     def too_many_broken(self, *, at_the_end: bool = False) -> str:
         """In words, where more than TOO_MANY of at least SOME drafts or calls came to nothing (at the end: also where all did)."""
         tally = self.tally
-        calls = tally.calls_bought + tally.calls_reused + self.calls_broken
+        calls = self.answers + self.calls_broken
         for broken, all, what in (
             (self.drafts_broken, self.drafts_ended, "drafts"),
             (self.calls_broken, calls, "calls"),

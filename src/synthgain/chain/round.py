@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -46,6 +46,9 @@ class Outcome:
     why: str = ""
     code: int = 0
     after: str = ""  # what to do about it
+    larger: Mapping[str, float] = field(
+        default_factory=dict
+    )  # the limit that stopped it, by its name, large enough to go on
 
 
 class Round:
@@ -96,6 +99,7 @@ class Round:
         )
         self.tally.groups_total = self.waves.total
         self.most, self.whole = most, whole
+        self.larger: Mapping[str, float] = {}
         self.judged: list[Row] = []
         failed = [b for b in run.broken() if "call" in b and (replay or b.get("final"))]
         if not ask_again:
@@ -135,7 +139,8 @@ class Round:
         why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
         if self.replay and self.buyer.fatal is not None and self.buyer.fatal.code == 2:
             raise self.buyer.fatal
-        return Outcome(self.tally, why, code, self.buyer.fatal.next if self.buyer.fatal is not None else "")
+        after = self.buyer.fatal.next if self.buyer.fatal is not None else ""
+        return Outcome(self.tally, why, code, after, self.larger or self.buyer.larger())
 
     # ------------------------------------------------------------------------------------------ wave after wave
 
@@ -238,6 +243,7 @@ class Round:
             return True
         if self.most is not None and self.staged.rows >= self.most:
             self.buyer.stop(f"{self.most:,} candidates gave {got:,} of the {wanted:,} accepted rows asked for", 3)
+            self.larger = {"max_candidates": 2 * self.most}
         return self.buyer.stopped is not None
 
     def _again(self, at_turn: int) -> bool:

@@ -37,6 +37,7 @@ class Tally(Spent):
     uncounted: int = 0  # calls of which the server said no counts of tokens
     thought_only: int = 0  # answers that are reasoning and nothing else
     misread: int = 0  # prompts of which the server dropped a part
+    unpriced: int = 0  # remembered calls that were bought when no price was known
     in_flight: int = 0
     width: int = 0
     target: int | None = None
@@ -79,6 +80,14 @@ class Tally(Spent):
             self.cost = None
         elif self.cost is not None:
             self.cost += call.cost
+
+    def priced_later(self, call: Call) -> None:
+        """Say of a remembered call without a cost that it counts at the price that is known now."""
+        self.unpriced += 1
+        self.warn(
+            "price",
+            f"{self.unpriced:,} calls were bought earlier, when no price was known for {call.model}: they count at today's price",
+        )
 
     def _warn_of_thinking(self) -> None:
         n, all = self.thought_only, self.calls_bought + self.calls_reused

@@ -68,6 +68,7 @@ def preview(
         print(f"The calls are kept in {folder}; `synthgain generate … -o {folder}` uses them.")
     if seen.stopped:
         say(f"synthgain: {folder}: stopped: {seen.stopped}")
+        say(f"next: the same with {seen.larger} (what was bought is kept, and counts)")
         raise typer.Exit(3)
 
 

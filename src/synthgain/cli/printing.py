@@ -82,11 +82,13 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     if as_json:
         print_json(record)
         return
+    beyond = record["counts"].get("beyond_the_limit", 0)
     c, fell = record["counts"], ", ".join(f"{n:,} {name}" for name, n in record["dropped_by"].items())
     print(
         f"{c['kept']:,} rows kept of {c['rows']:,}"
         + (f" (dropped: {fell})" if fell else "")
         + (f"; {c['broken']:,} broken" if c["broken"] else "")
+        + (f"; {beyond:,} more were drafted beyond the limit of candidates and left out" if beyond else "")
     )
     took = f"{_took(record)}; {record['seconds']:.1f} s"
     if "curated" in record:

@@ -121,12 +121,14 @@ def column_list(columns: Sequence[str]) -> str:
 
 def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     counts, tokens, dropped = (_map(run_json.get(name)) for name in ("counts", "tokens", "dropped_by"))
+    beyond = counts.get("beyond_the_limit")
     facts = [
         ("anchors", count(counts.get("anchors"))),
         ("candidates", count(counts.get("rows"))),
         ("kept", count(counts.get("kept"))),
         ("dropped", count(counts.get("dropped"))),
         ("broken drafts or calls", count(counts.get("broken"))),
+        *([("drafted beyond the limit of candidates, left out", count(beyond))] if beyond else []),
         ("calls bought / reused", f"{count(counts.get('calls_bought'))} / {count(counts.get('calls_reused'))}"),
         (
             "tokens read / of these cached / written",

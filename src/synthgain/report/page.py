@@ -140,6 +140,7 @@ def _facts(run: RunPart) -> Safe:
     record = run.record
     counts, tokens, recipe = (mapping(record.get(name)) for name in ("counts", "tokens", "recipe"))
     cached, read = number(tokens.get("in_cached")), number(tokens.get("in"))
+    beyond = number(counts.get("beyond_the_limit"))
     facts: list[tuple[str, str]] = [
         ("recipe", f"{recipe.get('name') or '?'} {recipe.get('version') or ''}".strip()),
         *_models(record),
@@ -157,6 +158,7 @@ def _facts(run: RunPart) -> Safe:
         ("cost", _cost(record)),
         *_per_row(run),
         ("broken", count(counts.get("broken"))),
+        *([("left out", f"{count(beyond)} rows beyond the limit of candidates")] if beyond else []),
         ("synthgain", str(record.get("synthgain") or "–")),
     ]
     source = recipe.get("source")

@@ -102,7 +102,7 @@ class Run:
         )
         first = "".join(
             f"<tr><td>{_plain(spoken(r['messages'], r['text'])[:300])}</td></tr>"
-            for r in islice(self.rows(kept=True), 3)
+            for r in islice(self.rows(kept=True) if self.run_json.is_file() else (), 3)
         )
         return f"<div><b>{_plain(str(self.path))}</b><table>{about}</table><table>{first}</table></div>"
 
@@ -123,6 +123,8 @@ class Run:
 
         `kept` asks for the kept ones (True) or the fallen ones (False), `check` for those that fell by it.
         """
+        if not self.run_json.is_file():
+            Run.at(self.path)  # says that there is none
         for shard in self.shards():
             if kept is not None:
                 shard = shard.filter(shard.column("kept") if kept else pc.invert(shard.column("kept")))
