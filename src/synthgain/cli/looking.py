@@ -201,7 +201,8 @@ def trace(run: Path, row: str, as_json: Json = False) -> None:
         print_json(life)
     else:
         print_life(life)
-        print(f"cost: {'no price known' if life['cost_usd'] is None else life['cost_usd']}")
+        cost = "no price known" if life["cost_usd"] is None else life["cost_usd"]
+        print(f"cost: {cost if life['calls'] else 'no call is known of this row, so nothing was bought for it'}")
 
 
 @app.command()
