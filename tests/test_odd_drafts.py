@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from synthgain import Run, Scripted, curate, generate
+from synthgain.api import preview
 from synthgain.types import (
     Anchor,
     BudgetReached,
@@ -205,3 +206,50 @@ def test_a_draft_that_gives_no_rows_one_by_one_is_refused_before_anything_is_bou
     with pytest.raises(SynthgainError, match=r"mine\.py:3: the draft of mine") as caught:
         generate(file, ANCHORS, model="scripted/echo", out=tmp_path / "r")
     assert caught.value.code == 2 and not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("async def draft(models):\n    yield Row(text='a')\n", 5),
+        ("async def draft(models, anchor, more):\n    yield Row(text='a')\n", 5),
+        (
+            "@dataclass(frozen=True)\nclass Draft:\n    async def __call__(self, models):\n        yield Row(text='a')\n\ndraft = Draft()\n",
+            7,
+        ),
+    ],
+    ids=["too-few", "too-many", "dataclass"],
+)
+def test_a_draft_that_cannot_be_called_is_refused_before_anything_is_bought(
+    body: str, line: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    head = "from dataclasses import dataclass\n\nfrom synthgain.types import Recipe, Row\n\n"
+    file.write_text(f"{head}{body}\nRECIPE = Recipe('mine', '1', draft)\n", "utf-8")
+    with pytest.raises(SynthgainError, match=rf"mine\.py:{line}: the draft of mine cannot be called") as caught:
+        generate(file, ANCHORS, model="scripted/echo", out=tmp_path / "r")
+    assert caught.value.code == 2 and not (tmp_path / "r").exists()
+
+
+def test_a_draft_that_its_pick_hands_too_much_is_blamed_where_it_is_written(tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        yield row(await models(asked(anchor)))
+
+    def pick(corpus: Any, pool: Any, seed: int) -> Any:
+        return zip(corpus, corpus)
+
+    with pytest.raises(TooManyBroken, match=rf"test_odd_drafts\.py:{draft.__code__.co_firstlineno}\)"):
+        made(draft, tmp_path / "run", pick=pick)
+
+
+def test_where_every_draft_gives_the_wrong_thing_the_run_ends_after_the_first(tmp_path: Path) -> None:
+    async def draft(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        for n in range(4):
+            yield (await models(asked(anchor, f" {n}"))).text  # type: ignore[misc]
+
+    model = Scripted(lambda p: "a text", width=4)
+    with pytest.raises(TooManyBroken, match="gave a str, not a Row"):
+        generate(Recipe("odd", "1", draft), [f"anchor {i}" for i in range(500)], model=model, out=tmp_path / "run")
+    assert model.asked <= 12
+    with pytest.raises(TooManyBroken, match="mend it where the reason says"):
+        preview(Recipe("odd", "1", draft), ANCHORS, model=model, out=tmp_path / "p")

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,12 @@ import pytest
 
 import synthgain as sg
 from synthgain.api import preview
+from synthgain.api.foretelling import Span
+from synthgain.models.prices import Price
 from synthgain.types import (
     Anchor,
+    BudgetReached,
+    Call,
     CallFailed,
     Corpus,
     Group,
@@ -109,6 +115,65 @@ def test_tokens_and_money_follow_the_lengths_of_all_texts(tmp_path: Path) -> Non
     assert seen.estimate["tokens_out"].value == tokens["out"]
     assert seen.estimate["tokens_in"].value == pytest.approx(tokens["in"], rel=0.1)
     assert seen.estimate["cost_usd"].value == 0
+
+
+def page(n: int, sentences: int) -> str:
+    return " ".join(f"The ferry {n}-{i} of Orrin carries salt and grain to the {i}th mill." for i in range(sentences))
+
+
+def half_said(prompt: Prompt) -> str:
+    """Half of the passage's words, by some documents less and by some more."""
+    words = prompt.messages[-1]["content"].split("\n\n")[1].split()
+    said = len(words) * (3 + hash_of(words[2].split("-")[0]) % 5) // 10
+    return " ".join(words[: max(1, said)])
+
+
+def hash_of(text: str) -> int:
+    return int(sha256(text.encode()).hexdigest(), 16)
+
+
+def foretold(texts: list[str], folder: Path, which: str) -> tuple[Span, int]:
+    """What a preview says of the tokens in or out, and what the run takes."""
+    model = sg.Scripted(half_said)
+    seen = preview("rephrase", texts, model=model, out=folder / "p")
+    return seen.estimate[f"tokens_{which}"], sg.generate("rephrase", texts, model=model, out=folder / "r").record[
+        "tokens"
+    ][which]
+
+
+@pytest.mark.parametrize("which", ["in", "out"])
+def test_the_range_holds_where_the_first_documents_are_unlike_the_others(which: str, tmp_path: Path) -> None:
+    notes = [f"Note {n}: the mill is shut." for n in range(3)]
+    span, real = foretold([*notes, *(page(n, 14) for n in range(12))], tmp_path, which)
+    assert (span.low or 0) <= real <= (span.high or 0)
+    assert real / 4 < (span.value or 0) < real * 4
+    assert "--limit" in preview("rephrase", [*notes, page(3, 40)], model=WORDS, out=tmp_path / "p").note
+
+
+def test_the_range_over_three_documents_holds_where_documents_differ(tmp_path: Path) -> None:
+    """It is one of 95 %: of a few sets of documents, one may lie outside."""
+    held = 0
+    for first in range(0, 60, 10):
+        texts = [page(n, 5 + n % 9) for n in range(first, first + 12)]
+        span, real = foretold(texts, tmp_path / f"{first}", "out")
+        held += (span.low or 0) <= real <= (span.high or 0)
+        assert real / 2.5 < (span.value or 0) < real * 2.5 and (span.high or 0) - (span.low or 0) < 4 * real
+    assert held >= 5
+
+
+def test_a_prompt_that_several_groups_ask_is_counted_once_and_what_is_there_is_told(tmp_path: Path) -> None:
+    parts = [page(n, 15) for n in range(4)]
+    texts = [parts[n % 4] + "\n\n" + page(10 + n, 15) for n in range(8)]
+    seen = preview("rephrase", texts, model=WORDS, out=tmp_path / "p", limit=2, shown=8, knobs={"chunk": 300})
+    bought = made("rephrase", texts, WORDS, tmp_path / "r")
+    calls = seen.estimate["calls"]
+    assert calls.low == calls.high == bought < 4 * 16 and "repeats" in seen.note
+    assert (seen.bought, seen.there) == (8, 8)
+    all_there = preview("rephrase", texts, model=WORDS, out=tmp_path / "r", limit=2, shown=8)
+    assert (all_there.bought, all_there.there) == (0, bought)
+    with closing(sg.Run(tmp_path / "r").memory(readonly=True)) as memory:
+        really = sum(call.tokens_in for call in memory)
+    assert all_there.estimate["tokens_in"].json() == dict.fromkeys(("value", "low", "high"), really)
 
 
 def test_conversations_side_by_side_come_to_their_end_and_are_counted(tmp_path: Path) -> None:
@@ -208,3 +273,27 @@ async def nothing(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
     call = await models(Prompt((user(anchor.text),)))
     if not call.text:
         yield Row(text="")
+
+
+class Priced(sg.Scripted):
+    """A model whose price is known."""
+
+    price = Price.parse("1000,2000")
+
+    async def __call__(self, prompt: Prompt) -> Call:
+        call = await super().__call__(prompt)
+        return replace(call, cost=self.price.cost(call.tokens_in, call.tokens_out))
+
+
+@pytest.mark.parametrize("cap", [1.5, 8.0], ids=["in-the-preview", "in-the-run"])
+def test_a_cap_ends_the_run_where_the_preview_says(cap: float, tmp_path: Path) -> None:
+    texts = [page(n, 14) for n in range(12)]
+    model = Priced(lambda prompt: "Some words are said here.", width=1)
+    seen = preview("rephrase", texts, model=model, out=tmp_path / "p", max_cost=cap)
+    assert bool(seen.stopped) == (cap < 2) and seen.ends is not None
+    with pytest.raises(BudgetReached):
+        sg.generate("rephrase", texts, model=model, out=tmp_path / "r", max_cost=cap)
+    spent = sg.Run(tmp_path / "r").record["cost_usd"]
+    assert seen.ends.spent == pytest.approx(spent, abs=0.3) and spent < cap - 0.5
+    enough = preview("rephrase", texts, model=model, out=tmp_path / "p", max_cost=100)
+    assert enough.ends is None and not enough.stopped

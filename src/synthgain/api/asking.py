@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.against import opened_against
+from synthgain.api.drafts import gives_rows
 from synthgain.chain import Named, Opened, Reached, Request
 from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
@@ -62,7 +62,7 @@ def asked(
         }
     )
     usual = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    _gives_rows(usual)
+    gives_rows(usual)
     chosen = turned(usual, knobs or {})
     checks, parts = judged_by(chosen, with_, without)
     given = by_role(chosen, model)
@@ -97,19 +97,6 @@ def sensible(**numbers: float | None) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- recipes and their knobs
-
-
-def _gives_rows(recipe: Recipe) -> None:
-    """SynthgainError where a draft is a function that returns, or that does not wait: seen before anything is bought."""
-    draft: Any = recipe.draft
-    code = draft if inspect.isroutine(draft) else type(draft).__call__
-    wrong = "returns its rows" if inspect.iscoroutinefunction(code) else "is no `async def`"
-    if inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
-        raise SynthgainError(
-            f"the draft of {recipe.name} {wrong}; a draft gives rows one after the other",
-            where=f"{code.__code__.co_filename}:{code.__code__.co_firstlineno}",
-            next="write it as `async def draft(models, anchor): … yield Row(…)` (docs/write-a-recipe.md)",
-        )
 
 
 def part_of(recipe: Recipe, given: str | Path | Recipe) -> Named:

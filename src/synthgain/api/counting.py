@@ -7,15 +7,26 @@ how many, and the range is what they say of documents of the other lengths.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
+from synthgain.api.foretelling import (
+    NOTHING,
+    WIDE,
+    Size,
+    Span,
+    Took,
+    answers_take,
+    fixed,
+    prompts_take,
+    told_of_lengths,
+)
+from synthgain.api.unsaid import UNSAID, bytes_of, made_up, size_of, taken_over
 from synthgain.chain import Buyer, Numbered, Opened, Tally
 from synthgain.chain.buying import Purchase, Stopped
 from synthgain.chain.wave import drafted
@@ -23,47 +34,16 @@ from synthgain.store import CallMemory
 from synthgain.types import Call, Group, Model, Prompt, assistant
 
 MADE_UP = "made up"  # the model of an answer that nobody gave
-UNSAID = "Nobody gave this answer."
-SOME = 5  # members of a list that nobody gave
 MOST = 6_000  # calls that one draft is counted up to, and all drafts that are counted to tell of others
 COUNTED = 1_000  # groups
-WIDE = 2.0  # how far off one previewed group alone is taken to be, either way
 Kind = tuple[str, bool]  # of calls: the role, and whether a schema is asked for
-
-
-@dataclass(frozen=True)
-class Span:
-    """A figure and between what it may lie: `low` is `high` where it was counted. None: it cannot be told."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    def json(self) -> dict[str, float | None]:
-        return {"value": self.value, "low": self.low, "high": self.high}
-
-    def __add__(self, other: Span) -> Span:
-        return Span(*(None if None in (a, b) else a + b for a, b in zip(self._three(), other._three())))  # type: ignore[operator]
-
-    def times(self, other: Span) -> Span:
-        """Both uncertain at once."""
-        return Span(*(None if a is None or b is None else a * b for a, b in zip(self._three(), other._three())))
-
-    def _three(self) -> tuple[float | None, float | None, float | None]:
-        return self.value, self.low, self.high
-
-
-NOTHING = Span(0.0, 0.0, 0.0)
-
-
-def fixed(value: float) -> Span:
-    """A figure that is what it is."""
-    return Span(value, value, value)
 
 
 @dataclass
 class Asked:
-    """What one draft asked for: different calls and bytes of their prompts by kind, and the answers that were really given.
+    """What one draft asked for: different calls by kind and by id, and the answers that were really given.
+
+    `known` are the ids of those that were remembered, where only counted.
 
     `whole` is true where the draft came to its end by itself; `cut` where it asked for more than is counted; `broke` where it could do
     nothing with an answer that nobody gave.
@@ -71,9 +51,10 @@ class Asked:
 
     group: Group = ()
     calls: dict[Kind, int] = field(default_factory=lambda: defaultdict(int))
-    size: dict[Kind, int] = field(default_factory=lambda: defaultdict(int))
+    sizes: dict[str, tuple[Kind, Size]] = field(default_factory=dict)
     given: list[Call | Purchase] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
+    known: dict[str, Call] = field(default_factory=dict)
+    times: int = 0  # that something was asked for, the same again too
     whole: bool = False
     cut: bool = False
     broke: bool = False
@@ -87,13 +68,27 @@ class Asked:
     def n(self) -> int:
         return sum(self.calls.values())
 
-    def add(self, prompt: Prompt) -> None:
-        said = tuple(turn["content"] for turn in prompt.messages)
-        draw = prompt.draw if prompt.sampling.temperature else 0
-        if (content := hash((prompt.to, draw, said))) not in self.seen:
-            self.seen.add(content)
+    @cached_property
+    def words(self) -> set[str]:
+        return {word for anchor in self.group for word in anchor.text.split()}
+
+    @property
+    def document(self) -> tuple[str, ...]:
+        return tuple(anchor.id for anchor in self.group)
+
+    def add(self, id: str, prompt: Prompt) -> None:
+        self.times += 1
+        if id not in self.sizes:
+            self.sizes[id] = kind_of(prompt), self.size(prompt)
             self.calls[kind_of(prompt)] += 1
-            self.size[kind_of(prompt)] += size_of(prompt)
+
+    def size(self, prompt: Prompt) -> Size:
+        own = sum(taken_over(turn["content"].split(), self.words) for turn in prompt.messages)
+        return Size(size_of(prompt), own, prompt.sampling.max_tokens)
+
+    def took(self, call: Call) -> Took:
+        size = self.size(call.prompt)
+        return Took(self.document, size, call.tokens_in, call.tokens_out, call.cost, call.seconds)
 
     def answers(self) -> Iterator[Call]:
         """The calls that were bought or remembered."""
@@ -106,39 +101,6 @@ class Asked:
 
 def kind_of(prompt: Prompt) -> Kind:
     return prompt.to, prompt.schema is not None
-
-
-def made_up(prompt: Prompt) -> str:
-    """An answer that nobody gave: what the schema asks for, where there is one, in words that stand in the prompt."""
-    if prompt.schema is None:
-        return UNSAID
-    text = prompt.messages[-1]["content"]
-    words = dict.fromkeys(re.findall(r"\w{4,}", text[len(text) // 3 :]))
-    return json.dumps(_instance(prompt.schema, list(words)[:SOME] or [UNSAID]))
-
-
-def _instance(schema: Mapping[str, Any], words: Sequence[str]) -> Any:
-    """Something that follows a schema, as far as its types say."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "object":
-            return {name: _instance(part, words) for name, part in schema.get("properties", {}).items()}
-        case "array":
-            return [_instance(schema.get("items", {}), [word]) for word in words]
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return True
-    return words[0]
-
-
-def size_of(prompt: Prompt) -> int:
-    return max(1, sum(map(_size, (m["content"] for m in prompt.messages))))
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 class Few(Buyer):
@@ -160,10 +122,16 @@ class Few(Buyer):
 
     def order(self, prompt: Prompt, rank: int, base: int) -> Call | Purchase:
         asked = self.asked[rank]
-        asked.add(prompt)
+        sent = replace(prompt, seed=self.seed, draw=base + prompt.draw) if base or self.seed else prompt
+        id = sent.id(self.identities.get(prompt.to, ""))
+        # what goes on from an answer that nobody gave is another draft's only by the wording of that
+        asked.add(f"{rank} {id}" if any(UNSAID in turn["content"] for turn in prompt.messages) else id, prompt)
         if asked.n > MOST:
             asked.cut = True
             raise Stopped
+        if not self.share and (known := self.memory.find(id, sent)) is not None:
+            asked.known[id] = known
+            return known
         if len(asked.given) >= self.share or self.stopped is not None:
             message = assistant(self.said.get(kind_of(prompt)) or made_up(prompt))
             return Call(f"{MADE_UP} {rank} {asked.n}", prompt, message, MADE_UP)
@@ -212,41 +180,78 @@ class All:
     lengths: Sequence[int]  # bytes of every group's text, those of `groups` where no more is known
 
 
-Counts = Mapping[Kind, tuple[Span, float]]  # calls of a kind, and the mean bytes of a prompt
+@dataclass
+class Due:
+    """The calls of a kind: how many of all groups, how large those are that were looked at and not answered, and what the answered took."""
+
+    calls: Span
+    open: list[Size] = field(default_factory=list)
+    known: list[Took] = field(default_factory=list)
+
+    @property
+    def scale(self) -> Span:
+        """Times what was looked at, to come to all."""
+        n = len(self.open) + len(self.known)
+        return self.calls.times(fixed(1 / n)) if n else self.calls
 
 
-async def estimated(parts: Opened, seen: Sequence[Asked], all: All) -> tuple[dict[str, Span], str]:
-    """Calls, tokens, money and seconds of all groups, and how that was told."""
+Counts = Mapping[Kind, Due]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What all groups would take, how that was told, and how many of the calls are in the folder already (None: not known)."""
+
+    spans: Mapping[str, Span]
+    note: str
+    there: int | None = None
+
+
+async def estimated(parts: Opened, seen: Sequence[Asked], all: All, memory: CallMemory, seed: int) -> Estimate:
+    """Calls, tokens, money and seconds of all groups."""
     names = ("calls", "tokens_in", "tokens_out", "cost_usd", "seconds")
     if all.total is None:
-        return dict.fromkeys(names, Span()), "how many groups there will be is not known before the rows are"
-    counts, note = await _counts(parts, seen, all)
-    calls = sum((n for n, _ in counts.values()), NOTHING)
-    answers = [call for asked in seen for call in asked.answers()]
+        return Estimate(dict.fromkeys(names, Span()), "how many groups there will be is not known before the rows are")
+    counts, note, there = await _counts(parts, seen, all, memory, seed)
+    calls = sum((due.calls for due in counts.values()), NOTHING)
+    answers = {(call.id, kind_of(call.prompt)): asked.took(call) for asked in seen for call in asked.answers()}
     if not counts or not answers:
-        return dict.fromkeys(names, Span()) | ({"calls": calls} if counts else {}), note
-    taken = [_taken(parts.models[kind[0]], n, size, _alike(answers, kind)) for kind, (n, size) in counts.items()]
+        return Estimate(dict.fromkeys(names, Span()) | ({"calls": calls} if counts else {}), note, there)
+    by_kind = {
+        kind: [*(took for (_, its), took in answers.items() if its == kind), *due.known] for kind, due in counts.items()
+    }
+    taken = [_taken(parts.models[kind[0]], due, _alike(by_kind, kind, answers)) for kind, due in counts.items()]
     added = [sum((each[i] for each in taken), NOTHING) for i in range(4)]
-    return dict(zip(names, (calls, *added))), note
+    far = [told_of_lengths(due.open, by_kind[kind]) for kind, due in counts.items()]
+    return Estimate(dict(zip(names, (calls, *added))), "; ".join(filter(None, (note, *far[:1]))), there)
 
 
-async def _counts(parts: Opened, seen: Sequence[Asked], all: All) -> tuple[Counts, str]:
+async def _counts(
+    parts: Opened, seen: Sequence[Asked], all: All, memory: CallMemory, seed: int
+) -> tuple[Counts, str, int | None]:
     if any(asked.cut for asked in seen):
-        return _at_least(seen, all)
+        return *_at_least(seen, all), None
     told = [asked for asked in seen if asked.told]
     if not told:
-        return {}, "no group was drafted to its end, so nothing can be said of all"
-    blank = [await _blank(parts, asked.group) for asked in told]
-    return await _counted(parts, told, all) if all_alike(told, blank) else _scaled(told, all)
+        return {}, "no group was drafted to its end, so nothing can be said of all", None
+    nobody = CallMemory(None)
+    blank = [await _blank(parts, asked.group, nobody, seed) for asked in told]
+    if all_alike(told, blank):
+        return await _counted(parts, told, all, memory, seed)
+    return *_scaled(told, all), None
 
 
 def _at_least(seen: Sequence[Asked], all: All) -> tuple[Counts, str]:
     """Some draft asked for more than is counted: what is there of the groups is the least."""
     counts = {}
     for kind in {kind for asked in seen for kind in asked.calls}:
-        calls, size = sum(a.calls[kind] for a in seen), sum(a.size[kind] for a in seen)
-        counts[kind] = (Span(None, calls / len(seen) * (all.total or 0), None), size / max(1, calls))
+        calls = sum(a.calls[kind] for a in seen)
+        counts[kind] = Due(Span(None, calls / len(seen) * (all.total or 0), None), _sizes(seen, kind))
     return counts, f"one group alone asks for more than {MOST:,} calls: the recipe's knobs bound them"
+
+
+def _sizes(drafts: Sequence[Asked], kind: Kind) -> list[Size]:
+    return [size for asked in drafts for its, size in asked.sizes.values() if its == kind]
 
 
 def all_alike(told: Sequence[Asked], blank: Sequence[Asked]) -> bool:
@@ -254,26 +259,46 @@ def all_alike(told: Sequence[Asked], blank: Sequence[Asked]) -> bool:
     return all(a.calls == b.calls and b.told for a, b in zip(told, blank))
 
 
-async def _blank(parts: Opened, group: Group) -> Asked:
-    """A draft of which nobody gave an answer."""
-    few = Few(parts.models, CallMemory(None), Tally(), lambda tally: None, share=0)
-    await few.drafted(parts, Numbered(0, 0, group), lambda row: None)
-    return few.asked[0]
+async def _blank(parts: Opened, group: Group, memory: CallMemory, seed: int, number: int = 0) -> Asked:
+    """A draft of which nobody gave an answer, but for those that are remembered."""
+    few = Few(parts.models, memory, Tally(), lambda tally: None, share=0, seed=seed)
+    await few.drafted(parts, Numbered(number, 0, group), lambda row: None)
+    return few.asked[number]
 
 
-async def _counted(parts: Opened, told: Sequence[Asked], all: All) -> tuple[Counts, str]:
-    """The model decides nothing: every group is counted, or as many evenly spread ones as take no time."""
+async def _counted(
+    parts: Opened, told: Sequence[Asked], all: All, memory: CallMemory, seed: int
+) -> tuple[Counts, str, int | None]:
+    """The model decides nothing: every group is counted, or as many evenly spread ones as take no time. What several groups ask alike is
+    one call."""
     total = all.total or 0
     each = max(1.0, fmean(asked.n for asked in told))
     n = min(len(all.groups), COUNTED, max(len(told), int(MOST / each)))
-    chosen = [all.groups[i * len(all.groups) // n] for i in range(n)]
-    found = [await _blank(parts, group) for group in chosen]
-    kinds = {kind for asked in found for kind in asked.calls}
-    counts = {}
-    for kind in kinds:
-        calls, size = [asked.calls[kind] for asked in found], sum(asked.size[kind] for asked in found)
-        counts[kind] = (mean_of(calls, exact=n == total).times(fixed(total)), size / max(1, sum(calls)))
-    return counts, f"counted over all {total:,} groups" if n == total else f"counted over {n:,} of {total:,} groups"
+    counts: dict[Kind, Due] = defaultdict(lambda: Due(NOTHING))
+    new: dict[Kind, list[int]] = defaultdict(lambda: [0] * n)  # by group: calls that none before asked for
+    times, ids = 0, set[str]()
+    for i in range(n):
+        asked = await _blank(parts, all.groups[i * len(all.groups) // n], memory, seed, i)
+        times += asked.times
+        for id, (kind, size) in asked.sizes.items():
+            if id not in ids:
+                ids.add(id)
+                new[kind][i] += 1
+                known = asked.known.get(id)
+                if known is None:
+                    counts[kind].open.append(size)
+                else:
+                    counts[kind].known.append(asked.took(known))
+    for kind, calls in new.items():
+        counts[kind].calls = mean_of(calls, exact=n == total).times(fixed(total))
+    over = f"all {total:,}" if n == total else f"{n:,} of {total:,}"
+    twice = (
+        f"; {times - len(ids):,} of {times:,} prompts there are repeats, which are bought once"
+        if times > len(ids)
+        else ""
+    )
+    there = sum(len(due.known) for due in counts.values()) if n == total else None
+    return counts, f"counted over {over} groups{twice}", there
 
 
 def _scaled(told: Sequence[Asked], all: All) -> tuple[Counts, str]:
@@ -282,13 +307,13 @@ def _scaled(told: Sequence[Asked], all: All) -> tuple[Counts, str]:
     total = float(all.total or 0)
     powers = [total, *(sum(s**p for s in all.lengths) * total / max(1, len(all.lengths)) for p in (1, 2))]
     counts = {}
+    longer = powers[1] / total / fmean(length_of(asked.group) for asked in told)
     for kind in {kind for asked in told for kind in asked.calls}:
         by = [[asked.calls[kind] * powers[p] / length_of(asked.group) ** p for p in range(3)] for asked in told]
         flat = [n for three in by for n in three]
         wide = WIDE if len(told) == 1 else 1.0
-        longer = powers[1] / total / fmean(length_of(asked.group) for asked in told)
-        size = sum(a.size[kind] for a in told) / max(1, sum(a.calls[kind] for a in told)) * longer
-        counts[kind] = (Span(fmean(three[1] for three in by), min(flat) / wide, max(flat) * wide), size)
+        sizes = [Size(int(s.whole * longer) or 1, int(s.own * longer), s.most) for s in _sizes(told, kind)]
+        counts[kind] = Due(Span(fmean(three[1] for three in by), min(flat) / wide, max(flat) * wide), sizes)
     seen = ", ".join(f"{asked.n:,}" for asked in told)
     return (
         counts,
@@ -297,7 +322,7 @@ def _scaled(told: Sequence[Asked], all: All) -> tuple[Counts, str]:
 
 
 def length_of(group: Group) -> int:
-    return max(1, sum(_size(anchor.text) for anchor in group))
+    return max(1, sum(bytes_of(anchor.text) for anchor in group))
 
 
 def mean_of(values: Sequence[float], *, exact: bool = False) -> Span:
@@ -309,25 +334,33 @@ def mean_of(values: Sequence[float], *, exact: bool = False) -> Span:
     return Span(mean, max(0.0, mean - error), mean + error)
 
 
-def _alike(answers: Sequence[Call], kind: Kind) -> Sequence[Call]:
-    """The answers of that kind; where there is none yet, of that role, else all."""
-    same = [call for call in answers if kind_of(call.prompt) == kind]
-    return same or [call for call in answers if call.prompt.to == kind[0]] or answers
+def _alike(
+    by_kind: Mapping[Kind, Sequence[Took]], kind: Kind, answers: Mapping[tuple[str, Kind], Took]
+) -> Sequence[Took]:
+    """What answers of that kind took; where there is none yet, of that role, else all."""
+    role = [took for (_, its), took in answers.items() if its[0] == kind[0]]
+    return by_kind[kind] or role or list(answers.values())
 
 
-def _taken(model: Model, calls: Span, size: float, answers: Sequence[Call]) -> tuple[Span, Span, Span, Span]:
-    """Tokens in and out, US dollars and seconds of so many calls, by what answered ones took."""
-    per_byte = sum(call.tokens_in for call in answers) / sum(size_of(call.prompt) for call in answers)
-    tokens_in = calls.times(fixed(size * per_byte))
-    tokens_out = calls.times(mean_of([call.tokens_out for call in answers]))
-    seconds = calls.times(mean_of([call.seconds / max(1, model.width) for call in answers]))
+def _taken(model: Model, due: Due, seen: Sequence[Took]) -> tuple[Span, Span, Span, Span]:
+    """Tokens in and out, US dollars and seconds of all calls of a kind: of those that were looked at, as the answered ones took and the others
+    will by what is alike; then of all."""
+    tokens_in = fixed(sum(took.tokens_in for took in due.known)) + prompts_take(due.open, seen)
+    tokens_out = fixed(sum(took.tokens_out for took in due.known)) + answers_take(
+        due.open, seen, lambda took: took.tokens_out, most=True
+    )
+    wide = max(1, model.width)
+    seconds = answers_take(due.open, seen, lambda took: took.seconds / wide) + fixed(
+        sum(took.seconds for took in due.known) / wide
+    )
     price = getattr(model, "price", None)
+    costs = [took.cost for took in seen if took.cost is not None]
     if price is not None:
-        return (
-            tokens_in,
-            tokens_out,
-            tokens_in.times(fixed(price.cost(1, 0))) + tokens_out.times(fixed(price.cost(0, 1))),
-            seconds,
-        )
-    costs = [call.cost for call in answers if call.cost is not None]
-    return tokens_in, tokens_out, calls.times(mean_of(costs)) if len(costs) == len(answers) else Span(), seconds
+        cost = tokens_in.times(fixed(price.cost(1, 0))) + tokens_out.times(fixed(price.cost(0, 1)))
+    elif len(costs) == len(seen):
+        cost = answers_take(due.open, seen, lambda took: took.cost or 0.0)
+        cost += fixed(sum(took.cost or 0.0 for took in due.known))
+    else:
+        cost = Span()
+    tokens_in, tokens_out, cost, seconds = (due.scale.times(span) for span in (tokens_in, tokens_out, cost, seconds))
+    return tokens_in, tokens_out, cost, seconds

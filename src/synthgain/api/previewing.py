@@ -13,7 +13,8 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
-from synthgain.api.counting import MADE_UP, All, Few, Span, estimated, length_of
+from synthgain.api.counting import MADE_UP, All, Few, estimated, length_of
+from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
 from synthgain.api.reaching import reaching
@@ -21,11 +22,20 @@ from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
 from synthgain.models import Reach
+from synthgain.report.broken import what_to_do
 from synthgain.store import Corpus, Run
 from synthgain.store.rows import table
 from synthgain.types import AnyCheck, Group, Recipe, Row, SynthgainError, singly
 
 SHOWN = 12  # calls
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a cap ends a run: US dollars spent by then, and what the next call may take, which does not fit any more."""
+
+    spent: float
+    next: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,8 @@ class Preview:
     `lives` are rows with their anchors, calls and verdicts, as `trace` tells them; `alone` are calls that no row came from. `broken` counts
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
     `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not), `larger` with which limit it goes on.
-    `most` calls were allowed.
+    `most` calls were allowed. Of the estimate's calls `there` are in the folder already, what the preview bought included (None: not known).
+    `ends` is where `max_cost` ends the whole run (None: it does not).
     """
 
     folder: Path
@@ -51,18 +62,21 @@ class Preview:
     note: str
     stopped: str = ""
     larger: str = ""
+    there: int | None = None
+    ends: End | None = None
 
     def json(self) -> dict[str, Any]:
         return {
             "groups": self.groups,
             "groups_total": self.groups_total,
-            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused},
+            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused, "there": self.there},
             "rows": list(self.lives),
             "calls_without_rows": list(self.alone),
             "broken": dict(self.broken),
             "estimate": {name: span.json() for name, span in self.estimate.items()},
             "note": self.note,
             **({"stopped": self.stopped} if self.stopped else {}),
+            **({"ends": {"spent_usd": self.ends.spent, "next_call_usd": self.ends.next}} if self.ends else {}),
         }
 
 
@@ -140,19 +154,33 @@ class Showing:
             await self.buyer.settled()
             alone = [self._shown(life) for life in self._alone()]
             self._refused()
-            estimate, note = await estimated(self.parts, list(self.buyer.asked.values()), self.all)
+            seen = list(self.buyer.asked.values())
+            found = await estimated(self.parts, seen, self.all, self.memory, self.ask.request.seed)
         finally:
             self.memory.close()
             for role, model in self.parts.models.items():
                 if role not in self.ask.objects:
                     await model.aclose()
+        note = found.note
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
         tally = self.tally
         bought, reused = tally.calls_bought, tally.calls_reused
         said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
-        after = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
-        return Preview(self.run.path, *said, estimate, note, (self.buyer.ended() or ("",))[0], after)
+        larger = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
+        stopped = (self.buyer.ended() or ("",))[0]
+        return Preview(self.run.path, *said, found.spans, note, stopped, larger, found.there, self._ends(found.spans))
+
+    def _ends(self, estimate: Mapping[str, Span]) -> End | None:
+        """Where the cap on money ends the whole run: here, or where the largest call seen fits no more."""
+        budget, cost = self.buyer.budget, estimate["cost_usd"].value
+        if budget is None or budget.max_cost is None:
+            return None
+        if budget.why:
+            return End(self.tally.cost or 0.0, budget.next[1])
+        next = budget.next_takes(call for asked in self.buyer.asked.values() for call in asked.answers())
+        end = End(max(0.0, budget.max_cost - next), next)
+        return end if cost is not None and cost > end.spent else None
 
     def interrupted(self) -> bool:
         return interrupted([self.buyer])
@@ -192,6 +220,8 @@ class Showing:
         why, code = buyer.ended() or (buyer.too_many_broken(at_the_end=True), 5)
         if why and code != 3:
             after = "" if code == 130 else "see what the server says to one call: synthgain check URI"
+            if buyer.drafts_broken and buyer.drafts_broken >= buyer.calls_broken:
+                after = what_to_do(next(iter(self.tally.broken_by)))
             raise SynthgainError(f"stopped: {why}", where=str(self.run.path), code=code, next=after)
 
 

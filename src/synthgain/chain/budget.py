@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,20 @@ class Budget:
         if price is not None:
             return came_in + out, float(price.cost(came_in, out))
         return came_in + out, (came_in + out) * self.dollars_a_token.get(prompt.to, 0.0)
+
+    def next_takes(self, answered: Iterable[Call]) -> float:
+        """US dollars that the largest of calls like these may take, once answers showed how many tokens a byte has: less left, and no more
+        such calls are sent."""
+        calls = list(answered)
+        seen = [SAFE * call.tokens_in / _size(call.prompt) for call in calls if call.tokens_in >= 4 * FRAME]
+        rate = max((LEAST, *seen)) if seen else self.tokens_a_byte
+        most = 0.0
+        for call in calls:
+            came_in, out = FRAME + int(_size(call.prompt) * rate), call.prompt.sampling.max_tokens
+            price = self.prices.get(call.prompt.to)
+            per_token = (call.cost or 0.0) / max(1, call.tokens_in + call.tokens_out)
+            most = max(most, price.cost(came_in, out) if price is not None else per_token * (came_in + out))
+        return most
 
     def said(self) -> str:
         """In words, that no more can be bought: what was spent by now, and what the next call may take."""

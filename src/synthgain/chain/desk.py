@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sysconfig
 import traceback
 from collections import deque
@@ -208,10 +209,19 @@ def place_of(given: Any) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
 
-def said_of(error: BaseException, place: str = "") -> str:
-    """A fault of a recipe's or a check's own code, with its place: the one given, else the last line that it passed through outside of ours."""
+def defined_at(part: Any) -> str:
+    """Where a draft is written (file:line); "" of one that is not written in Python."""
+    code = getattr(part if inspect.isroutine(part) else type(part).__call__, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+
+
+def said_of(error: BaseException, place: str = "", else_: str = "") -> str:
+    """A fault of a recipe's or a check's own code, with its place: the one given, else the last line that it passed through outside of
+    ours, else `else_`."""
     frames = traceback.extract_tb((error.__cause__ or error).__traceback__) or traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if _own_code(f.filename)] or frames
+    theirs = [f for f in frames if _own_code(f.filename)]
+    if not theirs:
+        place, theirs = place or else_, list(frames)
     return f"{type(error).__name__}: {error} ({place or f'{theirs[-1].filename}:{theirs[-1].lineno}'})"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.chain.buying import Buyer, NotBought, Stopped
-from synthgain.chain.desk import CANCELLED, Desk, place_of, said_of, told_to_end
+from synthgain.chain.desk import CANCELLED, Desk, defined_at, place_of, said_of, told_to_end
 from synthgain.chain.groups import Numbered
 from synthgain.chain.judging import plain_verdict, row_checks, verdicts_of
 from synthgain.chain.request import Request
@@ -22,6 +22,7 @@ from synthgain.store import CallMemory
 from synthgain.thinking import only_thought
 from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage, drop
 
+FIRST = 3  # drafts that all gave what is no row: more are not begun
 LONGEST = 10_000  # bits of a number in a row's fields: Python writes down no much longer one
 
 
@@ -171,7 +172,9 @@ async def drafted(
         buyer.lost(group, said_of(error, source), draft=True)
         return Drafted(rows, whole=True)
     except (Exception, SystemExit) as error:
-        buyer.lost(group, said_of(error, source), draft=True)
+        buyer.lost(group, said_of(error, source, defined_at(recipe.draft)), draft=True)
+        if source:
+            _end_where_all_give_it_wrongly(buyer)
         return Drafted(rows, whole=True)
     except asyncio.CancelledError:
         if told_to_end():
@@ -182,6 +185,12 @@ async def drafted(
         await desk.close()
     buyer.draft_ended(broken=False)
     return Drafted(rows, whole=True)
+
+
+def _end_where_all_give_it_wrongly(buyer: Buyer) -> None:
+    """Stop where each of the first drafts broke over what it gave: the others would buy their calls for nothing."""
+    if buyer.may_buy and buyer.stopped is None and FIRST <= buyer.drafts_ended == buyer.drafts_broken:
+        buyer.stop(buyer.too_many_broken(at_the_end=True), 5)
 
 
 def _with_its_calls(row: Row) -> Row:

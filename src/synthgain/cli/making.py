@@ -24,7 +24,7 @@ from synthgain.cli.lives import print_life, shown
 from synthgain.cli.printing import print_broken, print_close, print_json, say
 
 if TYPE_CHECKING:
-    from synthgain.api.counting import Span
+    from synthgain.api.foretelling import Span
     from synthgain.api.previewing import Preview
 
 T = TypeVar("T")
@@ -87,11 +87,15 @@ def _print_estimate(seen: Preview, max_cost: float | None) -> None:
         print(f"{n:,} broke: {shown(reason)}")
     print("All groups would take:")
     for name, span in seen.estimate.items():
-        print(f"  {name:>10}  {_spanned(span, forms.get(name, lambda n: f'{n:,.0f}'))}")
+        there = f"; of these {seen.there:,} are there already" if name == "calls" and seen.there else ""
+        print(f"  {name:>10}  {_spanned(span, forms.get(name, lambda n: f'{n:,.0f}'))}{there}")
     print(f"  ({seen.note})")
-    cost = seen.estimate["cost_usd"].value
-    if max_cost is not None and cost is not None and cost > max_cost:
-        print(f"  --max-cost {max_cost:g} would end it after about {max_cost / cost:.0%} of this.")
+    cost, ends = seen.estimate["cost_usd"].value, seen.ends
+    if ends is not None and max_cost is not None:
+        part = f", about {min(1.0, ends.spent / cost):.0%} of this" if cost else ""
+        print(
+            f"  --max-cost {max_cost:g} ends it at about ${ends.spent:.2f}{part}: the next call may take ${ends.next:.2f} beside that."
+        )
 
 
 def _spanned(span: Span, said: Callable[[float], str]) -> str:
