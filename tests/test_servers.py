@@ -128,6 +128,48 @@ def test_thought_without_an_answer_is_kept_apart_and_after_a_few_the_run_says_wh
     assert all(call.message["reasoning"] and not call.text for call in run.bought(run_calls(run)).values())
 
 
+EMPTY = json.dumps({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
+
+
+@pytest.mark.parametrize(
+    ("plan", "cure"), [({"answer": EMPTY}, "--ask-again"), ({"text": "<think>Hm, hm.", "schema": False}, "max_tokens")]
+)
+def test_a_model_whose_first_answers_all_hold_nothing_ends_the_run(
+    one_server: Server, tmp_path: Path, run: Cli, plan: dict[str, Any], cure: str
+) -> None:
+    one_server.become(**plan)
+    with pytest.raises(SynthgainError, match="hold nothing") as error:
+        made(one_server, tmp_path / "run", texts(2000))
+    assert error.value.code == 5 and cure in error.value.next and one_server.stats()["asked"] < 100
+    checked = run("check", "openai/double", "--base-url", one_server.base_url)
+    assert checked.code == 5 and "holds nothing" in checked.err
+
+
+def test_what_came_back_with_nothing_is_asked_again_when_told_and_the_new_answer_stays(
+    one_server: Server, tmp_path: Path
+) -> None:
+    one_server.become(answer=EMPTY)
+    made(one_server, tmp_path / "run", texts(8))
+    one_server.become()
+    twice = [*texts(8), *({"text": f"question {i}", "note": "x"} for i in range(8))]
+    for ask_again, asked in ((False, 0), (True, 8), (True, 8), (False, 8)):
+        run = made(one_server, tmp_path / "run", twice, ask_again=ask_again, replace=True)
+        assert one_server.stats()["asked"] == asked
+    assert {row["check"] for row in rows_of(run)} == {""} and len(rows_of(run)) >= 8
+    assert all(call.text for call in run.bought(run_calls(run)).values())
+
+
+def test_a_few_hollow_answers_among_many_are_asked_again_without_an_end(one_server: Server, tmp_path: Path) -> None:
+    """Also where all that are bought now are hollow: the model did answer the others."""
+    one_server.become()
+    made(one_server, tmp_path / "run", texts(120))
+    one_server.become(answer=EMPTY)
+    for ask_again in (False, True):
+        run = made(one_server, tmp_path / "run", [*texts(120), *texts(24, "odd")], ask_again=ask_again, replace=True)
+        assert run.record["dropped_by"] == {"answer": 24}
+    assert one_server.stats()["asked"] == 48
+
+
 def run_calls(run: Run) -> list[str]:
     return [id for row in rows_of(run) for id in row["call_ids"]]
 
@@ -178,6 +220,37 @@ def test_a_forbidden_prompt_breaks_alone_and_is_not_asked_again_unless_told(one_
         run = made(one_server, tmp_path / "run", anchors, ask_again=ask_again)
         assert run.record["counts"]["broken"] == 1 and one_server.stats()["asked"] == 9 + (n == 2)
     assert any("forbidden" in reason for reason in run.record["broken_by"])
+
+
+def test_a_model_that_served_this_folder_before_is_no_forbidden_model(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(forbid="CURSED")
+    anchors = [*texts(4, "CURSED"), *texts(40)]
+    for ask_again in (False, True, False):
+        run = made(one_server, tmp_path / "run", anchors, ask_again=ask_again)
+        assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (40, 4)
+    assert one_server.stats()["asked"] == 48  # the last run took them as refused for good
+    made(one_server, tmp_path / "grown", texts(40))
+    run = made(one_server, tmp_path / "grown", [*texts(40), *texts(4, "CURSED")], replace=True)
+    assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (40, 4)
+
+
+def test_a_run_that_stops_keeps_the_record_of_what_broke(one_server: Server, tmp_path: Path) -> None:
+    one_server.become(forbid="CURSED")
+    anchors = [*texts(40), *texts(4, "CURSED")]
+    made(one_server, tmp_path / "run", anchors)
+    one_server.become(key="another")  # 401, whoever asks
+    for _ in range(2):
+        with pytest.raises(SynthgainError) as error:
+            made(one_server, tmp_path / "run", anchors, ask_again=True)
+        run = Run.at(tmp_path / "run")
+        assert error.value.code == 4 and run.record["status"] == "stopped"
+        assert run.record["counts"]["broken"] == sum(run.record["broken_by"].values()) == len(list(run.broken())) == 4
+    one_server.become(forbid="CURSED")
+    run = made(one_server, tmp_path / "run", anchors)
+    assert run.record["counts"]["broken"] == 4 and one_server.stats()["asked"] == 0
+    one_server.become()
+    run = made(one_server, tmp_path / "run", anchors, ask_again=True)
+    assert (run.record["counts"]["kept"], run.record["counts"]["broken"]) == (44, 0) and not list(run.broken())
 
 
 def test_a_server_that_fails_every_call_ends_the_run_with_code_5_in_the_first_tens(
@@ -370,11 +443,21 @@ def test_check_tells_what_it_found(one_server: Server, run: Cli) -> None:
     one_server.become(thinks=40)
     told = json.loads(run(*words, "--json").out)
     assert told["answer"] and "256" in told["note"]
+    one_server.become(text="<think>Hm.</think>Hello.", schema=False)
+    told = json.loads(run(*words, "--json").out)
+    assert told["answer"] == "Hello." and told["reasoning"] is True
     one_server.become(fault_first=10**6, fault=500)
     began = time.monotonic()
     failed = run(*words)
     assert failed.code == 4 and time.monotonic() - began < 20
+    help = " ".join(run("check", "--help").out.split())
+    assert "default: 0.1" in help and "default: 0.5" not in help
     assert "next try in" in failed.err and "a fault on order" in failed.err
+
+
+def test_a_name_that_no_check_has_is_what_is_blamed(run: Cli) -> None:
+    asked = run("checks", "near_duplicat")
+    assert asked.code == 2 and "--with" not in asked.err and "near-duplicate" in asked.err
 
 
 def test_extra_fields_and_headers_by_command_line_and_no_secret_in_the_record(

@@ -109,6 +109,19 @@ def only_thought(call: Call) -> str:
     return unanswered("", turn["reasoning"], None if call.raw is None else call.raw["content"], call.finish)
 
 
+def hollow(call: Call) -> str:
+    """Why a call holds nothing, neither text nor a tool call; "" where it holds something."""
+    if call.text.strip() or "tool_calls" in call.message:
+        return ""
+    cut = "cut off before an answer began" if call.finish == "length" else "nothing was answered"
+    return call.fault or only_thought(call) or cut
+
+
+def of_the_server(call: Call) -> bool:
+    """Whether it is for a fault of the server that a call is no answer: asked again, it may be one."""
+    return bool(call.fault) or hollow(call) == "nothing was answered"
+
+
 # ---------------------------------------------------------------------------------------------- blocks
 
 

@@ -665,7 +665,7 @@ class ModelInfo:
     )
     seeds: bool | None = None
     schema: bool | None = None
-    reasoning: bool | None = None  # whether thinking comes in a field of its own
+    reasoning: bool | None = None  # whether it thinks before it answers, in a field of its own or inline
     folds_system: bool | None = (
         None  # whether a system turn is put into the first user turn, because the template has no place for it
     )

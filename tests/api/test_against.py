@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,21 @@ def test_misses_of_a_run_are_compared_with_its_anchors(tmp_path: Path) -> None:
     assert {(m["found"], *m["gold"]) for m in found} == {("2", "1"), ("2", "3")}
     with pytest.raises(SynthgainError, match="did not judge"):
         misses(curate(run, without=["final-answer"]))
+
+
+def test_what_it_does_not_find_is_said_with_what_finds_it(tmp_path: Path, evals: Path) -> None:
+    """A question inside a longer chat stays: the closing line holds the command that finds it."""
+    long = (
+        f"Please help me with my homework of this week, which I could not do. {QUESTION} Say it in one short sentence."
+    )
+    chat = {"messages": [{"role": "user", "content": long}, {"role": "assistant", "content": "Twenty-one are left."}]}
+    file = lines(tmp_path / "chats.jsonl", [chat, {"prompt": NEAR, "completion": "It is 21, I think, or so."}])
+    cli = CliRunner()
+    told = cli.invoke(app, ["curate", str(file), "-o", str(tmp_path / "run"), "--against", str(evals)]).stdout
+    assert "1 rows kept of 2 (dropped: 1 against)" in told
+    (line,) = [line for line in told.splitlines() if "synthgain audit" in line]
+    words = shlex.split(line[line.index("synthgain audit") :])[1:]
+    found = json.loads(cli.invoke(app, [*words, "-o", str(tmp_path / "audit"), "--json"]).stdout)
+    assert [(leak["items_found"], leak["rows"]) for leak in found["leaks"]] == [(1, 1)]
+    told = cli.invoke(app, ["curate", "--help"], env={"COLUMNS": "300"}).stdout
+    assert "synthgain audit" in told

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from synthgain import Run, Scripted, curate, generate
+from synthgain import Run, Scripted, curate, generate, report
 from synthgain.cli.printing import print_close
 from synthgain.recipes import load
 from synthgain.types import (
@@ -349,6 +349,8 @@ def test_what_fewer_calls_took_stands_beside_what_the_run_took(
     told = capsys.readouterr().out
     for tokens in (whole["tokens"], less["replayed"]["tokens"]):
         assert f"{tokens['out']:,} out" in told
+    for text in ((run.data / "README.md").read_text("utf-8"), report(run).read_text("utf-8")):
+        assert "for the calls that these rows need" in text
     assert "nothing was bought" in told and "these rows need 60 of its calls" in told
     assert curate(run).record["replayed"] == less["replayed"]
     assert "replayed" not in curate(run, knobs={"styles": ("easy", "qa")}).record

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from synthgain import Run, curate, export, measure, report, trace
+from synthgain.cli import app
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
 
 ROWS: list[Any] = [
@@ -56,9 +58,13 @@ def test_whatever_reads_runs_reads_it(tmp_path: Path) -> None:
     out, came = export(run, to="sharegpt", out=tmp_path / "out.jsonl")
     assert came.written == 2 and "The Rhine." in Path(out).read_text("utf-8")
     page = report(run).read_text("utf-8")
-    assert "nothing was bought" in page and "a model wrote" not in page
+    assert (
+        "nothing was bought" in page and "a model wrote" not in page and "<dt>cost</dt><dd>nothing was bought" in page
+    )
     life = trace(run, stored(run)[0]["id"])
     assert life["calls"] == [] and json.loads(life["row"]["fields"])["source_row"] == "theirs.jsonl#1"
+    told = CliRunner().invoke(app, ["trace", str(run.path), life["row"]["id"]]).stdout
+    assert "cost: 0" not in told and "nothing was bought" in told
     assert "somebody else made" in (run.data / "README.md").read_text("utf-8")
 
 

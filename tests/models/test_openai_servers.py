@@ -288,6 +288,14 @@ async def test_counts_as_text_are_read_and_absurd_ones_are_none(planned: Planned
     assert (call.tokens_in, call.tokens_out) == counted and call.text == "fine"
 
 
+@pytest.mark.parametrize("extra", [{}, {"typical_p": 0.9}])
+async def test_the_law_of_an_answer_says_that_a_server_gave_no_log_probabilities(planned: Planned, extra: Any) -> None:
+    with planned(logprobs="absent") as server:
+        async with reached(server, extra=extra) as model:
+            call = await model(replace(ASK, sampling=Sampling(temperature=0.7)))
+    assert call.law == "server gave no token log-probabilities"
+
+
 async def test_tokens_are_counted_by_their_log_probabilities_where_the_server_does_not_count(planned: Planned) -> None:
     with planned(usage=False, words=6) as server:
         async with reached(server) as model:

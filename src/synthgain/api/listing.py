@@ -42,8 +42,12 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
 def list_checks(name: str = "") -> list[dict[str, Any]]:
     """The shipped checks, or the one of that name or file: what it does, on what it looks, its settings with their defaults, and what it
     needs besides ("" where it is all there)."""
-    known = [name] if name else check_names()
-    return [_told(each, shipped(each)) if shipped(each) else _told(each, type(load_check(each))) for each in known]
+    if name:
+        try:
+            return [_told(name, shipped(name) or type(load_check(name)))]
+        except SynthgainError as error:
+            raise SynthgainError(error.what, where=error.where.removeprefix("--with "), next=error.next) from error
+    return [_told(each, shipped(each)) for each in check_names()]
 
 
 def _told(spec: str, kind: Any) -> dict[str, Any]:

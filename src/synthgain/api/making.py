@@ -71,7 +71,8 @@ def generate(
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
     knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
-    skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation) are not asked again, unless `ask_again`.
+    skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation), or
+    answered with nothing, are not asked again, unless `ask_again`.
     Rows that are near a row of the sets `against` (files, folders, hf://…) fall.
     SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.

@@ -17,6 +17,7 @@ from synthgain.engines import local
 from synthgain.models import Reach, Scripted, key_for, open_model
 from synthgain.models.drawn import drawn
 from synthgain.store import CallMemory
+from synthgain.thinking import hollow
 from synthgain.types import Anchor, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
 
 QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
@@ -31,7 +32,8 @@ def check(
     say: Callable[[str], None] = lambda trouble: None,
     **servers: Unpack[Servers],
 ) -> tuple[ModelInfo, Call]:
-    """Ask a model a few small things: what it is and what it gives. SynthgainError (code 4) where it cannot be reached.
+    """Ask a model a few small things: what it is and what it gives. SynthgainError (code 4) where it cannot be reached,
+    (code 5) where it answers with nothing.
 
     `say` hears what is wrong while it is tried again. A model that thinks is asked again with more tokens, and the note says so.
     """
@@ -44,7 +46,11 @@ def check(
         desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda tally: say(tally.trouble)))
         try:
             call = await _small(desk)
-            return await _found(model, call.prompt.sampling.max_tokens), call
+            if why := hollow(call):
+                most = call.prompt.sampling.max_tokens
+                what = f"it answers, and with up to {most:,} tokens the answer holds nothing: {why}"
+                raise SynthgainError(what, where=uri, code=5, next=_cure(call))
+            return await _found(model, call), call
         except CallFailed as error:
             key = f", and {_key()}" if uri.startswith("openai/") else ""
             raise SynthgainError(
@@ -61,9 +67,20 @@ def _key() -> str:
     return "that OPENAI_API_KEY is its key" if key_for("writer") else "set OPENAI_API_KEY, where it wants a key"
 
 
-async def _found(model: Model, most: int) -> ModelInfo:
-    """What the model is and gives. `most`: the tokens that a small answer took."""
-    info = await model.info()
+def _cure(call: Call) -> str:
+    """What to change at a model that answers with nothing."""
+    if call.finish == "length" or "reasoning" in call.message:
+        return (
+            "let it think less (--extra reasoning_effort=low), or look at its chat template: its thinking may never end"
+        )
+    return "look at the server's log, and at the model's chat template"
+
+
+async def _found(model: Model, call: Call) -> ModelInfo:
+    """What the model is and gives. `call`: a small answer of it."""
+    info, most = await model.info(), call.prompt.sampling.max_tokens
+    if info.reasoning is False and "reasoning" in call.message:
+        info = replace(info, reasoning=True)
     notes = [f"needs more than {ENOUGH[0]} tokens to answer (asked again with {most})"] * (most > ENOUGH[0])
     if info.seeds is not True and most < ENOUGH[-1]:
         found = await drawn(model, most)
@@ -82,7 +99,7 @@ async def _small(desk: Desk) -> Call:
             if last or "token" not in str(error):
                 raise
             continue
-        if last or call.text.strip():
+        if last or not hollow(call):
             break
     return call
 

@@ -16,7 +16,7 @@ from typing import Any
 from synthgain.chain.budget import Budget
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory, kind_of
-from synthgain.thinking import apart
+from synthgain.thinking import apart, of_the_server
 from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
 
 SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least this many broken ends the run
@@ -133,12 +133,18 @@ class Buyer:
         self.drafts_ended = self.drafts_broken = self.calls_broken = self.answers = 0
         self.counted = Once()
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
+        self.heard: Callable[[Call, bool], None] = lambda call, bought: None  # each answer, bought now or remembered
+        self.ask_again = False  # also what is remembered, and is no answer for a fault of the server
+        self.afresh: dict[str, Call] = {}  # by id: of these the answer that counts now
         self.kinds: dict[str, str] = {}  # of reasons: how the first one of a kind was worded
         self.paced: list[Any] = [
             gate for gate in self.each_gate if hasattr(gate, "told")
         ]  # of models that pace themselves
         for gate in self.paced:
             gate.told, gate.over = self._in_trouble, False
+        for role, model in models.items():
+            if hasattr(model, "served_before") and memory.knows(self.identities[role]):
+                model.served_before()
 
     def _in_trouble(self, said: str) -> None:
         self.tally.trouble = said
@@ -209,8 +215,9 @@ class Buyer:
             )
         identity = self.identities[prompt.to]
         id = prompt.id(identity)
-        call = self.memory.find(id, prompt)
+        call = self._remembered(id, prompt)
         if call is not None:
+            self.heard(call, False)
             self._count(id, call, bought=False)
             self.watch(self.tally)
             return call
@@ -227,6 +234,16 @@ class Buyer:
         purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))
         purchase.task.add_done_callback(lambda task: self._ended(id, task))
         return purchase
+
+    def _remembered(self, id: str, prompt: Prompt) -> Call | None:
+        """The answer of before; None where there is none, or where it is bought once more."""
+        call = self.memory.find(id, prompt)
+        if call is None or not self.ask_again or self.stopped is not None:
+            return call
+        if id not in self.afresh and of_the_server(call):
+            self.afresh[id] = call
+            return None
+        return None if id in self.flying else self.afresh.get(id, call)
 
     def _count(self, id: str, call: Call, *, bought: bool) -> None:
         """Count an answer; its tokens and cost the first time that this run has it, however often and whenever it is asked for."""
@@ -287,8 +304,11 @@ class Buyer:
             self._seen()
             try:
                 call = apart(await model(prompt))  # anybody's model may give its thinking inline
-                await self.memory.put(call, self.identities[prompt.to])
+                await self.memory.put(call, self.identities[prompt.to], again=id in self.afresh)
+                if id in self.afresh:
+                    self.afresh[id] = call
                 self._count(id, call, bought=True)
+                self.heard(call, True)
             finally:
                 self.paying.discard(purchase)
                 purchase.paying = False
@@ -320,21 +340,25 @@ class Buyer:
         final: bool = False,
     ) -> None:
         """Note a failed call, or a failed draft."""
-        tally = self.tally
-        tally.broken += 1
-        kind = self.kinds.setdefault(
-            kind_of(reason), reason
-        )  # the same but for numbers and names: one reason to count by
-        tally.broken_by[kind if kind in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
         asked = {} if prompt is None else {"draw": prompt.draw, "prompt": list(prompt.messages[-1:])}
         sources = [a.source for a in group if a.source]
         named: dict[str, Any] = ({"call": call} if call else {}) | ({"final": True} if final else {})
-        self.on_broken({"anchor_ids": [a.id for a in group], "sources": sources, "reason": reason, **named, **asked})
+        self.noted({"anchor_ids": [a.id for a in group], "sources": sources, "reason": reason, **named, **asked})
         if draft:
             self.draft_ended(broken=True)
         else:
             self.calls_broken += 1
             self._look_at_broken()
+
+    def noted(self, what: dict[str, Any]) -> None:
+        """Count what broke, and have it written down."""
+        tally, reason = self.tally, what["reason"]
+        tally.broken += 1
+        kind = self.kinds.setdefault(
+            kind_of(reason), reason
+        )  # the same but for numbers and names: one reason to count by
+        tally.broken_by[kind if kind in tally.broken_by or len(tally.broken_by) < REASONS else "other reasons"] += 1
+        self.on_broken(what)
 
     def draft_ended(self, *, broken: bool) -> None:
         """Count a draft that came to its end."""

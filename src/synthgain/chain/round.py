@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
+from synthgain.chain.barren import Hearing
 from synthgain.chain.buying import Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
@@ -55,7 +56,7 @@ class Round:
     """Drives one request into a run folder. `most` is the limit of candidates. `buyer.stop` ends it cleanly.
 
     `replay` buys nothing and drafts the groups of the run as they were picked; with `whole` every call that it asks for must have been
-    bought. What a model refused for good before is not asked for again, unless `ask_again`.
+    bought. What a model refused for good before, or answered with nothing, is not asked for again, unless `ask_again`.
     """
 
     def __init__(
@@ -87,7 +88,8 @@ class Round:
             buy=not replay,
         )
         self.staged = run.stage()
-        self.buyer.on_broken = self.staged.broke
+        self.buyer.on_broken = self._broke
+        self.buyer.ask_again, self.buyer.heard = ask_again, Hearing(self.buyer)
         self.judging = Judging(parts.checks, request.accept, parts.embedder)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
         self.pool = Accepted(self.staged)
@@ -102,6 +104,7 @@ class Round:
         self.larger: Mapping[str, float] = {}
         self.judged: list[Row] = []
         failed = [b for b in run.broken() if "call" in b and (replay or b.get("final"))]
+        self.before = {_named(b): b for b in run.broken() if "call" in b}  # what broke before and was not looked at yet
         if not ask_again:
             self.buyer.known_broken = {b["call"]: b["reason"] for b in failed}
 
@@ -122,6 +125,8 @@ class Round:
                 code=5,
                 next="`synthgain generate` with the same settings buys them",
             )
+        if self.buyer.stopped is not None and not self.replay:
+            self._keep_broken()
         dropped: Mapping[int, Verdict] = {}
         try:
             dropped = selected(self.parts.checks, partial(self.staged.alive, embedder=self.parts.embedder))
@@ -230,6 +235,20 @@ class Round:
         self.tally.figures = pulse.figures
         self.tally.warn("collapse", pulse.collapse)
 
+    # ------------------------------------------------------------------------------------------ what broke
+
+    def _broke(self, what: Mapping[str, Any]) -> None:
+        """Write down what broke. What was refused for good before and is refused in the same words is refused for good."""
+        old = self.before.pop(_named(what), None) if "call" in what else None
+        final = old is not None and old.get("final") and old["reason"] == what["reason"]
+        self.staged.broke({**what, "final": True} if final else what)
+
+    def _keep_broken(self) -> None:
+        """A run that stops forgets nothing: calls that broke before, and that it did not come to buy, stay in the record."""
+        for old in list(self.before.values()):
+            if not self.buyer.memory.get_many((old["call"],)):
+                self.buyer.noted(old)
+
     # ------------------------------------------------------------------------------------------ enough?
 
     def _enough(self) -> bool:
@@ -256,3 +275,8 @@ class Round:
             return False
         self.waves.again()
         return True
+
+
+def _named(broken: Mapping[str, Any]) -> tuple[str, ...]:
+    """The call that broke, for which anchors."""
+    return broken["call"], *broken["anchor_ids"]

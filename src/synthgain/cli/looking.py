@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, Wait, app, reach
+from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, app, reach
 from synthgain.cli.lives import print_life, print_row
 from synthgain.cli.printing import print_json, say
 
@@ -107,11 +107,17 @@ def models(as_json: Json = False) -> None:
     )
 
 
+ShortWait = Annotated[
+    float | None,
+    typer.Option("--wait", help="Minutes that a server may be away, such as while it loads a model (default: 0.1)."),
+]
+
+
 @app.command()
 def check(
     uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…, scripted/…")],
     base_url: BaseUrl = "",
-    wait: Wait = None,
+    wait: ShortWait = None,
     header: Headers = None,
     extra: Extras = None,
     as_json: Json = False,
@@ -195,7 +201,8 @@ def trace(run: Path, row: str, as_json: Json = False) -> None:
         print_json(life)
     else:
         print_life(life)
-        print(f"cost: {'no price known' if life['cost_usd'] is None else life['cost_usd']}")
+        cost = "no price known" if life["cost_usd"] is None else life["cost_usd"]
+        print(f"cost: {cost if life['calls'] else 'no call is known of this row, so nothing was bought for it'}")
 
 
 @app.command()

@@ -133,7 +133,10 @@ def generate(
     ] = False,
     replace: Replace = False,
     ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Ask again also what a server refused for good (moderation).")
+        bool,
+        typer.Option(
+            "--ask-again", help="Ask again also what a server refused for good (moderation) or answered with nothing."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -17,6 +17,7 @@ from synthgain.models import protocol
 from synthgain.types import Message, Sampling, assistant, canonical, in_order
 
 PLAIN_LAW, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
+NONE_GIVEN = "server gave no token log-probabilities"
 BUSY_WORDS = re.compile(r"rate.?limit|overloaded|too.many.requests|over.?capacity", re.IGNORECASE)
 _PLAIN = Sampling()
 
@@ -191,12 +192,12 @@ def _law(sampling: Sampling, given: object) -> tuple[float | None, str, int | No
     tokens = given.get("content") if isinstance(given, dict) else None
     tokens = tokens if isinstance(tokens, list) and tokens else None
     n = len(tokens) if tokens else None
+    if tokens is None:
+        return None, NONE_GIVEN, n
     if not sampling.plain:
         named = ("top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty")
         also = [f"{n}={getattr(sampling, n):g}" for n in named if getattr(sampling, n) != getattr(_PLAIN, n)]
         return None, NOT_LAW + ", ".join([f"T={sampling.temperature:g}", *also]), n
-    if tokens is None:
-        return None, "server gave no token log-probabilities", n
     try:
         total = math.fsum([token["logprob"] for token in tokens])
     except (LookupError, TypeError, ValueError, OverflowError):

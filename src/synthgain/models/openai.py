@@ -26,7 +26,7 @@ import aiohttp
 from yarl import URL
 
 from synthgain.models import protocol
-from synthgain.models.answers import NOT_LAW, Answer, read
+from synthgain.models.answers import NONE_GIVEN, NOT_LAW, Answer, read
 from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
@@ -118,6 +118,10 @@ class OpenAI:
     def width(self) -> int:
         return self._window.size
 
+    def served_before(self) -> None:
+        """Whoever remembers answers of this model says so: where it then forbids a prompt (403), it forbids that one alone."""
+        self._standing.known = True
+
     # ------------------------------------------------------------------------------------------ one call
 
     async def __call__(self, prompt: Prompt) -> Call:
@@ -178,7 +182,7 @@ class OpenAI:
 
     def _call(self, prompt: Prompt, id: str, answer: Answer, seconds: float) -> Call:
         logprob, law = answer.logprob, answer.law
-        if self._samplers:
+        if self._samplers and law != NONE_GIVEN:
             logprob, law = None, f"{NOT_LAW}{self._samplers} (extra fields)"
         cost = None
         if self.price is not None and answer.counted:
@@ -283,7 +287,7 @@ class OpenAI:
             logprobs=call.logprob is not None,
             seeds=False if "seed" in terms.without else None,
             schema=_obeyed(call, terms),
-            reasoning="reasoning" in (call.raw or call.message),
+            reasoning="reasoning" in call.message,
             folds_system=terms.folded,
             left_out=tuple(sorted(terms.without)),
             note="; ".join(self.learnt),

@@ -24,7 +24,7 @@ AWAY = frozenset({502, 504})  # a gateway whose server is away: waited for as lo
 TRIES = 8  # of one call: 5xx, dropped connections, answers that are no JSON
 LATE = 3  # of one call: answers that did not come within the deadline
 PASSING = frozenset({408, 409, 425})  # worth another try, as every 5xx is
-FORBIDDEN = 3  # different calls that are forbidden (403), and none ever served: every other call would be, too
+FORBIDDEN = 3  # different calls that are forbidden (403), and none ever served (before, neither): every other call would be, too
 MODERATED = re.compile(r"content.?(?:filter|policy)|moderation|responsible.?ai", re.IGNORECASE)
 KEY = "check OPENAI_API_KEY (of one role: OPENAI_API_KEY_ROLE, such as OPENAI_API_KEY_JUDGE), and that it belongs to this server"
 URL_OR_NAME = (
@@ -37,6 +37,7 @@ class Standing:
     """How a model fares at its server: what tells a refusal of one call from one of every call."""
 
     served: int = 0  # answers
+    known: bool = False  # whether answers of before are remembered: this model is forbidden to nobody
     laws: set[Sampling] = field(default_factory=set)  # under which there were answers
     calls: int = 0  # in flight, or between two tries
     resting: int = 0  # of these, between two tries
@@ -174,7 +175,7 @@ class Retries:
             others = await standing.serves_others()
             if others is None:
                 return await self._again(f"{status} {said}")
-            if not others and standing.forbidden >= FORBIDDEN:
+            if not (others or standing.known) and standing.forbidden >= FORBIDDEN:
                 raise self._hopeless(status, said, headers)
             raise CallFailed(f"the server refuses this prompt: {status} {said}", final=others)
         elif TOO_LONG.search(refused.said):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synthgain.numbers import count, duration, money, share
+from synthgain.numbers import count, duration, money, number, share
 from synthgain.report.markup import visible
 
 SIZES = (
@@ -119,6 +119,12 @@ def column_list(columns: Sequence[str]) -> str:
     return "\n".join(["## Columns", "", "| column | what it is |", "|---|---|", *rows]) if rows else ""
 
 
+def cost_said(run_json: Mapping[str, Any]) -> str:
+    """What the run cost, and what the calls of these rows took of it where other knobs need fewer."""
+    paid, own = money(run_json.get("cost_usd")), _map(run_json.get("replayed")).get("cost_usd")
+    return paid if number(own) is None else f"{paid}, of which {money(own)} for the calls that these rows need"
+
+
 def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     counts, tokens, dropped = (_map(run_json.get(name)) for name in ("counts", "tokens", "dropped_by"))
     beyond = counts.get("beyond_the_limit")
@@ -134,7 +140,7 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
             "tokens read / of these cached / written",
             f"{count(tokens.get('in'))} / {count(tokens.get('in_cached'))} / {count(tokens.get('out'))}",
         ),
-        ("cost", money(run_json.get("cost_usd"))),
+        ("cost", cost_said(run_json)),
         ("time", duration(run_json.get("seconds")).replace("\u00a0", " ")),
         ("seed", count(run_json.get("seed"))),
         ("synthgain", one_line(str(run_json.get("synthgain") or "?"))),

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from synthgain.numbers import count, counted, duration, interval, money, number, share
-from synthgain.report.card import check_said
+from synthgain.report.card import check_said, cost_said
 from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
@@ -155,7 +155,7 @@ def _facts(run: RunPart) -> Safe:
             + (f" ({share(cached, read)} cached)" if cached and read else "")
             + f", {count(tokens.get('out'))} written",
         ),
-        ("cost", _cost(record)),
+        ("cost", "nothing was bought" if record.get("given") else cost_said(record)),
         *_per_row(run),
         ("broken", count(counts.get("broken"))),
         *([("left out", f"{count(beyond)} rows beyond the limit of candidates")] if beyond else []),
@@ -165,14 +165,6 @@ def _facts(run: RunPart) -> Safe:
     if source:
         facts.append(("source", str(source)))
     return join(_grid(facts), _deep(record))
-
-
-def _cost(record: Json) -> str:
-    """What the run cost, and what these rows needed of it; of rows that were given, that nothing was bought."""
-    if record.get("given"):
-        return "nothing was bought"
-    all, own = money(record.get("cost_usd")), mapping(record.get("replayed")).get("cost_usd")
-    return f"{all}, of which {money(own)} for the calls that these rows need" if number(own) is not None else all
 
 
 def _per_row(run: RunPart) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
+import secrets
 import sqlite3
 import threading
 import time
@@ -29,6 +30,7 @@ INSERT = {
 }
 READONLY = SynthgainError("this memory of calls was opened to be read, not to be written")
 NEW_MODEL = "INSERT INTO models (uri, identity)"
+SET_ASIDE = "UPDATE calls SET key = ? WHERE key = ?"
 MODEL = "SELECT n FROM models WHERE uri = ? AND identity = ?"
 
 Waiting = tuple[list[tuple[bytes, str]], tuple[str, str], tuple[Any, ...]]  # long texts, model, columns
@@ -90,6 +92,7 @@ class CallMemory:
             raise
         self._readonly = readonly
         self._seen_texts: set[bytes] = set()
+        self._again: set[bytes] = set()  # keys whose next call takes the place of another
         self._models: dict[tuple[str, str], int] = {}
         self._waiting: list[Waiting] = []
         self._batch: asyncio.Future[None] | None = None
@@ -156,6 +159,11 @@ class CallMemory:
                     break
         return found
 
+    def knows(self, identity: str) -> bool:
+        """Whether it holds a call of the model with this identity."""
+        asked = "SELECT 1 FROM models WHERE identity = ? LIMIT 1"
+        return any(next(segment.rows(asked, (identity,)), None) is not None for segment in self._segments)
+
     def __iter__(self) -> Iterator[Call]:
         for n, segment in enumerate(self._segments):
             for row in segment.rows(READ):
@@ -170,11 +178,12 @@ class CallMemory:
 
     # ------------------------------------------------------------------------------------------ durability
 
-    def put(self, call: Call, identity: str) -> asyncio.Future[None]:
+    def put(self, call: Call, identity: str, *, again: bool = False) -> asyncio.Future[None]:
         """Write a call down. The future is done when it is safe on disk; the answers of one commit share it.
 
         It fails with CallFailed where this answer has no form on disk, and with SynthgainError where nothing can be written any more.
-        Whoever may be cancelled awaits it through `asyncio.shield`.
+        Whoever may be cancelled awaits it through `asyncio.shield`. `again`: it takes the place of the one with this id, which was paid for
+        too and stays in the file, under a key that nobody looks up.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -185,6 +194,8 @@ class CallMemory:
                 if self._ended is not None:
                     raise copy.copy(self._ended)
                 self._waiting.append(waiting)
+                if again:
+                    self._again.add(waiting[2][0])
                 if self._batch is None:
                     self._batch = loop.create_future()
                     self._wake.set()
@@ -261,6 +272,9 @@ class CallMemory:
             for long, model, row in waiting:
                 for text in long:
                     self._write_text(db, *text)
+                if row[0] in self._again:
+                    db.execute(SET_ASIDE, (secrets.token_bytes(16), row[0]))
+                    self._again.discard(row[0])
                 rows.append((*row, self._models.get(model) or self._model(db, *model), now))
             at = 0
             for n in TOGETHER:
