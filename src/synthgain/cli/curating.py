@@ -6,16 +6,13 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from synthgain.cli.arguments import Against, Json, Sets, Strict, TextField, Withouts, Withs, app, knobs, watched
 from synthgain.cli.lives import shown
 from synthgain.cli.printing import print_close, print_json, say
-
-if TYPE_CHECKING:
-    from synthgain.store import Run
 
 SILENT = 5.0  # seconds
 
@@ -101,7 +98,7 @@ def _print_given(record: dict[str, Any], path: Path) -> None:
     print(f"data: {path / 'data'}")
 
 
-def _print_unlooked(run: Run) -> None:
+def _print_unlooked(run: Any) -> None:
     """What `--against` does not find, and the command that does: on the kept rows, as they lie in `data`."""
     checks = [check for check in run.record["recipe"]["checks"] if check["name"] == "against"]
     sets = [str(name) for check in checks for name in check["settings"].get("sets") or ()]
