@@ -20,8 +20,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from email.utils import formatdate
 from itertools import pairwise
@@ -335,6 +335,11 @@ def _start(plan: Plan, port: int) -> tuple[subprocess.Popen[str], int]:
     if not line:
         raise RuntimeError(f"the test server did not start (exit {process.wait()})")
     return process, int(line)
+
+
+Planned = Callable[
+    ..., AbstractContextManager[Server]
+]  # a running server that takes a plan (`tests/models/conftest.py`)
 
 
 @contextmanager

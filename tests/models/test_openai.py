@@ -9,14 +9,14 @@ import math
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from doubles.server import Server, served
+from doubles.server import Planned, Server, served
 from synthgain.models.openai import OpenAI
 from synthgain.models.prices import Price
 from synthgain.types import Call, CallFailed, Message, Model, Prompt, Sampling, SynthgainError, assistant, user
@@ -48,26 +48,6 @@ def texts(answers: list[Call | BaseException]) -> list[str]:
         if isinstance(answer, BaseException):
             raise answer
     return [a.text for a in answers if isinstance(a, Call)]
-
-
-@pytest.fixture(scope="module")
-def one_server() -> Iterator[Server]:
-    with served() as server:
-        yield server
-
-
-Planned = Callable[..., AbstractContextManager[Server]]
-
-
-@pytest.fixture
-def planned(one_server: Server) -> Planned:
-    """A server with this plan and zero counts, without the half second that a new process takes."""
-
-    def become(**plan: Any) -> AbstractContextManager[Server]:
-        one_server.become(**plan)
-        return nullcontext(one_server)
-
-    return become
 
 
 def free_port() -> int:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from doubles.server import Server, served
+from doubles.server import Planned, Server
 from synthgain.models.answers import Refusal, read
 from synthgain.models.openai import OpenAI
 from synthgain.models.terms import Terms
@@ -22,26 +21,6 @@ from synthgain.types import Call, CallFailed, Prompt, Sampling, SynthgainError, 
 
 ASK = Prompt((user("What is two plus three?"),))
 WEATHER = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
-
-
-@pytest.fixture(scope="module")
-def one_server() -> Iterator[Server]:
-    with served() as server:
-        yield server
-
-
-Planned = Callable[..., AbstractContextManager[Server]]
-
-
-@pytest.fixture
-def planned(one_server: Server) -> Planned:
-    """A server with this plan and zero counts."""
-
-    def become(**plan: Any) -> AbstractContextManager[Server]:
-        one_server.become(**plan)
-        return nullcontext(one_server)
-
-    return become
 
 
 def reached(server: Server, **options: Any) -> aclosing[OpenAI]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from synthgain.api.against import opened_against
 from synthgain.api.drafts import gives_rows
+from synthgain.api.given import sha256_of
 from synthgain.chain import Named, Opened, Reached, Request
 from synthgain.chain.judging import judging_order
 from synthgain.curate import file_of, load_file
@@ -114,10 +114,6 @@ def part_of(recipe: Recipe, given: str | Path | Recipe) -> Named:
     if str(given).replace("_", "-") in recipe_names():
         return Named(recipe.name, knobs, recipe.version)
     return Named(recipe.name, knobs, recipe.version, file=str(given), sha256=sha256_of(given))
-
-
-def sha256_of(file: str | Path) -> str:
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def knobs_of(recipe: Recipe) -> dict[str, Any]:

@@ -39,7 +39,6 @@ ASKED = (
 )  # of rows without a shape: what is asked, what is answered
 ANSWERED = ("answer", "solution", "output", "response", "completion", "canonical_solution", "reference", "target")
 NAMED = 5  # places that are named of each reason to skip a row
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -197,10 +196,7 @@ def _fields(record: Mapping[str, Any], used: frozenset[str], source: str, notes:
         raise SynthgainError(str(bad)) from None
 
 
-def sha256_of(file: Path) -> str:
-    """Of the file's content, read in blocks."""
-    sha = hashlib.sha256()
+def sha256_of(file: str | Path) -> str:
+    """Of the file's content, which is never in memory as a whole."""
     with open(file, "rb") as stream:
-        while block := stream.read(BLOCK):
-            sha.update(block)
-    return sha.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthgain.measure.data import Batches, Data, even_sample, nothing, units
-from synthgain.measure.resample import Floats, share_interval, summed
+from synthgain.measure.resample import Floats, share_reading, summed
 from synthgain.measure.words import Ints, Mask, blocks, content, distinct, number
 from synthgain.types import Reading
 from synthgain.words import NAME, Hashes, runs, scrambled
@@ -91,18 +91,7 @@ class _Sample:
 
 def _share(name: str, k: Floats, n: Floats, note: str) -> Reading:
     """The share Σ k / Σ n of copied spans, one entry a unit."""
-    ratio = share_interval(k, n)
-    return Reading(
-        name,
-        ratio.value,
-        ratio.low,
-        ratio.high,
-        unit="prob",
-        n=int((n > 0).sum()),
-        kind="exact",
-        estimator=f"shared runs of {SPAN} words ({NAME}); {ratio.method}",
-        note=note,
-    )
+    return share_reading(name, k, n, kind="exact", estimator=f"shared runs of {SPAN} words ({NAME})", note=note)
 
 
 def _sampled(data: Data, sample: _Sample) -> str:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from synthgain.measure.copying import unit_numbers
 from synthgain.measure.data import Data, even_sample, nothing
-from synthgain.measure.resample import share_interval, summed
+from synthgain.measure.resample import share_reading, summed
 from synthgain.types import Reading
 
 ROWS = 10_000
@@ -140,18 +140,8 @@ class Grounds:
         if not whole.any():
             return nothing(NAME, "no row has a name or a number", unit="prob", kind="proxy")
         k, n = summed(units, part, whole)
-        ratio = share_interval(k, n)
-        return Reading(
-            NAME,
-            ratio.value,
-            ratio.low,
-            ratio.high,
-            unit="prob",
-            n=int((n > 0).sum()),
-            kind="proxy",
-            estimator=f"names and numbers by rule; {ratio.method}",
-            note="; ".join(self._notes(whole)),
-        )
+        note = "; ".join(self._notes(whole))
+        return share_reading(NAME, k, n, kind="proxy", estimator="names and numbers by rule", note=note)
 
     def _notes(self, whole: np.ndarray) -> Iterator[str]:
         few = len(self.said) < self.total

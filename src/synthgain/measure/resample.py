@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthgain.intervals import effective_size, of_clusters, t_quantile, wilson
+from synthgain.types import Reading, ReadingClass
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2_000
@@ -110,6 +111,16 @@ def share_interval(part: ArrayLike, whole: ArrayLike, *, level: float = 0.95) ->
         return Ratio(p, *wilson(p * units, units, level), "Wilson over units")
     low, high = of_clusters(p, effective_size(k.tolist(), n.tolist()), units, level)
     return Ratio(p, low, high, "Wilson at the effective size of units")
+
+
+def share_reading(
+    name: str, part: ArrayLike, whole: ArrayLike, *, estimator: str, note: str, kind: ReadingClass = "estimate"
+) -> Reading:
+    """`share_interval` as a reading (a probability); `n` are the units that count. What the interval is stands behind the `estimator`."""
+    ratio = share_interval(part, whole)
+    n = int((np.asarray(whole) > 0).sum())
+    told = f"{estimator}; {ratio.method}"
+    return Reading(name, ratio.value, ratio.low, ratio.high, unit="prob", n=n, kind=kind, estimator=told, note=note)
 
 
 def summed(units: NDArray[np.int64], *values: ArrayLike) -> list[Floats]:

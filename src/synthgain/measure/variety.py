@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthgain.measure.copying import unit_numbers
 from synthgain.measure.data import Data, even_sample, nothing
-from synthgain.measure.resample import mean_of_blocks, share_interval, summed
+from synthgain.measure.resample import mean_of_blocks, share_reading, summed
 from synthgain.measure.words import Ints, Mask, blocks, content, distinct
 from synthgain.types import Reading
 from synthgain.words import HASHES, NAME, SHINGLE, runs, signatures
@@ -155,22 +155,17 @@ def dup_rate(data: Data, *, rows: int = ROWS, threshold: float = NEAR) -> list[R
             readings.append(nothing(name, f"fewer than 2 {side.whose} have words", unit="prob"))
             continue
         again = (first != np.arange(len(first))) & said
-        ratio = share_interval(*summed(side.units, again, said))
         note = f"{side.sampled}; grows with their number"
         if side.suffix and len(first_of_rows) > said.sum():
             note += f"; the rows at this size ({said.sum():,}): {rarefied(first_of_rows, int(said.sum())):.4f}"
         if not side.suffix:
             first_of_rows = first[said]
         readings.append(
-            Reading(
+            share_reading(
                 name,
-                ratio.value,
-                ratio.low,
-                ratio.high,
-                unit="prob",
-                n=len(np.unique(side.units[said])),
+                *summed(side.units, again, said),
+                estimator=f"MinHash ({HASHES}), Jaccard index of runs of {SHINGLE} words ({NAME}) ≥ {threshold}",
                 note=note,
-                estimator=f"MinHash ({HASHES}), Jaccard index of runs of {SHINGLE} words ({NAME}) ≥ {threshold}; {ratio.method}",
             )
         )
     return readings
