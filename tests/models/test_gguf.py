@@ -8,8 +8,9 @@ import pytest
 
 from doubles.tiny import tiny_model
 from synthgain.models.gguf import folder_of, requantise, to_gguf
-from synthgain.models.hf import HF, HFScorer
+from synthgain.models.hf import HF
 from synthgain.models.local import Local
+from synthgain.models.scorer import HFScorer
 from synthgain.models.weights import eight_bit, find, metadata
 from synthgain.types import Message, Prompt, Sampling, SynthgainError, user
 

@@ -181,7 +181,7 @@ def weights_at(where: str | Path) -> Path:
 
 def open_scorer(where: str | Path, *, ends: bool = False) -> Scorer:
     """Who scores given texts with the weights of a folder or a URI. `ends`: the end of an answer too."""
-    from synthgain.models.hf import HFScorer
+    from synthgain.models.scorer import HFScorer
 
     return HFScorer(weights_at(where), ends=ends)
 

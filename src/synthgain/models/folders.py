@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,7 @@ def folder_identity(folder: Path) -> str:
 
 @dataclass
 class Loaded:
-    """A folder in memory, in float32."""
+    """A folder in memory."""
 
     model: Any
     tokenizer: Any
@@ -105,7 +107,52 @@ def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**call, "function": {**function, "arguments": found}} if function and isinstance(found, dict) else call
 
 
-def load(folder: Path, device: str) -> Loaded:
+def load(folder: Path, device: str, dtype: str = "float32") -> Loaded:
+    torch, transformers = _torch()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    except Exception as error:  # damaged weights raise each library's own kind
+        raise SynthgainError(
+            f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
+        ) from error
+    return Loaded(model.to(device).eval(), tokenizer, torch, device)
+
+
+def device_here() -> str:
+    """Where a model that writes is best put: the GPU where there is one."""
+    torch, _ = _torch()
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def arithmetic(device: str) -> str:
+    """The numbers that a model writes with: bfloat16 where the device computes in it, else float32."""
+    torch, _ = _torch()
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16() else "float32"
+
+
+def _has_bf16() -> bool:
+    """Whether the processor multiplies in bfloat16 (AVX-512 BF16, AMX, or Arm's): without that it is slower than float32."""
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+        return re.search(r"\b(avx512_bf16|amx_bf16|avx_ne_convert|bf16)\b", flags) is not None
+    return False
+
+
+def free_bytes(device: str) -> int:
+    """Memory that is free where a model would lie."""
+    torch, _ = _torch()
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
+    return 8 << 30
+
+
+def _torch() -> tuple[Any, Any]:
     try:
         import torch
         import transformers
@@ -113,11 +160,4 @@ def load(folder: Path, device: str) -> Loaded:
         raise SynthgainError(
             "a transformers model needs torch and transformers", next='pip install "synthgain[train]"'
         ) from error
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except Exception as error:  # damaged weights raise each library's own kind
-        raise SynthgainError(
-            f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
-        ) from error
-    return Loaded(model.to(device).eval(), tokenizer, torch, device)
+    return torch, transformers
