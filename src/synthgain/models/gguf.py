@@ -128,7 +128,7 @@ def folder_of(gguf_path: Path) -> Path:
     if (out / "config.json").is_file():
         return out
     large = gguf_path.stat().st_size > LARGE
-    size = _numbers(gguf_path) * (2 if large else 4)
+    size = numbers(gguf_path) * (2 if large else 4)
     free = shutil.disk_usage(out.parent).free
     if free < size + SPARE:
         raise SynthgainError(
@@ -145,7 +145,7 @@ def folder_of(gguf_path: Path) -> Path:
     return to_folder(gguf_path, out, dtype="bfloat16" if large else "float32")
 
 
-def _numbers(gguf_path: Path) -> int:
+def numbers(gguf_path: Path) -> int:
     """How many numbers the weights are."""
     return sum(int(tensor.n_elements) for tensor in _gguf().GGUFReader(gguf_path).tensors)
 
