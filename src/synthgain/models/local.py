@@ -40,6 +40,7 @@ from typing import Any
 from synthgain.models import protocol
 from synthgain.models.known import KNOWN
 from synthgain.models.slots import Slots
+from synthgain.models.tool_calls import numbered, read_calls
 from synthgain.models.weights import HUB, content_hash, eight_bit, find, metadata
 from synthgain.thinking import apart
 from synthgain.types import (
@@ -169,13 +170,15 @@ class Local:
         asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
         answer, cached = runtime.ask(prompt, asked)
         choice, usage = answer["choices"][0], answer["usage"]
+        turn = read_calls(_message(choice, call_id), prompt.tools, call_id)
+        ended = choice["finish_reason"] or "stop"
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         call = Call(
             id=call_id,
             prompt=prompt,
-            message=_message(choice, call_id),
+            message=turn,
             model=self.uri,
-            finish=choice["finish_reason"] or "stop",
+            finish="tool_calls" if ended == "stop" and "tool_calls" in turn else ended,
             tokens_in=usage["prompt_tokens"],
             tokens_out=usage["completion_tokens"],
             tokens_cached=cached,
@@ -196,9 +199,7 @@ def _message(choice: dict[str, Any], call_id: str) -> Message:
     except ValueError as error:
         raise CallFailed(f"the embedded runtime gave no answer: {error}") from error
     if "tool_calls" in turn:
-        turn["tool_calls"] = [
-            dict(call) | {"id": f"call_{call_id[:12]}_{n}"} for n, call in enumerate(turn["tool_calls"])
-        ]
+        turn["tool_calls"] = numbered(turn["tool_calls"], call_id)
     return turn
 
 
