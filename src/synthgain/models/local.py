@@ -1,7 +1,9 @@
 """The embedded model: llama.cpp's server inside this process, on any GGUF file.
 
-    local/smollm2-135m      SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
-    local/PATH.gguf         a file of your own
+    local/smollm2-135m          SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
+    local/qwen2.5-coder-1.5b    Qwen2.5-Coder-1.5B-Instruct, a stronger writer, run as it is (Q4_K_M)
+    local/PATH.gguf             a file of your own
+    hf://REPO/FILE.gguf         a file of a hub
 
 What is promised about seeds: each call's seed is derived from its identity, so the same call is asked the
 same way every time. On one kind of processor and one version of the runtime the same call gives
@@ -36,8 +38,10 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.models import protocol
+from synthgain.models.known import KNOWN
 from synthgain.models.slots import Slots
-from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, metadata
+from synthgain.models.tool_calls import numbered, read_calls
+from synthgain.models.weights import HUB, content_hash, eight_bit, find, metadata
 from synthgain.thinking import apart
 from synthgain.types import (
     Call,
@@ -81,6 +85,7 @@ class Local:
         logprobs: bool = True,
     ) -> None:
         self._asked, self._name = str(name_or_path), name or str(name_or_path)
+        self._known = KNOWN.get(self._asked)
         self._logprobs = logprobs
         self._slots = min(slots or SLOTS, MOST)
         self._threads = threads or len(
@@ -96,19 +101,21 @@ class Local:
 
     @property
     def uri(self) -> str:
-        return f"local/{self._name}"
+        return self._name if self._name.startswith(HUB) else f"local/{self._name}"
 
     @property
     def path(self) -> Path:
         """The weights in use; found (and fetched, where they must be) when first asked for."""
         if self._path is None:
             found = find(self._asked)
-            self._path = eight_bit(found) if self._asked in KNOWN else found
+            self._path = eight_bit(found) if self._known is not None and self._known.eight_bit else found
         return self._path
 
     @property
     def identity(self) -> str:
-        """Content hash of the weights in use, and of the chat template with its default system message."""
+        """Content hash of the weights' file, and of the chat template with its default system message; of known weights without the file."""
+        if self._known is not None:
+            return self._known.identity
         if not self._identity:
             template = metadata(self.path).get("tokenizer.chat_template", "")
             self._identity = f"{content_hash(self.path)}/template-{digest(template)[:16]}"
@@ -125,7 +132,7 @@ class Local:
 
     async def info(self) -> ModelInfo:
         fields = await asyncio.to_thread(lambda: metadata(self.path))
-        licence = KNOWN[self._asked].licence if self._asked in KNOWN else fields.get("general.license")
+        licence = fields.get("general.license") if self._known is None else self._known.licence
         return ModelInfo(
             self.uri,
             licence=licence,
@@ -163,13 +170,15 @@ class Local:
         asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
         answer, cached = runtime.ask(prompt, asked)
         choice, usage = answer["choices"][0], answer["usage"]
+        turn = read_calls(_message(choice, call_id), prompt.tools, call_id)
+        ended = choice["finish_reason"] or "stop"
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         call = Call(
             id=call_id,
             prompt=prompt,
-            message=_message(choice, call_id),
+            message=turn,
             model=self.uri,
-            finish=choice["finish_reason"] or "stop",
+            finish="tool_calls" if ended == "stop" and "tool_calls" in turn else ended,
             tokens_in=usage["prompt_tokens"],
             tokens_out=usage["completion_tokens"],
             tokens_cached=cached,
@@ -190,9 +199,7 @@ def _message(choice: dict[str, Any], call_id: str) -> Message:
     except ValueError as error:
         raise CallFailed(f"the embedded runtime gave no answer: {error}") from error
     if "tool_calls" in turn:
-        turn["tool_calls"] = [
-            dict(call) | {"id": f"call_{call_id[:12]}_{n}"} for n, call in enumerate(turn["tool_calls"])
-        ]
+        turn["tool_calls"] = numbered(turn["tool_calls"], call_id)
     return turn
 
 
