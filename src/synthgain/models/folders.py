@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.models import protocol
+from synthgain.models.memory import free_memory
 from synthgain.models.weights import content_hash
 from synthgain.thinking import opening_of
 from synthgain.types import CallFailed, Message, SynthgainError, digest, offered
 
+UNKNOWN = 8 << 30  # bytes of memory that are taken to be free where the system does not say
 _TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
 
@@ -146,10 +148,8 @@ def free_bytes(device: str) -> int:
     torch, _ = _torch()
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
-    return 8 << 30
+    free = free_memory()
+    return UNKNOWN if free is None else free
 
 
 def _torch() -> tuple[Any, Any]:

@@ -24,6 +24,7 @@ from synthgain.models.folders import Loaded, arithmetic, device_here, folder_ide
 from synthgain.models.local import law_of
 from synthgain.models.reading import OneByOne, reader
 from synthgain.models.schemas import UNDER, Schemas
+from synthgain.models.tool_calls import read_calls
 from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, SynthgainError, assistant
 
@@ -243,12 +244,13 @@ class _Engine:
 
 def _call(loaded: Loaded, asked: _Asked, row: Row) -> Call:
     law = law_of(row.prompt.sampling)
+    turn = read_calls(assistant(loaded.opening(row.tokens) + row.text), row.prompt.tools, asked.call_id)
     call = Call(
         id=asked.call_id,
         prompt=row.prompt,
-        message=assistant(loaded.opening(row.tokens) + row.text),
+        message=turn,
         model=asked.uri,
-        finish=row.finish,
+        finish="tool_calls" if row.finish == "stop" and "tool_calls" in turn else row.finish,
         tokens_in=len(row.tokens),
         tokens_out=len(row.written),
         tokens_cached=row.cached,
