@@ -7,6 +7,7 @@ have read stays known after their answers ended, until another row takes the pla
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from synthgain.models.folders import Loaded
 from synthgain.models.laws import drawn, fined, laws
 from synthgain.models.reading import Beginning, Reads, Stretch
 from synthgain.models.slots import shared
-from synthgain.types import Prompt, Sampling
+from synthgain.types import CallFailed, Prompt, Sampling
 
 CHUNK = 256  # tokens of one step
 WORTH = 32  # tokens: a shared beginning this much longer than what is there already is kept and taken over
@@ -85,7 +86,8 @@ class Batch:
             if not self.rows and not self.waiting:
                 return
             try:
-                self._step()
+                with self.loaded.torch.inference_mode():
+                    self._step()
             except Exception as error:
                 for place, row in list(self.rows.items()):
                     self._end(place, row, error)
@@ -195,11 +197,12 @@ class Batch:
         torch = self.loaded.torch
         alike: dict[Sampling, list[int]] = {}
         for at, place in enumerate(asked):
-            alike.setdefault(_shape(self.rows[place].prompt.sampling), []).append(at)
+            if self._steered(place, logits[at]):
+                alike.setdefault(_shape(self.rows[place].prompt.sampling), []).append(at)
         for sampling, places in alike.items():
             rows = [self.rows[asked[at]] for at in places]
             mine = logits if len(places) == len(asked) else logits[places]
-            law = laws(self._allowed(fined(mine.float(), sampling, [row.written for row in rows]), rows), sampling)
+            law = laws(fined(mine.float(), sampling, [row.written for row in rows]), sampling)
             if sampling.temperature <= 0:
                 tokens = law.argmax(-1)
             else:
@@ -209,15 +212,23 @@ class Batch:
             for at, token, value in zip(places, tokens.tolist(), values, strict=True):
                 self._add(asked[at], token, value)
 
-    def _allowed(self, logits: Any, rows: list[Row]) -> Any:
-        for at, row in enumerate(rows):
-            if row.steer is not None:
-                logits[at, ~row.steer.allowed(logits)] = -float("inf")
-        return logits
+    def _steered(self, place: int, logits: Any) -> bool:
+        """Takes out what a row's schema does not allow; False where the row ended by it."""
+        row = self.rows[place]
+        if row.steer is None:
+            return True
+        try:
+            logits[~row.steer.allowed(logits)] = -float("inf")
+        except CallFailed as error:
+            self._end(place, row, error)
+            return False
+        return True
 
     def _add(self, place: int, token: int, logprob: float) -> None:
         """The row takes its next token, and ends where it does."""
         row = self.rows[place]
+        if math.isnan(logprob):
+            return self._end(place, row, CallFailed("the model's figures are not numbers"))
         row.written.append(token)
         row.logprobs.append(logprob)
         ended = token in self.ends

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +113,9 @@ def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
 def load(folder: Path, device: str, dtype: str = "float32") -> Loaded:
     torch, transformers = _torch()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+        with quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     except Exception as error:  # damaged weights raise each library's own kind
         raise SynthgainError(
             f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
@@ -150,6 +152,28 @@ def free_bytes(device: str) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     free = free_memory()
     return UNKNOWN if free is None else free
+
+
+class quiet:
+    """No progress bars and advice from transformers while it reads."""
+
+    def __init__(self, transformers: Any) -> None:
+        self.logging = transformers.utils.logging
+
+    def __enter__(self) -> None:
+        self.level, self.bars = self.logging.get_verbosity(), self.logging.is_progress_bar_enabled()
+        self.logging.set_verbosity_error()
+        self.logging.disable_progress_bar()
+        self.caught = warnings.catch_warnings()
+        self.caught.__enter__()
+        # the reader maps the file read-only and torch warns that it must not be written; it is only read
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
+
+    def __exit__(self, *_: object) -> None:
+        self.caught.__exit__(None, None, None)
+        self.logging.set_verbosity(self.level)
+        if self.bars:
+            self.logging.enable_progress_bar()
 
 
 def _torch() -> tuple[Any, Any]:

@@ -13,12 +13,12 @@ import os
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgain.models.fetching import replacing
+from synthgain.models.folders import quiet
 from synthgain.models.weights import cache_folder, content_hash, metadata
 from synthgain.types import SynthgainError
 
@@ -96,7 +96,7 @@ def to_folder(gguf_path: Path, out: Path, *, dtype: str = "float32") -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
-        with _quiet(transformers):
+        with quiet(transformers):
             if shape in STREAMED:
                 _stream(gguf_path, half, dtype, shape)
             else:
@@ -324,28 +324,6 @@ def _state(folder: Path, torch: Any) -> dict[str, Any]:
     if not files:
         raise SynthgainError("the folder holds no weights (model.safetensors)", where=str(folder))
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
-
-
-class _quiet:
-    """No progress bars and advice from transformers while it reads."""
-
-    def __init__(self, transformers: Any) -> None:
-        self.logging = transformers.utils.logging
-
-    def __enter__(self) -> None:
-        self.level, self.bars = self.logging.get_verbosity(), self.logging.is_progress_bar_enabled()
-        self.logging.set_verbosity_error()
-        self.logging.disable_progress_bar()
-        self.caught = warnings.catch_warnings()
-        self.caught.__enter__()
-        # the reader maps the file read-only and torch warns that it must not be written; it is only read
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
-
-    def __exit__(self, *_: object) -> None:
-        self.caught.__exit__(None, None, None)
-        self.logging.set_verbosity(self.level)
-        if self.bars:
-            self.logging.enable_progress_bar()
 
 
 def _gguf() -> Any:

@@ -106,7 +106,9 @@ class Pages:
                 copies.append(self.torch.cat(parts, dim=1) if len(parts) > 1 else part.clone())
             return copies
 
-        return Beginning(said, of(self.keys, before and before.keys), of(self.values, before and before.values))
+        return Beginning(
+            said, of(self.keys, before.keys if before else None), of(self.values, before.values if before else None)
+        )
 
 
 # ---------------------------------------------------------------------------------------------- one step

@@ -22,8 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.models.fetching import replacing
 from synthgain.models.local import Local
-from synthgain.models.weights import cache_folder, content_hash, replacing
+from synthgain.models.weights import cache_folder, content_hash
 from synthgain.types import Call, Model, ModelInfo, Prompt, Sampling, SynthgainError, digest, user
 
 RUNTIMES = ("auto", "llama", "torch")
