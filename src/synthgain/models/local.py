@@ -37,11 +37,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synthgain.models import protocol
+from synthgain.models import memory, protocol
 from synthgain.models.known import KNOWN
+from synthgain.models.memory import Need
 from synthgain.models.slots import Slots
 from synthgain.models.tool_calls import numbered, read_calls
-from synthgain.models.weights import HUB, content_hash, eight_bit, find, metadata
+from synthgain.models.weights import HUB, bytes_a_token, content_hash, eight_bit, find, metadata, runnable
 from synthgain.thinking import apart
 from synthgain.types import (
     Call,
@@ -88,9 +89,7 @@ class Local:
         self._known = KNOWN.get(self._asked)
         self._logprobs = logprobs
         self._slots = min(slots or SLOTS, MOST)
-        self._threads = threads or len(
-            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        )
+        self._threads = threads or memory.processors()
         self._context = context
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._slots, thread_name_prefix="synthgain-local")
@@ -98,6 +97,7 @@ class Local:
         self._identity = ""
         self._runtime: _Runtime | None = None
         self._closed = False
+        memory.plan(self)
 
     @property
     def uri(self) -> str:
@@ -108,6 +108,7 @@ class Local:
         """The weights in use; found (and fetched, where they must be) when first asked for."""
         if self._path is None:
             found = find(self._asked)
+            runnable(found)
             self._path = eight_bit(found) if self._known is not None and self._known.eight_bit else found
         return self._path
 
@@ -148,7 +149,22 @@ class Local:
         self._closed = True
         await asyncio.to_thread(self._close)
 
+    def need(self) -> Need | None:
+        """What loading this model will take; None where it is loaded, closed, or not here to be looked at."""
+        if self._runtime is not None or self._closed:
+            return None
+        if self._known is not None:
+            size, token = self._known.size, self._known.cache
+            context = min(self._context or CONTEXT, self._known.context)
+        elif self._path is not None:
+            fields = metadata(self._path)
+            size, token, context = self._path.stat().st_size, bytes_a_token(fields), _context(fields, self._context)
+        else:
+            return None
+        return Need(self.uri, size, token, self._slots, context)
+
     def _close(self) -> None:
+        memory.let_go(self)
         self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
             runtime, self._runtime = self._runtime, None
@@ -158,6 +174,9 @@ class Local:
     def _started(self) -> _Runtime:
         with self._lock:
             if self._runtime is None:
+                if self._known is None:
+                    _ = self.path  # it has to be here to be looked at
+                memory.make_sure()
                 context = _context(metadata(self.path), self._context)
                 self._runtime = _Runtime.shared(self.path, self._slots, self._threads, context)
             return self._runtime
@@ -444,10 +463,11 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
             return xllamacpp.Server(p)
         except RuntimeError as error:
             raise SynthgainError(
-                f"the embedded runtime cannot load the weights ({error})",
+                f"the embedded runtime cannot load the weights, whose architecture is {metadata(path).get('general.architecture')!r} ({error})",
                 where=str(path),
                 code=4,
-                next="check that the file is a whole GGUF model that this version of llama.cpp knows, and that memory suffices",
+                next="check that the file is whole, that memory suffices, and that llama.cpp knows this kind of model (a newer one may: "
+                'pip install -U "synthgain[local]")',
             ) from error
 
 
