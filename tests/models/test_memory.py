@@ -9,23 +9,27 @@ import pytest
 
 from synthgain.models import Reach, memory, open_model, weights
 from synthgain.models.fetching import NotThere
+from synthgain.models.known import Known
 from synthgain.types import Prompt, Sampling, SynthgainError, user
 
 SMALL, STRONG = "local/smollm2-135m", "local/qwen2.5-coder-1.5b"
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No models of other tests, an empty cache, and nothing that could be fetched."""
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """No models of other tests, an empty cache, and an index that has nothing; what it was asked for."""
+    found: list[str] = []
     monkeypatch.setattr(memory, "_planned", type(memory._planned)())
     monkeypatch.setenv("SYNTHGAIN_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    def nothing(*_: object) -> Path:
+    def nothing(known: Known, place: Path) -> Path:
+        found.append(known.file)
         raise NotThere("the index is not asked here")
 
     monkeypatch.setattr(weights, "from_index", nothing)
+    return found
 
 
 def call(uri: str, *others: str, slots: int = 8) -> None:
@@ -83,3 +87,15 @@ def test_the_limit_of_a_container_counts(tmp_path: Path) -> None:
     assert memory._group_left(tmp_path) == 500_000
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._group_left(tmp_path) is None
+
+
+def test_calls_side_by_side_whose_weights_cannot_be_had_look_for_them_once(asked: list[str]) -> None:
+    async def work() -> list[object]:
+        model = open_model(STRONG)
+        prompts = [Prompt((user(f"Hello {n}."),), sampling=Sampling(max_tokens=1)) for n in range(6)]
+        try:
+            return list(await asyncio.gather(*map(model, prompts), return_exceptions=True))
+        finally:
+            await model.aclose()
+
+    assert all(isinstance(error, SynthgainError) for error in asyncio.run(work())) and len(asked) == 1

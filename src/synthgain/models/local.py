@@ -97,6 +97,7 @@ class Local:
         self._identity = ""
         self._runtime: _Runtime | None = None
         self._closed = False
+        self._failed: SynthgainError | None = None
         memory.plan(self)
 
     @property
@@ -173,13 +174,26 @@ class Local:
 
     def _started(self) -> _Runtime:
         with self._lock:
+            if (
+                self._failed is not None
+            ):  # calls that waited beside the one that failed: nothing is tried again for each
+                raise CallFailed(self._failed.what) if self._failed.code == 130 else self._failed
             if self._runtime is None:
-                if self._known is None:
-                    _ = self.path  # it has to be here to be looked at
-                memory.make_sure()
-                context = _context(metadata(self.path), self._context)
-                self._runtime = _Runtime.shared(self.path, self._slots, self._threads, context)
+                try:
+                    self._runtime = self._start()
+                except SynthgainError as error:
+                    self._failed = error
+                    if error.code == 130:  # the run knows that it was interrupted, and ends in its own way
+                        raise CallFailed(error.what) from error
+                    raise
             return self._runtime
+
+    def _start(self) -> _Runtime:
+        if self._known is None:
+            _ = self.path  # it has to be here to be looked at
+        memory.make_sure()
+        context = _context(metadata(self.path), self._context)
+        return _Runtime.shared(self.path, self._slots, self._threads, context)
 
     def _ask(self, prompt: Prompt) -> Call:
         if prompt.tools and "tools" not in metadata(self.path).get("tokenizer.chat_template", ""):
