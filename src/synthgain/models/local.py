@@ -29,15 +29,17 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from synthgain.models import memory, protocol
+from synthgain.models.grammars import passed_over
 from synthgain.models.known import KNOWN
 from synthgain.models.memory import Need
 from synthgain.models.slots import Slots
@@ -98,6 +100,7 @@ class Local:
         self._runtime: _Runtime | None = None
         self._closed = False
         self._failed: SynthgainError | None = None
+        self._schemas: set[str] = set()
         memory.plan(self)
 
     @property
@@ -198,6 +201,8 @@ class Local:
     def _ask(self, prompt: Prompt) -> Call:
         if prompt.tools and "tools" not in metadata(self.path).get("tokenizer.chat_template", ""):
             raise CallFailed("the model's chat template has no place for tools")
+        if prompt.schema is not None:
+            self._say_what_is_passed_over(prompt.schema)
         runtime, began = self._started(), time.perf_counter()
         call_id = prompt.id(self.identity)
         asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
@@ -221,6 +226,16 @@ class Local:
             seconds=time.perf_counter() - began,
         )
         return apart(call)
+
+    def _say_what_is_passed_over(self, schema: Mapping[str, Any]) -> None:
+        """Once for each schema."""
+        key = digest(in_order(schema))
+        with self._lock:
+            known = key in self._schemas
+            self._schemas.add(key)
+        if not known and (unsaid := passed_over(schema)):
+            what = f"{self.uri}: the embedded runtime does not follow {', '.join(unsaid)} of this schema: answers may break it"
+            print(f"synthgain: {what}", file=sys.stderr, flush=True)
 
 
 def _message(choice: dict[str, Any], call_id: str) -> Message:
@@ -390,7 +405,11 @@ class _Runtime:
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Blocks without the interpreter's lock. CallFailed where the runtime refuses."""
         server = self.server
-        answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
+        try:
+            answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
+        except ValueError as error:  # a request that it cannot even read: a schema, in all that was seen
+            said = " ".join(str(error).split()).rpartition("JSON schema error at ")[2]
+            raise CallFailed(f"the embedded runtime cannot follow this: {said[:300]}") from error
         if "error" not in answer:
             return dict(answer)
         error = answer["error"]
