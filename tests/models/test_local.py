@@ -89,7 +89,7 @@ async def test_log_probabilities_are_of_the_law_that_was_sampled(model: Local) -
     prompt = raw("The capital of France is", max_tokens=1)
     runtime = model._started()
     plain = request(prompt, 1) | {"n_probs": 60, "logprobs": 60, "id_slot": 0}
-    top = runtime._post(plain)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    top = runtime.post(plain)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     chances = {token["bytes"] and bytes(token["bytes"]).decode("utf-8", "replace"): token["logprob"] for token in top}
     for law in (
         {"temperature": 0.5, "top_k": 8},
@@ -114,14 +114,14 @@ async def test_plain_log_probabilities_add_up_over_tokens(model: Local) -> None:
     call = await model(raw("Once upon a time", max_tokens=3))
     steps, said = [], "Once upon a time"
     body = request(call.prompt, int(call.id[:8], 16) & 0x7FFFFFFF) | {"id_slot": 0}
-    tokens = model._started()._post(body)["choices"][0]["logprobs"]["content"]
+    tokens = model._started().post(body)["choices"][0]["logprobs"]["content"]
     for token in tokens:
         single = request(raw(said, max_tokens=1, temperature=1.0), 0) | {
             "n_probs": 49152,
             "logprobs": 49152,
             "id_slot": 0,
         }
-        top = model._started()._post(single)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        top = model._started().post(single)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         steps.append(next(entry["logprob"] for entry in top if entry["id"] == token["id"]))
         said += bytes(token["bytes"]).decode()
     assert call.logprob == pytest.approx(math.fsum(steps), abs=5e-3) and len(steps) == 3

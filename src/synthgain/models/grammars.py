@@ -36,7 +36,7 @@ def passed_over(schema: Mapping[str, Any]) -> list[str]:
     return sorted(set(_passed_over(schema)))
 
 
-def _passed_over(schema: Any) -> Iterator[str]:
+def _passed_over(schema: object) -> Iterator[str]:
     if not isinstance(schema, Mapping):
         return
     whole = schema.get("type") == "integer"
