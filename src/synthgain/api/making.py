@@ -18,6 +18,7 @@ from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
+from synthgain.api.licensing import licence_of, news, terms_by_uri
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
@@ -25,6 +26,7 @@ from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
 from synthgain.models.embedders import open_embedder
+from synthgain.models.memory import peak_memory
 from synthgain.store import Corpus, Run, writing
 from synthgain.store.run import FORMAT
 from synthgain.types import AnyCheck, Embedder, Model, Recipe, SynthgainError, singly
@@ -110,6 +112,8 @@ def generate(
         models = opened_models(ask.request, ask.objects, reach)
         may_replace(run, ask, Corpus(new), models, replace)
         corpus = taken_in(run, new, ask, embed)
+        for line in news(m.uri for m in models.values()):
+            remark(line)
         parts = Opened(ask.recipe, ask.checks, models, embed)
         return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
@@ -277,7 +281,7 @@ def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:
 
 def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """What judging again does not change: how the run ended, from whom it bought, and what it took."""
-    kept = ("why", "models", "identities", "tokens", "cost_usd", "seconds", "finished")
+    kept = ("why", "models", "identities", "tokens", "cost_usd", "seconds", "memory_peak", "finished")
     same = {name: before[name] for name in kept if name in before}
     groups = {name: n for name, n in before.get("counts", {}).items() if name.startswith("groups")}
     killed = before.get("status") not in ("complete", "stopped")
@@ -356,7 +360,10 @@ def interrupted(buyers: Sequence[Buyer]) -> bool:
 
 
 async def _licence(model: Model) -> str | None:
-    return None if model.uri.startswith("openai/") else (await model.info()).licence
+    """As the weights say it; a model that is none of weights is asked itself."""
+    if model.uri.startswith(("local/", "hf/", "hf://", "openai/")):
+        return licence_of(model.uri)
+    return (await model.info()).licence
 
 
 def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
@@ -408,6 +415,7 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         "running": {name: round(value, 6) for name, value in t.figures.items()},
         **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost,
+        "memory_peak": peak_memory(),
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -416,5 +424,11 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
 def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str | None]) -> None:
     from synthgain.report.card import card
 
-    text = card(dict(record), columns=run.data_columns(), rows_kept=record["counts"]["kept"], licences=dict(licences))
+    text = card(
+        dict(record),
+        columns=run.data_columns(),
+        rows_kept=record["counts"]["kept"],
+        licences=dict(licences),
+        terms=terms_by_uri(licences),
+    )
     (run.data / "README.md").write_text(text, "utf-8", errors="backslashreplace")
