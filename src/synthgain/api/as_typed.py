@@ -63,6 +63,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         value = getattr(request, name)
         if value != default:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    words += [word for recording in request.calls for word in ("--calls", recording.file)]
+    words += ["--calls-only"] if request.calls_only else []
     return shlex.join(words)
 
 

@@ -24,6 +24,7 @@ from synthgain.types import Row, SynthgainError, Verdict
 
 WAVE = 1024  # groups
 SHARD = 1024  # rows written at once, at least (a shard ends where a draft ends)
+BUY_THEM = "leave --calls-only out to buy them, or give a recording that has them (--calls FILE)"
 SOON, SECONDS = 64, 0.5  # rows judged at once, at least, or those of so many seconds
 
 
@@ -86,6 +87,7 @@ class Round:
             max_cost=request.max_cost,
             max_tokens=request.max_tokens,
             buy=not replay,
+            recorded_only=request.calls_only and not replay,
         )
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
@@ -144,7 +146,7 @@ class Round:
         why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
         if self.replay and self.buyer.fatal is not None and self.buyer.fatal.code == 2:
             raise self.buyer.fatal
-        after = self.buyer.fatal.next if self.buyer.fatal is not None else ""
+        after = self.buyer.fatal.next if self.buyer.fatal is not None else BUY_THEM if len(self.buyer.missing) else ""
         return Outcome(self.tally, why, code, after, self.larger or self.buyer.larger())
 
     # ------------------------------------------------------------------------------------------ wave after wave

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import heapq
 import re
 import secrets
 import sqlite3
@@ -20,7 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from synthgain.store.segment import COLUMNS, READ, Segment, explained, key_of, opened_to_write, row_of
+from synthgain.store.segment import (
+    COLUMNS,
+    READ,
+    RECORDED,
+    WITH_IDENTITY,
+    Segment,
+    explained,
+    key_of,
+    opened_to_write,
+    row_of,
+)
 from synthgain.types import Call, CallFailed, Prompt, SynthgainError
 
 PAUSE = 0.002  # seconds the writer gathers answers for one commit
@@ -104,7 +115,7 @@ class CallMemory:
 
     def _open(self, folder: Path | None, readonly: bool) -> None:
         """Open every segment, the one that is written first."""
-        files = [] if folder is None else sorted(folder.glob("*.sqlite"))
+        files = [] if folder is None else sorted(folder.glob("*.sqlite"), key=_bought_first)
         if readonly and not files:
             raise SynthgainError(
                 "there is no memory of calls (no .sqlite file)",
@@ -160,9 +171,40 @@ class CallMemory:
         return found
 
     def knows(self, identity: str) -> bool:
-        """Whether it holds a call of the model with this identity."""
+        """Whether it holds a call of the model with this identity that was bought here, not recorded elsewhere."""
         asked = "SELECT 1 FROM models WHERE identity = ? LIMIT 1"
-        return any(next(segment.rows(asked, (identity,)), None) is not None for segment in self._segments)
+        here = (segment for segment in self._segments if not segment.recorded)
+        return any(next(segment.rows(asked, (identity,)), None) is not None for segment in here)
+
+    def models(self) -> list[tuple[str, str]]:
+        """URI and identity of each model that it holds calls of."""
+        return sorted({model for segment in self._segments for model in segment.models()})
+
+    def recordings(self) -> dict[str, dict[str, Any]]:
+        """What is known of the recordings that calls were taken over from, by name."""
+        return {segment.file.stem: segment.recording() for segment in self._segments if segment.recorded and segment.file}
+
+    def recording(self, id: str) -> str:
+        """The name of the recording that a remembered call comes from; "" of one that was bought here."""
+        key = key_of(id)
+        if not any(segment.recorded for segment in self._segments):
+            return ""
+        first = next((segment for segment in self._segments if segment.sees(key)), None)
+        return first.file.stem if first is not None and first.recorded and first.file else ""
+
+    def in_order(self) -> Iterator[tuple[Segment, tuple[Any, ...]]]:
+        """Each call once, as a row of WITH_IDENTITY with the file that it lies in; those with the same long texts side by side, then by their
+        ids: however they came here, the order is the same."""
+
+        def sorted_rows(segment: Segment) -> Iterator[tuple[Segment, tuple[Any, ...]]]:
+            yield from ((segment, row) for row in segment.rows(f"{WITH_IDENTITY} ORDER BY coalesce(long, ''), key"))
+
+        last = None
+        rows = heapq.merge(*map(sorted_rows, self._segments), key=lambda found: (found[1][5] or "", found[1][2]))
+        for segment, row in rows:
+            if row[2] != last:
+                yield segment, row
+            last = row[2]
 
     def __iter__(self) -> Iterator[Call]:
         for n, segment in enumerate(self._segments):
@@ -315,6 +357,10 @@ class CallMemory:
     def _close_files(self) -> None:
         for segment in self._segments:
             segment.close()
+
+
+def _bought_first(file: Path) -> tuple[bool, str]:
+    return file.name.startswith(RECORDED), file.name
 
 
 def _settle(batch: asyncio.Future[None], error: SynthgainError | None) -> None:
