@@ -12,12 +12,13 @@ from typing import Any, overload
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
 from synthgain.api.counting import MADE_UP, All, Few, estimated, length_of
 from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
 from synthgain.api.reaching import reaching
+from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
@@ -55,6 +56,7 @@ class Preview:
     most: int
     bought: int
     reused: int
+    recorded: int
     lives: Sequence[Mapping[str, Any]]
     alone: Sequence[Mapping[str, Any]]
     broken: Mapping[str, int]
@@ -69,7 +71,7 @@ class Preview:
         return {
             "groups": self.groups,
             "groups_total": self.groups_total,
-            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused},
+            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused, "recorded": self.recorded},
             "rows": list(self.lives),
             "calls_without_rows": list(self.alone),
             "broken": dict(self.broken),
@@ -100,6 +102,7 @@ def preview(
     embedder: str = "words",
     reach: Reach | None = None,
     strict: bool = False,
+    calls: Calls = (),
     begin: Callable[[int, int, int | None], None] = lambda most, groups, total: None,
     show: Show = lambda life: None,
     watch: Watch = lambda tally: None,
@@ -115,6 +118,8 @@ def preview(
     place = Path(out)
     apart_from(anchors, place)
     checks = [*listed(with_), *compared_with(against)]
+    recordings = recordings_at(calls, place)
+    options["calls"] = as_asked(recordings)
     ask = asked(recipe, model=model, with_=checks, reach=reach, limit=limit, embedder=embedder, **options)
     run = Run(place)
     with writes_to(place):
@@ -123,7 +128,8 @@ def preview(
         corpus = load_anchors(
             anchors, text_field=text_field, id_field=id_field, needs=needs, strict=strict, tell=remark
         )
-        parts = Opened(ask.recipe, ask.checks, opened_models(ask.request, ask.objects, reach), embedder_for(ask))
+        parts = Opened(ask.recipe, ask.checks, served_by(ask, reach, recordings, run), embedder_for(ask))
+        taken_over(recordings, run)
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
         begin(showing.most, len(showing.groups), showing.all.total)
         return local.run(showing(), showing.interrupted)
@@ -144,6 +150,7 @@ class Showing:
         self.tally = Tally(label=f"preview of {ask.recipe.name}", groups_total=len(self.groups))
         self.memory = run.memory()
         limits = {name: getattr(ask.request, name) for name in ("seed", "max_cost", "max_tokens")}
+        limits |= {"recorded_only": ask.request.calls_only}
         self.buyer = Few(parts.models, self.memory, self.tally, watch, share=self.share, **limits)
         self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder)
         self.lives: list[dict[str, Any]] = []
@@ -166,8 +173,8 @@ class Showing:
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
         tally = self.tally
-        bought, reused = tally.calls_bought, tally.calls_reused
-        said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
+        had = (tally.calls_bought, tally.calls_reused, tally.recorded.total())
+        said = (len(self.groups), self.all.total, self.most, *had, self.lives, alone, dict(tally.broken_by))
         larger = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
         stopped = (self.buyer.ended() or ("",))[0]
         return Preview(self.run.path, *said, found.spans, note, stopped, larger, found.there, self._ends(found.spans))

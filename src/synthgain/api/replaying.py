@@ -41,12 +41,12 @@ class Remembered:
         return None
 
 
-def recordings_at(calls: Calls, out: Path) -> list[Recording]:
+def recordings_at(calls: Calls, out: Path | None = None) -> list[Recording]:
     """The recordings that somebody named. SynthgainError where one is none, or is the run's own folder."""
     given = [calls] if isinstance(calls, str | Path | Run) else calls
     found = [Recording.at(one.path if isinstance(one, Run) else one) for one in given]
     for one in found:
-        if out.resolve() in (one.path.resolve(), one.path.resolve().parent):
+        if out is not None and out.resolve() in (one.path.resolve(), one.path.resolve().parent):
             raise SynthgainError(
                 "these are the run's own calls, which serve anyway",
                 where=f"--calls {one.path}",
@@ -71,7 +71,11 @@ def served_by(ask: Asked, reach: Reach | None, recordings: Sequence[Recording], 
     if not request.calls_only:
         models = opened_models(request, ask.objects, reach)
     elif not held and not here:
-        raise SynthgainError("--calls-only buys nothing, and no calls are recorded here", where="--calls-only", next=f"--calls FILE: {GIVE}")
+        raise SynthgainError(
+            "--calls-only buys nothing, and no calls are recorded here",
+            where="--calls-only",
+            next=f"--calls FILE: {GIVE}",
+        )
     else:
         models = {role: _known(role, ask, reach, [*held, *here]) for role in request.models}
     if held:
@@ -112,8 +116,13 @@ def _of_these(models: Mapping[str, Model], held: Sequence[Told], here: Sequence[
     lacking = {role: model for role, model in models.items() if model.identity not in known}
     if not lacking:
         return
-    asked = ", ".join(_named(model.uri, model.identity, held) for model in {m.identity: m for m in lacking.values()}.values())
-    others = ", ".join(_named(uri, identity, [(m.uri, m.identity) for m in models.values()]) for uri, identity in dict.fromkeys(held[:SHOWN]))
+    asked = ", ".join(
+        _named(model.uri, model.identity, held) for model in {m.identity: m for m in lacking.values()}.values()
+    )
+    others = ", ".join(
+        _named(uri, identity, [(m.uri, m.identity) for m in models.values()])
+        for uri, identity in dict.fromkeys(held[:SHOWN])
+    )
     more = f" and {len(set(held)) - SHOWN:,} more" if len(set(held)) > SHOWN else ""
     if len(lacking) == len(models) and not request.round:
         raise SynthgainError(
@@ -122,7 +131,9 @@ def _of_these(models: Mapping[str, Model], held: Sequence[Told], here: Sequence[
             next=f"ask for that model (-m {shlex.quote(held[0][0])}{_served_as(*held[0])}), or leave --calls out",
         )
     missing = "breaks" if request.calls_only else "is bought"
-    remark(f"{', '.join(lacking)}: no answer of {asked} is recorded, so what it is asked {missing} (recorded: {others}{more})")
+    remark(
+        f"{', '.join(lacking)}: no answer of {asked} is recorded, so what it is asked {missing} (recorded: {others}{more})"
+    )
 
 
 def _named(uri: str, identity: str, others: Sequence[Told]) -> str:

@@ -21,7 +21,7 @@ from synthgain.cli.arguments import (
     watched,
 )
 from synthgain.cli.lives import print_life, shown
-from synthgain.cli.printing import print_broken, print_close, print_json, say
+from synthgain.cli.printing import print_broken, print_calls_written, print_close, print_json, say
 
 if TYPE_CHECKING:
     from synthgain.api.foretelling import Span
@@ -224,21 +224,30 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
 def export(
     run: Annotated[Path, typer.Argument(help="A run, or a student folder (--to gguf).")],
     to: Annotated[
-        str, typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; gguf.")
+        str,
+        typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; calls; gguf."),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="A .jsonl or .parquet file (.gguf for a student).")
+        Path | None,
+        typer.Option("-o", "--out", help="A .jsonl or .parquet file (.jsonl.gz of calls, .gguf of a student)."),
     ] = None,
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Of calls: all that were ever bought, not only those that the rows were made with."),
+    ] = False,
 ) -> None:
-    """Write kept rows as trainers read them, or a student as GGUF.
+    """Write kept rows as trainers read them, a run's calls for `generate --calls`, or a student as GGUF.
 
     Example: synthgain export runs/first --to sharegpt -o first.jsonl
     """
     from synthgain import api
 
-    file, came = api.export(run, to=to, out=out)
+    file, came = api.export(run, to=to, out=out, all=all_)
     if to == "gguf":
         print(file)
+        return
+    if to == "calls":
+        print_calls_written(file, came)
         return
     said = [f"{came.written:,} rows"]
     if came.unpaired:

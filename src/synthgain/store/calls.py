@@ -91,7 +91,7 @@ class CallMemory:
     def __init__(self, folder: Path | None, segment: str = "local", *, readonly: bool = False) -> None:
         if not re.fullmatch(r"[\w-]+", segment):
             raise ValueError(f"a segment's name is letters, digits, - and _, not {segment!r}")
-        self._file = None if folder is None else folder / f"{segment}.sqlite"
+        self.folder, self._file = folder, None if folder is None else folder / f"{segment}.sqlite"
         if folder is not None and not readonly:
             folder.mkdir(parents=True, exist_ok=True)
         self._segments: list[Segment] = []
@@ -182,7 +182,14 @@ class CallMemory:
 
     def recordings(self) -> dict[str, dict[str, Any]]:
         """What is known of the recordings that calls were taken over from, by name."""
-        return {segment.file.stem: segment.recording() for segment in self._segments if segment.recorded and segment.file}
+        return {
+            segment.file.stem: segment.recording() for segment in self._segments if segment.recorded and segment.file
+        }
+
+    def texts(self) -> Iterator[tuple[bytes, str]]:
+        """The long texts of prompts by their keys, sorted."""
+        asked = "SELECT key, body FROM texts ORDER BY body"
+        yield from heapq.merge(*(segment.rows(asked) for segment in self._segments), key=lambda row: row[1].encode())
 
     def recording(self, id: str) -> str:
         """The name of the recording that a remembered call comes from; "" of one that was bought here."""
@@ -192,25 +199,16 @@ class CallMemory:
         first = next((segment for segment in self._segments if segment.sees(key)), None)
         return first.file.stem if first is not None and first.recorded and first.file else ""
 
-    def in_order(self) -> Iterator[tuple[Segment, tuple[Any, ...]]]:
-        """Each call once, as a row of WITH_IDENTITY with the file that it lies in; those with the same long texts side by side, then by their
-        ids: however they came here, the order is the same."""
-
-        def sorted_rows(segment: Segment) -> Iterator[tuple[Segment, tuple[Any, ...]]]:
-            yield from ((segment, row) for row in segment.rows(f"{WITH_IDENTITY} ORDER BY coalesce(long, ''), key"))
-
-        last = None
-        rows = heapq.merge(*map(sorted_rows, self._segments), key=lambda found: (found[1][5] or "", found[1][2]))
-        for segment, row in rows:
-            if row[2] != last:
-                yield segment, row
-            last = row[2]
-
     def __iter__(self) -> Iterator[Call]:
+        for segment, (_, _, *row) in self.rows():
+            yield segment.call(tuple(row))
+
+    def rows(self, sql: str = WITH_IDENTITY, key: int = 2) -> Iterator[tuple[Segment, tuple[Any, ...]]]:
+        """What a query gives of every file, each `key` (the number of that column) once, with the file that it lies in."""
         for n, segment in enumerate(self._segments):
-            for row in segment.rows(READ):
-                if not any(before.holds(row[0]) for before in self._segments[:n]):
-                    yield segment.call(row)
+            for row in segment.rows(sql):
+                if not any(before.holds(row[key]) for before in self._segments[:n]):
+                    yield segment, row
 
     def __len__(self) -> int:
         if len(self._segments) < 2:

@@ -1,10 +1,11 @@
-"""Recorded calls: those of a run as one file that can be shipped, and what another run takes over from such a file.
+"""Recorded calls: what a run takes over from a file of calls that another run was made with, or from that run (`recording` writes such a file).
 
     FILE.jsonl.gz   line 1, what it is: {"format", "version", "calls": how many, "models": [{"uri", "identity", …}], "command", "made", …};
-                    then {"text"}: a long text, before the first prompt that has it, which names it by 16 bytes of its SHA-256;
-                    and {"id", "model": which of the first line's, "prompt": its content without its long texts, "long": where these go, …}
+                    then the long texts of prompts, sorted: {"same": how many characters it begins with as the one before, "text": the rest};
+                    and the calls: {"id", "model": which of the first line's, "prompt": its content without its long texts,
+                    "long": where which of these go, …}
 
-Calls are sorted by their texts and ids, and nothing in the file says when it was written, so equal calls make equal bytes. A file from a
+Calls are sorted by their texts and ids, however they were bought: equal calls make equal bytes. A file from a
 stranger is data: it is read a bounded line at a time into a segment of its own, and a call whose id is not the hash of what it
 claims to be is left out.
 """
@@ -15,17 +16,15 @@ import gzip
 import hashlib
 import json
 import os
-import re
-import shutil
 import sqlite3
 import time
 import zlib
 from calendar import timegm
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from synthgain.store.about import about as told_about
 from synthgain.store.calls import INSERT, MODEL, NEW_MODEL, CallMemory
@@ -37,126 +36,6 @@ LONGEST = 1 << 24  # bytes of a line
 TOGETHER = 1000  # calls of one commit
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 UNREADABLE = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError, SynthgainError, CallFailed)  # fmt: skip
-
-
-# ---------------------------------------------------------------------------------------------- written
-
-
-@dataclass(frozen=True)
-class Written:
-    """How many calls a file has, how many of the run's are not in it, and its size."""
-
-    calls: int
-    left_out: int
-    bytes: int
-
-
-def write(
-    calls: Path,
-    out: Path,
-    about: Mapping[str, str],
-    licences: Mapping[str, str | None],
-    wanted: Callable[[str], bool] = lambda id: True,
-) -> Written:
-    """The calls of a folder whose ids are `wanted`, as one file. `about` says how they were made, `licences` those of the models by URI.
-
-    SynthgainError where no call is wanted, or one is too long.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new, body = (out.with_name(f".{out.name}.{os.getpid()}{end}") for end in ("", ".body"))
-    try:
-        with closing(CallMemory(calls, readonly=True)) as memory:
-            with open(body, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
-                lines = _Lines(file, wanted)
-                for segment, row in memory.in_order():
-                    lines.add(segment, row)
-            head = _head(lines, memory.recordings(), about, licences)
-        if not lines.n:
-            raise SynthgainError(
-                "there is no call to write", where=str(calls), next="make the run first, or write all that it ever bought: --all"
-            )
-        with open(new, "wb") as whole_file:
-            with gzip.GzipFile("", "wb", 9, whole_file, mtime=0) as file:
-                file.write(_line(head))
-            with open(body, "rb") as rest:
-                shutil.copyfileobj(rest, whole_file)
-        new.replace(out)
-    finally:
-        for left in (new, body):
-            left.unlink(missing_ok=True)
-    return Written(lines.n, lines.left_out, out.stat().st_size)
-
-
-class _Lines:
-    """The lines of a file after the first, and what has to be said of them in the first."""
-
-    def __init__(self, file: IO[bytes], wanted: Callable[[str], bool]) -> None:
-        self.file, self.wanted = file, wanted
-        self.n = self.left_out = 0
-        self.models: dict[tuple[str, str], int] = {}
-        self.texts: set[str] = set()
-        self.last = 0.0  # when the last of them was bought
-        self.sources: set[str] = set()  # files that hold them
-
-    def add(self, segment: Segment, row: tuple[Any, ...]) -> None:
-        """A call as it lies in a file of calls, after the long texts that no call before it had."""
-        identity, at, key, tail, prompt, places, uri, text, rest, finish, *counts, logprob, law, cost, seconds = row
-        id = (key + tail).hex()
-        if not self.wanted(id):
-            self.left_out += 1
-            return
-        held: dict[str, Any] = {"id": id, "model": self.models.setdefault((uri, identity), len(self.models))}
-        held["prompt"] = json.loads(prompt)
-        if places is not None:
-            held["long"] = json.loads(places)
-            for _, name in held["long"]:
-                if name not in self.texts:
-                    self._put({"text": segment.text(name)}, id)
-                    self.texts.add(name)
-        held |= {"text": text} | ({} if rest is None else {"rest": json.loads(rest)}) | {"finish": finish}
-        held |= {"tokens": counts, "logprob": logprob, "law": law, "cost": cost, "seconds": round(seconds, 3)}
-        self._put(held, id)
-        self.n, self.last = self.n + 1, max(self.last, at)
-        self.sources.add(segment.file.stem if segment.recorded and segment.file else "")
-
-    def _put(self, held: Mapping[str, Any], id: str) -> None:
-        line = _line(held)
-        if len(line) > LONGEST:
-            raise SynthgainError(f"this call is longer than {LONGEST:,} bytes, which no recording holds", where=f"call {id}")
-        self.file.write(line)
-
-
-def _head(
-    lines: _Lines,
-    recordings: Mapping[str, Mapping[str, Any]],
-    about: Mapping[str, str],
-    licences: Mapping[str, str | None],
-) -> dict[str, Any]:
-    """The first line. Where all calls come from one recording it is that one again; other recordings are named."""
-    before = [recordings[name] for name in sorted(lines.sources - {""})]
-    copied = before[0] if len(before) == 1 and "" not in lines.sources else None
-    told = {"made": time.strftime(STAMP, time.gmtime(lines.last))} | dict(about)
-    if copied is not None:
-        told = {name: copied[name] for name in (*about, "made") if name in copied}
-        before = copied.get("from", [])
-    models = []
-    for uri, identity in lines.models:
-        weights = re.match(r"[0-9a-f]{64}(?![0-9a-f])", identity)
-        licence = next((m.get("licence") for r in recordings.values() for m in r["models"] if m["identity"] == identity), None)
-        models.append(
-            {"uri": uri, "identity": identity}
-            | ({"sha256": weights[0]} if weights else {})
-            | ({"licence": said} if (said := licences.get(uri) or licence) else {})
-        )
-    held = {"format": FORMAT, "version": VERSION, "calls": lines.n, "models": models, **told}
-    return held | ({"from": before} if before else {})
-
-
-def _line(held: Mapping[str, Any]) -> bytes:
-    return (json.dumps(held, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
-
-
-# ---------------------------------------------------------------------------------------------- taken over
 
 
 @dataclass(frozen=True)
@@ -230,7 +109,13 @@ class Recording:
             else:
                 copy.file(self.path, self.models, self.about["calls"])
             copy.end()
-            known = {**self.about, "file": self.path.name, "sha256": self.sha256, "calls": copy.n, "left_out": copy.left_out}
+            known = {
+                **self.about,
+                "file": self.path.name,
+                "sha256": self.sha256,
+                "calls": copy.n,
+                "left_out": copy.left_out,
+            }
             db.execute("CREATE TABLE recording (about TEXT NOT NULL)")
             db.execute("INSERT INTO recording VALUES (?)", (json.dumps(known, ensure_ascii=False),))
         with open(part, "rb+") as whole_file:
@@ -247,6 +132,8 @@ class _Copy:
         self.db, self.made = db, made
         self.n = self.left_out = 0
         self.models: dict[tuple[str, str], int] = {}
+        self.texts, self.before = 0, ""
+        db.execute("CREATE TEMP TABLE numbered (n INTEGER PRIMARY KEY, key BLOB NOT NULL)")
         db.execute("BEGIN")
 
     def end(self) -> None:
@@ -261,7 +148,7 @@ class _Copy:
                 if number == 1:
                     continue
                 try:
-                    self._text(held["text"]) if held.keys() == {"text"} else self._call_of(held, models)
+                    self._call_of(held, models) if "id" in held else self._numbered(held.get("same", 0), held["text"])
                 except UNREADABLE as error:
                     raise _damaged(path, number, f"{type(error).__name__}: {error}") from error
         if self.n + self.left_out != calls:
@@ -270,12 +157,22 @@ class _Copy:
     def run(self, folder: Path) -> None:
         """Every call of a folder of calls."""
         with closing(CallMemory(folder, readonly=True)) as memory:
-            for segment, (identity, at, *row) in memory.in_order():
+            for segment, (identity, at, *row) in memory.rows():
                 self._put(segment.call(tuple(row)), identity, at)
 
-    def _text(self, text: str) -> None:
+    def _numbered(self, same: int, rest: str) -> None:
+        """The next of a file's texts."""
+        self.before = self.before[:same] + rest
+        if len(self.before) > LONGEST:
+            raise ValueError(f"this text is longer than {LONGEST:,} characters")
+        self.db.execute("INSERT INTO numbered VALUES (?, ?)", (self.texts, self._text(self.before)))
+        self.texts += 1
+
+    def _text(self, text: str) -> bytes:
+        """Keep a text; its key."""
         key = bytes.fromhex(digest(text)[:32])
         self.db.execute("INSERT INTO texts VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, text))
+        return key
 
     def _call_of(self, held: Mapping[str, Any], models: list[tuple[str, str]]) -> None:
         uri, identity = models[held["model"]]
@@ -284,9 +181,9 @@ class _Copy:
         figures = [held[name] for name in ("logprob", "law", "cost", "seconds")]
         self._put(Call(held["id"], prompt, answer, uri, held["finish"], *held["tokens"], *figures), identity, self.made)
 
-    def _body(self, key: str) -> str:
-        found = self.db.execute("SELECT body FROM texts WHERE key = ?", (bytes.fromhex(key),)).fetchone()
-        return str(found[0]) if found else ""
+    def _body(self, number: int) -> str:
+        (text,) = self.db.execute("SELECT body FROM texts NATURAL JOIN numbered WHERE n = ?", (number,)).fetchone()
+        return str(text)
 
     def _put(self, call: Call, identity: str, at: float) -> None:
         if call.prompt.id(identity) != call.id:
@@ -310,8 +207,10 @@ def _of_a_run(path: Path) -> Recording:
     folder = _folder_of(path)
     total = 0
     with closing(CallMemory(folder, readonly=True)) as memory:
-        for segment, row in memory.in_order():
-            total += int.from_bytes(hashlib.blake2b(f"{row[2].hex()} {row[7]} {row[8]}".encode(), digest_size=32).digest(), "big")
+        for _, row in memory.rows():
+            total += int.from_bytes(
+                hashlib.blake2b(f"{row[2].hex()} {row[7]} {row[8]}".encode(), digest_size=32).digest(), "big"
+            )
         models = [{"uri": uri, "identity": identity} for uri, identity in memory.models()]
     record: dict[str, Any] = {}
     with suppress(OSError, ValueError):
@@ -331,36 +230,32 @@ def _folder_of(path: Path) -> Path:
 # ---------------------------------------------------------------------------------------------- lines
 
 
-class _lines_of:
+@contextmanager
+def _lines_of(path: Path) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
     """The lines of a file with their numbers, each a JSON object; none is longer than LONGEST bytes."""
+    with gzip.open(path, "rb") as file:
+        yield _numbered(path, file)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = gzip.open(path, "rb")
 
-    def __enter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        return self._read()
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-    def _read(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        number = 1
-        try:
-            while line := self.file.readline(LONGEST + 1):
-                if len(line) > LONGEST:
-                    raise ValueError(f"the line is longer than {LONGEST:,} bytes")
-                if not isinstance(held := json.loads(line), dict):
-                    raise ValueError("the line is no JSON object")
-                yield number, held
-                number += 1
-        except (EOFError, OSError, RecursionError, ValueError, zlib.error) as error:
-            raise _damaged(self.path, number, f"{error}") from error
+def _numbered(path: Path, file: gzip.GzipFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    number = 1
+    try:
+        while line := file.readline(LONGEST + 1):
+            if len(line) > LONGEST:
+                raise ValueError(f"the line is longer than {LONGEST:,} bytes")
+            if not isinstance(held := json.loads(line), dict):
+                raise ValueError("the line is no JSON object")
+            yield number, held
+            number += 1
+    except (EOFError, OSError, RecursionError, ValueError, zlib.error) as error:
+        raise _damaged(path, number, f"{error}") from error
 
 
 def _damaged(file: Path, line: int, why: str) -> SynthgainError:
     return SynthgainError(
-        f"this is no file of recorded calls, or it is damaged ({why:.300})", where=f"{file}:{line}", next=f"{GIVE}; or copy it again"
+        f"this is no file of recorded calls, or it is damaged ({why:.300})",
+        where=f"{file}:{line}",
+        next=f"{GIVE}; or copy it again",
     )
 
 

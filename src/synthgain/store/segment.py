@@ -201,8 +201,8 @@ def call_of(id: str, prompt: Prompt, uri: str, text: str, rest: str | None, *ans
     return apart(Call(id, prompt, message, uri, *answer))
 
 
-def whole(prompt: Prompt, places: Sequence[tuple[int | str, str]], text: Callable[[str], str]) -> Prompt:
-    """A prompt with its long parts put back; `text` finds one by its key."""
+def whole(prompt: Prompt, places: Sequence[tuple[int | str, Any]], text: Callable[[Any], str]) -> Prompt:
+    """A prompt with its long parts put back; `text` finds one by what `places` has of it."""
     if not places:
         return prompt
     messages, parts = list(prompt.messages), {}
