@@ -11,7 +11,6 @@ from synthgain.store import Run, recording
 from synthgain.store import export as exporting
 from synthgain.store import push as pushing
 from synthgain.store.export import Exported
-from synthgain.store.recording import Written
 from synthgain.types import SynthgainError
 
 ENDING = ".jsonl.gz"
@@ -19,7 +18,7 @@ ENDING = ".jsonl.gz"
 
 def export(
     run: str | Path | Run, *, to: str, out: str | Path | None = None, all: bool = False
-) -> tuple[Path, Exported | Written]:
+) -> tuple[Path, Exported]:
     """A run's kept rows as `to`, or a student folder as "gguf": the file, and what was written and what could not be.
 
     "calls" writes the calls that the run's rows were made with, for `generate(…, calls=FILE)`; with `all` every call that it ever bought.
@@ -38,7 +37,7 @@ def export(
         return file, exporting.export(Run.at(folder), to, file)
 
 
-def _calls_of(run: Run, out: Path | None, all: bool) -> tuple[Path, Written]:
+def _calls_of(run: Run, out: Path | None, all: bool) -> tuple[Path, Exported]:
     file = out or run.path / f"calls{ENDING}"
     if not file.name.endswith(ENDING):
         other = file.with_name(file.name.partition(".")[0] + ENDING)

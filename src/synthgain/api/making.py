@@ -278,7 +278,8 @@ def carried_out(
 def _more(ask: Asked, outcome: Outcome, run: Run) -> str:
     """What to type to go on: the same, and where it was a limit that stopped the run, with a larger one."""
     larger = {name: n if name == "max_cost" else int(n) for name, n in outcome.larger.items()}
-    typed = command(ask.request.changed(**larger), run.path, ask.usual)
+    asked = ask.request.changed(**larger, calls_only=ask.request.calls_only and outcome.code != 5)
+    typed = command(asked, run.path, ask.usual)
     said = {
         "max_cost": ", up to ${:g} in all",
         "max_tokens": ", up to {:,} tokens in all (of all calls together; one answer's length is --set max_tokens=N)",
@@ -321,7 +322,9 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-Drafts = tuple[Outcome, dict[str, str | None], list[dict[str, Any]]]  # the models' licences by URI, recordings that served
+Drafts = tuple[
+    Outcome, dict[str, str | None], list[dict[str, Any]]
+]  # the models' licences by URI, recordings that served
 
 
 def _drafted(

@@ -13,7 +13,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
-from synthgain.api.counting import MADE_UP, All, Few, estimated, length_of
+from synthgain.api.counting import MADE_UP, All, Estimate, Few, estimated, length_of
 from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
@@ -47,6 +47,7 @@ class Preview:
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
     `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not), `larger` with which limit it goes on.
     `most` calls were allowed. Of the estimate's calls `there` are in the folder already, what the preview bought included (None: not known).
+    `beyond` is what the others take (None: none are there, or it is not known).
     `ends` is where `max_cost` ends the whole run (None: it does not).
     """
 
@@ -66,6 +67,7 @@ class Preview:
     larger: str = ""
     there: int | None = None
     ends: End | None = None
+    beyond: Mapping[str, Span] | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -78,6 +80,7 @@ class Preview:
             "estimate": {name: span.json() for name, span in self.estimate.items()},
             "note": self.note,
             **({"calls_there": self.there} if self.there is not None else {}),
+            **({"beyond": {name: span.json() for name, span in self.beyond.items()}} if self.beyond else {}),
             **({"stopped": self.stopped} if self.stopped else {}),
             **({"ends": {"spent_usd": self.ends.spent, "next_call_usd": self.ends.next}} if self.ends else {}),
         }
@@ -177,11 +180,23 @@ class Showing:
         said = (len(self.groups), self.all.total, self.most, *had, self.lives, alone, dict(tally.broken_by))
         larger = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
         stopped = (self.buyer.ended() or ("",))[0]
-        return Preview(self.run.path, *said, found.spans, note, stopped, larger, found.there, self._ends(found.spans))
+        return Preview(
+            self.run.path,
+            *said,
+            found.spans,
+            note,
+            stopped,
+            larger,
+            found.there,
+            self._ends(found),
+            found.beyond,
+        )
 
-    def _ends(self, estimate: Mapping[str, Span]) -> End | None:
-        """Where the cap on money ends the whole run: here, or where the largest call seen fits no more."""
-        budget, cost = self.buyer.budget, estimate["cost_usd"].value
+    def _ends(self, found: Estimate) -> End | None:
+        """Where the cap on money ends the whole run: here, or where the largest call seen fits no more. What was recorded costs nothing now."""
+        budget, cost = self.buyer.budget, found.spans["cost_usd"].value
+        if self.tally.recorded and found.beyond is not None and (more := found.beyond["cost_usd"].value) is not None:
+            cost = more + (self.tally.cost or 0.0)
         if budget is None or budget.max_cost is None:
             return None
         if budget.why:

@@ -78,17 +78,20 @@ def _print_estimate(seen: Preview, max_cost: float | None) -> None:
     forms: dict[str, Callable[[float], str]] = {"cost_usd": lambda n: f"{n:,.2f}", "seconds": duration}
     kept = sum(bool(life["row"]["kept"]) for life in seen.lives)
     total = "an unknown number of" if seen.groups_total is None else f"{seen.groups_total:,}"
+    recorded = f", {seen.recorded:,} recorded" if seen.recorded else ""
     print("=" * 100)
     print(
         f"{len(seen.lives):,} rows ({kept:,} kept) from {seen.groups:,} of {total} groups; "
-        f"{seen.bought:,} calls bought, {seen.reused:,} reused."
+        f"{seen.bought:,} calls bought, {seen.reused:,} reused{recorded}."
     )
     for reason, n in seen.broken.items():
         print(f"{n:,} broke: {shown(reason)}")
     print("All groups would take:")
     for name, span in seen.estimate.items():
+        form = forms.get(name, lambda n: f"{n:,.0f}")
         there = f"; of these {seen.there:,} are there already" if name == "calls" and seen.there else ""
-        print(f"  {name:>10}  {_spanned(span, forms.get(name, lambda n: f'{n:,.0f}'))}{there}")
+        beyond = f"; the others {_spanned(seen.beyond[name], form)}" if seen.beyond is not None else ""
+        print(f"  {name:>10}  {_spanned(span, form)}{there}{beyond}")
     print(f"  ({seen.note})")
     cost, ends = seen.estimate["cost_usd"].value, seen.ends
     if ends is not None and max_cost is not None:

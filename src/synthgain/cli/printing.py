@@ -100,7 +100,7 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     recorded = f", {c['calls_recorded']:,} recorded" if c.get("calls_recorded") else ""
     print(took if "curated" in record else f"{own}{recorded}; {took}")
     for line in recorded_said(record):
-        print(line)
+        print(f"recorded: {line}")
     if record.get("warning"):
         print(f"warning: {record['warning']}")
     print(f"data: {path / 'data'}")
@@ -118,7 +118,7 @@ def print_calls_written(file: Path, came: Any) -> None:
         if came.left_out
         else ""
     )
-    print(f"{file}: {came.calls:,} calls, {came.bytes / 1000:,.0f} kB{others}")
+    print(f"{file}: {came.written:,} calls, {file.stat().st_size / 1000:,.0f} kB{others}")
 
 
 def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:

@@ -138,7 +138,7 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         ("broken drafts or calls", count(counts.get("broken"))),
         *([("drafted beyond the limit of candidates, left out", count(beyond))] if beyond else []),
         ("calls bought / reused", f"{count(counts.get('calls_bought'))} / {count(counts.get('calls_reused'))}"),
-        *[("recorded calls", one_line(line)) for line in recorded_said(run_json)],
+        *[("recorded", one_line(line)) for line in recorded_said(run_json)],
         (
             "tokens read / of these cached / written",
             f"{count(tokens.get('in'))} / {count(tokens.get('in_cached'))} / {count(tokens.get('out'))}",
@@ -172,7 +172,9 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 def _recorded_by(run_json: Mapping[str, Any]) -> str:
     """The commands that made recorded calls."""
     commands = recorded_commands(run_json)
-    told = "Answers that were recorded come from the file's maker, whose word is all that stands for the model that it names."
+    told = (
+        "Recorded calls are the word of whoever made the recording: that the model named wrote them cannot be checked."
+    )
     made = "" if not commands else "\n\nThe calls were recorded with:\n\n" + _fenced(visible("\n".join(commands)), "sh")
     return told + made
 

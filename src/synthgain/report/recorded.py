@@ -14,9 +14,7 @@ def recorded_said(record: Mapping[str, Any]) -> list[str]:
     """A line for each recording that served: how many calls of all, made by whom, when and on what."""
     counts = record.get("counts")
     all = sum(_counted(counts, f"calls_{name}") for name in ("bought", "reused", "recorded"))
-    return [
-        f"recorded: {count(number(one.get('served')))} of {count(all)} calls{_made(one)}" for one in recordings(record)
-    ]
+    return [f"{count(number(one.get('served')))} of {count(all)} calls{_made(one)}" for one in recordings(record)]
 
 
 def recordings(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -32,6 +32,7 @@ from synthgain.store.segment import RECORDED, Segment, explained, opened_to_writ
 from synthgain.types import Call, CallFailed, Prompt, SynthgainError, digest, message
 
 FORMAT, VERSION = "synthgain recorded calls", 1
+SAID = ("made", "machine", "synthgain", "command")  # in the first line of a file: by whom its calls were made
 LONGEST = 1 << 24  # bytes of a line
 TOGETHER = 1000  # calls of one commit
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
@@ -205,19 +206,27 @@ class _Copy:
 def _of_a_run(path: Path) -> Recording:
     """The calls of a run folder, or of its calls/, as a recording."""
     folder = _folder_of(path)
-    total = 0
+    total, last, here = 0, 0.0, False
     with closing(CallMemory(folder, readonly=True)) as memory:
-        for _, row in memory.rows():
-            total += int.from_bytes(
-                hashlib.blake2b(f"{row[2].hex()} {row[7]} {row[8]}".encode(), digest_size=32).digest(), "big"
+        for segment, (_, at, key, _, _, _, _, text, rest, *_) in memory.rows():
+            each = hashlib.blake2b(f"{key.hex()} {text} {rest}".encode(), digest_size=32)
+            total, last, here = (
+                total + int.from_bytes(each.digest(), "big"),
+                max(last, at),
+                here or not segment.recorded,
             )
         models = [{"uri": uri, "identity": identity} for uri, identity in memory.models()]
+        before = [*memory.recordings().values()]
     record: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         record = json.loads((folder.parent / "run.json").read_text("utf-8"))
-    said = {name: record[name] for name in ("command", "machine", "synthgain") if isinstance(record.get(name), str)}
-    made = {"made": record["finished"]} if isinstance(record.get("finished"), str) else {}
-    return Recording(path, f"{total % 2**256:064x}", {"models": models, "calls": 0, **said, **made})
+    told = before[0] if len(before) == 1 and not here else {**record, "made": stamp(last), "from": before}
+    said = {name: told[name] for name in SAID if isinstance(told.get(name), str)}
+    try:
+        about = told_about({**said, "from": told.get("from"), "models": models})
+    except UNREADABLE as error:
+        raise _damaged(folder, 0, f"{error}") from error
+    return Recording(path, f"{total % 2**256:064x}", about)
 
 
 def _folder_of(path: Path) -> Path:
@@ -254,9 +263,14 @@ def _numbered(path: Path, file: gzip.GzipFile) -> Iterator[tuple[int, dict[str, 
 def _damaged(file: Path, line: int, why: str) -> SynthgainError:
     return SynthgainError(
         f"this is no file of recorded calls, or it is damaged ({why:.300})",
-        where=f"{file}:{line}",
+        where=f"{file}:{line}" if line else str(file),
         next=f"{GIVE}; or copy it again",
     )
+
+
+def stamp(moment: float) -> str:
+    """A time as a first line has it."""
+    return time.strftime(STAMP, time.gmtime(moment))
 
 
 def _moment(made: str) -> float:

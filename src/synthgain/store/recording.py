@@ -7,26 +7,16 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from synthgain.store.calls import CallMemory
-from synthgain.store.recorded import FORMAT, LONGEST, STAMP, VERSION
+from synthgain.store.export import Exported
+from synthgain.store.recorded import FORMAT, LONGEST, SAID, VERSION, stamp
 from synthgain.store.segment import WITH_IDENTITY, Segment
 from synthgain.types import SynthgainError
-
-
-@dataclass(frozen=True)
-class Written:
-    """How many calls a file has, how many of the run's are not in it, and its size."""
-
-    calls: int
-    left_out: int
-    bytes: int
 
 
 def write(
@@ -35,7 +25,7 @@ def write(
     about: Mapping[str, str],
     licences: Mapping[str, str | None],
     wanted: Callable[[str], bool] = lambda id: True,
-) -> Written:
+) -> Exported:
     """The calls of a folder whose ids are `wanted`, as one file. `about` says how they were made, `licences` those of the models by URI.
 
     SynthgainError where no call is wanted, or one is too long.
@@ -57,13 +47,13 @@ def write(
     finally:
         for left in (new, body):
             left.unlink(missing_ok=True)
-    return Written(lines.n, left_out, out.stat().st_size)
+    return Exported(lines.n, left_out=left_out)
 
 
 class _Lines:
     """The lines of a file after the first, and what has to be said of them in the first."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: gzip.GzipFile) -> None:
         self.file, self.n = file, 0
         self.models: dict[tuple[str, str], int] = {}
         self.numbers: dict[bytes, int] = {}  # of texts, by key
@@ -128,10 +118,10 @@ def _head(
     """The first line. Where all calls come from one recording it is that one again; other recordings are named."""
     before = [recordings[name] for name in sorted(lines.sources - {""})]
     copied = before[0] if len(before) == 1 and "" not in lines.sources else None
-    told = {"made": time.strftime(STAMP, time.gmtime(lines.last))} | dict(about)
+    told: Mapping[str, Any] = {**about, "made": stamp(lines.last)}
     if copied is not None:
-        told = {name: copied[name] for name in (*about, "made") if name in copied}
-        before = copied.get("from", [])
+        told, before = copied, copied.get("from", [])
+    told = {name: told[name] for name in SAID if name in told}
     models = []
     for uri, identity in lines.models:
         weights = re.match(r"[0-9a-f]{64}(?![0-9a-f])", identity)
