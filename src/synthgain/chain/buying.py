@@ -391,8 +391,8 @@ class Buyer:
         """In words, where more than TOO_MANY of at least SOME drafts or calls came to nothing (at the end: also where all did)."""
         tally = self.tally
         if missing := len(self.missing):
-            n = f"{missing:,} call{'s are' if missing > 1 else ' is'}"
-            return f"{n} not among the recorded ones, and nothing is bought (--calls-only)"
+            calls_are = f"{missing:,} call{'s are' if missing > 1 else ' is'}"
+            return f"{calls_are} not among the recorded ones, and nothing is bought (--calls-only)"
         calls = self.answers + self.calls_broken
         for broken, all, what in (
             (self.drafts_broken, self.drafts_ended, "drafts"),

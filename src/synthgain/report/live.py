@@ -53,7 +53,6 @@ class Progress(Protocol):
     broken: int
     calls_bought: int
     calls_reused: int
-    recorded: Mapping[str, int]  # calls by the recording that they come from
     tokens_in: int
     tokens_out: int
     tokens_cached: int
@@ -65,6 +64,11 @@ class Progress(Protocol):
 
     @property
     def note(self) -> str: ...
+    @property
+    def recorded(self) -> Mapping[str, int]:
+        """Calls by the recording that they come from."""
+        ...
+
     @property
     def cost_in_all(self) -> float | None: ...
     @property

@@ -86,6 +86,7 @@ class Recording:
         kept = run / "calls" / f"{RECORDED}{self.sha256[:16]}.sqlite"
         if not kept.is_file():
             part = run / ".recorded.part"
+            run.mkdir(parents=True, exist_ok=True)
             _remove(part)
             try:
                 self._copy_into(part)
@@ -179,8 +180,10 @@ class _Copy:
         uri, identity = models[held["model"]]
         prompt = whole(Prompt.read(json.dumps(held["prompt"])), held.get("long", ()), self._body)
         answer = message({"role": "assistant", "content": held["text"], **held.get("rest", {})})
+        came, went, cached = held["tokens"]
         figures = [held[name] for name in ("logprob", "law", "cost", "seconds")]
-        self._put(Call(held["id"], prompt, answer, uri, held["finish"], *held["tokens"], *figures), identity, self.made)
+        call = Call(held["id"], prompt, answer, uri, held["finish"], came, went, cached, *figures)
+        self._put(call, identity, self.made)
 
     def _body(self, number: int) -> str:
         (text,) = self.db.execute("SELECT body FROM texts NATURAL JOIN numbered WHERE n = ?", (number,)).fetchone()
