@@ -51,8 +51,7 @@ EVERY = [answered(prompt, ANSWERS[n % len(ANSWERS)]) for n, prompt in enumerate(
 def keep(folder: Path, calls: list[Call], segment: str = "local") -> None:
     async def put() -> None:
         with closing(CallMemory(folder, segment)) as memory:
-            for call in calls:
-                await memory.put(call, "m")
+            await asyncio.gather(*{memory.put(call, "m") for call in calls})
 
     asyncio.run(put())
 
