@@ -357,9 +357,12 @@ def _drafted(
                 round.tally.groups_total = max(before.get("counts", {}).get("groups", 0), round.tally.groups_total or 0)
             outcome = await round()
             run.write_used([*round.buyer.counted])
-            known = licences_of(memory)
-            licences = {m.uri: known.get(m.identity) or await _licence(m) for m in parts.models.values()}
-            return outcome, licences, recorded_in(memory, round.tally.recorded)
+            known, recorded = licences_of(memory), round.tally.recorded
+            replayed = bool(recorded) and not round.tally.calls_bought  # then no weights are fetched to say their licence
+            licences = {
+                m.uri: known.get(m.identity) or (None if replayed else await _licence(m)) for m in parts.models.values()
+            }
+            return outcome, licences, recorded_in(memory, recorded)
         except asyncio.CancelledError:
             left = sum(buyer.tally.in_flight for buyer in buyers)
             print(f"synthgain: {left} calls in flight were left; they may have been charged for", file=sys.stderr)

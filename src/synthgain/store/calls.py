@@ -102,6 +102,7 @@ class CallMemory:
             self._close_files()
             raise
         self._readonly = readonly
+        self._takes_over = any(segment.recorded for segment in self._segments)
         self._seen_texts: set[bytes] = set()
         self._again: set[bytes] = set()  # keys whose next call takes the place of another
         self._models: dict[tuple[str, str], int] = {}
@@ -193,9 +194,9 @@ class CallMemory:
 
     def recording(self, id: str) -> str:
         """The name of the recording that a remembered call comes from; "" of one that was bought here."""
-        key = key_of(id)
-        if not any(segment.recorded for segment in self._segments):
+        if not self._takes_over:
             return ""
+        key = key_of(id)
         first = next((segment for segment in self._segments if segment.sees(key)), None)
         return first.file.stem if first is not None and first.recorded and first.file else ""
 
