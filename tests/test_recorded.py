@@ -84,6 +84,8 @@ def test_a_replay_goes_on_without_its_file(place: Path, tmp_path: Path) -> None:
     row = next(run.rows())
     assert trace(run, row["id"])["calls"][0]["id"] == row["call_ids"][0]
     assert sg.curate(run).record["counts"] == before["counts"] and run.record["recorded"] == before["recorded"]
+    again = sg.generate("rephrase", "docs", model="openai/double", out=run.path, calls=file, calls_only=True)
+    assert again.record["counts"] == before["counts"] and again.record["recorded"] == before["recorded"]
     again = sg.generate("rephrase", "docs", model="openai/double", out=run.path, calls_only=True)
     assert again.record["counts"] == before["counts"] and again.record["recorded"] == before["recorded"]
 

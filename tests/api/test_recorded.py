@@ -97,6 +97,14 @@ def test_weights_that_are_not_here_are_known_by_the_recording(tmp_path: Path) ->
     assert 'license: "apache-2.0"' in (run.data / "README.md").read_text("utf-8")
 
 
+def test_a_model_is_called_in_a_file_as_it_is_now(tmp_path: Path) -> None:
+    """Bought from a file by its path, and asked for by its name when the recording is written."""
+    sg.generate("rephrase", TEXTS, model=Elsewhere("local//tmp/some.gguf"), out=tmp_path / "first")
+    file = recorded(tmp_path, Elsewhere("local/known"))
+    with gzip.open(file, "rt") as lines:
+        assert [model["uri"] for model in json.loads(next(lines))["models"]] == ["local/known"]
+
+
 @pytest.mark.parametrize("calls_only", [True, False])
 def test_a_recording_of_another_model_is_refused_before_anything(calls_only: bool, tmp_path: Path) -> None:
     file = recorded(tmp_path, Elsewhere())

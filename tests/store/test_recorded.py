@@ -64,7 +64,7 @@ def kept(folder: Path) -> dict[str, Call]:
 def file_of(folder: Path, calls: list[Call] = EVERY, name: str = "some") -> Path:
     keep(folder / name, calls)
     file = folder / f"{name}.jsonl.gz"
-    write(folder / name, file, {"command": "synthgain generate"}, {"scripted/x": "MIT"})
+    write(folder / name, file, {"command": "synthgain generate"}, {"scripted/x": "MIT"}, {})
     return file
 
 
@@ -88,12 +88,12 @@ def test_equal_calls_are_equal_bytes_however_they_were_bought(tmp_path: Path) ->
     keep(tmp_path / "b", EVERY[::-1], "other")
     made = []
     for name in "ab":
-        write(tmp_path / name, tmp_path / f"{name}.jsonl.gz", {}, {})
+        write(tmp_path / name, tmp_path / f"{name}.jsonl.gz", {}, {}, {})
         lines = gzip.decompress((tmp_path / f"{name}.jsonl.gz").read_bytes()).split(b"\n")
         made.append(lines[1:])
     assert made[0] == made[1] and len(made[0]) > len(EVERY)
     Recording.at(tmp_path / "a.jsonl.gz").take_over(tmp_path / "run")
-    write(tmp_path / "run" / "calls", tmp_path / "c.jsonl.gz", {"command": "another"}, {})
+    write(tmp_path / "run" / "calls", tmp_path / "c.jsonl.gz", {"command": "another"}, {}, {})
     assert (tmp_path / "c.jsonl.gz").read_bytes() == (tmp_path / "a.jsonl.gz").read_bytes(), "the same recording again"
 
 

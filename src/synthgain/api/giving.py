@@ -43,14 +43,17 @@ def _calls_of(run: Run, out: Path | None, all: bool) -> tuple[Path, Exported]:
         other = file.with_name(file.name.partition(".")[0] + ENDING)
         raise SynthgainError(f"a file of calls ends in {ENDING}", where=str(file), next=f"-o {shlex.quote(str(other))}")
     record = run.record
-    licences = record.get("licences")
+    licences, models, identities = (record.get(name) for name in ("licences", "models", "identities"))
+    names = {}
+    if isinstance(models, dict) and isinstance(identities, dict):
+        names = {str(identities[role]): str(uri) for role, uri in models.items() if role in identities}
     about = {name: record[name] for name in ("machine", "synthgain") if isinstance(record.get(name), str)}
     if command := shared_command(str(record.get("command") or "")):
         about["command"] = command
     uses = None if all else run.uses()
     with on_disk(file):
         known = licences if isinstance(licences, dict) else {}
-        return file, recording.write(run.calls, file, about, known, uses or (lambda id: True))
+        return file, recording.write(run.calls, file, about, known, names, uses or (lambda id: True))
 
 
 def push(run: str | Path | Run, repo: str, *, private: bool = True, endpoint: str | None = None) -> str:

@@ -73,7 +73,8 @@ class Preview:
         return {
             "groups": self.groups,
             "groups_total": self.groups_total,
-            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused, "recorded": self.recorded},
+            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused}
+            | ({"recorded": self.recorded} if self.recorded else {}),
             "rows": list(self.lives),
             "calls_without_rows": list(self.alone),
             "broken": dict(self.broken),

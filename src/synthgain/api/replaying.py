@@ -42,9 +42,10 @@ class Remembered:
 
 
 def recordings_at(calls: Calls, out: Path | None = None) -> list[Recording]:
-    """The recordings that somebody named. SynthgainError where one is none, or is the run's own folder."""
+    """The recordings that somebody named; one that is gone by what the run `out` took over of it. SynthgainError where one is none, or is the
+    run's own folder."""
     given = [calls] if isinstance(calls, str | Path | Run) else calls
-    found = [Recording.at(one.path if isinstance(one, Run) else one) for one in given]
+    found = [_recording_at(one.path if isinstance(one, Run) else Path(one), out) for one in given]
     for one in found:
         if out is not None and out.resolve() in (one.path.resolve(), one.path.resolve().parent):
             raise SynthgainError(
@@ -53,6 +54,15 @@ def recordings_at(calls: Calls, out: Path | None = None) -> list[Recording]:
                 next="leave the option out, or give another folder with -o",
             )
     return found
+
+
+def _recording_at(path: Path, out: Path | None) -> Recording:
+    if out is not None and not path.expanduser().exists():
+        with suppress(SynthgainError):
+            for asked in Request.read(Run(out).request).calls:
+                if asked.file == str(path) and (kept := Recording.taken_over(path, asked.sha256, out)) is not None:
+                    return kept
+    return Recording.at(path)
 
 
 def as_asked(recordings: Iterable[Recording]) -> tuple[Recorded, ...]:

@@ -234,7 +234,7 @@ def export(
         Path | None,
         typer.Option("-o", "--out", help="A .jsonl or .parquet file (.jsonl.gz of calls, .gguf of a student)."),
     ] = None,
-    all_: Annotated[
+    all: Annotated[
         bool,
         typer.Option("--all", help="Of calls: all that were ever bought, not only those that the rows were made with."),
     ] = False,
@@ -245,7 +245,7 @@ def export(
     """
     from synthgain import api
 
-    file, came = api.export(run, to=to, out=out, all=all_)
+    file, came = api.export(run, to=to, out=out, all=all)
     if to == "gguf":
         print(file)
         return

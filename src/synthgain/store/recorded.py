@@ -72,6 +72,12 @@ class Recording:
         with open(file, "rb") as opened:
             return Recording(file, hashlib.file_digest(opened, "sha256").hexdigest(), about)
 
+    @staticmethod
+    def taken_over(path: str | Path, sha256: str, run: Path) -> Recording | None:
+        """A recording whose file is gone, by what a run folder took over of it; None where it has not."""
+        kept = _kept(run, sha256)
+        return Recording(Path(path), sha256, _said_in(kept)) if kept.is_file() else None
+
     @property
     def models(self) -> list[tuple[str, str]]:
         """URI and identity of each model that answered."""
@@ -83,7 +89,7 @@ class Recording:
 
         SynthgainError names the line that cannot be read, and then nothing is taken over; code 3 where the disk is full.
         """
-        kept = run / "calls" / f"{RECORDED}{self.sha256[:16]}.sqlite"
+        kept = _kept(run, self.sha256)
         if not kept.is_file():
             part = run / ".recorded.part"
             run.mkdir(parents=True, exist_ok=True)
@@ -96,11 +102,7 @@ class Recording:
                 raise explained(part, error) from error
             finally:
                 _remove(part)
-        segment = Segment(kept, readonly=True)
-        try:
-            return segment.recording()
-        finally:
-            segment.close()
+        return _said_in(kept)
 
     def _copy_into(self, part: Path) -> None:
         with closing(opened_to_write(part)) as db:
@@ -125,6 +127,16 @@ class Recording:
 
 
 GIVE = "give a file that `synthgain export RUN --to calls` wrote, or the folder of a run"
+
+
+def _kept(run: Path, sha256: str) -> Path:
+    """Where a run has the calls of a recording."""
+    return run / "calls" / f"{RECORDED}{sha256[:16]}.sqlite"
+
+
+def _said_in(kept: Path) -> dict[str, Any]:
+    with closing(Segment(kept, readonly=True)) as segment:
+        return segment.recording()
 
 
 class _Copy:

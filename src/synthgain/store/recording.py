@@ -24,9 +24,13 @@ def write(
     out: Path,
     about: Mapping[str, str],
     licences: Mapping[str, str | None],
+    names: Mapping[str, str],
     wanted: Callable[[str], bool] = lambda id: True,
 ) -> Exported:
-    """The calls of a folder whose ids are `wanted`, as one file. `about` says how they were made, `licences` those of the models by URI.
+    """The calls of a folder whose ids are `wanted`, as one file.
+
+    `about` says how they were made; `names` are the models' URIs by identity, where they should not be those under which each call was
+    bought; `licences` are by URI.
 
     SynthgainError where no call is wanted, or one is too long.
     """
@@ -35,7 +39,7 @@ def write(
     try:
         with closing(CallMemory(calls, readonly=True)) as memory:
             with open(body, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
-                lines = _Lines(file)
+                lines = _Lines(file, names)
                 left_out = lines.write(memory, wanted)
             head = _head(lines, memory.recordings(), about, licences)
         with open(new, "wb") as raw:
@@ -53,8 +57,8 @@ def write(
 class _Lines:
     """The lines of a file after the first, and what has to be said of them in the first."""
 
-    def __init__(self, file: gzip.GzipFile) -> None:
-        self.file, self.n = file, 0
+    def __init__(self, file: gzip.GzipFile, names: Mapping[str, str]) -> None:
+        self.file, self.names, self.n = file, names, 0
         self.models: dict[tuple[str, str], int] = {}
         self.numbers: dict[bytes, int] = {}  # of texts, by key
         self.last = 0.0  # when the last of the calls was bought
@@ -92,7 +96,8 @@ class _Lines:
     def _call(self, segment: Segment, row: tuple[Any, ...]) -> None:
         identity, at, key, tail, prompt, places, uri, text, rest, finish, *counts, logprob, law, cost, seconds = row
         id = (key + tail).hex()
-        held: dict[str, Any] = {"id": id, "model": self.models.setdefault((uri, identity), len(self.models))}
+        model = self.names.get(identity, uri), identity
+        held: dict[str, Any] = {"id": id, "model": self.models.setdefault(model, len(self.models))}
         held["prompt"] = json.loads(prompt)
         if places is not None:
             held["long"] = [[place, self.numbers[bytes.fromhex(name)]] for place, name in json.loads(places)]
