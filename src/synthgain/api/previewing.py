@@ -20,6 +20,7 @@ from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, r
 from synthgain.api.reaching import reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
 from synthgain.chain import Numbered, Opened, Tally
+from synthgain.chain.buying import BUY_THEM
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
 from synthgain.models import Reach
@@ -246,6 +247,8 @@ class Showing:
             after = "" if code == 130 else "see what the server says to one call: synthgain check URI"
             if buyer.drafts_broken and buyer.drafts_broken >= buyer.calls_broken:
                 after = what_to_do(next(iter(self.tally.broken_by)))
+            if len(buyer.missing):
+                after = BUY_THEM
             raise SynthgainError(f"stopped: {why}", where=str(self.run.path), code=code, next=after)
 
 

@@ -34,6 +34,7 @@ class NotBought(CallFailed):
         super().__init__("this call was never bought; `synthgain generate` buys it")
 
 
+BUY_THEM = "leave --calls-only out to buy them, or give a recording that has them (--calls FILE)"
 NOT_RECORDED = "this call is not among the recorded ones, and nothing is bought (--calls-only)"
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from synthgain.chain.barren import Hearing
-from synthgain.chain.buying import Buyer
+from synthgain.chain.buying import BUY_THEM, Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
 from synthgain.chain.request import Request
@@ -24,7 +24,6 @@ from synthgain.types import Row, SynthgainError, Verdict
 
 WAVE = 1024  # groups
 SHARD = 1024  # rows written at once, at least (a shard ends where a draft ends)
-BUY_THEM = "leave --calls-only out to buy them, or give a recording that has them (--calls FILE)"
 SOON, SECONDS = 64, 0.5  # rows judged at once, at least, or those of so many seconds
 
 

@@ -32,7 +32,9 @@ class Tally(Spent):
     calls_bought: int = 0
     calls_reused: int = 0
     recorded: Counter[str] = field(default_factory=Counter)  # calls that were recorded elsewhere, by recording
-    recorded_cost: float | None = 0.0  # what these cost who bought them (None: one had no known price); no part of `cost`
+    recorded_cost: float | None = (
+        0.0  # what these cost who bought them (None: one had no known price); no part of `cost`
+    )
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
