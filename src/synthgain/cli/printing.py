@@ -124,12 +124,15 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
     from synthgain import api
     from synthgain.types import Reading
 
-    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  accuracy")
-    for arm in result["arms"]:
-        found = [Reading.read(r) for r in arm["readings"] if r["name"] == "accuracy"]
-        print(
-            f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  {_interval(found[0]) if found else 'not measured'}"
-        )
+    read = [{r["name"]: Reading.read(r) for r in arm["readings"]} for arm in result["arms"]]
+    margins = any("answer_margin" in mine for mine in read)
+    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  {'accuracy':<29}{'  answer_margin, nats' if margins else ''}")
+    for arm, mine in zip(result["arms"], read):
+        line = f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  "
+        line += f"{_interval(mine['accuracy']) if 'accuracy' in mine else 'not measured':<29}"
+        found = mine.get("answer_margin")
+        known = found is not None and found.value is not None
+        print(f"{line}  {interval(found.value, found.low, found.high, signed=True)}" if found and known else line)
     for d in result.get("differences", []):
         print(_sentence(d))
     for line in filter(None, [result.get("note")]):
@@ -147,12 +150,15 @@ def _sentence(d: dict[str, Any]) -> str:
     """ "A beats B by x [low, high]", or that they cannot be told apart."""
     if d["value"] is None:
         return f"{d['a']} against {d['b']}: not measured ({d['note']})"
-    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"]))))
+    what = f"{d['unit']} of {str(d['name']).removesuffix(' difference')}" if d.get("unit") else ""
+    if d["low"] is None:
+        return f"{d['a']} less {d['b']}: {d['value']:+.2f} {what}, without an interval ({d['note']})."
+    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"])))) + (what and f" {what}")
     if d["low"] > 0:
         return f"{d['a']} beats {d['b']} by {by}."
     if d["high"] < 0:
         return f"{d['b']} beats {d['a']} by {by}."
-    difference = interval(d["value"], d["low"], d["high"], signed=True)
+    difference = interval(d["value"], d["low"], d["high"], signed=True) + (what and f" {what}")
     return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 

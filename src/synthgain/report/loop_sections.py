@@ -92,9 +92,10 @@ def _differences(loop: LoopPart) -> Safe | None:
             if r.value is None or r.low is None or r.high is None
             else (f"{a} is higher" if r.low > 0 else f"{b} is higher" if r.high < 0 else "not told apart")
         )
-        rows.append((f"{a} less {b}", [_cell(r, signed=True), verdict]))
-    heads = ("paired difference", "value and interval", "what it says")
-    return stacked(heads, rows, words=heads[2:]) if rows else None
+        of = r.name.removesuffix(" difference") + (f", {r.unit}" if r.unit else "")
+        rows.append((f"{a} less {b}", [of, _cell(r, signed=True), verdict]))
+    heads = ("paired difference", "of", "value and interval", "what it says")
+    return stacked(heads, rows, words=(heads[1], heads[3])) if rows else None
 
 
 def _value(r: Reading | None, default: float) -> float:
