@@ -1,0 +1,91 @@
+"""The documents' demo, from writing to the table at its end, with a writer that follows a script and a very small student."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.tiny import tiny_model
+
+RATES = (2e-3, 1e-3)
+SETTINGS = {"tokens": 256, "batch": 1, "length": 64}
+
+
+def shown(place: Path, **more: Any) -> dict[str, Any]:
+    from synthgain.api import demo_documents
+
+    tiny = place / "tiny"
+    if not tiny.exists():
+        config = tiny_model(tiny) / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 4096}))
+    asked: dict[str, Any] = {
+        "model": "scripted/echo",
+        "documents": ("quellmarrow", "tavrin-oskelle"),
+        "recipes": {"rephrase": {}},
+        "rates": RATES,
+        "settings": SETTINGS,
+        "student": f"hf/{tiny}",
+        "say": lambda text: None,
+    } | more
+    return demo_documents(place / "demo", **asked)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documents")
+    shown(folder)
+    return folder
+
+
+def test_every_arm_reads_as_much_at_every_rate_and_is_set_against_repetition(place: Path) -> None:
+    told = json.loads((place / "demo" / "arms.json").read_text())
+    arms = {arm["name"]: arm for arm in told["arms"]}
+    assert list(arms) == ["base", "open-book", "repeated", "rephrase"]
+    trained = [arms["repeated"], arms["rephrase"]]
+    assert len({(arm["steps"] > 0, round(arm["tokens"] / 64)) for arm in trained}) == 1
+    names = [r["name"] for r in arms["rephrase"]["readings"]]
+    assert {"accuracy", "accuracy/facts=2", "answer_margin", "answer_coverage"} <= set(names)
+    pairs = [(d["a"], d["b"], d["name"]) for d in told["differences"]]
+    assert pairs == [
+        ("rephrase", "repeated", "accuracy difference"),
+        ("rephrase", "repeated", "answer_margin difference"),
+    ]
+    assert [one["learning_rate"] for one in told["by_rate"]] == list(RATES)
+    assert all([arm["name"] for arm in one["arms"]] == ["repeated", "rephrase"] for one in told["by_rate"])
+
+
+def test_an_arm_is_the_mean_over_its_rates(place: Path) -> None:
+    told = json.loads((place / "demo" / "arms.json").read_text())
+    at = [
+        next(r for r in arm["readings"] if r["name"] == "answer_margin")["value"]
+        for one in told["by_rate"]
+        for arm in one["arms"]
+        if arm["name"] == "rephrase"
+    ]
+    whole = next(arm for arm in told["arms"] if arm["name"] == "rephrase")
+    assert next(r for r in whole["readings"] if r["name"] == "answer_margin")["value"] == pytest.approx(sum(at) / 2)
+
+
+def test_what_the_meter_said_stands_beside_what_was_learned(place: Path) -> None:
+    told = json.loads((place / "demo" / "arms.json").read_text())["foretold"]
+    arms = {arm["name"]: arm for arm in told["arms"]}
+    assert list(arms) == ["repeated", "rephrase"] and arms["repeated"]["learned"] is None
+    assert arms["rephrase"]["learned"]["unit"] == "nats"
+    assert "grounded" in [r["name"] for r in arms["rephrase"]["before"]]
+    page = (place / "demo" / "report.html").read_text()
+    assert "open-book" in page and "answer_margin" in page
+
+
+def test_again_trains_and_scores_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synthgain.api import choosing
+
+    def scored(*given: Any, **more: Any) -> Any:
+        raise AssertionError("scored again")
+
+    before = {file: file.stat().st_mtime_ns for file in (place / "demo" / "students").rglob("model.safetensors")}
+    monkeypatch.setattr(choosing, "scored", scored)
+    assert shown(place) == json.loads((place / "demo" / "arms.json").read_text())
+    assert {file: file.stat().st_mtime_ns for file in before} == before and len(before) == 4
