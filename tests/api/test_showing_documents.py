@@ -76,7 +76,7 @@ def test_what_the_meter_said_stands_beside_what_was_learned(place: Path) -> None
     assert arms["rephrase"]["learned"]["unit"] == "nats"
     assert "grounded" in [r["name"] for r in arms["rephrase"]["before"]]
     page = (place / "demo" / "report.html").read_text()
-    assert "open-book" in page and "answer_margin" in page
+    assert "open-book" in page and "Each learning rate by itself" in page and "What the meter said before" in page
 
 
 def test_again_trains_and_scores_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
