@@ -22,7 +22,7 @@ def shown(place: Path, **more: Any) -> dict[str, Any]:
         config = tiny_model(tiny) / "config.json"
         config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 4096}))
     asked: dict[str, Any] = {
-        "model": "scripted/echo",
+        "writer": "scripted/echo",
         "documents": ("quellmarrow", "tavrin-oskelle"),
         "recipes": {"rephrase": {}},
         "rates": RATES,

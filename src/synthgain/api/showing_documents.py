@@ -53,8 +53,7 @@ def demo_documents(
     out: str | Path = "runs/demo-documents",
     *,
     seed: int = 0,
-    model: str = WRITER,
-    calls: str | Path | None = None,
+    writer: str = "",
     documents: Sequence[str] = SHORT,
     recipes: Mapping[str, Mapping[str, Any]] = RECIPES,
     rates: Sequence[float] = RATES,
@@ -67,8 +66,8 @@ def demo_documents(
 ) -> dict[str, Any]:
     """Documents taught by what recipes make of them, against raw repetition, at equal tokens and steps and at several learning rates.
 
-    `recipes` are names with their knobs; each is an arm, the documents mixed in. With `calls`, recorded ones, nothing is written anew;
-    without, `model` writes. `student` is trained at each of the `rates` with `settings` (`train.FineTune`'s), and examined closed book; untrained
+    `recipes` are names with their knobs; each is an arm, the documents mixed in. Without a `writer` recorded calls serve that ship with the
+    package, and nothing is written anew; "local" is the embedded model that wrote them, anything else a known embedded model or a URI. `student` is trained at each of the `rates` with `settings` (`train.FineTune`'s), and examined closed book; untrained
     it is also examined with the document before each question, the ceiling. What the meter had said of each arm's texts stands beside.
     """
     from synthgain import examples
@@ -81,18 +80,9 @@ def demo_documents(
         for name, lines in (("documents.jsonl", taken), ("questions.jsonl", asked)):
             atomic_write(place / name, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
         shared = {**SETTINGS, **(settings or {})}
-        how = f"Recorded calls of {model} wrote about them" if calls else f"{model} writes about them"
-        say(
-            SAID.format(
-                documents=len(taken),
-                writing=how,
-                tokens=shared["tokens"],
-                rates=", ".join(f"{rate:g}" for rate in rates),
-                questions=len(asked),
-                out=place,
-            )
-        )
-        runs = _written(place, recipes, model, calls, seed, reach, say, panel)
+        told = {"documents": len(taken), "questions": len(asked), "tokens": shared["tokens"], "out": place}
+        say(SAID.format(**told, writing=_how(writer), rates=", ".join(f"{rate:g}" for rate in rates)))
+        runs = _written(place, recipes, writer, seed, reach, say, panel)
         arms = document_arms(runs)
         rows = write_rows(arms, None, place / "arms", seed=seed)
         questions = load_questions(place / "questions.jsonl")
@@ -101,7 +91,7 @@ def demo_documents(
             if arm.name in before.read:
                 say(before.line(arm.name, rows[arm.name].n))
         examine = ChoiceExaminer(questions, place / "answers", {one["slug"]: one["text"] for one in taken}, say)
-        study = _Study(place, tuple(arms), rows, questions, tuple(rates), runs, model, before)
+        study = _Study(place, tuple(arms), rows, questions, tuple(rates), runs, writer_uri(writer), before)
         train = ArmTrainer(student, seed, shared, say)
         result: dict[str, Any] = {}
         for results in study.results(train, examine, student):
@@ -113,32 +103,46 @@ def demo_documents(
 SETTINGS: Mapping[str, Any] = {"tokens": 14_000, "batch": 1, "length": 128, "hold_out": 0.0}
 
 
+def writer_uri(writer: str) -> str:
+    """The model that wrote or writes: `WRITER` for "" and "local", else the URI, or the embedded model of that name."""
+    if writer in ("", "local"):
+        return WRITER
+    return writer if "/" in writer else f"local/{writer}"
+
+
+def _how(writer: str) -> str:
+    uri = writer_uri(writer)
+    return f"{uri} writes about them" if writer else f"What {uri} wrote about them is replayed from recorded calls"
+
+
 def _written(
     place: Path,
     recipes: Mapping[str, Mapping[str, Any]],
-    model: str,
-    calls: str | Path | None,
+    writer: str,
     seed: int,
     reach: Reach | None,
     say: Say,
     panel: Panel,
 ) -> dict[str, Run]:
     """What each recipe makes of the documents, measured."""
+    from synthgain import examples
+
     runs = {}
     for recipe, knobs in recipes.items():
-        say(f"{recipe} with {model}{', from recorded calls' if calls else ''}")
+        recorded = {} if writer else {"calls": examples.recorded_calls(recipe), "calls_only": True}
+        say(f"{recipe}: {_how(writer)}")
         with panel() as watch:
             runs[recipe] = generate(
                 recipe,
                 str(place / "documents.jsonl"),
                 out=place / "runs" / recipe,
-                model=model,
+                model=writer_uri(writer),
                 knobs=knobs,
                 text_field="text",
                 seed=seed,
                 reach=reach,
                 watch=watch,
-                **({"calls": calls, "calls_only": True} if calls else {}),
+                **recorded,
             )
         measure(runs[recipe])
     return runs
