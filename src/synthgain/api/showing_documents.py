@@ -100,7 +100,7 @@ def demo_documents(
     return result
 
 
-SETTINGS: Mapping[str, Any] = {"tokens": 14_000, "batch": 1, "length": 128, "hold_out": 0.0}
+SETTINGS: Mapping[str, Any] = {"tokens": 14_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
 
 
 def writer_uri(writer: str) -> str:
