@@ -30,7 +30,7 @@ class Foretold:
         repeated: str = "repeated",
     ) -> Foretold:
         """Of runs that were measured."""
-        found = {repeated: (coverage(documents, questions),)}
+        found: dict[str, tuple[Reading, ...]] = {repeated: (coverage(documents, questions),)}
         for name, run in runs.items():
             texts = [text for shard in run.kept(["text"]) for text in shard.column("text").to_pylist()]
             known = {r.name: r for r in read_readings(run.path)}
@@ -88,7 +88,8 @@ def _sentences(before: Foretold, gained: Mapping[str, Reading]) -> list[str]:
         else ("from none more than from repetition with an interval above zero")
     )
     said = [f"Students learned most from {most} ({gained[most].value:+.2f} nats over repetition), {more}."]
-    agree, differ = [], []
+    agree: list[tuple[str, str]] = []
+    differ: list[tuple[str, str]] = []
     for reading, sign in BETTER.items():
         values = {
             name: sign * r.value

@@ -129,7 +129,7 @@ def _written(
 
     runs = {}
     for recipe, knobs in recipes.items():
-        recorded = {} if writer else {"calls": examples.recorded_calls(recipe), "calls_only": True}
+        recorded: dict[str, Any] = {} if writer else {"calls": examples.recorded_calls(recipe), "calls_only": True}
         say(f"{recipe}: {_how(writer)}")
         with panel() as watch:
             runs[recipe] = generate(

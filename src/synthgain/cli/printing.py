@@ -131,8 +131,9 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
         line = f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  "
         line += f"{_interval(mine['accuracy']) if 'accuracy' in mine else 'not measured':<29}"
         found = mine.get("answer_margin")
-        known = found is not None and found.value is not None
-        print(f"{line}  {interval(found.value, found.low, found.high, signed=True)}" if found and known else line)
+        if found is not None and found.value is not None:
+            line += f"  {interval(found.value, found.low, found.high, signed=True)}"
+        print(line)
     for d in result.get("differences", []):
         print(_sentence(d))
     _print_rates(result.get("by_rate", []))
