@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +93,43 @@ def test_again_trains_and_scores_nothing(place: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(choosing, "scored", scored)
     assert shown(place) == json.loads((place / "demo" / "arms.json").read_text())
     assert {file: file.stat().st_mtime_ns for file in before} == before and len(before) == 4
+
+
+DRIVER = """
+import sys
+from synthgain.api import demo_documents
+demo_documents(sys.argv[1] + "/demo", writer="scripted/echo", documents=("quellmarrow", "tavrin-oskelle"), recipes={"rephrase": {}},
+               rates=(2e-3, 1e-3), settings={"tokens": 256, "batch": 1, "length": 64}, student="hf/" + sys.argv[2],
+               say=lambda text: print(text, flush=True))
+"""
+STAGES = ("  base", "  training repeated", "  rephrase", "learning rate 0.001")
+
+
+@pytest.mark.slow
+def test_killed_at_any_stage_it_goes_on_and_ends_alike(place: Path, tmp_path: Path) -> None:
+    for stage in STAGES:
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path), str(place / "tiny")],
+            start_new_session=True,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        assert any(line.startswith(stage) for line in process.stdout), f"{stage} never came"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    whole = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(tmp_path), str(place / "tiny")], capture_output=True, text=True, timeout=600
+    )
+    assert whole.returncode == 0, whole.stderr
+    assert (
+        "training repeated" in whole.stdout
+        and len(list((tmp_path / "demo" / "students").glob("*/*/student.json"))) == 4
+    )
+    told, calm = (json.loads((folder / "demo" / "arms.json").read_text()) for folder in (tmp_path, place))
+    for held, other in zip(told["arms"], calm["arms"], strict=True):
+        assert held["name"] == other["name"] and held["tokens"] == other["tokens"]
+        ours, theirs = ({r["name"]: r["value"] for r in arm["readings"]} for arm in (held, other))
+        assert ours == pytest.approx(theirs, abs=1e-3)

@@ -82,12 +82,15 @@ def _sentences(before: Foretold, gained: Mapping[str, Reading]) -> list[str]:
         return []
     most = max(gained, key=lambda name: gained[name].value or 0.0)
     apart = [name for name, gain in gained.items() if gain.low is not None and gain.low > 0]
-    more = (
-        f"more than from repetition with an interval above zero from {', '.join(apart)}"
-        if apart
-        else ("from none more than from repetition with an interval above zero")
-    )
-    said = [f"Students learned most from {most} ({gained[most].value:+.2f} nats over repetition), {more}."]
+    if not apart:
+        return [
+            f"No arm taught more than repetition with an interval above zero (most: {most}, {gained[most].value:+.2f} nats): "
+            "what the meter said before has nothing to be held against."
+        ]
+    said = [
+        f"Students learned more than from repetition, with an interval above zero, from {', '.join(apart)}; most from {most} "
+        f"({gained[most].value:+.2f} nats)."
+    ]
     agree: list[tuple[str, str]] = []
     differ: list[tuple[str, str]] = []
     for reading, sign in BETTER.items():
