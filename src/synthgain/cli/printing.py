@@ -146,19 +146,39 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
     from synthgain import api
     from synthgain.types import Reading
 
-    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  accuracy")
-    for arm in result["arms"]:
-        found = [Reading.read(r) for r in arm["readings"] if r["name"] == "accuracy"]
-        print(
-            f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  {_interval(found[0]) if found else 'not measured'}"
-        )
+    read = [{r["name"]: Reading.read(r) for r in arm["readings"]} for arm in result["arms"]]
+    margins = any("answer_margin" in mine for mine in read)
+    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  {'accuracy':<29}{'  answer_margin, nats' if margins else ''}")
+    for arm, mine in zip(result["arms"], read):
+        line = f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  "
+        line += f"{_interval(mine['accuracy']) if 'accuracy' in mine else 'not measured':<29}"
+        found = mine.get("answer_margin")
+        if found is not None and found.value is not None:
+            line += f"  {interval(found.value, found.low, found.high, signed=True)}"
+        print(line)
     for d in result.get("differences", []):
         print(_sentence(d))
+    _print_rates(result.get("by_rate", []))
+    for sentence in result.get("foretold", {}).get("said", []):
+        print(sentence)
     for line in filter(None, [result.get("note")]):
         print(line)
     if (advice := api.advice(folder)) is not None:
         print(advice.sentence)
     print(f"report: {folder / 'report.html'}")
+
+
+def _print_rates(by_rate: Sequence[dict[str, Any]]) -> None:
+    """The arms at each learning rate, from the largest margin to the smallest."""
+    for one in by_rate:
+        found = [
+            (r["value"], arm["name"])
+            for arm in one["arms"]
+            for r in arm["readings"]
+            if r["name"] == "answer_margin" and r["value"] is not None
+        ]
+        order = ", ".join(f"{name} {value:+.2f}" for value, name in sorted(found, reverse=True))
+        print(f"at learning rate {one['learning_rate']:g}, nats of answer_margin: {order}")
 
 
 def _interval(r: Reading) -> str:
@@ -169,12 +189,15 @@ def _sentence(d: dict[str, Any]) -> str:
     """ "A beats B by x [low, high]", or that they cannot be told apart."""
     if d["value"] is None:
         return f"{d['a']} against {d['b']}: not measured ({d['note']})"
-    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"]))))
+    what = f"{d['unit']} of {str(d['name']).removesuffix(' difference')}" if d.get("unit") else ""
+    if d["low"] is None:
+        return f"{d['a']} less {d['b']}: {d['value']:+.2f} {what}, without an interval ({d['note']})."
+    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"])))) + (what and f" {what}")
     if d["low"] > 0:
         return f"{d['a']} beats {d['b']} by {by}."
     if d["high"] < 0:
         return f"{d['b']} beats {d['a']} by {by}."
-    difference = interval(d["value"], d["low"], d["high"], signed=True)
+    difference = interval(d["value"], d["low"], d["high"], signed=True) + (what and f" {what}")
     return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 
