@@ -23,7 +23,8 @@ from typing import Any
 
 from synthgain.models import gguf
 from synthgain.models.hf import HF
-from synthgain.models.local import Local, _start, request
+from synthgain.models.llamacpp import start
+from synthgain.models.local import Local, request
 from synthgain.models.weights import KNOWN, eight_bit, find
 from synthgain.types import Model, Prompt, Sampling, user
 
@@ -101,7 +102,7 @@ async def measured(
     with tempfile.TemporaryDirectory() as folder:
         if "llama" not in given.skip:
             local = Local(path, slots=width, context=CONTEXT)
-            bare = _start(path, width, local._threads, CONTEXT, Path(folder), "benchmark")
+            bare = start(path, width, local._threads, CONTEXT, Path(folder), "benchmark")
             ways["llama"] = lambda asked: ours(local, asked)
             ways["llama_best"] = lambda asked: asyncio.to_thread(server, bare, local.identity, width, asked)
             ends.append(local.aclose)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.models import protocol
+from synthgain.models.llamacpp import patient_threads
 from synthgain.models.memory import free_memory
 from synthgain.models.weights import content_hash
 from synthgain.thinking import opening_of
@@ -178,7 +179,8 @@ class quiet:
 
 def _torch() -> tuple[Any, Any]:
     try:
-        import torch
+        with patient_threads():
+            import torch
         import transformers
     except ImportError as error:
         raise SynthgainError(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthgain.models import memory
 from synthgain.models.batching import Batch, Row
 from synthgain.models.folders import Loaded, arithmetic, device_here, folder_identity, free_bytes, load
 from synthgain.models.local import law_of
@@ -55,22 +56,31 @@ class HF:
         self._device, self._batch = device, batch
         self._width = batch or 0
         self._engine: _Engine | None = None
+        self._folder: Path | None = None
         self._closed = False
+        memory.plan(self)
 
     @property
     def uri(self) -> str:
         return self._uri
 
     @property
+    def folder(self) -> Path:
+        """Found (and made, where it must be) when first asked for."""
+        if self._folder is None:
+            self._folder = self._find()
+        return self._folder
+
+    @property
     def identity(self) -> str:
         if not self._identity:
-            self._identity = self._given() if self._given else folder_identity(self._find())
+            self._identity = self._given() if self._given else folder_identity(self.folder)
         return self._identity
 
     @property
     def width(self) -> int:
         if not self._width:
-            self._width = fitting(self._find(), self._device or device_here())
+            self._width = fitting(self.folder, self._device or device_here())
         return self._width
 
     async def __call__(self, prompt: Prompt) -> Call:
@@ -98,15 +108,29 @@ class HF:
     async def aclose(self) -> None:
         """Lets answers that are being written end, then frees the weights."""
         self._closed = True
+        memory.let_go(self)
         engine, self._engine = self._engine, None
         if engine is not None:
             await asyncio.to_thread(engine.release)
 
     def _started(self) -> _Engine:
         if self._engine is None:
-            folder = self._find()
-            self._engine = _Engine.shared(folder, self._device or device_here(), self.width)
+            self._engine = _Engine.shared(self.folder, self._device or device_here(), self.width)
         return self._engine
+
+    def need(self) -> memory.Need | None:
+        """What loading this model will take; None where it is loaded, closed, lies on a GPU, or is not here to be looked at."""
+        device = self._device or device_here() if self._folder else ""
+        if self._closed or device != "cpu" or (self._engine is not None and self._engine.loaded is not None):
+            return None
+        size = 2 if arithmetic(device) == "bfloat16" else 4
+        return memory.Need(
+            self.uri,
+            weights_bytes(self.folder, size),
+            _per_token(self.folder, size) or 0,
+            self.width,
+            USUAL // 4,  # places have room for what was read, not for all that could be
+        )
 
 
 @dataclass(frozen=True)
@@ -173,6 +197,7 @@ class _Engine:
         """The weights in memory, and how rows are read."""
         with self.opening:
             if self.loaded is None:
+                memory.make_sure()
                 loaded = load(self.folder, self.device, arithmetic(self.device))
                 reads = reader(loaded, self.places)
                 self.how = (

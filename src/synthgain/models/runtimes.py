@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.models import memory
 from synthgain.models.fetching import replacing
 from synthgain.models.local import Local
 from synthgain.models.weights import cache_folder, content_hash
@@ -63,7 +64,10 @@ class Embedded:
 
     def __init__(self, local: Local, torch: Callable[[], Model], runtime: str = "auto") -> None:
         self.local, self._make, self.runtime = local, torch, runtime
-        self._chosen: Model | None = torch() if runtime == "torch" else None
+        self._chosen: Model | None = None
+        if runtime == "torch":
+            self._chosen = torch()
+            memory.let_go(local)  # it is never loaded
         self._settled = runtime != "auto"
         self._calls = 0
         self._flying: set[asyncio.Future[Call]] = set()

