@@ -56,7 +56,8 @@ class HF:
         self._device, self._batch = device, batch
         self._width = batch or 0
         self._engine: _Engine | None = None
-        self._folder: Path | None = None
+        self._folder: Path | None = None if callable(path) else self._find()
+        self._lock = threading.Lock()
         self._closed = False
         memory.plan(self)
 
@@ -79,21 +80,22 @@ class HF:
 
     @property
     def width(self) -> int:
-        if not self._width:
-            self._width = fitting(self.folder, self._device or device_here())
-        return self._width
+        """Until the folder is found, the most that it can be."""
+        if not self._width and self._folder is not None:
+            self._width = fitting(self._folder, self._device or device_here())
+        return self._width or WIDEST
 
     async def __call__(self, prompt: Prompt) -> Call:
         if self._closed:
             raise SynthgainError("the model was closed", where=self.uri)
         call_id = prompt.id(self.identity)
         answer: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
-        self._started().ask(_Asked(prompt, call_id, self.uri, answer))
+        engine = self._engine or await asyncio.to_thread(self._started)
+        engine.ask(_Asked(prompt, call_id, self.uri, answer))
         return await answer
 
     async def info(self) -> ModelInfo:
-        engine = self._started()
-        loaded, how = await asyncio.to_thread(engine.opened)
+        loaded, how = await asyncio.to_thread(lambda: self._started().opened())
         context = getattr(loaded.model.config, "max_position_embeddings", None)
         kind = str(loaded.model.dtype).removeprefix("torch.")
         return ModelInfo(
@@ -114,9 +116,11 @@ class HF:
             await asyncio.to_thread(engine.release)
 
     def _started(self) -> _Engine:
-        if self._engine is None:
-            self._engine = _Engine.shared(self.folder, self._device or device_here(), self.width)
-        return self._engine
+        with self._lock:
+            if self._engine is None:
+                folder = self.folder
+                self._engine = _Engine.shared(folder, self._device or device_here(), self.width)
+            return self._engine
 
     def need(self) -> memory.Need | None:
         """What loading this model will take; None where it is loaded, closed, lies on a GPU, or is not here to be looked at."""
@@ -303,7 +307,8 @@ def fitting(folder: Path, device: str) -> int:
 def weights_bytes(folder: Path, size: int) -> int:
     """What the weights of a folder take in memory, in numbers of `size` bytes."""
     held = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    stored = {"bfloat16": 2, "float16": 2}.get(str(_config(folder).get("dtype", "")), 4)
+    config = _config(folder)
+    stored = {"bfloat16": 2, "float16": 2}.get(str(config.get("dtype") or config.get("torch_dtype")), 4)
     return held * size // stored
 
 
