@@ -8,9 +8,11 @@ ROOMS = {
     p.stem if p.is_file() else p.name for p in SRC.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()
 } - {"__init__", "__main__"}
 LEAVES = {  # beside `types`: one idea each, that rooms which do not know each other must share
+    "facts",  # names and numbers of a text
     "intervals",
     "meanings",
     "numbers",  # how a figure and its interval are written, on the screen, a page and a card
+    "passages",  # how a text is cut
     "settings",
     "thinking",  # what of an answer was thought
     "turns",  # what other people's rows mean

@@ -38,8 +38,8 @@ class Solved:
         return [Reading("accuracy", self.value, self.value - 0.1, self.value + 0.1, unit="prob", n=10)]
 
 
-def difference(a: Solved, b: Solved) -> Reading:
-    return Reading("difference", a.value - b.value, 0.1, 0.9)
+def differences(a: Solved, b: Solved) -> tuple[Reading, ...]:
+    return (Reading("difference", a.value - b.value, 0.1, 0.9),)
 
 
 @dataclass
@@ -133,7 +133,7 @@ def test_arms_json_says_what_each_arm_learnt_and_the_paired_differences(tmp_path
     lost = Reading("memo", None, note="nothing was held out")
     gained = Reading("generalisation_gap", 0.5)
     tuned = replace(results[3], student=replace(results[3].student, readings=(lost, gained)))  # type: ignore[type-var]
-    told = arms_json([*results[:3], tuned], [("filtered", "base"), ("filtered", "unfiltered")], difference)
+    told = arms_json([*results[:3], tuned], [("filtered", "base"), ("filtered", "unfiltered")], differences)
     assert json.loads(json.dumps(told)) == told
     base, *_, best = told["arms"]
     assert (base["rows"], base["tokens"], base["steps"], base["seeds"]) == (0, 0, 0, [])

@@ -104,3 +104,24 @@ def mean_t(values: Sequence[float], level: float = 0.95) -> tuple[float, float |
     error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
     half = t_quantile(level, n - 1) * error
     return mean, mean - half, mean + half
+
+
+def mean_of_clusters(
+    values: Sequence[float], clusters: Sequence[str], level: float = 0.95
+) -> tuple[float, float | None, float | None]:
+    """(mean, low, high) of values that go together within a cluster: `mean_t`, where each is a cluster of its own.
+
+    The mean is over values. Its variance is that of the clusters' sums of deviations, G/(G − 1) · Σ_g (Σ_i v − v̄)² / n² (Liang and
+    Zeger, Biometrika 73, 1986, for a mean), with Student's t on G − 1; no interval from one cluster.
+    """
+    n = len(values)
+    mean = math.fsum(values) / n
+    sums: dict[str, list[float]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        sums.setdefault(cluster, []).append(value - mean)
+    g = len(sums)
+    if g < 2:
+        return mean, None, None
+    error = math.sqrt(g / (g - 1) * math.fsum(math.fsum(one) ** 2 for one in sums.values())) / n
+    half = t_quantile(level, g - 1) * error
+    return mean, mean - half, mean + half

@@ -247,12 +247,12 @@ def run_rounds(
 
 
 def arms_json(
-    results: Sequence[Result[S]], pairs: Sequence[tuple[str, str]], difference: Callable[[S, S], Reading]
+    results: Sequence[Result[S]], pairs: Sequence[tuple[str, str]], differences: Callable[[S, S], Sequence[Reading]]
 ) -> dict[str, Any]:
-    """What arms.json holds: every arm, and the paired differences a - b of `pairs` (names of arms)."""
+    """What arms.json holds: every arm, and the paired differences a - b of `pairs` (names of arms) in every reading that has one."""
     found = {result.arm.name: result.scored for result in results}
-    differences = [{"a": a, "b": b, **difference(found[a], found[b]).json()} for a, b in pairs]
-    return {"arms": [_arm_json(result) for result in results], "differences": differences}
+    told = [{"a": a, "b": b, **one.json()} for a, b in pairs for one in differences(found[a], found[b])]
+    return {"arms": [_arm_json(result) for result in results], "differences": told}
 
 
 def _arm_json(result: Result[S]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ MEANINGS: dict[str, str] = {
     "pass_at_k": "Share of the test questions where at least one of k sampled answers is right.",
     "parsable": "Share of the answers from which a final answer can be read at all, right or wrong.",
     "cut_off": "Share of the answers that ended at the limit of tokens and not at their end: above 5 % accuracy is too low, give more tokens.",
+    "answer_margin": "By how many nats the student finds the right option likelier than the wrong ones; compare two students, the level itself depends on the options.",
     "answer_coverage": "Share of the test questions whose right answer stands word for word in what the student will read; a hint before training, no more.",
     "gain": "How much lower the held-out loss is with the synthetic rows than with the anchors alone, at equal training.",
     "generalisation_gap": "Loss on rows held out of training less the loss on rows trained on: how much was learned by heart.",

@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from synthgain.facts import Source, facts
 from synthgain.intervals import wilson
 from synthgain.measure import Data, meter
-from synthgain.measure.grounded import Grounds, Source, facts
+from synthgain.measure.grounded import Grounds
 
 TOWN = "The town of Orrin was founded in 1847 by Mayor Brell. Its three mills grind 1,200 sacks of rye a year."
 

@@ -34,6 +34,8 @@ def answer(prompt: Prompt) -> str:
         return json.dumps(
             {"title": "A title", "summary": "A summary of it.", "entities": list(dict.fromkeys(capitals))[:4]}
         )
+    if 'Begin each question with "Question:"' in asked:
+        return f"Question: What is asked in kind {asked[-20:]}?\nAnswer: a bell"
     return f"Draw {prompt.draw} of {len(asked)} letters.\n5 * 6 = 30\nAnswer: 30"
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doubles.drafting import Desk, drafted
-from synthgain.recipes.rephrase import RECIPE, STYLES, Rephrase, chunks, sentences, tokens
+from synthgain.passages import chunks, sentences, tokens
+from synthgain.recipes.rephrase import RECIPE, STYLES, Rephrase
 from synthgain.types import Anchor, CallFailed, SynthgainError
 
 LONG = Anchor(

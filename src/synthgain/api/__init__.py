@@ -12,7 +12,8 @@ from synthgain.api.making import generate
 from synthgain.api.measuring import advice, explain, measure, measure_students
 from synthgain.api.misses import misses
 from synthgain.api.previewing import Preview, preview
-from synthgain.api.showing import demo, demo_documents
+from synthgain.api.showing import demo
+from synthgain.api.showing_documents import demo_documents
 from synthgain.api.training import train
 from synthgain.api.trying import check, first_prompts
 

@@ -18,7 +18,7 @@ from synthgain.api.making import generate
 from synthgain.api.measuring import measure
 from synthgain.api.reaching import reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr, usable
-from synthgain.evaluate import Solved, difference, load_questions
+from synthgain.evaluate import Solved, differences, load_questions
 from synthgain.loop import (
     BASE,
     FEW_SHOT,
@@ -81,6 +81,12 @@ def loop(
     )
     chosen = _arms(arms, examine.shows, train_from, method)
     check_arms(chosen, WRITER)
+    if options.get("calls_only") and rounds > 1:
+        raise SynthgainError(
+            "from the second round on a student writes, and nobody has recorded its answers",
+            where="--calls-only",
+            next="leave it out, or ask for one round",
+        )
     train.check(chosen)
     examine.check(chosen)
     make = RunMaker(recipe, anchors, model, {"seed": seed, **options}, say, panel)
@@ -201,7 +207,7 @@ def write_arms(
     folders: Sequence[Path], results: Sequence[Result[Solved]], pairs: Sequence[tuple[str, str]], **more: Any
 ) -> dict[str, Any]:
     """arms.json in each of the folders, with the differences a - b of `pairs`; what it holds."""
-    told = {**arms_json(results, pairs, difference), **more}
+    told = {**arms_json(results, pairs, differences), **more}
     for folder in folders:
         atomic_write(folder / "arms.json", json.dumps(told, ensure_ascii=False, indent=2) + "\n")
     return told

@@ -13,6 +13,7 @@ from synthgain.api.asking import Asked, asked
 from synthgain.api.licensing import licence_of, terms_by_uri
 from synthgain.api.making import remark
 from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.replaying import Calls, as_asked, recordings_at
 from synthgain.api.timing import calls_tools, speeds
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
@@ -131,10 +132,11 @@ def first_prompts(
     text_field: str | None = None,
     id_field: str | None = None,
     strict: bool = False,
+    calls: Calls = (),
     **options: Any,
 ) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:
     """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
-    ask = asked(recipe, **options)
+    ask = asked(recipe, calls=as_asked(recordings_at(calls)), **options)
     corpus = load_anchors(
         anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgain.numbers import interval, money
+from synthgain.report.recorded import recorded_said
 
 if TYPE_CHECKING:
     from synthgain.types import Reading
@@ -93,8 +94,13 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     took = f"{_took(record)}; {record['seconds']:.1f} s{_held(record)}"
     if "curated" in record:
         of_them = f" ({_took(record['replayed'])})" if "replayed" in record else ""
-        took = f"the run took {took}; these rows need {c['calls_reused']:,} of its calls{of_them}; nothing was bought"
-    print(took if "curated" in record else f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {took}")
+        n = c["calls_reused"] + c.get("calls_recorded", 0)
+        took = f"the run took {took}; these rows need {n:,} of its calls{of_them}; nothing was bought"
+    own = f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused"
+    recorded = f", {c['calls_recorded']:,} recorded" if c.get("calls_recorded") else ""
+    print(took if "curated" in record else f"{own}{recorded}; {took}")
+    for line in recorded_said(record):
+        print(f"recorded: {line}")
     if record.get("warning"):
         print(f"warning: {record['warning']}")
     print(f"data: {path / 'data'}")
@@ -111,6 +117,15 @@ def _took(record: dict[str, Any]) -> str:
     """Tokens and money."""
     cost = "no price known" if record["cost_usd"] is None else f"${record['cost_usd']:.4f}"
     return f"{record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}"
+
+
+def print_calls_written(file: Path, came: Any) -> None:
+    others = (
+        f"; {came.left_out:,} others that the run has bought are in no row of now and were left out (--all)"
+        if came.left_out
+        else ""
+    )
+    print(f"{file}: {came.written:,} calls, {file.stat().st_size / 1000:,.0f} kB{others}")
 
 
 def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
@@ -131,19 +146,39 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
     from synthgain import api
     from synthgain.types import Reading
 
-    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  accuracy")
-    for arm in result["arms"]:
-        found = [Reading.read(r) for r in arm["readings"] if r["name"] == "accuracy"]
-        print(
-            f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  {_interval(found[0]) if found else 'not measured'}"
-        )
+    read = [{r["name"]: Reading.read(r) for r in arm["readings"]} for arm in result["arms"]]
+    margins = any("answer_margin" in mine for mine in read)
+    print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  {'accuracy':<29}{'  answer_margin, nats' if margins else ''}")
+    for arm, mine in zip(result["arms"], read):
+        line = f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  "
+        line += f"{_interval(mine['accuracy']) if 'accuracy' in mine else 'not measured':<29}"
+        found = mine.get("answer_margin")
+        if found is not None and found.value is not None:
+            line += f"  {interval(found.value, found.low, found.high, signed=True)}"
+        print(line)
     for d in result.get("differences", []):
         print(_sentence(d))
+    _print_rates(result.get("by_rate", []))
+    for sentence in result.get("foretold", {}).get("said", []):
+        print(sentence)
     for line in filter(None, [result.get("note")]):
         print(line)
     if (advice := api.advice(folder)) is not None:
         print(advice.sentence)
     print(f"report: {folder / 'report.html'}")
+
+
+def _print_rates(by_rate: Sequence[dict[str, Any]]) -> None:
+    """The arms at each learning rate, from the largest margin to the smallest."""
+    for one in by_rate:
+        found = [
+            (r["value"], arm["name"])
+            for arm in one["arms"]
+            for r in arm["readings"]
+            if r["name"] == "answer_margin" and r["value"] is not None
+        ]
+        order = ", ".join(f"{name} {value:+.2f}" for value, name in sorted(found, reverse=True))
+        print(f"at learning rate {one['learning_rate']:g}, nats of answer_margin: {order}")
 
 
 def _interval(r: Reading) -> str:
@@ -154,12 +189,15 @@ def _sentence(d: dict[str, Any]) -> str:
     """ "A beats B by x [low, high]", or that they cannot be told apart."""
     if d["value"] is None:
         return f"{d['a']} against {d['b']}: not measured ({d['note']})"
-    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"]))))
+    what = f"{d['unit']} of {str(d['name']).removesuffix(' difference')}" if d.get("unit") else ""
+    if d["low"] is None:
+        return f"{d['a']} less {d['b']}: {d['value']:+.2f} {what}, without an interval ({d['note']})."
+    by = interval(abs(d["value"]), *sorted((abs(d["low"]), abs(d["high"])))) + (what and f" {what}")
     if d["low"] > 0:
         return f"{d['a']} beats {d['b']} by {by}."
     if d["high"] < 0:
         return f"{d['b']} beats {d['a']} by {by}."
-    difference = interval(d["value"], d["low"], d["high"], signed=True)
+    difference = interval(d["value"], d["low"], d["high"], signed=True) + (what and f" {what}")
     return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 

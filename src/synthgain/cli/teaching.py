@@ -10,6 +10,8 @@ import typer
 from synthgain.cli.arguments import (
     Anchors,
     BaseUrl,
+    Calls,
+    CallsOnly,
     Json,
     Limit,
     ModelOptions,
@@ -231,6 +233,8 @@ def loop(
     strict: Strict = False,
     base_url: BaseUrl = "",
     wait: Wait = None,
+    calls: Calls = None,
+    calls_only: CallsOnly = False,
     seed: Seed = 0,
     replace: Replace = False,
     as_json: Json = False,
@@ -271,6 +275,8 @@ def loop(
         text_field=text_field,
         strict=strict,
         replace=replace,
+        calls=calls or (),
+        calls_only=calls_only,
         reach=reach(base_url, wait=wait),
         seed=seed,
         panel=Live,
@@ -283,7 +289,13 @@ def demo(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: runs/demo.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
     documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
-    model: Annotated[str, typer.Option("-m", "--model", help="The writer of the second demo.")] = "local/smollm2-135m",
+    writer: Annotated[
+        str,
+        typer.Option(
+            "--writer",
+            help="Who writes about the documents anew (`local`, an embedded model's name, or a URI) instead of recorded calls.",
+        ),
+    ] = "",
     base_url: BaseUrl = "",
     seed: Seed = 0,
     as_json: Json = False,
@@ -297,7 +309,7 @@ def demo(
 
     folder = out or Path("runs") / ("demo-documents" if documents else "demo")
     if documents:
-        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url), panel=Live)
+        result = api.demo_documents(folder, seed=seed, writer=writer, reach=reach(base_url), panel=Live)
     else:
         result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
     print_json(result) if as_json else print_arms(result, folder)

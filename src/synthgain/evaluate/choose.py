@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from synthgain.evaluate.margin import margin, margin_readings
 from synthgain.evaluate.questions import Question, Solved
 from synthgain.intervals import wilson
 from synthgain.types import Message, Reading, Scorer, SynthgainError
@@ -37,7 +38,7 @@ def choose(
     by: str = "byte",
     watch: Callable[[int, int], None] | None = None,
 ) -> Solved:
-    """Reading `accuracy` by the score `by` ("byte", "token" or "sum"), and one reading for each of the three;
+    """Readings `accuracy` by the score `by` ("byte", "token" or "sum"), one for each of the three, and `answer_margin`;
     `accuracy/facts=2` and so on where questions say how many facts they need.
 
     An option follows a text context after one space; after messages it is the assistant's turn. Intervals are
@@ -52,7 +53,11 @@ def choose(
         raise SynthgainError(
             f"question {unfit.id!r} has no options", next="verifiable questions are answered by sampling: use `solve`"
         )
-    found = _score(scorer, questions, context, watch)
+    return chosen(questions, scored(scorer, questions, context=context, watch=watch), by)
+
+
+def chosen(questions: Sequence[Question], found: Mapping[str, Sequence[list[float]]], by: str = "byte") -> Solved:
+    """What `choose` makes of the token log-probabilities of each option (`scored`)."""
     picks = {kind: [_best(q, found[q.id], score) for q in questions] for kind, score in SCORES.items()}
     chance = math.fsum(1 / len(q.options) for q in questions) / len(questions)
     documents = len({q.document for q in questions if q.document})
@@ -62,27 +67,31 @@ def choose(
     readings = [_reading("accuracy", questions, picks[by], f"highest log-likelihood ({by})", note)]
     readings += _by_facts(questions, picks[by], f"highest log-likelihood ({by})", note)
     readings += [_reading(NAMES[k], questions, picks[k], f"highest log-likelihood ({k})", note) for k in SCORES]
+    margins = {q.id: margin(found[q.id], int(q.gold or 0)) for q in questions}
+    readings += margin_readings(questions, margins)
     right = {q.id: [pick == q.gold] for q, pick in zip(questions, picks[by])}
-    return Solved(tuple(readings), right, {q.id: [q.options[pick]] for q, pick in zip(questions, picks[by])})
+    said = {q.id: [q.options[pick]] for q, pick in zip(questions, picks[by])}
+    return Solved(tuple(readings), right, said, margins, {q.id: q.document for q in questions if q.document})
 
 
-def _score(
+def scored(
     scorer: Scorer,
     questions: Sequence[Question],
-    context: Callable[[Question], str | Sequence[Message]],
-    watch: Callable[[int, int], None] | None,
+    *,
+    context: Callable[[Question], str | Sequence[Message]] = closed_book,
+    watch: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[list[float]]]:
     """Token log-probabilities of each option of each question."""
     pairs: list[tuple[str | Sequence[Message], str]] = []
     for q in questions:
         before = context(q)
         pairs += [(before, f" {option}" if isinstance(before, str) else option) for option in q.options]
-    scored: list[list[float]] = []
+    found: list[list[float]] = []
     for start in range(0, len(pairs), PAIRS):
-        scored += scorer.logprobs(pairs[start : start + PAIRS])
+        found += scorer.logprobs(pairs[start : start + PAIRS])
         if watch:
-            watch(len(scored), len(pairs))
-    rest = iter(scored)
+            watch(len(found), len(pairs))
+    rest = iter(found)
     return {q.id: [next(rest) for _ in q.options] for q in questions}
 
 

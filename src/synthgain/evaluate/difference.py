@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from synthgain.evaluate.margin import margin_difference
 from synthgain.evaluate.questions import Solved
 from synthgain.intervals import mean_t, wilson
 from synthgain.types import Reading
+
+
+def differences(a: Solved, b: Solved) -> tuple[Reading, ...]:
+    """Everything in which `a` and `b` are compared question by question: what is right, and the margins of multiple choice."""
+    return (difference(a, b), margin_difference(a, b)) if a.margins and b.margins else (difference(a, b),)
 
 
 def difference(a: Solved, b: Solved, *, level: float = 0.95, name: str = "accuracy difference") -> Reading:

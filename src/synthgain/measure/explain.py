@@ -653,6 +653,17 @@ _FIGURES: dict[str, _Entry] = {
         "",
         "accuracy, parsable",
     ),
+    "answer_margin": (
+        "",
+        "ln p of the right option less the mean of ln p of the wrong ones, each summed over the option's tokens",
+        "mean over questions; compared in pairs",
+        "nats",
+        "estimate",
+        "over questions (over documents, where questions name them), Student's t, 95 %",
+        "accuracy: a student may gain nats and still prefer a wrong option",
+        "",
+        "accuracy",
+    ),
     "answer_coverage": (
         "",
         "share of test questions whose right option stands in the training text",

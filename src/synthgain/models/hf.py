@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synthgain.models import sharing
 from synthgain.models.folders import Loaded, folder_identity, load
 from synthgain.thinking import apart
 from synthgain.types import (
@@ -272,7 +273,8 @@ class HFScorer:
 
     Of a pair, the first is a text (taken raw; empty: the token that begins a text) or a chat (gets the
     template and the opening of an answer). The second is tokenised on its own, so that no token
-    straddles the border. Pairs of like length share a batch of at most `batch_tokens` tokens.
+    straddles the border. Pairs of like length share a batch of at most `batch_tokens` tokens; what neighbours begin with is read
+    once where that saves much (`sharing.py`).
 
     With `ends`, one more value follows each text's: that of an end of the answer (all tokens that end it together).
     `law` makes ln of the laws that tokens are drawn from out of logits (positions, vocabulary).
@@ -309,6 +311,13 @@ class HFScorer:
         loaded = self._ready()
         asked = [self._tokens(loaded, first, second) for first, second in pairs]
         found: list[list[float]] = [[] for _ in pairs]
+        together = sharing.groups(asked)
+        if sharing.can(loaded) and sharing.pays(together, asked):
+            with loaded.torch.inference_mode():
+                for some in sharing.batches(together, asked, self.batch_tokens):
+                    for at, logits in sharing.logits_of(loaded, some, asked):
+                        found[at] = self._values(loaded, logits, asked[at][1])
+            return found
         for batch in self._batches([len(before) + len(text) for before, text in asked]):
             for at, values in zip(batch, self._score(loaded, [asked[at] for at in batch]), strict=True):
                 found[at] = values

@@ -9,6 +9,7 @@ from typing import Any
 
 from synthgain.numbers import count, duration, money, number, share
 from synthgain.report.markup import visible
+from synthgain.report.recorded import cost_recorded, recorded_commands, recorded_said
 
 SIZES = (
     (1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
@@ -130,6 +131,7 @@ def column_list(columns: Sequence[str]) -> str:
 def cost_said(run_json: Mapping[str, Any]) -> str:
     """What the run cost, and what the calls of these rows took of it where other knobs need fewer."""
     paid, own = money(run_json.get("cost_usd")), _map(run_json.get("replayed")).get("cost_usd")
+    paid += f" ({cost_recorded(run_json)})" if cost_recorded(run_json) else ""
     return paid if number(own) is None else f"{paid}, of which {money(own)} for the calls that these rows need"
 
 
@@ -144,6 +146,7 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         ("broken drafts or calls", count(counts.get("broken"))),
         *([("drafted beyond the limit of candidates, left out", count(beyond))] if beyond else []),
         ("calls bought / reused", f"{count(counts.get('calls_bought'))} / {count(counts.get('calls_reused'))}"),
+        *[("recorded", one_line(line)) for line in recorded_said(run_json)],
         (
             "tokens read / of these cached / written",
             f"{count(tokens.get('in'))} / {count(tokens.get('in_cached'))} / {count(tokens.get('out'))}",
@@ -170,7 +173,18 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     knobs = ", ".join(code(f"{name} = {value}") for name, value in _map(recipe.get("knobs")).items())
     checks = recipe.get("checks")
     named = ", ".join(code(check_said(c)) for c in checks) if isinstance(checks, list) and checks else ""
+    said += [f"\n{_recorded_by(run_json)}"] if recorded_said(run_json) else []
     return "\n".join(said + (["", f"Knobs: {knobs}."] if knobs else []) + (["", f"Checks: {named}."] if named else []))
+
+
+def _recorded_by(run_json: Mapping[str, Any]) -> str:
+    """The commands that made recorded calls."""
+    commands = recorded_commands(run_json)
+    told = (
+        "Recorded calls are the word of whoever made the recording: that the model named wrote them cannot be checked."
+    )
+    made = "" if not commands else "\n\nThe calls were recorded with:\n\n" + _fenced(visible("\n".join(commands)), "sh")
+    return told + made
 
 
 def check_said(check: object) -> str:

@@ -48,6 +48,7 @@ GROUPS = (
         (
             "gain",
             "accuracy",
+            "answer_margin",
             "pass_at_k",
             "parsable",
             "cut_off",

@@ -14,7 +14,9 @@ from synthgain.report.side_by_side import side_by_side
 from synthgain.types import Reading
 
 AFTER = next(group.names for group in GROUPS if group.slug == "after")
-ELSEWHERE = frozenset({"accuracy", "pass_at_k", "parsable", "cut_off", "answer_coverage"})  # drawn among the arms
+ELSEWHERE = frozenset(
+    {"accuracy", "answer_margin", "pass_at_k", "parsable", "cut_off", "answer_coverage"}
+)  # drawn among the arms
 LEAD = "Held-out loss does not see whether answers are right, and memory of rows proves no gain: read these figures beside the arms' accuracy."
 
 

@@ -11,6 +11,7 @@ from synthgain.report.read_loop import LoopPart, loop_part
 from synthgain.report.verdict import Advice, Known, advise
 
 SHOWN = 5  # rows to be read first
+MARGINS = "answer_margin difference"  # what arms.json calls a difference in nats: no count of right answers
 
 
 def known_of(run: RunPart) -> Known:
@@ -31,10 +32,11 @@ def known_of_loop(loop: LoopPart) -> Known:
     """What the last round says: its rows, and the students that were compared."""
     last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
     own = {r.name: r for r in loop.readings}
+    answered = [d for d in loop.differences if d.get("name") != MARGINS]
     if last is None or last.run is None:
-        return Known(own, differences=loop.differences)
+        return Known(own, differences=answered)
     of_run = known_of(last.run)
-    trained = [d for d in loop.differences if not str(d.get("a") or "").startswith(("base", "unfiltered"))]
+    trained = [d for d in answered if not str(d.get("a") or "").startswith(("base", "unfiltered"))]
     return replace(of_run, readings={**of_run.readings, **own}, differences=trained)
 
 
