@@ -152,6 +152,22 @@ async def test_a_schema_is_followed_and_its_law_is_not_claimed(model: Local) -> 
     assert call.logprob is None and "schema" in call.law
 
 
+@pytest.mark.parametrize("schema", [{"$ref": "#/$defs/none"}, {"type": "colour"}])
+async def test_a_schema_that_cannot_be_followed_breaks_its_call(model: Local, schema: dict[str, object]) -> None:
+    with pytest.raises(CallFailed, match="cannot follow this"):
+        await model(replace(ask("As JSON."), schema=schema))
+    assert (await model(ask("Still here?", max_tokens=1))).tokens_out == 1
+
+
+async def test_what_the_runtime_passes_over_in_a_schema_is_said_once(
+    model: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = replace(ask("As JSON.", max_tokens=4), schema={"type": "integer", "multipleOf": 7})
+    for draw in (0, 1):
+        await model(replace(prompt, draw=draw))
+    assert capsys.readouterr().err.count("multipleOf") == 1
+
+
 WEATHER = {
     "type": "function",
     "function": {

@@ -18,12 +18,14 @@ from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
+from synthgain.api.licensing import licence_of, news, terms_by_uri
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.api.replaying import (
     Calls,
     as_asked,
     licences_of,
+    licences_said,
     machine,
     recorded_in,
     recordings_at,
@@ -35,6 +37,7 @@ from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
 from synthgain.models.embedders import open_embedder
+from synthgain.models.memory import peak_memory
 from synthgain.store import Corpus, Run, writing
 from synthgain.store.run import FORMAT
 from synthgain.types import AnyCheck, Embedder, Model, Recipe, SynthgainError, singly
@@ -128,6 +131,8 @@ def generate(
         may_replace(run, ask, Corpus(new), models, replace)
         taken_over(recordings, run)
         corpus = taken_in(run, new, ask, embed)
+        for line in news((m.uri for m in models.values()), licences_said(recordings)):
+            remark(line)
         parts = Opened(ask.recipe, ask.checks, models, embed)
         return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
@@ -297,7 +302,18 @@ def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:
 
 def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """What judging again does not change: how the run ended, from whom it bought, and what it took."""
-    kept = ("why", "models", "identities", "licences", "machine", "tokens", "cost_usd", "seconds", "finished")
+    kept = (
+        "why",
+        "models",
+        "identities",
+        "licences",
+        "machine",
+        "tokens",
+        "cost_usd",
+        "seconds",
+        "memory_peak",
+        "finished",
+    )
     same = {name: before[name] for name in kept if name in before}
     groups = {name: n for name, n in before.get("counts", {}).items() if name.startswith("groups")}
     killed = before.get("status") not in ("complete", "stopped")
@@ -358,10 +374,7 @@ def _drafted(
             outcome = await round()
             run.write_used([*round.buyer.counted])
             known, recorded = licences_of(memory), round.tally.recorded
-            replayed = bool(recorded) and not round.tally.calls_bought  # then no weights are fetched to say their licence
-            licences = {
-                m.uri: known.get(m.identity) or (None if replayed else await _licence(m)) for m in parts.models.values()
-            }
+            licences = {m.uri: known.get(m.identity) or await _licence(m) for m in parts.models.values()}
             return outcome, licences, recorded_in(memory, recorded)
         except asyncio.CancelledError:
             left = sum(buyer.tally.in_flight for buyer in buyers)
@@ -387,7 +400,10 @@ def interrupted(buyers: Sequence[Buyer]) -> bool:
 
 
 async def _licence(model: Model) -> str | None:
-    return None if model.uri.startswith("openai/") else (await model.info()).licence
+    """As the weights say it; a model that is none of weights is asked itself."""
+    if model.uri.startswith(("local/", "hf/", "hf://", "openai/")):
+        return licence_of(model.uri)
+    return (await model.info()).licence
 
 
 def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
@@ -442,6 +458,7 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost_in_all,
         **({"cost_recorded_usd": t.recorded_cost} if t.recorded else {}),
+        "memory_peak": peak_memory(),
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -450,5 +467,11 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
 def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str | None]) -> None:
     from synthgain.report.card import card
 
-    text = card(dict(record), columns=run.data_columns(), rows_kept=record["counts"]["kept"], licences=dict(licences))
+    text = card(
+        dict(record),
+        columns=run.data_columns(),
+        rows_kept=record["counts"]["kept"],
+        licences=dict(licences),
+        terms=terms_by_uri(licences, licences),
+    )
     (run.data / "README.md").write_text(text, "utf-8", errors="backslashreplace")

@@ -174,6 +174,11 @@ def recorded_in(memory: CallMemory, served: Mapping[str, int]) -> list[dict[str,
     return [{**about, "served": served[name]} for name, about in memory.recordings().items() if served.get(name)]
 
 
+def licences_said(recordings: Iterable[Recording]) -> dict[str, str | None]:
+    """The licences that recordings say, by the models' URIs."""
+    return {m["uri"]: m["licence"] for one in recordings for m in one.about["models"] if "licence" in m}
+
+
 def licences_of(memory: CallMemory) -> dict[str, str]:
     """The licences that recordings say, by the models' identities."""
     return {

@@ -91,7 +91,7 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
         + (f"; {c['broken']:,} broken" if c["broken"] else "")
         + (f"; {beyond:,} more were drafted beyond the limit of candidates and left out" if beyond else "")
     )
-    took = f"{_took(record)}; {record['seconds']:.1f} s"
+    took = f"{_took(record)}; {record['seconds']:.1f} s{_held(record)}"
     if "curated" in record:
         of_them = f" ({_took(record['replayed'])})" if "replayed" in record else ""
         n = c["calls_reused"] + c.get("calls_recorded", 0)
@@ -104,6 +104,13 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
     if record.get("warning"):
         print(f"warning: {record['warning']}")
     print(f"data: {path / 'data'}")
+
+
+def _held(record: dict[str, Any]) -> str:
+    """Memory, where a model ran in the process."""
+    peak = record.get("memory_peak")
+    embedded = any(not str(uri).startswith(("openai/", "scripted/")) for uri in record["models"].values())
+    return f"; at most {peak / 1e9:.1f} GB of memory" if peak and embedded else ""
 
 
 def _took(record: dict[str, Any]) -> str:

@@ -1,7 +1,9 @@
 """The embedded model: llama.cpp's server inside this process, on any GGUF file.
 
-    local/smollm2-135m      SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
-    local/PATH.gguf         a file of your own
+    local/smollm2-135m          SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
+    local/qwen2.5-coder-1.5b    Qwen2.5-Coder-1.5B-Instruct, a stronger writer, run as it is (Q4_K_M)
+    local/PATH.gguf             a file of your own
+    hf://REPO/FILE.gguf         a file of a hub
 
 What is promised about seeds: each call's seed is derived from its identity, so the same call is asked the
 same way every time. On one kind of processor and one version of the runtime the same call gives
@@ -27,17 +29,22 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synthgain.models import protocol
+from synthgain.models import memory, protocol
+from synthgain.models.grammars import passed_over
+from synthgain.models.known import KNOWN
+from synthgain.models.memory import Need
 from synthgain.models.slots import Slots
-from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, metadata
+from synthgain.models.tool_calls import numbered, read_calls
+from synthgain.models.weights import HUB, bytes_a_token, content_hash, eight_bit, find, metadata, runnable
 from synthgain.thinking import apart
 from synthgain.types import (
     Call,
@@ -81,11 +88,10 @@ class Local:
         logprobs: bool = True,
     ) -> None:
         self._asked, self._name = str(name_or_path), name or str(name_or_path)
+        self._known = KNOWN.get(self._asked)
         self._logprobs = logprobs
         self._slots = min(slots or SLOTS, MOST)
-        self._threads = threads or len(
-            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        )
+        self._threads = threads or memory.processors()
         self._context = context
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._slots, thread_name_prefix="synthgain-local")
@@ -93,22 +99,28 @@ class Local:
         self._identity = ""
         self._runtime: _Runtime | None = None
         self._closed = False
+        self._failed: SynthgainError | None = None
+        self._schemas: set[str] = set()
+        memory.plan(self)
 
     @property
     def uri(self) -> str:
-        return f"local/{self._name}"
+        return self._name if self._name.startswith(HUB) else f"local/{self._name}"
 
     @property
     def path(self) -> Path:
         """The weights in use; found (and fetched, where they must be) when first asked for."""
         if self._path is None:
             found = find(self._asked)
-            self._path = eight_bit(found) if self._asked in KNOWN else found
+            runnable(found)
+            self._path = eight_bit(found) if self._known is not None and self._known.eight_bit else found
         return self._path
 
     @property
     def identity(self) -> str:
-        """Content hash of the weights in use, and of the chat template with its default system message."""
+        """Content hash of the weights' file, and of the chat template with its default system message; of known weights without the file."""
+        if self._known is not None:
+            return self._known.identity
         if not self._identity:
             template = metadata(self.path).get("tokenizer.chat_template", "")
             self._identity = f"{content_hash(self.path)}/template-{digest(template)[:16]}"
@@ -125,7 +137,7 @@ class Local:
 
     async def info(self) -> ModelInfo:
         fields = await asyncio.to_thread(lambda: metadata(self.path))
-        licence = KNOWN[self._asked].licence if self._asked in KNOWN else fields.get("general.license")
+        licence = fields.get("general.license") if self._known is None else self._known.licence
         return ModelInfo(
             self.uri,
             licence=licence,
@@ -141,7 +153,22 @@ class Local:
         self._closed = True
         await asyncio.to_thread(self._close)
 
+    def need(self) -> Need | None:
+        """What loading this model will take; None where it is loaded, closed, or not here to be looked at."""
+        if self._runtime is not None or self._closed:
+            return None
+        if self._known is not None:
+            size, token = self._known.size, self._known.cache
+            context = min(self._context or CONTEXT, self._known.context)
+        elif self._path is not None:
+            fields = metadata(self._path)
+            size, token, context = self._path.stat().st_size, bytes_a_token(fields), _context(fields, self._context)
+        else:
+            return None
+        return Need(self.uri, size, token, self._slots, context)
+
     def _close(self) -> None:
+        memory.let_go(self)
         self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
             runtime, self._runtime = self._runtime, None
@@ -150,26 +177,46 @@ class Local:
 
     def _started(self) -> _Runtime:
         with self._lock:
+            if (
+                self._failed is not None
+            ):  # calls that waited beside the one that failed: nothing is tried again for each
+                raise CallFailed(self._failed.what) if self._failed.code == 130 else self._failed
             if self._runtime is None:
-                context = _context(metadata(self.path), self._context)
-                self._runtime = _Runtime.shared(self.path, self._slots, self._threads, context)
+                try:
+                    self._runtime = self._start()
+                except SynthgainError as error:
+                    self._failed = error
+                    if error.code == 130:  # the run knows that it was interrupted, and ends in its own way
+                        raise CallFailed(error.what) from error
+                    raise
             return self._runtime
+
+    def _start(self) -> _Runtime:
+        if self._known is None:
+            _ = self.path  # it has to be here to be looked at
+        memory.make_sure()
+        context = _context(metadata(self.path), self._context)
+        return _Runtime.shared(self.path, self._slots, self._threads, context)
 
     def _ask(self, prompt: Prompt) -> Call:
         if prompt.tools and "tools" not in metadata(self.path).get("tokenizer.chat_template", ""):
             raise CallFailed("the model's chat template has no place for tools")
+        if prompt.schema is not None:
+            self._say_what_is_passed_over(prompt.schema)
         runtime, began = self._started(), time.perf_counter()
         call_id = prompt.id(self.identity)
         asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
         answer, cached = runtime.ask(prompt, asked)
         choice, usage = answer["choices"][0], answer["usage"]
+        turn = read_calls(_message(choice, call_id), prompt.tools, call_id)
+        ended = choice["finish_reason"] or "stop"
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         call = Call(
             id=call_id,
             prompt=prompt,
-            message=_message(choice, call_id),
+            message=turn,
             model=self.uri,
-            finish=choice["finish_reason"] or "stop",
+            finish="tool_calls" if ended == "stop" and "tool_calls" in turn else ended,
             tokens_in=usage["prompt_tokens"],
             tokens_out=usage["completion_tokens"],
             tokens_cached=cached,
@@ -179,6 +226,16 @@ class Local:
             seconds=time.perf_counter() - began,
         )
         return apart(call)
+
+    def _say_what_is_passed_over(self, schema: Mapping[str, Any]) -> None:
+        """Once for each schema."""
+        key = digest(in_order(schema))
+        with self._lock:
+            known = key in self._schemas
+            self._schemas.add(key)
+        if not known and (unsaid := passed_over(schema)):
+            what = f"{self.uri}: the embedded runtime does not follow {', '.join(unsaid)} of this schema: answers may break it"
+            print(f"synthgain: {what}", file=sys.stderr, flush=True)
 
 
 def _message(choice: dict[str, Any], call_id: str) -> Message:
@@ -190,9 +247,7 @@ def _message(choice: dict[str, Any], call_id: str) -> Message:
     except ValueError as error:
         raise CallFailed(f"the embedded runtime gave no answer: {error}") from error
     if "tool_calls" in turn:
-        turn["tool_calls"] = [
-            dict(call) | {"id": f"call_{call_id[:12]}_{n}"} for n, call in enumerate(turn["tool_calls"])
-        ]
+        turn["tool_calls"] = numbered(turn["tool_calls"], call_id)
     return turn
 
 
@@ -350,7 +405,11 @@ class _Runtime:
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Blocks without the interpreter's lock. CallFailed where the runtime refuses."""
         server = self.server
-        answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
+        try:
+            answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
+        except ValueError as error:  # a request that it cannot even read: a schema, in all that was seen
+            said = " ".join(str(error).split()).rpartition("JSON schema error at ")[2]
+            raise CallFailed(f"the embedded runtime cannot follow this: {said[:300]}") from error
         if "error" not in answer:
             return dict(answer)
         error = answer["error"]
@@ -437,10 +496,11 @@ def _start(path: Path, slots: int, threads: int, context: int, folder: Path, sec
             return xllamacpp.Server(p)
         except RuntimeError as error:
             raise SynthgainError(
-                f"the embedded runtime cannot load the weights ({error})",
+                f"the embedded runtime cannot load the weights, whose architecture is {metadata(path).get('general.architecture')!r} ({error})",
                 where=str(path),
                 code=4,
-                next="check that the file is a whole GGUF model that this version of llama.cpp knows, and that memory suffices",
+                next="check that the file is whole, that memory suffices, and that llama.cpp knows this kind of model (a newer one may: "
+                'pip install -U "synthgain[local]")',
             ) from error
 
 

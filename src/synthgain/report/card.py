@@ -26,9 +26,17 @@ COLUMNS = {
 
 
 def card(
-    run_json: Mapping[str, Any], *, columns: Sequence[str], rows_kept: int, licences: Mapping[str, str | None]
+    run_json: Mapping[str, Any],
+    *,
+    columns: Sequence[str],
+    rows_kept: int,
+    licences: Mapping[str, str | None],
+    terms: Mapping[str, str] | None = None,
 ) -> str:
-    """The README.md of RUN/data: `columns` are the data set's, `licences` those of the models by URI (None: not known)."""
+    """The README.md of RUN/data: `columns` are the data set's, `licences` those of the models by URI (None: not known).
+
+    `terms` is what a model's licence asks of the data, by URI, where anything is known to follow.
+    """
     recipe = _map(run_json.get("recipe"))
     name = str(recipe.get("name") or "synthetic data")
     parts = [
@@ -37,7 +45,7 @@ def card(
         _opening(run_json, recipe),
         column_list(columns),
         _making(run_json, recipe),
-        _licences(run_json, licences),
+        _licences(run_json, licences, terms or {}),
         _again(run_json, recipe),
         _limits(),
     ]
@@ -187,7 +195,7 @@ def check_said(check: object) -> str:
     return f"{name}({settings})" if settings else name
 
 
-def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -> str:
+def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None], terms: Mapping[str, str]) -> str:
     by_uri: dict[str, list[str]] = {}
     for role, uri in _map(run_json.get("models")).items():
         by_uri.setdefault(str(uri), []).append(str(role))
@@ -211,6 +219,7 @@ def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -
             "|---|---|---|",
             *rows,
             "",
+            *(f"**{code(uri)}: {one_line(said)}** It goes with the data.\n" for uri, said in terms.items()),
             f"{rests}synthgain did not check whether the terms of these models allow training on what they write, nor the licence of the "
             "anchors, which the rows may repeat in part. Whoever publishes or uses this data set has to.",
         ]
