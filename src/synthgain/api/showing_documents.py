@@ -31,7 +31,11 @@ from synthgain.store import Run, atomic_write, writing
 
 WRITER = "local/qwen2.5-coder-1.5b"
 SHORT = ("quellmarrow", "tavrin-oskelle", "ondrake-sifter", "keylending-night")
-RECIPES: Mapping[str, Mapping[str, Any]] = {"rephrase": {}, "entigraph": {}, "document-qa": {}}
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "rephrase": {"chunk": 450, "max_tokens": 450, "temperature": 0.7},
+    "entigraph": {"pairs": 6, "triples": 0, "max_tokens": 320, "temperature": 0.7},
+    "document-qa": {"kinds": ("plain", "names", "things", "doings", "joined")},
+}  # as the recorded calls were asked for
 RATES = (2e-4, 1e-4, 4e-4)
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)
@@ -43,7 +47,7 @@ stopped or killed, the same command goes on where it was."""
 
 NOTE = (
     "Invented documents, one small student, one writer: this shows the machinery and the size of an effect on these documents, nothing "
-    "about your model or your data. Every arm's figure is the mean over the learning rates; intervals are over questions and documents, not over students."
+    "about your model or your data. Every arm's figure is the mean over the learning rates; intervals are over questions, not over documents or students."
 )
 SHIPPED = " The documents' texts were written before (recorded calls); `--writer local` writes them anew."
 
