@@ -31,11 +31,11 @@ from synthgain.store import Run, atomic_write, writing
 
 WRITER = "local/qwen2.5-coder-1.5b"
 SHORT = ("quellmarrow", "tavrin-oskelle", "ondrake-sifter", "keylending-night")
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+RECIPES: Mapping[str, Mapping[str, Any]] = {  # a small writer mixes names up at T=1, and leaves the last kind of question
+    "document-qa": {"kinds": ("plain", "names", "things", "doings", "joined")},
     "rephrase": {"chunk": 450, "max_tokens": 450, "temperature": 0.7},
     "entigraph": {"pairs": 6, "triples": 0, "max_tokens": 320, "temperature": 0.7},
-    "document-qa": {"kinds": ("plain", "names", "things", "doings", "joined")},
-}  # as the recorded calls were asked for
+}
 RATES = (2e-4, 1e-4, 4e-4)
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)
@@ -133,7 +133,6 @@ def _written(
 
     runs = {}
     for recipe, knobs in recipes.items():
-        recorded: dict[str, Any] = {} if writer else {"calls": examples.recorded_calls(recipe), "calls_only": True}
         say(f"{recipe}: {_how(writer)}")
         with panel() as watch:
             runs[recipe] = generate(
@@ -146,7 +145,8 @@ def _written(
                 seed=seed,
                 reach=reach,
                 watch=watch,
-                **recorded,
+                calls=() if writer else examples.recorded_calls(recipe),
+                calls_only=not writer,
             )
         measure(runs[recipe])
     return runs
