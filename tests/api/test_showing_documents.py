@@ -82,6 +82,8 @@ def test_what_the_meter_said_stands_beside_what_was_learned(place: Path) -> None
     assert "grounded" in [r["name"] for r in arms["rephrase"]["before"]]
     page = (place / "demo" / "report.html").read_text()
     assert "open-book" in page and "Each learning rate by itself" in page and "What the meter said before" in page
+    lead = page.partition("Of the test questions the students answer right: ")[2].partition("; the best untrained")[0]
+    assert lead.startswith("repeated ") and ", rephrase " in lead and "open-book" not in lead
 
 
 def test_again_trains_and_scores_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
