@@ -38,7 +38,7 @@ RECIPES: Mapping[
     "rephrase": {"chunk": 450, "max_tokens": 450, "temperature": 0.7},
     "entigraph": {"pairs": 6, "triples": 0, "max_tokens": 320, "temperature": 0.7},
 }
-RATES = (2e-4, 1e-4, 4e-4)
+RATES = (4e-4, 2e-4, 8e-4)
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)
 
@@ -106,7 +106,7 @@ def demo_documents(
     return result
 
 
-SETTINGS: Mapping[str, Any] = {"tokens": 14_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
+SETTINGS: Mapping[str, Any] = {"tokens": 10_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
 
 
 def writer_uri(writer: str) -> str:
