@@ -36,7 +36,7 @@ RECIPES: Mapping[
 ] = {  # a small writer mixes names up at T=1, and leaves the last kind of question
     "document-qa": {"kinds": ("plain", "names", "things", "doings", "joined")},
     "rephrase": {"chunk": 450, "max_tokens": 450, "temperature": 0.7},
-    "entigraph": {"pairs": 6, "triples": 0, "max_tokens": 320, "temperature": 0.7},
+    "entigraph": {"pairs": 4, "triples": 0, "max_tokens": 320, "temperature": 0.7},
 }
 RATES = (4e-4, 2e-4, 8e-4)
 REPEATED = "repeated"
