@@ -36,13 +36,14 @@ class Solved:
     """Readings, and question by question which draws were right (one entry for multiple choice), for paired comparisons.
 
     `said` holds the answers themselves, or the option chosen. A question that was never answered is in neither. Of multiple choice
-    `margins` holds each question's margin in nats (`margin.py`) and `documents` the document that it asks about, where it names one.
+    `margins` holds each question's margin in nats, `clusters` what it goes together with (`margin.py`), `documents` what it asks about, where it says so.
     """
 
     readings: tuple[Reading, ...]
     right: Mapping[str, list[bool]]
     said: Mapping[str, list[str]] = field(default_factory=dict)
     margins: Mapping[str, float] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
 
     def reading(self, name: str) -> Reading:
