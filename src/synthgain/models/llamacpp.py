@@ -146,7 +146,7 @@ class _Socket(http.client.HTTPConnection):
 
 def start(path: Path, slots: int, threads: int, context: int, folder: Path, secret: str) -> Any:
     try:
-        with _patient_threads():
+        with patient_threads():
             import xllamacpp
     except ImportError as error:
         raise SynthgainError(
@@ -182,7 +182,7 @@ def start(path: Path, slots: int, threads: int, context: int, folder: Path, secr
 
 
 @contextlib.contextmanager
-def _patient_threads() -> Iterator[None]:
+def patient_threads() -> Iterator[None]:
     """Lets the runtime's threads sleep while they wait for each other; OpenMP reads this once, as it is loaded.
 
     By default they spin, and on a machine that others use too one thread that is not running stops all of
