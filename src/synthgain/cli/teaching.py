@@ -284,6 +284,10 @@ def demo(
     rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
     documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
     model: Annotated[str, typer.Option("-m", "--model", help="The writer of the second demo.")] = "local/smollm2-135m",
+    writer: Annotated[
+        str,
+        typer.Option("--writer", help="Of the first demo: a stronger model, embedded or a URI, that teaches it too."),
+    ] = "",
     base_url: BaseUrl = "",
     seed: Seed = 0,
     as_json: Json = False,
@@ -299,5 +303,5 @@ def demo(
     if documents:
         result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url), panel=Live)
     else:
-        result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
+        result = api.demo(folder, rounds=rounds, seed=seed, writer=writer, reach=reach(base_url), panel=Live)
     print_json(result) if as_json else print_arms(result, folder)
