@@ -46,6 +46,8 @@ def demo(
     *,
     rounds: int = 1,
     seed: int = 0,
+    model: str = DEFAULT_MODEL,
+    base: str | None = None,
     writer: str = "",
     problems: int = 120,
     tests: int = 150,
@@ -61,6 +63,7 @@ def demo(
     `problems` are answered `draws` times each; `tests` other problems are answered once by the model itself and by each of `students`
     students of every trained arm. `settings` are `train.FineTune`'s, over the demo's own. With a `writer` (a URI, or the name of an embedded
     model) there is an arm `distilled`: as many right answers of that model to the same problems; the student stays the same.
+    `model` may be another that teaches itself, `base` what its students start from where that cannot be trained itself.
     """
     if writer and rounds > 1:
         raise SynthgainError(
@@ -78,15 +81,16 @@ def demo(
     }
     options |= {"text_field": "question", "seed": seed, "reach": reach}
     say(DEMO.format(problems=problems, draws=draws, tests=tests, students=students, out=place))
-    arms: list[str | Arm] = ["unfiltered", "filtered"]
-    if writer:
-        arms = _taught(place, writer, problems, options, say, panel)
+    own = RunMaker("rft", place / "problems.jsonl", model, options, say, panel)
+    arms = _taught(place, writer, own) if writer else ["unfiltered", "filtered"]
     return loop(
         "rft",
         place / "problems.jsonl",
         out=place,
         on=place / "questions.jsonl",
         rounds=rounds,
+        model=model,
+        base=base,
         arms=arms,
         examination=exam,
         settings={**TRAINING, **(settings or {})},
@@ -111,16 +115,22 @@ def _written_problems(place: Path, problems: int, tests: int, seed: int) -> tupl
 # ---------------------------------------------------------------------------------------------- a stronger writer
 
 
-def _taught(
-    place: Path, writer: str, problems: int, options: Mapping[str, Any], say: Say, panel: Panel
-) -> list[str | Arm]:
-    """The arms with `distilled`, all with the same number of rows. Both runs are made here: only then is it known how many rows there are."""
-    asked = {**options, "knobs": {**options["knobs"], "k": WRITER_DRAWS}, "reach": _as_wide(options["reach"]), "replace": True}
-    write = RunMaker("rft", place / "problems.jsonl", writer if "/" in writer else f"local/{writer}", asked, say, panel)
-    theirs, own = place / "writer", replace(write, model=DEFAULT_MODEL, options=options)
+def _taught(place: Path, writer: str, own: RunMaker) -> list[str | Arm]:
+    """The arms with `distilled`, all with the same number of rows. Both runs are made here: only then is it known how many rows there are.
+
+    `own` makes the run of the model that teaches itself; the loop finds it made.
+    """
+    asked = {
+        **own.options,
+        "knobs": {**own.options["knobs"], "k": WRITER_DRAWS},
+        "reach": _as_wide(own.options["reach"]),
+        "replace": True,  # the first answers are those of a smaller request
+    }
+    write = replace(own, model=writer if "/" in writer else f"local/{writer}", options=asked)
+    theirs, say = place / "writer", own.say
     say(DISTILLED.format(writer=write.model, draws=WRITER_DRAWS))
     if not Run.is_at(theirs):
-        say(_time_of(write, theirs, problems))
+        say(_time_of(write, theirs))
     runs = [Run.at(write(0, None, theirs)), Run.at(own(0, None, place / "round-0" / "run"))]
     rows = min(run.record["counts"]["kept"] for run in runs)
     if not rows:
@@ -143,10 +153,9 @@ def _as_wide(reach: Reach | None) -> Reach:
     return reach if reach.concurrency else replace(reach, concurrency=WIDE)
 
 
-def _time_of(write: RunMaker, out: Path, problems: int) -> str:
+def _time_of(write: RunMaker, out: Path) -> str:
     """What the writer's answers will take, by its first ones (which stay and serve)."""
-    few = generate(write.recipe, write.anchors, out=out, model=write.model, limit=TRIED, **write.options)
-    answers, seconds = few.record["counts"]["rows"], few.record["seconds"]
-    left = WRITER_DRAWS * problems - answers
-    minutes = seconds / max(answers, 1) * left / 60
-    return f"  {answers} answers took it {seconds:.0f} s: about {minutes:.0f} minutes for the {left} that are left"
+    few = generate(write.recipe, write.anchors, out=out, model=write.model, limit=TRIED, **write.options).record
+    counts, seconds = few["counts"], few["seconds"]
+    minutes = seconds / 60 * (counts["anchors"] / max(counts["groups"], 1) - 1)
+    return f"  {counts['rows']} answers took it {seconds:.0f} s: about {minutes:.0f} minutes for the others"
