@@ -75,10 +75,9 @@ def _pooled(readings: Sequence[Reading], right: Mapping[str, Sequence[bool]]) ->
     first, n = readings[0], len(readings)
     note = "; ".join(dict.fromkeys([f"mean of {n} students", *(r.note for r in readings if r.note)]))
     if first.name == "accuracy" and right:
-        draws = max(map(len, right.values()))
-        value, low, high = clustered([sum(r) / len(r) for r in right.values()], draws)
+        share, least, most = clustered([sum(r) / len(r) for r in right.values()], max(map(len, right.values())))
         estimator = f"{first.estimator} at the effective size of {n} students' answers"
-        return replace(first, value=value, low=low, high=high, n=len(right), estimator=estimator, note=note)
+        return replace(first, value=share, low=least, high=most, n=len(right), estimator=estimator, note=note)
 
     def mean(values: Sequence[float | None]) -> float | None:
         known = [v for v in values if v is not None]
