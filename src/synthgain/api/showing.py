@@ -23,7 +23,12 @@ NOTE = (
     "on a toy, nothing about your model or your data."
 )
 
-FAMILIES = ("gaining", "giving", "joining", "comparing", "paying", "boxes")  # sharing is beyond a model of this size
+FAMILIES = (
+    "gaining",
+    "joining",
+    "paying",
+    "boxes",
+)  # of the others a model of this size gets the arithmetic wrong: decisions/
 WITHOUT = ("equations", "distinct-equations")
 TRAINING: Mapping[str, Any] = {"max_steps": 16, "adapter": "lora", "learning_rate": 2e-3, "batch": 8, "length": 160}
 WRITER_DRAWS = 2  # answers that a stronger writer gives to each problem: most are right
