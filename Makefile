@@ -22,8 +22,8 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## the main job: a small model teaches itself arithmetic (minutes on two cores)
 	@$(BIN)/synthgain demo -o runs/demo
 
-demo-documents: $(READY) ## eight invented documents: rephrase and entigraph against repetition
-	@$(BIN)/synthgain demo --documents -o runs/demo-documents
+demo-documents: $(READY) ## invented documents: synthetic texts against repetition (WRITER=local: written anew)
+	@$(BIN)/synthgain demo --documents -o runs/demo-documents $(if $(WRITER),--writer $(WRITER))
 
 test: $(READY) ## every fast test (under ten minutes on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -141,6 +141,17 @@ def test_lora_is_merged_into_an_ordinary_student(student: Path, tmp_path: Path) 
     assert _loss(out, tmp_path / "rows.jsonl") == pytest.approx(record["curve"][-1]["loss"], rel=0.1)
 
 
+def test_tables_of_tokens_may_stay_as_they_are(base: Path, chats: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    asked = FineTune(base, max_steps=2, batch=2, length=48, learning_rate=1e-2, train_embeddings=False)
+    student = asked(chats, tmp_path / "student")
+    before, after = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (base, student))
+    same = {name for name, held in before.items() if held.equal(after[name])}
+    assert same == {name for name in before if "embed_tokens" in name or "lm_head" in name}
+    assert json.loads((student / "student.json").read_text())["train_embeddings"] is False
+
+
 def test_plain_text_is_learnt_with_replay_in_its_place(base: Path, tmp_path: Path) -> None:
     (tmp_path / "doc.txt").write_text("The river Tolmar flows past the town of Quell. " * 12, "utf-8")
     (tmp_path / "general.jsonl").write_text(

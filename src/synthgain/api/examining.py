@@ -11,13 +11,14 @@ import numpy as np
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
+from synthgain.api.choosing import choices
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.making import Watch, remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
-from synthgain.evaluate import Question, Solved, choose, forgetting, load_questions, solve
+from synthgain.evaluate import Question, Solved, forgetting, load_questions, solve
 from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
 from synthgain.models import Reach, open_scorer
 from synthgain.store import Run
@@ -128,7 +129,7 @@ def answered(
 
     `longest` is the length of the longest answer that is known of (`Examination`)."""
     if questions[0].options:
-        return choose(open_scorer(weights), questions)
+        return choices(weights, questions, memory)
     uri = usable(weights) if isinstance(weights, Path) else weights
     tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=len(questions) * how.draws)
 

@@ -12,6 +12,7 @@ from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.examining import Examination, Panel, no_panel
 from synthgain.api.looping import RunMaker, loop
 from synthgain.api.making import generate
+from synthgain.api.showing_documents import writer_uri
 from synthgain.api.training import Say, to_stderr
 from synthgain.loop import Arm, Part
 from synthgain.models import Reach
@@ -131,7 +132,7 @@ def _taught(place: Path, writer: str, own: RunMaker) -> list[str | Arm]:
         "reach": _as_wide(own.options["reach"]),
         "replace": True,  # the first answers are those of a smaller request
     }
-    write = replace(own, model=writer if "/" in writer else f"local/{writer}", options=asked)
+    write = replace(own, model=writer_uri(writer), options=asked)
     theirs, say = place / "writer", own.say
     say(DISTILLED.format(writer=write.model, draws=WRITER_DRAWS))
     if not Run.is_at(theirs):

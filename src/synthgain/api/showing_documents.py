@@ -1,16 +1,22 @@
-"""The documents' demo: what synthetic texts add to reading eight documents again."""
+"""The documents' demo: what synthetic texts add to reading the same documents again.
+
+    documents ──recipes──▶ runs ──mixed with the documents──▶ arms ──train at each rate──▶ students ──closed book──▶ differences
+
+All arms read as many tokens in as many steps, at the same learning rates. An arm's figure is the mean over the rates, question by question.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
-from synthgain.api.examining import ArmExaminer, Examination, Panel, no_panel
+from synthgain.api.choosing import OPEN_BOOK, ChoiceExaminer
+from synthgain.api.examining import Panel, no_panel
+from synthgain.api.foretold import Foretold, foretold_json
 from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
 from synthgain.api.looping import round_json, write_arms, write_loop
@@ -18,17 +24,28 @@ from synthgain.api.making import generate
 from synthgain.api.measuring import measure
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr
-from synthgain.evaluate import Solved, load_questions
-from synthgain.intervals import wilson
-from synthgain.loop import BASE, Arm, Part, Result, compared
+from synthgain.evaluate import Question, Solved, averaged, differences, load_questions
+from synthgain.loop import BASE, Arm, Part, Result, Rows, compared
 from synthgain.models import Reach
 from synthgain.store import Run, atomic_write, writing
-from synthgain.types import Reading
 
-DOCUMENT_NOTE = (
-    "The embedded writer has 135 million parameters and often leaves the document it should restate. Give a stronger one with "
-    "`-m openai/NAME --base-url URL`: the same documents, questions and arms."
+WRITER = "local/qwen2.5-coder-1.5b"
+SHORT = ("quellmarrow", "tavrin-oskelle", "ondrake-sifter", "keylending-night")
+RECIPES: Mapping[str, Mapping[str, Any]] = {"rephrase": {}, "entigraph": {}, "document-qa": {}}
+RATES = (2e-4, 1e-4, 4e-4)
+REPEATED = "repeated"
+OPEN = Arm("open-book", exam=OPEN_BOOK)
+
+SAID = """\
+What do synthetic texts add to reading {documents} invented documents again? {writing}. SmolLM2-135M then reads {tokens:,} tokens as each arm
+has them, at learning rates {rates}, and answers {questions} questions closed book, one fact and two facts apart. Everything lies in {out};
+stopped or killed, the same command goes on where it was."""
+
+NOTE = (
+    "Invented documents, one small student, one writer: this shows the machinery and the size of an effect on these documents, nothing "
+    "about your model or your data. Every arm's figure is the mean over the learning rates; intervals are over questions and documents, not over students."
 )
+SHIPPED = " The documents' texts were written before (recorded calls); `--writer local` writes them anew."
 
 
 @reaching
@@ -36,120 +53,190 @@ def demo_documents(
     out: str | Path = "runs/demo-documents",
     *,
     seed: int = 0,
-    model: str = DEFAULT_MODEL,
-    pairs: int = 6,
-    tokens: int = 18_000,
+    writer: str = "",
+    documents: Sequence[str] = SHORT,
+    recipes: Mapping[str, Mapping[str, Any]] = RECIPES,
+    rates: Sequence[float] = RATES,
+    settings: Mapping[str, Any] | None = None,
+    student: str = DEFAULT_MODEL,
     reach: Reach | None = None,
     say: Say = to_stderr,
     panel: Panel = no_panel,
     **servers: Unpack[Servers],
 ) -> dict[str, Any]:
-    """Eight invented documents taught by `rephrase` and `entigraph` against raw repetition, at equal tokens and steps.
+    """Documents taught by what recipes make of them, against raw repetition, at equal tokens and steps and at several learning rates.
 
-    Closed-book questions with four options each. Before any training it says how many of the questions' right
-    answers stand in what an arm will read (`answer_coverage`).
+    `recipes` are names with their knobs; each is an arm, the documents mixed in. Without a `writer` recorded calls serve that ship with the
+    package, and nothing is written anew; "local" is the embedded model that wrote them, anything else a known embedded model or a URI. `student` is trained at each of the `rates` with `settings` (`train.FineTune`'s), and examined closed book; untrained
+    it is also examined with the document before each question, the ceiling. What the meter had said of each arm's texts stands beside.
     """
     from synthgain import examples
 
     place = Path(out)
     place.mkdir(parents=True, exist_ok=True)
     with writing(place):
-        examples.write_documents(place / "documents.jsonl")
-        asked = examples.document_questions()
-        atomic_write(place / "questions.jsonl", "".join(json.dumps(q, ensure_ascii=False) + "\n" for q in asked))
-        runs = _written(place, model, pairs, seed, reach, say, panel)
-        said = _coverages(place / "documents.jsonl", runs, asked)
+        taken = [one for one in examples.documents() if one["slug"] in documents]
+        asked = [one for slug in documents for one in examples.document_questions(slug)]
+        for name, lines in (("documents.jsonl", taken), ("questions.jsonl", asked)):
+            atomic_write(place / name, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
+        shared = {**SETTINGS, **(settings or {})}
+        told = {"documents": len(taken), "questions": len(asked), "tokens": shared["tokens"], "out": place}
+        say(SAID.format(**told, writing=_how(writer), rates=", ".join(f"{rate:g}" for rate in rates)))
+        runs = _written(place, recipes, writer, seed, reach, say, panel)
         arms = document_arms(runs)
         rows = write_rows(arms, None, place / "arms", seed=seed)
-        for name, reading in said.items():
-            say(f"{name}: {rows[name].n} texts; {reading.value:.0%} of the right answers stand in them")
-        settings = {"tokens": tokens, "batch": 1, "length": 256, "learning_rate": 2e-4}
-        train = ArmTrainer(DEFAULT_MODEL, seed, settings, say)
-        examine = ArmExaminer(
-            load_questions(place / "questions.jsonl"), Examination(), place / "answers", None, reach, say, panel
-        )
-        results: list[Result[Solved]] = []
-        for made in compared(arms, rows, train=train, examine=examine, out=place / "students", base=DEFAULT_MODEL):
-            coverage = [said[made.arm.name]] if made.arm.name in said else []
-            scored = replace(made.scored, readings=(*made.scored.readings, *coverage))
-            results.append(replace(made, scored=scored))
-            result = _write_comparison(place, results, runs, model)
+        questions = load_questions(place / "questions.jsonl")
+        before = Foretold.of(runs, [one["text"] for one in taken], asked)
+        for arm in arms:
+            if arm.name in before.read:
+                say(before.line(arm.name, rows[arm.name].n))
+        examine = ChoiceExaminer(questions, place / "answers", {one["slug"]: one["text"] for one in taken}, say)
+        study = _Study(place, tuple(arms), rows, questions, tuple(rates), runs, writer_uri(writer), before)
+        train = ArmTrainer(student, seed, shared, say)
+        result: dict[str, Any] = {}
+        for results in study.results(train, examine, student):
+            result = study.write(results)
     report(place)
     return result
 
 
+SETTINGS: Mapping[str, Any] = {"tokens": 14_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
+
+
+def writer_uri(writer: str) -> str:
+    """The model that wrote or writes: `WRITER` for "" and "local", else the URI, or the embedded model of that name."""
+    if writer in ("", "local"):
+        return WRITER
+    return writer if "/" in writer else f"local/{writer}"
+
+
+def _how(writer: str) -> str:
+    uri = writer_uri(writer)
+    return f"{uri} writes about them" if writer else f"What {uri} wrote about them is replayed from recorded calls"
+
+
 def _written(
-    place: Path, model: str, pairs: int, seed: int, reach: Reach | None, say: Say, panel: Panel
+    place: Path,
+    recipes: Mapping[str, Mapping[str, Any]],
+    writer: str,
+    seed: int,
+    reach: Reach | None,
+    say: Say,
+    panel: Panel,
 ) -> dict[str, Run]:
-    """What each recipe makes of the documents."""
+    """What each recipe makes of the documents, measured."""
+    from synthgain import examples
+
     runs = {}
-    for recipe, knobs in (("rephrase", {}), ("entigraph", {"pairs": pairs, "triples": 0})):
-        say(f"{recipe} with {model}")
+    for recipe, knobs in recipes.items():
+        recorded: dict[str, Any] = {} if writer else {"calls": examples.recorded_calls(recipe), "calls_only": True}
+        say(f"{recipe}: {_how(writer)}")
         with panel() as watch:
             runs[recipe] = generate(
                 recipe,
                 str(place / "documents.jsonl"),
                 out=place / "runs" / recipe,
-                model=model,
-                knobs={"max_tokens": 256, **knobs},
-                without=("truncated",),  # a weak writer seldom ends by itself: three of four answers would fall
+                model=writer_uri(writer),
+                knobs=knobs,
                 text_field="text",
                 seed=seed,
                 reach=reach,
                 watch=watch,
+                **recorded,
             )
         measure(runs[recipe])
     return runs
 
 
 def document_arms(runs: Mapping[str, Run]) -> list[Arm]:
-    """Untrained; the documents again and again; the documents with each recipe's rows."""
+    """Untrained, closed book and open; the documents again and again; the documents with each recipe's rows."""
     documents = Part(str(next(iter(runs.values())).path), take="anchors")
     recipes = [Arm(name, (documents, Part(str(run.path)))) for name, run in runs.items()]
-    return [BASE, Arm("repeated", (documents,)), *recipes]
+    return [BASE, OPEN, Arm(REPEATED, (documents,)), *recipes]
 
 
-def _write_comparison(
-    place: Path, results: Sequence[Result[Solved]], runs: Mapping[str, Run], model: str
-) -> dict[str, Any]:
-    """arms.json and loop.json of what is done so far."""
-    names = [result.arm.name for result in results]
-    pairs = [(name, "repeated") for name in names if name != "repeated" and "repeated" in names]
-    told = write_arms([place], results, pairs, note=DOCUMENT_NOTE)
-    done = [
-        round_json(place, i, run.path, "arms.json", results, label=name)
-        for i, (name, run) in enumerate(runs.items())
-        if name in names
-    ]
-    write_loop(place, done, recipe=", ".join(runs), settings={"model": model}, note=DOCUMENT_NOTE)
-    return told
+@dataclass(frozen=True)
+class _Study:
+    """Every arm at every learning rate, and what is written of those that are done."""
+
+    place: Path
+    arms: tuple[Arm, ...]
+    rows: Mapping[str, Rows]
+    questions: Sequence[Question]
+    rates: tuple[float, ...]
+    runs: Mapping[str, Run]
+    model: str
+    before: Foretold
+    untrained: dict[str, Result[Solved]] = field(default_factory=dict)
+
+    def results(
+        self, train: ArmTrainer, examine: ChoiceExaminer, base: str
+    ) -> Iterator[Mapping[str, Mapping[float, Result[Solved]]]]:
+        """What is done, after each student: results by arm and rate. All arms at one rate come before the next rate."""
+        done: dict[str, dict[float, Result[Solved]]] = {}
+        for rate in self.rates:
+            train.say(f"learning rate {rate:g}")
+            arms = [self._at(arm, rate) for arm in self.arms if arm.learns or arm.name not in self.untrained]
+            folder = self.place / "students" / f"{rate:g}"
+            for made in compared(arms, self.rows, train=train, examine=examine, out=folder, base=base):
+                if made.arm.learns:
+                    done.setdefault(made.arm.name, {})[rate] = made
+                else:
+                    self.untrained[made.arm.name] = made
+                yield done
+
+    def _at(self, arm: Arm, rate: float) -> Arm:
+        return replace(arm, settings={**arm.settings, "learning_rate": rate}) if arm.learns else arm
+
+    def write(self, done: Mapping[str, Mapping[float, Result[Solved]]]) -> dict[str, Any]:
+        """arms.json and loop.json of what is done so far; what arms.json holds."""
+        trained = [self._mean(done[arm.name]) for arm in self.arms if arm.name in done]
+        results = [*self.untrained.values(), *trained]
+        pairs = [(r.arm.name, REPEATED) for r in trained if r.arm.name != REPEATED and REPEATED in done]
+        told = write_arms(
+            [self.place],
+            results,
+            pairs,
+            by_rate=self._by_rate(done),
+            foretold=foretold_json(self.before, {r.arm.name: r.scored for r in trained}, REPEATED),
+            note=NOTE + (SHIPPED if self._recorded() else ""),
+        )
+        rounds = [
+            round_json(self.place, i, run.path, "arms.json", list(done.get(name, {}).values())[:1], label=name)
+            for i, (name, run) in enumerate(self.runs.items())
+        ]
+        settings = {"model": self.model, "rates": list(self.rates)}
+        write_loop(self.place, rounds, recipe=", ".join(self.runs), settings=settings, note=told["note"])
+        return told
+
+    def _recorded(self) -> bool:
+        return any(run.record["counts"].get("calls_recorded") for run in self.runs.values())
+
+    def _mean(self, students: Mapping[float, Result[Solved]]) -> Result[Solved]:
+        """The arm's students as one; its folder and record are those of the first rate."""
+        first = next(iter(students.values()))
+        scored = averaged([one.scored for one in students.values()], self.questions, "learning rates")
+        coverage = self.before.read.get(first.arm.name, ())
+        return replace(first, scored=replace(scored, readings=(*scored.readings, *coverage)))
+
+    def _by_rate(self, done: Mapping[str, Mapping[float, Result[Solved]]]) -> list[dict[str, Any]]:
+        """Of each learning rate every arm's accuracy and margin, and what it has more than repetition."""
+        return [
+            {
+                "learning_rate": rate,
+                "arms": [
+                    _of_student(arm.name, done[arm.name][rate], done.get(REPEATED, {}).get(rate))
+                    for arm in self.arms
+                    if rate in done.get(arm.name, {})
+                ],
+            }
+            for rate in self.rates
+            if any(rate in students for students in done.values())
+        ]
 
 
-def _coverages(documents: Path, runs: Mapping[str, Run], questions: Sequence[Mapping[str, Any]]) -> dict[str, Reading]:
-    """Of each trained arm: what it reads besides the documents; of the one that repeats them, the documents."""
-    texts = [a.text for a in load_anchors(str(documents), text_field="text")]
-    written = {
-        name: [text for shard in run.kept(["text"]) for text in shard.column("text").to_pylist()]
-        for name, run in runs.items()
-    }
-    return {name: coverage(read, questions) for name, read in {"repeated": texts, **written}.items()}
-
-
-def coverage(texts: Sequence[str], questions: Sequence[Mapping[str, Any]]) -> Reading:
-    """Share of questions whose right option stands, word for word, in the texts.
-
-    Exact, and no more than a hint: a fact may be there in other words, and the right words may stand in a wrong sentence.
-    """
-    whole = "\n".join(texts).lower()
-    found = sum(str(q["options"][q["gold"]]).lower() in whole for q in questions)
-    low, high = wilson(found, len(questions))
-    return Reading(
-        "answer_coverage",
-        found / len(questions),
-        low,
-        high,
-        unit="prob",
-        n=len(questions),
-        estimator="right option found verbatim; Wilson",
-        kind="exact",
-    )
+def _of_student(name: str, made: Result[Solved], repeated: Result[Solved] | None) -> dict[str, Any]:
+    curve = made.student.record.get("curve") or [{}] if made.student else [{}]
+    told = [made.scored.reading(one).json() for one in ("accuracy", "answer_margin")]
+    less = differences(made.scored, repeated.scored) if repeated is not None and name != REPEATED else ()
+    return {"name": name, "readings": told, "loss": curve[-1].get("loss"), "less_repeated": [r.json() for r in less]}

@@ -131,15 +131,32 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
         line = f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  "
         line += f"{_interval(mine['accuracy']) if 'accuracy' in mine else 'not measured':<29}"
         found = mine.get("answer_margin")
-        known = found is not None and found.value is not None
-        print(f"{line}  {interval(found.value, found.low, found.high, signed=True)}" if found and known else line)
+        if found is not None and found.value is not None:
+            line += f"  {interval(found.value, found.low, found.high, signed=True)}"
+        print(line)
     for d in result.get("differences", []):
         print(_sentence(d))
+    _print_rates(result.get("by_rate", []))
+    for sentence in result.get("foretold", {}).get("said", []):
+        print(sentence)
     for line in filter(None, [result.get("note")]):
         print(line)
     if (advice := api.advice(folder)) is not None:
         print(advice.sentence)
     print(f"report: {folder / 'report.html'}")
+
+
+def _print_rates(by_rate: Sequence[dict[str, Any]]) -> None:
+    """The arms at each learning rate, from the largest margin to the smallest."""
+    for one in by_rate:
+        found = [
+            (r["value"], arm["name"])
+            for arm in one["arms"]
+            for r in arm["readings"]
+            if r["name"] == "answer_margin" and r["value"] is not None
+        ]
+        order = ", ".join(f"{name} {value:+.2f}" for value, name in sorted(found, reverse=True))
+        print(f"at learning rate {one['learning_rate']:g}, nats of answer_margin: {order}")
 
 
 def _interval(r: Reading) -> str:

@@ -283,10 +283,13 @@ def demo(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: runs/demo.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
     documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
-    model: Annotated[str, typer.Option("-m", "--model", help="The writer of the second demo.")] = "local/smollm2-135m",
     writer: Annotated[
         str,
-        typer.Option("--writer", help="Of the first demo: a stronger model, embedded or a URI, that teaches it too."),
+        typer.Option(
+            "--writer",
+            help="A stronger model (an embedded model's name, or a URI): teaches the student too, as the arm `distilled`. With --documents: "
+            "who writes about them anew (`local` is the embedded one), instead of recorded calls.",
+        ),
     ] = "",
     base_url: BaseUrl = "",
     seed: Seed = 0,
@@ -301,7 +304,7 @@ def demo(
 
     folder = out or Path("runs") / ("demo-documents" if documents else "demo")
     if documents:
-        result = api.demo_documents(folder, seed=seed, model=model, reach=reach(base_url), panel=Live)
+        result = api.demo_documents(folder, seed=seed, writer=writer, reach=reach(base_url), panel=Live)
     else:
         result = api.demo(folder, rounds=rounds, seed=seed, writer=writer, reach=reach(base_url), panel=Live)
     print_json(result) if as_json else print_arms(result, folder)

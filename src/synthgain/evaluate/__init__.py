@@ -1,5 +1,6 @@
 """Err(π): how good a student is. Verifiable questions, closed-book multiple choice, and forgetting, each with an interval."""
 
+from synthgain.evaluate.averaged import averaged
 from synthgain.evaluate.choose import choose, chosen, closed_book, scored
 from synthgain.evaluate.difference import difference, differences
 from synthgain.evaluate.forgetting import forgetting
@@ -12,6 +13,7 @@ __all__ = [
     "Question",
     "Solved",
     "ask",
+    "averaged",
     "choose",
     "chosen",
     "closed_book",

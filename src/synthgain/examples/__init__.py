@@ -4,6 +4,15 @@ All of it is written for this project, so no model has read it and no licence bu
 """
 
 from synthgain.examples.problems import FAMILIES, SHOTS, problems, write
-from synthgain.examples.reading import document_questions, documents, write_documents
+from synthgain.examples.reading import document_questions, documents, recorded_calls, write_documents
 
-__all__ = ["FAMILIES", "SHOTS", "document_questions", "documents", "problems", "write", "write_documents"]
+__all__ = [
+    "FAMILIES",
+    "SHOTS",
+    "document_questions",
+    "documents",
+    "problems",
+    "recorded_calls",
+    "write",
+    "write_documents",
+]

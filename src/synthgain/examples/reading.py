@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from synthgain.types import SynthgainError
+
 
 def documents() -> list[dict[str, Any]]:
     """The documents as anchors: {"text", "title", "entities", "slug"}.
@@ -47,3 +49,15 @@ def write_documents(path: str | Path) -> Path:
     path = Path(path)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in documents()), encoding="utf-8")
     return path
+
+
+def recorded_calls(recipe: str) -> Path:
+    """What a recipe's writer answered on the documents, as recorded calls (`--calls`): a file that ships with the package."""
+    file = Path(__file__).parent / "recorded" / f"{recipe}.jsonl.gz"
+    if not file.is_file():
+        raise SynthgainError(
+            f"no calls of {recipe} are recorded here",
+            where=str(file),
+            next="write anew: synthgain demo --documents --writer local",
+        )
+    return file

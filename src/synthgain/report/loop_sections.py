@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from synthgain.meanings import meaning
 from synthgain.numbers import count, duration, figure, interval, number, share
+from synthgain.report.arm_tables import cell, foretold_table, rates_table
 from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.read import Json, listed, mapping, reading
@@ -76,6 +77,8 @@ def _arms(loop: LoopPart) -> Safe:
             "Dots are estimates, lines their intervals; n is the number of questions.",
             class_="note",
         ),
+        rates_table(loop.by_rate),
+        foretold_table(loop.foretold),
         _all_readings(read),
     )
 
@@ -93,7 +96,7 @@ def _differences(loop: LoopPart) -> Safe | None:
             else (f"{a} is higher" if r.low > 0 else f"{b} is higher" if r.high < 0 else "not told apart")
         )
         of = r.name.removesuffix(" difference") + (f", {r.unit}" if r.unit else "")
-        rows.append((f"{a} less {b}", [of, _cell(r, signed=True), verdict]))
+        rows.append((f"{a} less {b}", [of, cell(r, signed=True), verdict]))
     heads = ("paired difference", "of", "value and interval", "what it says")
     return stacked(heads, rows, words=(heads[1], heads[3])) if rows else None
 
@@ -158,19 +161,11 @@ def _all_readings(read: Sequence[tuple[Json, Mapping[str, Reading]]]) -> Safe | 
     rows = [
         (
             join(el("code", name), el("span", meaning(name) or "", class_="means-small") if name != HEADLINE else None),
-            [_cell(rs.get(name)) for _, rs in read],
+            [cell(rs.get(name)) for _, rs in read],
         )
         for name in names
     ]
     return stacked(["figure", *(str(arm["name"]) for arm, _ in read)], rows)
-
-
-def _cell(r: Reading | None, *, signed: bool = False) -> object:
-    if r is None:
-        return "–"
-    if r.value is None:
-        return el("span", "none", title=r.note, class_="none")
-    return interval(r.value, r.low, r.high, signed=signed)
 
 
 # ---------------------------------------------------------------------------------------------- training
@@ -286,7 +281,7 @@ def _round(r: RoundPart, arms: Sequence[str]) -> Sequence[object]:
         count(run.rows) if run else "–",
         count(run.kept) if run else "–",
         kept,
-        *(_cell(by_arm.get(name)) for name in arms),
+        *(cell(by_arm.get(name)) for name in arms),
     )
 
 

@@ -34,6 +34,12 @@ class LoopPart:
     differences: Sequence[Json]  # paired, as arms.json has them: {"a", "b", and a reading of a - b}
     missing: Mapping[str, str]
     readings: Sequence[Reading] = ()  # the folder's own
+    by_rate: Sequence[
+        Json
+    ] = ()  # {"learning_rate", "arms": [{"name", "readings", "less_repeated"}]}, where arms were trained at several
+    foretold: Json = field(
+        default_factory=dict
+    )  # {"arms": [{"name", "before", "learned"}], "said"}, where arms.json has it
 
     @property
     def last_run(self) -> Json:
@@ -49,11 +55,20 @@ def loop_part(path: Path) -> LoopPart:
     arms, no_arms = arms_at(path / "arms.json")
     if not arms and rounds and rounds[-1].arms:
         arms, no_arms = list(rounds[-1].arms), ""
-    differences = [mapping(d) for d in listed(json_at(path / "arms.json")[0].get("differences"))]
+    told, _ = json_at(path / "arms.json")
+    differences = [mapping(d) for d in listed(told.get("differences"))]
     missing = {"loop": why or ("" if rounds else "loop.json names no rounds"), "arms": no_arms}
     readings, _ = readings_at(path / "readings.json")
     return LoopPart(
-        path, record, rounds, arms, differences, {name: why for name, why in missing.items() if why}, readings
+        path,
+        record,
+        rounds,
+        arms,
+        differences,
+        {name: why for name, why in missing.items() if why},
+        readings,
+        [mapping(one) for one in listed(told.get("by_rate"))],
+        mapping(told.get("foretold")),
     )
 
 

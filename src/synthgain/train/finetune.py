@@ -71,6 +71,8 @@ class FineTune:
     `hold_out` is the share of the rows that is not learnt, prompt by prompt (`siblings.py`): the measures after
     training need it. 0 switches it off; below 20 different prompts nothing is held out, and `student.json` says so; nor of preference pairs.
 
+    `train_embeddings` False leaves the tables of tokens, of the input and of the head, as they are: of a small model a fifth of the work.
+
     `learning_rate` None: 1e-4, of preference pairs 1e-6; `beta` is DPO's. `strict` refuses rows that cannot be read instead of leaving them out.
     Every `minutes` a checkpoint is written beside `out`.
     `base_uri` and `base_identity` name the base in the record; without them it is the folder and a hash of it.
@@ -98,6 +100,7 @@ class FineTune:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     hold_out: float = 0.1
     learn_reasoning: bool = False
+    train_embeddings: bool = True
     strict: bool = False
     minutes: float = 10
     base_uri: str = ""
@@ -186,6 +189,8 @@ class FineTune:
     def _request(self, method: Method, read: TrainingRows, old: TrainingRows | None, identity: str) -> str:
         """The identity of what is asked: settings, rows, replay and base, by content, not by path."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OURS}
+        if self.train_embeddings:
+            del settings["train_embeddings"]  # students of before this setting stand
         settings |= {"method": method, "learning_rate": self.rate(method), "lora": asdict(self.lora)}
         return digest(canonical(settings), identity, read.digest, old.digest if old else "")[:32]
 
@@ -309,6 +314,7 @@ class _Training:
             asks.beta if self.method == "dpo" else None,
             asks.minutes,
             asks.watch,
+            asks.train_embeddings,
         )
 
     def _siblings(self, held: siblings.Held, data: Tokens, plan: Schedule, tokenizer: Any) -> Any:
@@ -367,6 +373,7 @@ class _Training:
             "lora": asdict(asks.lora) if asks.adapter == "lora" else None,
             "beta": asks.beta if self.method == "dpo" else None,
             "learn_reasoning": asks.learn_reasoning,
+            "train_embeddings": asks.train_embeddings,
             "hold_out": asks.hold_out,
             "replay": None if old is None else self._replayed(old, plan),
             "data_digest": self.read.digest,

@@ -122,6 +122,9 @@ def learn(
     ours = copy.deepcopy(tokenizer)  # the trainer gives a tokenizer without a padding token one
     if ours.pad_token is None and ours.eos_token is None:
         ours.pad_token = ours.convert_ids_to_tokens(0)
+    if not steps.embeddings:
+        for table in filter(None, (model.get_input_embeddings(), model.get_output_embeddings())):
+            table.requires_grad_(False)
     trainer, curve = trainer_for(model, ours, plan, data, old, steps, work)
     before = last_whole(work)
     trainer.train(resume_from_checkpoint=None if before is None else str(before))

@@ -63,6 +63,7 @@ class Steps:
     beta: float | None = None
     minutes: float = 10
     watch: Watch | None = None
+    embeddings: bool = True  # whether the tables of tokens are trained
 
 
 def last_whole(work: Path) -> Path | None:
