@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synthgain.models.local import Local, _start, request
+from synthgain.models.llamacpp import start
+from synthgain.models.local import Local, request
 from synthgain.models.weights import eight_bit, find
 from synthgain.types import Prompt, Sampling, system, user
 
@@ -58,7 +59,7 @@ async def speed(path: Path, parallel: int, tokens: int, repeats: int, threads: i
     """One row of the table."""
     model = Local(path, slots=parallel, threads=threads, context=1024)
     with tempfile.TemporaryDirectory() as folder:
-        server = _start(path, parallel, model._threads, 1024, Path(folder), "benchmark")
+        server = start(path, parallel, model._threads, 1024, Path(folder), "benchmark")
         await ours(model, prompts(parallel, 4, 999))
         bare(server, model.identity, parallel, prompts(parallel, 4, 999))
         mine, its = [], []

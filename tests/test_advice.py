@@ -40,6 +40,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "measure/running.py": ("generate",),
     "models/__init__.py": ("check", "preview", "generate"),
     "models/embedders.py": ("measure", "compare"),
+    "models/memory.py": ("check", *MAKING),
     "models/openai.py": ("check", *MAKING, "evaluate"),
     "models/pacing.py": ("preview", "generate"),
     "models/prices.py": ("preview", "generate"),

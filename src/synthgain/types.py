@@ -653,6 +653,17 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Tokens a second over `width` calls side by side, and over how many tokens that was seen. None: too short to say."""
+
+    width: int
+    reading: float | None
+    tokens_read: int
+    writing: float | None
+    tokens_written: int
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What can be known of a model without paying for more than a few small calls. None: not known."""
 
@@ -671,6 +682,10 @@ class ModelInfo:
     )
     left_out: tuple[str, ...] = ()  # settings that the server does not take
     note: str = ""
+    terms: str = ""  # what its licence asks of the data that it writes, where anything is known to follow
+    tools: bool | None = None  # whether it calls a tool that it is offered
+    speeds: tuple[Speed, ...] = ()  # of a model in this process
+    memory: int | None = None  # the most bytes that this process held
 
 
 class Gate(Protocol):

@@ -350,6 +350,7 @@ def test_curate_of_a_recipe_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monk
         "groups_done": 3,
         "calls_bought": 0,
         "calls_reused": 3,
+        "calls_recorded": 0,
         "rows": 3,
         "kept": 1,
         "dropped": 2,

@@ -178,6 +178,7 @@ def run_record(anchors: Sequence[Anchor], rows: Sequence[Row], more: dict[str, A
             "groups_done": len(anchors),
             "calls_bought": len(calls),
             "calls_reused": 0,
+            "calls_recorded": 0,
             "rows": len(rows),
             "kept": len(rows) - len(fallen),
             "dropped": len(fallen),

@@ -11,7 +11,7 @@ import pytest
 
 from synthgain.measure.audit import Labels, Lengths, judgement
 from synthgain.measure.leaks import Leaks
-from synthgain.measure.terms import terms_of
+from synthgain.measure.terms import terms_of, what_follows
 
 WORDS = [
     "one",
@@ -148,3 +148,28 @@ def test_terms_are_what_a_card_says(card: str, licence: str, teachers: list[str]
     found = terms_of(card)
     assert found["licence"] == licence and len(found["binding"]) == binding
     assert [teacher["name"] for teacher in found["teachers"]] == teachers
+
+
+@pytest.mark.parametrize(
+    ("licence", "names", "said"),
+    [
+        ("apache-2.0", ("SmolLM2-135M",), ""),
+        ("MIT", ("Gemma-like",), ""),  # an open licence asks nothing, whatever the model is called
+        ("gemma", ("anything",), "Gemma's terms"),
+        ("Llama 3.2 Community License", (), "Llama"),
+        ("llama3.1", (), "Llama"),
+        (None, ("Meta-Llama-3.1-8B-Instruct",), "its file names no licence"),
+        (None, ("gemma-3-270m-it-Q8_0.gguf", "gemma3"), "its file names no licence"),
+        ("other", ("google/gemma-2-2b",), "Gemma's terms"),
+        (None, ("my-student", "llama"), ""),  # the shape alone is no descent
+        ("cc-by-nc-4.0", (), "commercial"),
+        ("qwen-research", (), "commercial"),
+        ("cc-by-sa-4.0", (), "same licence"),
+        (None, (), ""),
+    ],
+)
+def test_what_a_models_licence_asks_of_data_that_it_wrote(
+    licence: str | None, names: tuple[str, ...], said: str
+) -> None:
+    found = what_follows(licence, *names)
+    assert said in found and bool(found) == bool(said)

@@ -89,7 +89,7 @@ async def test_log_probabilities_are_of_the_law_that_was_sampled(model: Local) -
     prompt = raw("The capital of France is", max_tokens=1)
     runtime = model._started()
     plain = request(prompt, 1) | {"n_probs": 60, "logprobs": 60, "id_slot": 0}
-    top = runtime._post(plain)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    top = runtime.post(plain)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     chances = {token["bytes"] and bytes(token["bytes"]).decode("utf-8", "replace"): token["logprob"] for token in top}
     for law in (
         {"temperature": 0.5, "top_k": 8},
@@ -114,14 +114,14 @@ async def test_plain_log_probabilities_add_up_over_tokens(model: Local) -> None:
     call = await model(raw("Once upon a time", max_tokens=3))
     steps, said = [], "Once upon a time"
     body = request(call.prompt, int(call.id[:8], 16) & 0x7FFFFFFF) | {"id_slot": 0}
-    tokens = model._started()._post(body)["choices"][0]["logprobs"]["content"]
+    tokens = model._started().post(body)["choices"][0]["logprobs"]["content"]
     for token in tokens:
         single = request(raw(said, max_tokens=1, temperature=1.0), 0) | {
             "n_probs": 49152,
             "logprobs": 49152,
             "id_slot": 0,
         }
-        top = model._started()._post(single)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        top = model._started().post(single)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         steps.append(next(entry["logprob"] for entry in top if entry["id"] == token["id"]))
         said += bytes(token["bytes"]).decode()
     assert call.logprob == pytest.approx(math.fsum(steps), abs=5e-3) and len(steps) == 3
@@ -150,6 +150,22 @@ async def test_a_schema_is_followed_and_its_law_is_not_claimed(model: Local) -> 
     call = await model(Prompt((user("Name colours as JSON."),), schema=schema, sampling=Sampling(max_tokens=80)))
     assert set(json.loads(call.text)["colours"]) <= {"red", "blue"}
     assert call.logprob is None and "schema" in call.law
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#/$defs/none"}, {"type": "colour"}])
+async def test_a_schema_that_cannot_be_followed_breaks_its_call(model: Local, schema: dict[str, object]) -> None:
+    with pytest.raises(CallFailed, match="cannot follow this"):
+        await model(replace(ask("As JSON."), schema=schema))
+    assert (await model(ask("Still here?", max_tokens=1))).tokens_out == 1
+
+
+async def test_what_the_runtime_passes_over_in_a_schema_is_said_once(
+    model: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = replace(ask("As JSON.", max_tokens=4), schema={"type": "integer", "multipleOf": 7})
+    for draw in (0, 1):
+        await model(replace(prompt, draw=draw))
+    assert capsys.readouterr().err.count("multipleOf") == 1
 
 
 WEATHER = {

@@ -59,6 +59,13 @@ def test_the_licence_is_other_unless_all_are_known(
     assert "did not check whether the terms of these models allow training" in text
 
 
+def test_terms_that_go_with_the_data_stand_in_the_card() -> None:
+    asks = "Gemma's terms bind models trained on its outputs to do as it does (licence gemma)."
+    text = card(record(), columns=COLUMNS, rows_kept=1, licences={MODEL: "gemma"}, terms={MODEL: asks})
+    assert "Gemma's terms bind" in text and text.index("Models and licences") < text.index("Gemma's terms bind")
+    assert "Gemma" not in card(record(), columns=COLUMNS, rows_kept=1, licences={MODEL: "Apache-2.0"})
+
+
 def test_the_text_names_recipe_source_counts_seeds_costs_and_reasons() -> None:
     made = record()
     text = card(made, columns=COLUMNS, rows_kept=made["counts"]["kept"], licences={MODEL: "apache-2.0"})

@@ -63,7 +63,19 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         value = getattr(request, name)
         if value != default:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    words += [word for recording in request.calls for word in ("--calls", recording.file)]
+    words += ["--calls-only"] if request.calls_only else []
     return shlex.join(words)
+
+
+def shared_command(text: str) -> str:
+    """A command as it is given to others: without headers, which may say who asks."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return ""
+    headers = {n for n, word in enumerate(words) if word == "--header"}
+    return shlex.join(word for n, word in enumerate(words) if n not in headers and n - 1 not in headers)
 
 
 def _per_role(option: str, given: Mapping[str, str], one: bool = False) -> list[str]:

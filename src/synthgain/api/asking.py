@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,13 @@ def asked(
     reach = reach or Reach()
     for option, said in (("--served-as", reach.served_as), ("--price", reach.price), ("--extra", reach.extra)):
         _roles_of(chosen, {} if isinstance(said, str) else said, option)
-    _of_servers(given, reach)
+    asks = not limits.get("calls_only")
+    if asks:
+        _of_servers(given, reach)
     request = Request(
         recipe=part_of(chosen, recipe),
         checks=parts,
-        models={role: _reached(role, m, reach) for role, m in given.items()},
+        models={role: _reached(role, m, reach, asks) for role, m in given.items()},
         concurrency=limits.pop("concurrency", None) or reach.concurrency,
         wait=reach.wait,
         requests_per_minute=reach.requests_per_minute,
@@ -309,10 +312,14 @@ def _roles_of(recipe: Recipe, given: Mapping[str, Any], option: str) -> None:
         )
 
 
-def _reached(role: str, model: str | Model, reach: Reach) -> Reached:
+def _reached(role: str, model: str | Model, reach: Reach, asks: bool) -> Reached:
+    """How a role's model is reached. Where nothing is asked of it, a server need not be named."""
     if not isinstance(model, str):
         return Reached(model.uri, python=True)
-    named = server_of(model, reach)[1] if model.startswith("openai/") and "@http" not in model else ""
+    named = ""
+    if model.startswith("openai/") and "@http" not in model:
+        with nullcontext() if asks else suppress(SynthgainError):
+            named = server_of(model, reach)[1]
     more = reach.extra_for(role) if model.startswith("openai/") else {}
     return Reached(
         model,

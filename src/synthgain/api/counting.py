@@ -8,7 +8,7 @@ how many, and the range is what they say of documents of the other lengths.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import sqrt
@@ -194,36 +194,94 @@ class Due:
         n = len(self.open) + len(self.known)
         return self.calls.times(fixed(1 / n)) if n else self.calls
 
+    @property
+    def unknown(self) -> Due:
+        """Of these the calls that nobody has answered yet."""
+        n = len(self.open) + len(self.known)
+        return Due(self.calls.times(fixed(len(self.open) / n)) if n else self.calls, self.open)
+
 
 Counts = Mapping[Kind, Due]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What all groups would take, how that was told, and how many of the calls are in the folder already (None: not known)."""
+    """What all groups would take, how that was told, how many of the calls are in the folder already (None: not known), and what the others
+    take (None: none are there, or it is not known)."""
 
     spans: Mapping[str, Span]
     note: str
     there: int | None = None
+    beyond: Mapping[str, Span] | None = None
+
+
+NAMES = ("calls", "tokens_in", "tokens_out", "cost_usd", "seconds")
 
 
 async def estimated(parts: Opened, seen: Sequence[Asked], all: All, memory: CallMemory, seed: int) -> Estimate:
     """Calls, tokens, money and seconds of all groups."""
-    names = ("calls", "tokens_in", "tokens_out", "cost_usd", "seconds")
     if all.total is None:
-        return Estimate(dict.fromkeys(names, Span()), "how many groups there will be is not known before the rows are")
+        note = "how many groups there will be is not known before the rows are"
+        return Estimate(dict.fromkeys(NAMES, Span()), note)
+    whole = await _recorded_whole(parts, all, memory, seed) if memory.recordings() else {}
+    if not whole:
+        return await _estimated(parts, seen, all, memory, seed)
+    known = _known(parts, whole.values())
+    spans = dict(zip(NAMES, (fixed(len(known)), *_sums(known))))
+    n, there = len(whole), f"{len(whole):,} of {all.total:,} groups are recorded whole"
+    if n == all.total:
+        return Estimate(spans, "every answer is recorded", len(known), dict.fromkeys(NAMES, NOTHING))
+    left = [i for i in range(len(all.groups)) if i not in whole]
+    others = All(len(left), [all.groups[i] for i in left], [all.lengths[i] for i in left])
+    rest = await _estimated(parts, seen, others, memory, seed)
+    added = {name: spans[name] + rest.spans[name] for name in NAMES}
+    beyond = rest.beyond or (rest.spans if not rest.there else None)
+    return Estimate(added, f"{there}; of the others: {rest.note}", len(known) + (rest.there or 0), beyond)
+
+
+async def _recorded_whole(parts: Opened, all: All, memory: CallMemory, seed: int) -> dict[int, Asked]:
+    """The groups of which every answer is here, by number; none where the groups are too many to look at."""
+    if len(all.groups) != all.total or len(all.groups) > COUNTED:
+        return {}
+    drafts = {i: await _blank(parts, group, memory, seed, i) for i, group in enumerate(all.groups)}
+    return {i: asked for i, asked in drafts.items() if asked.told and asked.known.keys() == asked.sizes.keys()}
+
+
+def _known(parts: Opened, drafts: Iterable[Asked]) -> list[tuple[Model, Took]]:
+    """What each of the drafts' calls took, with the model that answered; a call of several drafts once."""
+    found = {id: (asked, call) for asked in drafts for id, call in asked.known.items()}
+    return [(parts.models[call.prompt.to], asked.took(call)) for asked, call in found.values()]
+
+
+def _sums(known: Sequence[tuple[Model, Took]]) -> tuple[Span, Span, Span, Span]:
+    """Tokens in and out, US dollars and seconds of calls that are here."""
+    costs = [took.cost for _, took in known]
+    return (
+        fixed(sum(took.tokens_in for _, took in known)),
+        fixed(sum(took.tokens_out for _, took in known)),
+        Span() if None in costs else fixed(sum(cost or 0.0 for cost in costs)),
+        fixed(sum(took.seconds / max(1, model.width) for model, took in known)),
+    )
+
+
+async def _estimated(parts: Opened, seen: Sequence[Asked], all: All, memory: CallMemory, seed: int) -> Estimate:
     counts, note, there = await _counts(parts, seen, all, memory, seed)
     calls = sum((due.calls for due in counts.values()), NOTHING)
     answers = {(call.id, kind_of(call.prompt)): asked.took(call) for asked in seen for call in asked.answers()}
     if not counts or not answers:
-        return Estimate(dict.fromkeys(names, Span()) | ({"calls": calls} if counts else {}), note, there)
+        return Estimate(dict.fromkeys(NAMES, Span()) | ({"calls": calls} if counts else {}), note, there)
     by_kind = {
         kind: [*(took for (_, its), took in answers.items() if its == kind), *due.known] for kind, due in counts.items()
     }
-    taken = [_taken(parts.models[kind[0]], due, _alike(by_kind, kind, answers)) for kind, due in counts.items()]
-    added = [sum((each[i] for each in taken), NOTHING) for i in range(4)]
+
+    def of(due: Mapping[Kind, Due]) -> dict[str, Span]:
+        taken = [_taken(parts.models[kind[0]], one, _alike(by_kind, kind, answers)) for kind, one in due.items()]
+        added = [sum((each[i] for each in taken), NOTHING) for i in range(4)]
+        return dict(zip(NAMES, (sum((one.calls for one in due.values()), NOTHING), *added)))
+
     far = [told_of_lengths(due.open, by_kind[kind]) for kind, due in counts.items()]
-    return Estimate(dict(zip(names, (calls, *added))), "; ".join(filter(None, (note, *far[:1]))), there)
+    beyond = of({kind: due.unknown for kind, due in counts.items()}) if there else None
+    return Estimate(of(counts), "; ".join(filter(None, (note, *far[:1]))), there, beyond)
 
 
 async def _counts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from synthgain.api.asking import (
 )
 from synthgain.api.curating_data import curate_data, curate_data_again
 from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
-from synthgain.chain import Named, NotBought, Opened, Request
+from synthgain.api.replaying import Remembered
+from synthgain.chain import Named, Opened, Request
 from synthgain.chain.given import GIVEN
 from synthgain.settings import misfit
 from synthgain.store import Run
-from synthgain.types import AnyCheck, Call, ModelInfo, Prompt, Recipe, SynthgainError
+from synthgain.types import AnyCheck, Recipe, SynthgainError
 
 
 def curate(
@@ -80,7 +81,7 @@ def curate(
         changed = request.changed(
             recipe=replace(request.recipe, settings=knobs_of(chosen)), checks=parts, accept=accept or request.accept
         )
-        models = {role: _Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
+        models = {role: Remembered(uri, record["identities"][role]) for role, uri in record["models"].items()}
         ask = Asked(changed, chosen, usual, checks, models)
         _no_server(ask)
         embedder = embedder_for(ask)
@@ -243,19 +244,3 @@ def _judged_anew(
     return ordered([*stay, *(pair for pair in given if pair[1].name not in again)])
 
 
-@dataclass(frozen=True)
-class _Remembered:
-    """A model known by name only: its answers are in the memory, and it gives no others."""
-
-    uri: str
-    identity: str
-    width: int = 64
-
-    async def __call__(self, prompt: Prompt) -> Call:
-        raise NotBought
-
-    async def info(self) -> ModelInfo:
-        return ModelInfo(self.uri)
-
-    async def aclose(self) -> None:
-        return None

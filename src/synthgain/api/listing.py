@@ -11,10 +11,14 @@ from synthgain.api.asking import knobs_of
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
 from synthgain.curate import shipped
+from synthgain.measure.terms import what_follows
 from synthgain.models import weights
+from synthgain.models.known import KNOWN, Known
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
 from synthgain.types import SynthgainError
+
+NOTHING_FOLLOWS = "none on what it writes; the weights may be passed on with the licence's text"
 
 
 def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
@@ -77,15 +81,24 @@ def _default(held: Field[Any]) -> Any:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """The embedded models that are known by a short name: whether their weights are here, their size in bytes, licence and terms."""
-    return [
-        {
-            "uri": f"local/{name}",
-            "here": None if (file := weights.here(name)) is None else str(file),
-            "bytes": known.size,
-            "licence": known.licence,
-            "terms": known.terms,
-            "package": f"{known.package}=={known.version}",
-        }
-        for name, known in weights.KNOWN.items()
-    ]
+    """The embedded models that are known by a short name: whether their weights are here (or how many of their parts), their size in bytes,
+    licence and terms, how many tokens of context, and whether they can be offered tools."""
+    return [_model(name, known) for name, known in KNOWN.items()]
+
+
+def _model(name: str, known: Known) -> dict[str, Any]:
+    file, (arrived, of) = weights.here(name), weights.parts_of(name)
+    first, last = known.parts[0], known.parts[-1]
+    return {
+        "uri": f"local/{name}",
+        "here": None if file is None else str(file),
+        "parts_here": of if file else arrived,
+        "parts": of,
+        "bytes": known.size,
+        "licence": known.licence,
+        "terms": what_follows(known.licence, name) or NOTHING_FOLLOWS,
+        "context": known.context,
+        "tools": known.tools,
+        "package": first.wanted if of == 1 else f"{first.wanted} … {last.package}",
+        "hub": known.hub,
+    }

@@ -83,6 +83,12 @@ def loop(
     )
     chosen = _arms(arms, examine.shows, train_from, method)
     check_arms(chosen, WRITER)
+    if options.get("calls_only") and rounds > 1:
+        raise SynthgainError(
+            "from the second round on a student writes, and nobody has recorded its answers",
+            where="--calls-only",
+            next="leave it out, or ask for one round",
+        )
     train.check(chosen)
     examine.check(chosen)
     make = RunMaker(recipe, anchors, model, {"seed": seed, **options}, say, panel)

@@ -17,14 +17,26 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.as_typed import command
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
+from synthgain.api.licensing import licence_of, news, terms_by_uri
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
+from synthgain.api.replaying import (
+    Calls,
+    as_asked,
+    licences_of,
+    machine,
+    recorded_in,
+    recordings_at,
+    served_by,
+    taken_over,
+)
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
 from synthgain.models.embedders import open_embedder
+from synthgain.models.memory import peak_memory
 from synthgain.store import Corpus, Run, writing
 from synthgain.store.run import FORMAT
 from synthgain.types import AnyCheck, Embedder, Model, Recipe, SynthgainError, singly
@@ -62,6 +74,8 @@ def generate(
     strict: bool = False,
     ask_again: bool = False,
     against: Sequence[str | Path] = (),
+    calls: Calls = (),
+    calls_only: bool = False,
     watch: Watch | None = None,
     **servers: Unpack[Servers],
 ) -> Run:
@@ -74,11 +88,14 @@ def generate(
     skipped, counted and said; `strict` refuses it. Prompts that a server refused for good (moderation), or
     answered with nothing, are not asked again, unless `ask_again`.
     Rows that are near a row of the sets `against` (files, folders, hf://…) fall.
+    `calls` are recorded ones, a file that `export` wrote or another run: they serve first, and what they lack is bought; with `calls_only`
+    nothing is, no model is needed, and what is missing breaks.
     SynthgainError says why a run stopped short (its `code`
     is the exit code of the command line); everything bought and drawn until then is in the folder.
     """
     place = Path(out)
     apart_from(anchors, place)
+    recordings = recordings_at(calls, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(
         recipe,
@@ -100,6 +117,8 @@ def generate(
         collapse=collapse,
         stop_on_collapse=stop_on_collapse,
         ask_again=ask_again,
+        calls=as_asked(recordings),
+        calls_only=calls_only,
         anchors=str(anchors) if isinstance(anchors, str | Path) else "",
     )
     run = Run(place)
@@ -107,9 +126,12 @@ def generate(
         run.readable()
         embed = embedder_for(ask)
         summary = read_into(new, anchors, ask, strict)
-        models = opened_models(ask.request, ask.objects, reach)
+        models = served_by(ask, reach, recordings, run)
         may_replace(run, ask, Corpus(new), models, replace)
+        taken_over(recordings, run)
         corpus = taken_in(run, new, ask, embed)
+        for line in news(m.uri for m in models.values()):
+            remark(line)
         parts = Opened(ask.recipe, ask.checks, models, embed)
         return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
 
@@ -231,12 +253,13 @@ def carried_out(
     try:
         reserve.write_bytes(b"\0" * RESERVE)
         run.write_record({**record, "status": "running"})
-        outcome, licences = _drafted(ask, parts, corpus, run, watch, before)
+        outcome, licences, recorded = _drafted(ask, parts, corpus, run, watch, before)
         record |= _came_of(outcome, corpus, time.time() - began)
+        record |= {"licences": licences} | ({"recorded": recorded} if recorded else {})
         record["counts"]["anchors_used"] = run.anchors_used()
         if before is not None:
             record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
-        _write_card(run, record, licences)
+        _write_card(run, record, record["licences"])
         run.write_record(record)
     except BaseException as error:
         with suppress(OSError):
@@ -259,7 +282,8 @@ def carried_out(
 def _more(ask: Asked, outcome: Outcome, run: Run) -> str:
     """What to type to go on: the same, and where it was a limit that stopped the run, with a larger one."""
     larger = {name: n if name == "max_cost" else int(n) for name, n in outcome.larger.items()}
-    typed = command(ask.request.changed(**larger), run.path, ask.usual)
+    asked = ask.request.changed(**larger, calls_only=ask.request.calls_only and outcome.code != 5)
+    typed = command(asked, run.path, ask.usual)
     said = {
         "max_cost": ", up to ${:g} in all",
         "max_tokens": ", up to {:,} tokens in all (of all calls together; one answer's length is --set max_tokens=N)",
@@ -277,7 +301,18 @@ def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:
 
 def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """What judging again does not change: how the run ended, from whom it bought, and what it took."""
-    kept = ("why", "models", "identities", "tokens", "cost_usd", "seconds", "finished")
+    kept = (
+        "why",
+        "models",
+        "identities",
+        "licences",
+        "machine",
+        "tokens",
+        "cost_usd",
+        "seconds",
+        "memory_peak",
+        "finished",
+    )
     same = {name: before[name] for name in kept if name in before}
     groups = {name: n for name, n in before.get("counts", {}).items() if name.startswith("groups")}
     killed = before.get("status") not in ("complete", "stopped")
@@ -302,13 +337,18 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+Drafts = tuple[
+    Outcome, dict[str, str | None], list[dict[str, Any]]
+]  # the models' licences by URI, recordings that served
+
+
 def _drafted(
     ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None
-) -> tuple[Outcome, dict[str, str | None]]:
+) -> Drafts:
     buyers: list[Buyer] = []
     replay = before is not None
 
-    async def work() -> tuple[Outcome, dict[str, str | None]]:
+    async def work() -> Drafts:
         memory = run.memory(readonly=replay)
         pulse = Running(Thresholds.read(ask.request.collapse))
         most = None if before is not None and _from_all(ask, before) else ask.request.most
@@ -331,7 +371,13 @@ def _drafted(
             if before is not None:  # groups that the run did not come to are no part of RUN/groups
                 round.tally.groups_total = max(before.get("counts", {}).get("groups", 0), round.tally.groups_total or 0)
             outcome = await round()
-            return outcome, {m.uri: await _licence(m) for m in parts.models.values()}
+            run.write_used([*round.buyer.counted])
+            known, recorded = licences_of(memory), round.tally.recorded
+            replayed = bool(recorded) and not round.tally.calls_bought  # then no weights are fetched to say their licence
+            licences = {
+                m.uri: known.get(m.identity) or (None if replayed else await _licence(m)) for m in parts.models.values()
+            }
+            return outcome, licences, recorded_in(memory, recorded)
         except asyncio.CancelledError:
             left = sum(buyer.tally.in_flight for buyer in buyers)
             print(f"synthgain: {left} calls in flight were left; they may have been charged for", file=sys.stderr)
@@ -356,7 +402,10 @@ def interrupted(buyers: Sequence[Buyer]) -> bool:
 
 
 async def _licence(model: Model) -> str | None:
-    return None if model.uri.startswith("openai/") else (await model.info()).licence
+    """As the weights say it; a model that is none of weights is asked itself."""
+    if model.uri.startswith(("local/", "hf/", "hf://", "openai/")):
+        return licence_of(model.uri)
+    return (await model.info()).licence
 
 
 def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
@@ -380,6 +429,7 @@ def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
         "round": request.round,
         "command": command(request, run.path, ask.usual),
         "python": sys.version.split()[0],
+        "machine": machine(),
     }
 
 
@@ -391,6 +441,7 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         "groups_done": t.groups_done,
         "calls_bought": t.calls_bought,
         "calls_reused": t.calls_reused,
+        "calls_recorded": t.recorded.total(),
         "rows": t.rows,
         "kept": t.kept,
         "dropped": t.rows - t.kept,
@@ -407,7 +458,9 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
         | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
         "running": {name: round(value, 6) for name, value in t.figures.items()},
         **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
-        "cost_usd": t.cost,
+        "cost_usd": t.cost_in_all,
+        **({"cost_recorded_usd": t.recorded_cost} if t.recorded else {}),
+        "memory_peak": peak_memory(),
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -416,5 +469,11 @@ def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]
 def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str | None]) -> None:
     from synthgain.report.card import card
 
-    text = card(dict(record), columns=run.data_columns(), rows_kept=record["counts"]["kept"], licences=dict(licences))
+    text = card(
+        dict(record),
+        columns=run.data_columns(),
+        rows_kept=record["counts"]["kept"],
+        licences=dict(licences),
+        terms=terms_by_uri(licences),
+    )
     (run.data / "README.md").write_text(text, "utf-8", errors="backslashreplace")

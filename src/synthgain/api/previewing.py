@@ -12,13 +12,15 @@ from typing import Any, overload
 from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
-from synthgain.api.counting import MADE_UP, All, Few, estimated, length_of
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
+from synthgain.api.counting import MADE_UP, All, Estimate, Few, estimated, length_of
 from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, writes_to
 from synthgain.api.reaching import reaching
+from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
 from synthgain.chain import Numbered, Opened, Tally
+from synthgain.chain.buying import BUY_THEM
 from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
 from synthgain.engines import local
 from synthgain.models import Reach
@@ -46,6 +48,7 @@ class Preview:
     what failed by reason. `estimate` has calls, tokens_in, tokens_out, cost_usd and seconds; where one cannot be told it is a span of None.
     `note` says how the estimate was made; `stopped` why the preview ended early ("" where it did not), `larger` with which limit it goes on.
     `most` calls were allowed. Of the estimate's calls `there` are in the folder already, what the preview bought included (None: not known).
+    `beyond` is what the others take (None: none are there, or it is not known).
     `ends` is where `max_cost` ends the whole run (None: it does not).
     """
 
@@ -55,6 +58,7 @@ class Preview:
     most: int
     bought: int
     reused: int
+    recorded: int
     lives: Sequence[Mapping[str, Any]]
     alone: Sequence[Mapping[str, Any]]
     broken: Mapping[str, int]
@@ -64,18 +68,21 @@ class Preview:
     larger: str = ""
     there: int | None = None
     ends: End | None = None
+    beyond: Mapping[str, Span] | None = None
 
     def json(self) -> dict[str, Any]:
         return {
             "groups": self.groups,
             "groups_total": self.groups_total,
-            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused},
+            "calls": {"most": self.most, "bought": self.bought, "reused": self.reused}
+            | ({"recorded": self.recorded} if self.recorded else {}),
             "rows": list(self.lives),
             "calls_without_rows": list(self.alone),
             "broken": dict(self.broken),
             "estimate": {name: span.json() for name, span in self.estimate.items()},
             "note": self.note,
             **({"calls_there": self.there} if self.there is not None else {}),
+            **({"beyond": {name: span.json() for name, span in self.beyond.items()}} if self.beyond else {}),
             **({"stopped": self.stopped} if self.stopped else {}),
             **({"ends": {"spent_usd": self.ends.spent, "next_call_usd": self.ends.next}} if self.ends else {}),
         }
@@ -100,6 +107,7 @@ def preview(
     embedder: str = "words",
     reach: Reach | None = None,
     strict: bool = False,
+    calls: Calls = (),
     begin: Callable[[int, int, int | None], None] = lambda most, groups, total: None,
     show: Show = lambda life: None,
     watch: Watch = lambda tally: None,
@@ -115,6 +123,8 @@ def preview(
     place = Path(out)
     apart_from(anchors, place)
     checks = [*listed(with_), *compared_with(against)]
+    recordings = recordings_at(calls, place)
+    options["calls"] = as_asked(recordings)
     ask = asked(recipe, model=model, with_=checks, reach=reach, limit=limit, embedder=embedder, **options)
     run = Run(place)
     with writes_to(place):
@@ -123,7 +133,8 @@ def preview(
         corpus = load_anchors(
             anchors, text_field=text_field, id_field=id_field, needs=needs, strict=strict, tell=remark
         )
-        parts = Opened(ask.recipe, ask.checks, opened_models(ask.request, ask.objects, reach), embedder_for(ask))
+        parts = Opened(ask.recipe, ask.checks, served_by(ask, reach, recordings, run), embedder_for(ask))
+        taken_over(recordings, run)
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
         begin(showing.most, len(showing.groups), showing.all.total)
         return local.run(showing(), showing.interrupted)
@@ -144,6 +155,7 @@ class Showing:
         self.tally = Tally(label=f"preview of {ask.recipe.name}", groups_total=len(self.groups))
         self.memory = run.memory()
         limits = {name: getattr(ask.request, name) for name in ("seed", "max_cost", "max_tokens")}
+        limits |= {"recorded_only": ask.request.calls_only}
         self.buyer = Few(parts.models, self.memory, self.tally, watch, share=self.share, **limits)
         self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder)
         self.lives: list[dict[str, Any]] = []
@@ -166,15 +178,27 @@ class Showing:
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
         tally = self.tally
-        bought, reused = tally.calls_bought, tally.calls_reused
-        said = (len(self.groups), self.all.total, self.most, bought, reused, self.lives, alone, dict(tally.broken_by))
+        had = (tally.calls_bought, tally.calls_reused, tally.recorded.total())
+        said = (len(self.groups), self.all.total, self.most, *had, self.lives, alone, dict(tally.broken_by))
         larger = " or ".join(f"--{name.replace('_', '-')} {n:g}" for name, n in self.buyer.larger().items())
         stopped = (self.buyer.ended() or ("",))[0]
-        return Preview(self.run.path, *said, found.spans, note, stopped, larger, found.there, self._ends(found.spans))
+        return Preview(
+            self.run.path,
+            *said,
+            found.spans,
+            note,
+            stopped,
+            larger,
+            found.there,
+            self._ends(found),
+            found.beyond,
+        )
 
-    def _ends(self, estimate: Mapping[str, Span]) -> End | None:
-        """Where the cap on money ends the whole run: here, or where the largest call seen fits no more."""
-        budget, cost = self.buyer.budget, estimate["cost_usd"].value
+    def _ends(self, found: Estimate) -> End | None:
+        """Where the cap on money ends the whole run: here, or where the largest call seen fits no more. What was recorded costs nothing now."""
+        budget, cost = self.buyer.budget, found.spans["cost_usd"].value
+        if self.tally.recorded and found.beyond is not None and (more := found.beyond["cost_usd"].value) is not None:
+            cost = more + (self.tally.cost or 0.0)
         if budget is None or budget.max_cost is None:
             return None
         if budget.why:
@@ -223,6 +247,8 @@ class Showing:
             after = "" if code == 130 else "see what the server says to one call: synthgain check URI"
             if buyer.drafts_broken and buyer.drafts_broken >= buyer.calls_broken:
                 after = what_to_do(next(iter(self.tally.broken_by)))
+            if len(buyer.missing):
+                after = BUY_THEM
             raise SynthgainError(f"stopped: {why}", where=str(self.run.path), code=code, next=after)
 
 

@@ -31,7 +31,11 @@ from synthgain.store import Run, atomic_write, writing
 
 WRITER = "local/qwen2.5-coder-1.5b"
 SHORT = ("quellmarrow", "tavrin-oskelle", "ondrake-sifter", "keylending-night")
-RECIPES: Mapping[str, Mapping[str, Any]] = {"rephrase": {}, "entigraph": {}, "document-qa": {}}
+RECIPES: Mapping[str, Mapping[str, Any]] = {  # a small writer mixes names up at T=1, and leaves the last kind of question
+    "document-qa": {"kinds": ("plain", "names", "things", "doings", "joined")},
+    "rephrase": {"chunk": 450, "max_tokens": 450, "temperature": 0.7},
+    "entigraph": {"pairs": 6, "triples": 0, "max_tokens": 320, "temperature": 0.7},
+}
 RATES = (2e-4, 1e-4, 4e-4)
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)

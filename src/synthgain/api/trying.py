@@ -10,12 +10,16 @@ from typing import Any
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
+from synthgain.api.licensing import licence_of, terms_by_uri
 from synthgain.api.making import remark
 from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.replaying import Calls, as_asked, recordings_at
+from synthgain.api.timing import calls_tools, speeds
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, key_for, open_model
 from synthgain.models.drawn import drawn
+from synthgain.models.memory import peak_memory
 from synthgain.store import CallMemory
 from synthgain.thinking import hollow
 from synthgain.types import Anchor, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
@@ -50,7 +54,7 @@ def check(
                 most = call.prompt.sampling.max_tokens
                 what = f"it answers, and with up to {most:,} tokens the answer holds nothing: {why}"
                 raise SynthgainError(what, where=uri, code=5, next=_cure(call))
-            return await _found(model, call), call
+            return await _embedded(await _found(model, call), model), call
         except CallFailed as error:
             key = f", and {_key()}" if uri.startswith("openai/") else ""
             raise SynthgainError(
@@ -89,6 +93,22 @@ async def _found(model: Model, call: Call) -> ModelInfo:
     return replace(info, note="; ".join(filter(None, (*notes, info.note))))
 
 
+async def _embedded(info: ModelInfo, model: Model) -> ModelInfo:
+    """With what can be found out of a model in this process: speeds, tools, memory, the terms of its licence."""
+    if not model.uri.startswith(("local/", "hf/", "hf://")):
+        return info
+    tools, note = await calls_tools(model)
+    return replace(
+        info,
+        licence=info.licence or licence_of(model.uri),
+        terms=terms_by_uri([model.uri]).get(model.uri, ""),
+        tools=tools,
+        speeds=await speeds(model),
+        memory=peak_memory(),
+        note="; ".join(filter(None, (info.note, note))),
+    )
+
+
 async def _small(desk: Desk) -> Call:
     """One small answer, with as many tokens as it takes."""
     for most in ENOUGH:
@@ -112,10 +132,11 @@ def first_prompts(
     text_field: str | None = None,
     id_field: str | None = None,
     strict: bool = False,
+    calls: Calls = (),
     **options: Any,
 ) -> tuple[Asked, int, list[tuple[Anchor, Prompt]]]:
     """What is asked, how many anchors there are, and the first prompt of the first groups, buying nothing (`--dry-run`)."""
-    ask = asked(recipe, **options)
+    ask = asked(recipe, calls=as_asked(recordings_at(calls)), **options)
     corpus = load_anchors(
         anchors, text_field=text_field, id_field=id_field, needs=ask.recipe.needs, strict=strict, tell=remark
     )

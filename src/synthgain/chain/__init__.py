@@ -3,7 +3,7 @@
 from synthgain.chain.buying import Buyer, NotBought
 from synthgain.chain.desk import Desk
 from synthgain.chain.groups import PASS, Numbered
-from synthgain.chain.request import Named, Reached, Request
+from synthgain.chain.request import Named, Reached, Recorded, Request
 from synthgain.chain.round import Outcome, Round
 from synthgain.chain.tally import Tally
 from synthgain.chain.wave import Opened, Shard, draft
@@ -18,6 +18,7 @@ __all__ = [
     "Opened",
     "Outcome",
     "Reached",
+    "Recorded",
     "Request",
     "Round",
     "Shard",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from array import array
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,10 @@ class NotBought(CallFailed):
 
     def __init__(self) -> None:
         super().__init__("this call was never bought; `synthgain generate` buys it")
+
+
+BUY_THEM = "leave --calls-only out to buy them, or give a recording that has them (--calls FILE)"
+NOT_RECORDED = "this call is not among the recorded ones, and nothing is bought (--calls-only)"
 
 
 class Places:
@@ -80,6 +84,14 @@ class Once:
         part.append(n)
         return True
 
+    def __len__(self) -> int:
+        return sum(map(len, self.parts.values()))
+
+    def __iter__(self) -> Iterator[int]:
+        """The beginnings of the ids, in order."""
+        for beginning in sorted(self.parts):
+            yield from sorted(self.parts[beginning])
+
 
 class Purchase:
     """One call being bought. `waiting` counts who wants it; `paying` is true from being sent until it is on disk."""
@@ -111,9 +123,11 @@ class Buyer:
         max_cost: float | None = None,
         max_tokens: int | None = None,
         buy: bool = True,
+        recorded_only: bool = False,
     ) -> None:
         self.models, self.memory, self.tally, self.watch = models, memory, tally, watch
-        self.seed, self.may_buy = seed, buy
+        self.seed, self.may_buy, self.recorded_only = seed, buy, recorded_only
+        self.missing = Once()  # calls that nobody recorded, where nothing is bought
         self.identities = {role: model.identity for role, model in models.items()}
         gates: dict[int, Gate] = {}
         self.gates: dict[str, Gate] = {
@@ -231,6 +245,9 @@ class Buyer:
             raise NotBought
         if self.stopped is not None:
             raise Stopped
+        if self.recorded_only:
+            self.missing.first(id)
+            raise CallFailed(NOT_RECORDED, call=id)
         purchase = self.flying[id] = Purchase(rank, lambda purchase: self._pay(purchase, model, prompt, id))
         purchase.task.add_done_callback(lambda task: self._ended(id, task))
         return purchase
@@ -249,11 +266,12 @@ class Buyer:
         """Count an answer; its tokens and cost the first time that this run has it, however often and whenever it is asked for."""
         self.answers += 1
         if self.counted.first(id):
-            price = getattr(self.models.get(call.prompt.to), "price", None)
+            recording = "" if bought else self.memory.recording(id)
+            price = None if recording else getattr(self.models.get(call.prompt.to), "price", None)
             if not bought and call.cost is None and price is not None and None not in call.counted:
                 call = replace(call, cost=float(price.cost(call.tokens_in, call.tokens_out, call.tokens_cached)))
                 self.tally.priced_later(call)
-            self.tally.count(call, bought=bought)
+            self.tally.count(call, bought=bought, recording=recording)
 
     def _ended(self, id: str, task: asyncio.Task[Call]) -> None:
         """It flies no more. Those who waited are told of a failure; it may be nobody by now."""
@@ -367,12 +385,15 @@ class Buyer:
         self._look_at_broken()
 
     def _look_at_broken(self) -> None:
-        if self.may_buy and self.stopped is None and (why := self.too_many_broken()):
+        if self.may_buy and not self.recorded_only and self.stopped is None and (why := self.too_many_broken()):
             self.stop(why, 5)
 
     def too_many_broken(self, *, at_the_end: bool = False) -> str:
         """In words, where more than TOO_MANY of at least SOME drafts or calls came to nothing (at the end: also where all did)."""
         tally = self.tally
+        if missing := len(self.missing):
+            calls_are = f"{missing:,} call{'s are' if missing > 1 else ' is'}"
+            return f"{calls_are} not among the recorded ones, and nothing is bought (--calls-only)"
         calls = self.answers + self.calls_broken
         for broken, all, what in (
             (self.drafts_broken, self.drafts_ended, "drafts"),

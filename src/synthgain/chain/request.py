@@ -46,12 +46,21 @@ class Reached:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """A recording of calls that serve before any is bought: the file or folder as it was given, and the hash of what it holds."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything that decides which calls are bought and which rows are kept.
 
     `anchors` names where they were read ("" for a Python sequence); as used they lie in RUN/anchors. `limit` counts groups. `max_cost` (USD)
     and `max_tokens` (in and out) are over all calls that the data set uses, reused ones too. `wait` is in minutes; `headers` are
-    as they were typed, so a value that came from the environment is not in them.
+    as they were typed, so a value that came from the environment is not in them. Recorded `calls` serve first; with `calls_only` nothing is
+    bought beside them.
     """
 
     recipe: Named
@@ -74,6 +83,8 @@ class Request:
     embedder: str = "words"
     collapse: str = ""
     stop_on_collapse: bool = False
+    calls: tuple[Recorded, ...] = ()
+    calls_only: bool = False
 
     def json(self) -> dict[str, Any]:
         """The request as JSON, what is at its default left out."""
@@ -90,6 +101,7 @@ class Request:
             given["recipe"] = Named(**held["recipe"])
             given["headers"] = tuple(held.get("headers", ()))
             given["checks"] = tuple(Named(**check) for check in held.get("checks", ()))
+            given["calls"] = tuple(Recorded(**one) for one in held.get("calls", ()))
             given["models"] = {role: Reached(**model) for role, model in held.get("models", {}).items()}
             return Request(**given)
         except (TypeError, KeyError, AttributeError) as error:
@@ -114,7 +126,7 @@ def _as_json(thing: Any) -> dict[str, Any]:
         value = getattr(thing, f.name)
         if is_dataclass(value):
             told[f.name] = _as_json(value)
-        elif f.name in ("checks", "models"):
+        elif f.name in ("checks", "models") or (f.name == "calls" and value):
             told[f.name] = (
                 {k: _as_json(v) for k, v in value.items()} if f.name == "models" else [_as_json(v) for v in value]
             )

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from synthgain.chain.barren import Hearing
-from synthgain.chain.buying import Buyer
+from synthgain.chain.buying import BUY_THEM, Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
 from synthgain.chain.request import Request
@@ -86,6 +86,7 @@ class Round:
             max_cost=request.max_cost,
             max_tokens=request.max_tokens,
             buy=not replay,
+            recorded_only=request.calls_only and not replay,
         )
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
@@ -144,7 +145,7 @@ class Round:
         why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
         if self.replay and self.buyer.fatal is not None and self.buyer.fatal.code == 2:
             raise self.buyer.fatal
-        after = self.buyer.fatal.next if self.buyer.fatal is not None else ""
+        after = self.buyer.fatal.next if self.buyer.fatal is not None else BUY_THEM if len(self.buyer.missing) else ""
         return Outcome(self.tally, why, code, after, self.larger or self.buyer.larger())
 
     # ------------------------------------------------------------------------------------------ wave after wave

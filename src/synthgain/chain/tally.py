@@ -31,6 +31,10 @@ class Tally(Spent):
     not_bought: int = 0  # calls that a replay would have needed and that were never bought
     calls_bought: int = 0
     calls_reused: int = 0
+    recorded: Counter[str] = field(default_factory=Counter)  # calls that were recorded elsewhere, by recording
+    recorded_cost: float | None = (
+        0.0  # what these cost who bought them (None: one had no known price); no part of `cost`
+    )
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
@@ -58,28 +62,38 @@ class Tally(Spent):
         else:
             self.warnings.pop(about, None)
 
-    def count(self, call: Call, *, bought: bool) -> None:
-        if bought:
-            self.calls_bought += 1
-        else:
-            self.calls_reused += 1
+    @property
+    def calls(self) -> int:
+        """Answers, bought now, reused, or recorded elsewhere."""
+        return self.calls_bought + self.calls_reused + self.recorded.total()
+
+    @property
+    def cost_in_all(self) -> float | None:
+        """US dollars that all answers cost whoever bought them; None where one had no known price."""
+        return None if self.cost is None or self.recorded_cost is None else self.cost + self.recorded_cost
+
+    def count(self, call: Call, *, bought: bool, recording: str = "") -> None:
+        """Count an answer. One that comes from a `recording` is no spending of this run's."""
         self.tokens_in += call.tokens_in
         self.tokens_out += call.tokens_out
         self.tokens_cached += call.tokens_cached
-        self.tokens += call.tokens_in + call.tokens_out
-        if None in call.counted:
-            self.uncounted += 1
-            self.guess(call)
+        self.uncounted += None in call.counted
+        if recording:
+            self.recorded[recording] += 1
+            self.recorded_cost = _sum(self.recorded_cost, call.cost)
+        else:
+            self.calls_bought += bought
+            self.calls_reused += not bought
+            self.tokens += call.tokens_in + call.tokens_out
+            self.cost = _sum(self.cost, call.cost)
+            if None in call.counted:
+                self.guess(call)
         if only_thought(call):
             self.thought_only += 1
             self._warn_of_thinking()
         if call.misread:
             self.misread += 1
             self._warn_of_misreading(call)
-        if call.cost is None:
-            self.cost = None
-        elif self.cost is not None:
-            self.cost += call.cost
 
     def priced_later(self, call: Call) -> None:
         """Say of a remembered call without a cost that it counts at the price that is known now."""
@@ -90,7 +104,7 @@ class Tally(Spent):
         )
 
     def _warn_of_thinking(self) -> None:
-        n, all = self.thought_only, self.calls_bought + self.calls_reused
+        n, all = self.thought_only, self.calls
         if n >= FEW and n > MANY * all:
             self.warn(
                 "thinking",
@@ -104,3 +118,7 @@ class Tally(Spent):
             f"{self.misread:,} prompts were longer than what the server read of them (it says {call.tokens_in:,} tokens of at least "
             f"{call.prompt.least:,}): it drops a part and answers. Their rows are marked `prompt_cut`; give the server a longer context",
         )
+
+
+def _sum(known: float | None, more: float | None) -> float | None:
+    return None if known is None or more is None else known + more

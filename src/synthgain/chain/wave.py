@@ -267,6 +267,7 @@ async def _alone(
             seed=request.seed,
             max_cost=request.max_cost,
             max_tokens=request.max_tokens,
+            recorded_only=request.calls_only,
         )
         buyer.on_broken = broken.append
         rows: list[Row] = []

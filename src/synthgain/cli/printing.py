@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgain.numbers import interval, money
+from synthgain.report.recorded import recorded_said
 
 if TYPE_CHECKING:
     from synthgain.types import Reading
@@ -90,20 +91,41 @@ def print_close(record: dict[str, Any], path: Path, as_json: bool) -> None:
         + (f"; {c['broken']:,} broken" if c["broken"] else "")
         + (f"; {beyond:,} more were drafted beyond the limit of candidates and left out" if beyond else "")
     )
-    took = f"{_took(record)}; {record['seconds']:.1f} s"
+    took = f"{_took(record)}; {record['seconds']:.1f} s{_held(record)}"
     if "curated" in record:
         of_them = f" ({_took(record['replayed'])})" if "replayed" in record else ""
-        took = f"the run took {took}; these rows need {c['calls_reused']:,} of its calls{of_them}; nothing was bought"
-    print(took if "curated" in record else f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused; {took}")
+        n = c["calls_reused"] + c.get("calls_recorded", 0)
+        took = f"the run took {took}; these rows need {n:,} of its calls{of_them}; nothing was bought"
+    own = f"{c['calls_bought']:,} calls bought, {c['calls_reused']:,} reused"
+    recorded = f", {c['calls_recorded']:,} recorded" if c.get("calls_recorded") else ""
+    print(took if "curated" in record else f"{own}{recorded}; {took}")
+    for line in recorded_said(record):
+        print(f"recorded: {line}")
     if record.get("warning"):
         print(f"warning: {record['warning']}")
     print(f"data: {path / 'data'}")
+
+
+def _held(record: dict[str, Any]) -> str:
+    """Memory, where a model ran in the process."""
+    peak = record.get("memory_peak")
+    embedded = any(not str(uri).startswith(("openai/", "scripted/")) for uri in record["models"].values())
+    return f"; at most {peak / 1e9:.1f} GB of memory" if peak and embedded else ""
 
 
 def _took(record: dict[str, Any]) -> str:
     """Tokens and money."""
     cost = "no price known" if record["cost_usd"] is None else f"${record['cost_usd']:.4f}"
     return f"{record['tokens']['in']:,} tokens in, {record['tokens']['out']:,} out; {cost}"
+
+
+def print_calls_written(file: Path, came: Any) -> None:
+    others = (
+        f"; {came.left_out:,} others that the run has bought are in no row of now and were left out (--all)"
+        if came.left_out
+        else ""
+    )
+    print(f"{file}: {came.written:,} calls, {file.stat().st_size / 1000:,.0f} kB{others}")
 
 
 def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:

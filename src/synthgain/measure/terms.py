@@ -19,6 +19,7 @@ class Teacher:
     pattern: str
     terms: str
     binds: bool = True
+    licence: str = ""  # a pattern of the names that its own licence has
 
 
 TEACHERS: tuple[Teacher, ...] = (
@@ -41,6 +42,7 @@ TEACHERS: tuple[Teacher, ...] = (
         "Meta Llama",
         r"\bllama[- ]?(?:2|3|4)(?:\.\d)?\b",
         "Llama's licence asks that a model which is trained on its outputs and passed on has Llama in front of its name",
+        licence=r"llama",
     ),
     Teacher(
         "Cohere",
@@ -62,7 +64,10 @@ TEACHERS: tuple[Teacher, ...] = (
         False,
     ),
     Teacher(
-        "Gemma", r"\bgemma[\w.-]*", "Gemma's terms (before Gemma 4) bind models trained on its outputs to do as it does"
+        "Gemma",
+        r"\bgemma[\w.-]*",
+        "Gemma's terms (before Gemma 4) bind models trained on its outputs to do as it does",
+        licence=r"gemma",
     ),
 )
 _NON_COMMERCIAL = re.compile(r"(?i)\bcc[- ]by[- ](?:sa[- ])?nc\b|\bcc-by-nc[\w.-]*|non-?commercial")
@@ -72,6 +77,27 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n|\n(?=\s*[-*|#>])")
 _TALKED = re.compile(
     r"(?i)generat|written by|output of|outputs? from|distill|synthetic|teacher|produced|prompt|respon|answers? (?:by|from|of)"
 )
+
+
+def what_follows(licence: str | None, *names: str) -> str:
+    """What a model's licence asks of data that it wrote, in a sentence; "" where nothing is known to follow.
+
+    `licence` is as the weights name it. Where they name none, or one called "other", the model's `names` decide; an open licence asks nothing,
+    whatever the model is called.
+    """
+    said = (licence or "").strip().lower()
+    if _NON_COMMERCIAL.search(said) or "research" in said:
+        return f"Its licence ({licence}) does not allow commercial use."
+    for teacher in TEACHERS:
+        unsaid = said in ("", "other", "unknown") and any(
+            re.search(teacher.pattern, name, re.IGNORECASE) for name in names
+        )
+        if teacher.licence and (re.search(teacher.licence, said) or unsaid):
+            why = f"licence {licence}" if said else "by its name: its file names no licence"
+            return f"{teacher.terms} ({why})."
+    if _SHARE_ALIKE.search(said):
+        return f"Its licence ({licence}) asks for the same licence on what is made of it."
+    return ""
 
 
 def terms_of(card: str, columns: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:

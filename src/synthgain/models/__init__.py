@@ -55,7 +55,7 @@ class Reach:
 def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Model:
     """The model that a URI names for a role: local/…, openai/…, hf/…, scripted/…. SynthgainError where it names none."""
     reach = reach or Reach()
-    kind, slash, name = uri.partition("/")
+    kind, slash, name = ("local", "/", uri) if uri.startswith("hf://") else uri.partition("/")
     if not slash or not name:
         raise SynthgainError(
             f"{uri!r} names no model", next="write local/smollm2-135m, openai/NAME, hf/PATH or scripted/echo"
@@ -164,7 +164,7 @@ def of_role(said: str | Mapping[str, str], role: str) -> str:
 
 def folder_of(uri: str) -> Path:
     """The transformers folder of local/… or hf/…; SynthgainError for a model whose weights are not here."""
-    kind, _, name = uri.partition("/")
+    kind, _, name = ("local", "/", uri) if uri.startswith("hf://") else uri.partition("/")
     if kind == "hf":
         return Path(name)
     if kind == "local":

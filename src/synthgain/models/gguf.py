@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthgain.models.weights import cache_folder, content_hash, metadata, replacing
+from synthgain.models.fetching import replacing
+from synthgain.models.weights import cache_folder, content_hash, metadata
 from synthgain.types import SynthgainError
 
 if TYPE_CHECKING:

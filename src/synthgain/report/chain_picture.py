@@ -13,7 +13,7 @@ from synthgain.types import Reading
 def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = None) -> Safe:
     """The chain of a run; with `student` (its student.json) and its accuracy where one was trained."""
     counts, record = mapping(run.record.get("counts")), run.record
-    drafted = _total(counts, "calls_bought", "calls_reused")
+    drafted = _total(counts, "calls_bought", "calls_reused", "calls_recorded")
     rows = run.rows or number(counts.get("rows"))
     kept = run.kept if run.rows else number(counts.get("kept"))
     there = number(counts.get("anchors")) or run.anchor_count or None
@@ -108,10 +108,11 @@ def _total(counts: Json, *names: str) -> float | None:
 
 
 def _bought(counts: Json) -> str:
-    bought, reused = number(counts.get("calls_bought")), number(counts.get("calls_reused"))
-    if not reused:
+    bought, reused, recorded = (number(counts.get(f"calls_{name}")) for name in ("bought", "reused", "recorded"))
+    if not reused and not recorded:
         return "all bought now" if bought else ""
-    return f"{count(reused)} paid for before"
+    said = [f"{count(reused)} paid for before"] if reused else []
+    return ", ".join(said + ([f"{count(recorded)} recorded"] if recorded else []))
 
 
 def _broken(counts: Json) -> str:

@@ -56,7 +56,6 @@ class Progress(Protocol):
     tokens_in: int
     tokens_out: int
     tokens_cached: int
-    cost: float | None
     in_flight: int
     width: int
     target: int | None
@@ -65,6 +64,13 @@ class Progress(Protocol):
 
     @property
     def note(self) -> str: ...
+    @property
+    def recorded(self) -> Mapping[str, int]:
+        """Calls by the recording that they come from."""
+        ...
+
+    @property
+    def cost_in_all(self) -> float | None: ...
     @property
     def dropped_by(self) -> Mapping[str, int]: ...
 
@@ -115,7 +121,7 @@ class Pace:
     def see(self, now: float, tally: Progress) -> None:
         """Note where the tally stands; called at each drawing."""
         work, _ = work_of(tally)
-        calls = tally.calls_bought + tally.calls_reused
+        calls = tally.calls_bought + tally.calls_reused + sum(tally.recorded.values())
         if not self.seen or calls != self.seen[-1][3]:
             self.last_answer = now
         self.seen.append((now, work, tally.tokens_out, calls))
@@ -167,10 +173,12 @@ def sight(tally: Progress, now: float, pace: Pace) -> Sight:
         fell=", ".join(f"{plain(name)} {share(n, tally.rows)}" for name, n in fallen[:6])
         + (f", {len(fallen) - 6} more" if len(fallen) > 6 else ""),
         diversity=", ".join(said(tally.figures[name]) for name, said in RUNNING.items() if name in tally.figures),
-        calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, {flying}"
+        calls=f"{count(tally.calls_bought)} calls bought, {count(tally.calls_reused)} reused, "
+        + (f"{count(recorded)} recorded, " if (recorded := sum(tally.recorded.values())) else "")
+        + flying
         + (f", {count(tally.broken)} broken" if tally.broken else ""),
         tokens=f"{count(read)} tokens in{cached}, {count(tally.tokens_out)} out, {speed}",
-        money="price not known" if tally.cost is None else money(tally.cost),
+        money="price not known" if tally.cost_in_all is None else money(tally.cost_in_all),
         elapsed=f"{duration(elapsed)} so far",
         eta=_eta(work, total, elapsed, pace),
         note=" · ".join(part for part in (plain(tally.note, 600), quiet) if part),

@@ -16,6 +16,7 @@ from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
 from synthgain.report.markup import Safe, el, join, snippet, visible
 from synthgain.report.read import Json, RunPart, json_at, listed, mapping, run_part
 from synthgain.report.read_loop import LoopPart, loop_part
+from synthgain.report.recorded import recorded_said
 from synthgain.report.run_sections import run_sections
 from synthgain.report.student_sections import after_training, student_sections
 from synthgain.report.verdict import advise
@@ -141,6 +142,8 @@ def _facts(run: RunPart) -> Safe:
     counts, tokens, recipe = (mapping(record.get(name)) for name in ("counts", "tokens", "recipe"))
     cached, read = number(tokens.get("in_cached")), number(tokens.get("in"))
     beyond = number(counts.get("beyond_the_limit"))
+    from_others = number(counts.get("calls_recorded"))
+    recorded = f", {count(from_others)} recorded" if from_others else ""
     facts: list[tuple[str, str]] = [
         ("recipe", f"{recipe.get('name') or '?'} {recipe.get('version') or ''}".strip()),
         *_models(record),
@@ -148,7 +151,8 @@ def _facts(run: RunPart) -> Safe:
         ("finished", str(record.get("finished") or "–")),
         ("took", duration(record.get("seconds"))),
         ("seed", count(record.get("seed"))),
-        ("calls", f"{count(counts.get('calls_bought'))} bought, {count(counts.get('calls_reused'))} reused"),
+        ("calls", f"{count(counts.get('calls_bought'))} bought, {count(counts.get('calls_reused'))} reused{recorded}"),
+        *((f"recorded {n}" if n > 1 else "recorded", line) for n, line in enumerate(recorded_said(record), 1)),
         (
             "tokens",
             f"{count(read)} read"

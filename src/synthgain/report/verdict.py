@@ -166,7 +166,7 @@ def _of_the_run(known: Known) -> Iterator[str]:
         yield f"the run {'stopped before its end' if status == 'stopped' else 'has not ended'}{why}"
     counts = _counts(known.record.get("counts"))
     broken = counts.get("broken", 0)
-    tried = broken + counts.get("calls_bought", 0) + counts.get("calls_reused", 0)
+    tried = broken + sum(counts.get(f"calls_{name}", 0) for name in ("bought", "reused", "recorded"))
     if broken > BROKEN * tried:
         yield f"{count(broken)} of {counted(tried, 'call or draft', 'calls or drafts')} broke"
     if known.rows and known.kept and known.kept < STRICT * known.rows:

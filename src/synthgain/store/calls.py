@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import heapq
 import re
 import secrets
 import sqlite3
@@ -20,7 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from synthgain.store.segment import COLUMNS, READ, Segment, explained, key_of, opened_to_write, row_of
+from synthgain.store.segment import (
+    COLUMNS,
+    READ,
+    RECORDED,
+    WITH_IDENTITY,
+    Segment,
+    explained,
+    key_of,
+    opened_to_write,
+    row_of,
+)
 from synthgain.types import Call, CallFailed, Prompt, SynthgainError
 
 PAUSE = 0.002  # seconds the writer gathers answers for one commit
@@ -80,7 +91,7 @@ class CallMemory:
     def __init__(self, folder: Path | None, segment: str = "local", *, readonly: bool = False) -> None:
         if not re.fullmatch(r"[\w-]+", segment):
             raise ValueError(f"a segment's name is letters, digits, - and _, not {segment!r}")
-        self._file = None if folder is None else folder / f"{segment}.sqlite"
+        self.folder, self._file = folder, None if folder is None else folder / f"{segment}.sqlite"
         if folder is not None and not readonly:
             folder.mkdir(parents=True, exist_ok=True)
         self._segments: list[Segment] = []
@@ -91,6 +102,7 @@ class CallMemory:
             self._close_files()
             raise
         self._readonly = readonly
+        self._takes_over = any(segment.recorded for segment in self._segments)
         self._seen_texts: set[bytes] = set()
         self._again: set[bytes] = set()  # keys whose next call takes the place of another
         self._models: dict[tuple[str, str], int] = {}
@@ -104,7 +116,7 @@ class CallMemory:
 
     def _open(self, folder: Path | None, readonly: bool) -> None:
         """Open every segment, the one that is written first."""
-        files = [] if folder is None else sorted(folder.glob("*.sqlite"))
+        files = [] if folder is None else sorted(folder.glob("*.sqlite"), key=_bought_first)
         if readonly and not files:
             raise SynthgainError(
                 "there is no memory of calls (no .sqlite file)",
@@ -160,15 +172,44 @@ class CallMemory:
         return found
 
     def knows(self, identity: str) -> bool:
-        """Whether it holds a call of the model with this identity."""
+        """Whether it holds a call of the model with this identity that was bought here, not recorded elsewhere."""
         asked = "SELECT 1 FROM models WHERE identity = ? LIMIT 1"
-        return any(next(segment.rows(asked, (identity,)), None) is not None for segment in self._segments)
+        here = (segment for segment in self._segments if not segment.recorded)
+        return any(next(segment.rows(asked, (identity,)), None) is not None for segment in here)
+
+    def models(self) -> list[tuple[str, str]]:
+        """URI and identity of each model that it holds calls of."""
+        return sorted({model for segment in self._segments for model in segment.models()})
+
+    def recordings(self) -> dict[str, dict[str, Any]]:
+        """What is known of the recordings that calls were taken over from, by name."""
+        return {
+            segment.file.stem: segment.recording() for segment in self._segments if segment.recorded and segment.file
+        }
+
+    def texts(self) -> Iterator[tuple[bytes, str]]:
+        """The long texts of prompts by their keys, sorted."""
+        asked = "SELECT key, body FROM texts ORDER BY body"
+        yield from heapq.merge(*(segment.rows(asked) for segment in self._segments), key=lambda row: row[1].encode())
+
+    def recording(self, id: str) -> str:
+        """The name of the recording that a remembered call comes from; "" of one that was bought here."""
+        if not self._takes_over:
+            return ""
+        key = key_of(id)
+        first = next((segment for segment in self._segments if segment.sees(key)), None)
+        return first.file.stem if first is not None and first.recorded and first.file else ""
 
     def __iter__(self) -> Iterator[Call]:
+        for segment, (_, _, *row) in self.rows():
+            yield segment.call(tuple(row))
+
+    def rows(self, sql: str = WITH_IDENTITY, key: int = 2) -> Iterator[tuple[Segment, tuple[Any, ...]]]:
+        """What a query gives of every file, each `key` (the number of that column) once, with the file that it lies in."""
         for n, segment in enumerate(self._segments):
-            for row in segment.rows(READ):
-                if not any(before.holds(row[0]) for before in self._segments[:n]):
-                    yield segment.call(row)
+            for row in segment.rows(sql):
+                if not any(before.holds(row[key]) for before in self._segments[:n]):
+                    yield segment, row
 
     def __len__(self) -> int:
         if len(self._segments) < 2:
@@ -315,6 +356,10 @@ class CallMemory:
     def _close_files(self) -> None:
         for segment in self._segments:
             segment.close()
+
+
+def _bought_first(file: Path) -> tuple[bool, str]:
+    return file.name.startswith(RECORDED), file.name
 
 
 def _settle(batch: asyncio.Future[None], error: SynthgainError | None) -> None:

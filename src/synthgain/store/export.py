@@ -43,11 +43,15 @@ NOT_WORSE = (
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `unpaired` kept rows had nothing to stand against (preference); `lost` counts rows by what the format cannot hold."""
+    """What was written. `unpaired` kept rows had nothing to stand against (preference); `lost` counts rows by what the format cannot hold.
+
+    Of calls `left_out` counts those that the rows of now were not made with.
+    """
 
     written: int
     unpaired: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -245,6 +246,26 @@ class Run:
 
     def memory(self, *, readonly: bool = False) -> CallMemory:
         return CallMemory(self.calls, readonly=readonly)
+
+    def write_used(self, beginnings: Sequence[int]) -> None:
+        """Which calls the rows of now were made with, also those that no row names: the first 8 bytes of their ids, in order."""
+        new = self.calls / ".used"
+        new.write_bytes(np.array(beginnings, ">u8").tobytes())
+        new.replace(self.calls / "used")
+
+    def uses(self) -> Callable[[str], bool] | None:
+        """Whether the rows of now were made with the call that has this id; None where the run has not come to rows."""
+        file = self.calls / "used"
+        if not file.is_file():
+            return None
+        held = np.frombuffer(file.read_bytes(), ">u8").astype(np.uint64)
+
+        def uses(id: str) -> bool:
+            mine = np.uint64(int(id[:16], 16))
+            at = int(np.searchsorted(held, mine))
+            return at < len(held) and bool(held[at] == mine)
+
+        return uses
 
     def bought(self, ids: Sequence[str]) -> dict[str, Call]:
         """The calls with these ids, as far as they are remembered."""

@@ -6,6 +6,7 @@ calls    one row a call. `key` and `tail` are the two halves of its id. `prompt`
          where they go: [[place, key], …] with the message's number, "schema" or "tools" as the place. `text` is the answer's content
          as it came, thinking included; `rest` are the other keys of its message (canonical JSON; null where it has a content and the
          assistant's role only)
+recording  only in a file of calls that were recorded elsewhere (see `recorded`): what is known of the recording, as JSON
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthgain.store.about import about
 from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, Message, Prompt, SynthgainError, canonical, digest, in_order
 
@@ -50,6 +52,8 @@ COLUMNS = 16
 ANSWER = "uri, text, rest, finish, tokens_in, tokens_out, tokens_cached, logprob, law, cost, seconds"
 FIND = f"SELECT {ANSWER} FROM calls JOIN models ON model = n WHERE key = ?"
 READ = f"SELECT key, tail, prompt, long, {ANSWER} FROM calls JOIN models ON model = n"
+WITH_IDENTITY = READ.replace("SELECT ", "SELECT identity, at, ", 1)
+RECORDED = "recorded-"  # the beginning of a file's name that holds calls recorded elsewhere
 
 FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_IOERR_SHMSIZE")
 LOCKS = ("SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK", "SQLITE_IOERR_RDLOCK", "SQLITE_IOERR_SHMLOCK", "SQLITE_IOERR_CHECKRES")
@@ -197,6 +201,24 @@ def call_of(id: str, prompt: Prompt, uri: str, text: str, rest: str | None, *ans
     return apart(Call(id, prompt, message, uri, *answer))
 
 
+def whole(prompt: Prompt, places: Sequence[tuple[int | str, Any]], text: Callable[[Any], str]) -> Prompt:
+    """A prompt with its long parts put back; `text` finds one by what `places` has of it."""
+    if not places:
+        return prompt
+    messages, parts = list(prompt.messages), {}
+    for place, key in places:
+        if isinstance(place, int):
+            messages[place] = messages[place] | {"content": text(key)}
+        else:
+            parts[place] = json.loads(text(key))
+    return replace(
+        prompt,
+        messages=tuple(messages),
+        schema=parts.get("schema", prompt.schema),
+        tools=tuple(parts.get("tools", prompt.tools)),
+    )
+
+
 class Segment:
     """One file of calls, open for reading. `file` None: in memory. SynthgainError says what is wrong with the file."""
 
@@ -252,32 +274,43 @@ class Segment:
     def holds(self, key: bytes) -> bool:
         return next(self.rows("SELECT 1 FROM calls WHERE key = ?", (key,)), None) is not None
 
+    def sees(self, key: bytes) -> bool:
+        """Whether the view that `find` holds has the call."""
+        try:
+            return self.db.execute("SELECT 1 FROM calls WHERE key = ?", (key,)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise explained(self.file, error) from error
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its calls were recorded elsewhere."""
+        return self.file is not None and self.file.name.startswith(RECORDED)
+
+    def recording(self) -> dict[str, Any]:
+        """What is known of the recording that its calls come from."""
+        try:
+            (said,) = next(self.rows("SELECT about FROM recording"))
+            return about(json.loads(said))
+        except (StopIteration, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise explained(self.file, ValueError(f"it does not say what it records ({error})")) from error
+
+    def models(self) -> list[tuple[str, str]]:
+        """URI and identity of each model that it has calls of."""
+        return list(self.rows("SELECT DISTINCT uri, identity FROM models JOIN calls ON model = n"))
+
+    def text(self, key: str) -> str:
+        """A long text by its key; "" where it is not there."""
+        (body,) = next(self.rows("SELECT body FROM texts WHERE key = ?", (bytes.fromhex(key),)), None) or ("",)
+        return str(body)
+
     def call(self, row: tuple[Any, ...]) -> Call:
         """The whole call of a row that READ gave."""
         key, tail, content, places, *answer = row
         try:
-            prompt = Prompt.read(content)
-            if places is not None:
-                prompt = self._whole(prompt, json.loads(places))
+            prompt = whole(Prompt.read(content), [] if places is None else json.loads(places), self.text)
             return call_of((key + tail).hex(), prompt, *answer)
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise explained(self.file, error) from error
-
-    def _whole(self, prompt: Prompt, places: list[tuple[int | str, str]]) -> Prompt:
-        """A prompt with its long parts put back."""
-        messages, parts = list(prompt.messages), {}
-        for place, key in places:
-            (body,) = next(self.rows("SELECT body FROM texts WHERE key = ?", (bytes.fromhex(key),)), None) or ("",)
-            if isinstance(place, int):
-                messages[place] = messages[place] | {"content": body}
-            else:
-                parts[place] = json.loads(body)
-        return replace(
-            prompt,
-            messages=tuple(messages),
-            schema=parts.get("schema", prompt.schema),
-            tools=tuple(parts.get("tools", prompt.tools)),
-        )
 
     def close(self) -> None:
         self.db.close()

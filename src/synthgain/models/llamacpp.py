@@ -1,0 +1,234 @@
+"""llama.cpp's server inside this process: one for each file and setting, with slots of its own, and no port."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from synthgain.models.slots import Slots
+from synthgain.models.weights import content_hash, metadata
+from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_order
+
+MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
+SPINS = "1000"  # rounds that a thread of the runtime waits awake before it sleeps
+
+
+class Runtime:
+    """One server in this process, shared by the models that want the same."""
+
+    _running: dict[tuple[str, int, int, int], Runtime] = {}  # noqa: RUF012
+    _guard = threading.Lock()
+
+    @classmethod
+    def shared(cls, path: Path, slots: int, threads: int, context: int) -> Runtime:
+        key = (content_hash(path), slots, threads, context)
+        with cls._guard:
+            runtime = cls._running.get(key)
+            if runtime is None:
+                runtime = cls._running[key] = cls(key, path)
+            runtime.users += 1
+            return runtime
+
+    def __init__(self, key: tuple[str, int, int, int], path: Path) -> None:
+        self.key, self.users, self.path = key, 0, path
+        _, slots, threads, self.context = key
+        self.folder = _private_folder()
+        self.secret = secrets.token_urlsafe(24)
+        try:
+            self.server = start(path, slots, threads, self.context, self.folder, self.secret)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        self.slots = Slots(slots, self._save, self._restore, lambda name: (self.folder / name).unlink(missing_ok=True))
+        self.bos = self._first_token()
+
+    def release(self) -> None:
+        with self._guard:
+            self.users -= 1
+            if self.users:
+                return
+            del self._running[self.key]
+        self.server = None  # the runtime ends with its last reference
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, prompt: Prompt, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """The runtime's answer, and how many tokens of the prompt it did not have to read."""
+        if body.get("prompt") == "":
+            body["prompt"] = self.bos
+        said = _read_as(prompt)
+
+        def read(slot: int) -> int:
+            unsampled = {
+                name: value for name, value in body.items() if name not in ("logprobs", "top_logprobs", "n_probs")
+            }
+            return int(self.post(unsampled | {"max_tokens": 0, "id_slot": slot})["timings"]["cache_n"])
+
+        with self.slots.lease(said, read) as lease:
+            answer = self.post(body | {"id_slot": lease.slot})
+            return answer, int(answer["timings"]["cache_n"]) if lease.cached is None else lease.cached
+
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Blocks without the interpreter's lock. CallFailed where the runtime refuses."""
+        server = self.server
+        try:
+            answer = server.handle_completions(body) if "prompt" in body else server.handle_chat_completions(body)
+        except ValueError as unread:  # a request that it cannot even read: for its schema, in all that was seen
+            said = " ".join(str(unread).split()).rpartition("JSON schema error at ")[2]
+            raise CallFailed(f"the embedded runtime cannot follow this: {said[:300]}") from unread
+        if "error" not in answer:
+            return dict(answer)
+        error = answer["error"]
+        if error.get("type") == "exceed_context_size_error":
+            raise CallFailed(f"the prompt has {error['n_prompt_tokens']} tokens, the context {error['n_ctx']}")
+        raise CallFailed(f"the embedded runtime refused: {error.get('message', error)}")
+
+    def _http(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """What the runtime offers over its private socket only."""
+        connection = _Socket(self.folder / SOCKET)
+        with contextlib.closing(connection):
+            connection.request(
+                "POST",
+                path,
+                json.dumps(body),
+                {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"},
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def _save(self, slot: int, name: str) -> int:
+        status, answer = self._http(f"/slots/{slot}?action=save", {"filename": name})
+        return int(answer["n_written"]) if status == 200 else 0
+
+    def _restore(self, slot: int, name: str) -> bool:
+        return self._http(f"/slots/{slot}?action=restore", {"filename": name})[0] == 200
+
+    def _first_token(self) -> list[int]:
+        """The token that begins a text."""
+        return [int(metadata(self.path).get("tokenizer.ggml.bos_token_id", 1))]
+
+
+def _read_as(prompt: Prompt) -> str:
+    """A text whose common beginnings are about those of the prompts that the runtime reads."""
+    tools = in_order(prompt.tools) if prompt.tools else ""
+    turns = (
+        f"{m['role']}\x1f{m['content']}" if len(m) == 2 else canonical({k: v for k, v in m.items() if k != "learn"})
+        for m in prompt.messages
+    )
+    return tools + "\x1e".join(turns)
+
+
+SOCKET = "llama.sock"  # the runtime takes a name that ends so for a Unix socket
+
+
+class _Socket(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def start(path: Path, slots: int, threads: int, context: int, folder: Path, secret: str) -> Any:
+    try:
+        with _patient_threads():
+            import xllamacpp
+    except ImportError as error:
+        raise SynthgainError(
+            "the embedded model needs xllamacpp", next='pip install "synthgain[local]"', code=4
+        ) from error
+    p = xllamacpp.CommonParams()
+    p.model.path = str(path)
+    p.n_parallel, p.n_ctx = slots, slots * context
+    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
+    p.verbosity = -1
+    p.kv_unified = False  # a slot's numbers must not depend on what stands in the others
+    # flash attention token for token: its kernel for 64 tokens and more sums in another order, so that how much of
+    # a prompt was read before would change answers; without it, what else is in the batch does
+    p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    p.n_batch = p.n_ubatch = MOST
+    p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
+    p.slot_save_path = str(folder) + os.sep
+    p.slot_prompt_similarity = 0.0  # we choose the slot
+    p.hostnames = [str(folder / SOCKET)]  # a Unix socket in a folder that is ours alone: no port at all
+    p.api_keys = [secret]
+    p.endpoint_props = p.ui = False
+    with _signals_kept():
+        try:
+            return xllamacpp.Server(p)
+        except RuntimeError as error:
+            raise SynthgainError(
+                f"the embedded runtime cannot load the weights, whose architecture is {metadata(path).get('general.architecture')!r} ({error})",
+                where=str(path),
+                code=4,
+                next="check that the file is whole, that memory suffices, and that llama.cpp knows this kind of model (a newer one may: "
+                'pip install -U "synthgain[local]")',
+            ) from error
+
+
+@contextlib.contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Lets the runtime's threads sleep while they wait for each other; OpenMP reads this once, as it is loaded.
+
+    By default they spin, and on a machine that others use too one thread that is not running stops all of
+    them: two busy neighbours on two cores made generation a hundred times slower (decisions/, embedded runtime).
+    """
+    mine = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
+    if mine:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        yield
+    finally:
+        if mine:
+            del os.environ["GOMP_SPINCOUNT"]
+
+
+def _private_folder() -> Path:
+    """A new folder that only this user can enter; those of processes that are gone are removed."""
+    parent = Path(tempfile.gettempdir())
+    for old in parent.glob("synthgain-[0-9]*-*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(old.name.split("-")[1])
+            if old.stat().st_uid == os.getuid() and not _alive(pid):
+                shutil.rmtree(old, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"synthgain-{os.getpid()}-", dir=parent)
+    return Path(folder)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Puts back what the process does at Ctrl-C and SIGTERM: the runtime takes both for itself when it starts."""
+    libc = ctypes.CDLL(None)
+    before = {number: ctypes.create_string_buffer(512) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, action in before.items():
+        libc.sigaction(int(number), None, action)
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            libc.sigaction(int(number), action, None)
