@@ -120,7 +120,9 @@ def test_the_law_of_each_setting() -> None:
     squares = [p * p for p in (0.5, 0.3, 0.15, 0.05)]
     assert chances(temperature=0.5) == [round(p / sum(squares), 4) for p in squares]
     punished = [0.5 * math.exp(-1 - 2 * 0.5), 0.3, 0.15, 0.05]
-    assert chances((0, 0), presence_penalty=1.0, frequency_penalty=0.5) == [round(p / sum(punished), 4) for p in punished]
+    assert chances((0, 0), presence_penalty=1.0, frequency_penalty=0.5) == [
+        round(p / sum(punished), 4) for p in punished
+    ]
 
 
 async def test_stops_refusals_and_raw_text(folder: Path) -> None:
