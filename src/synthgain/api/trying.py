@@ -45,7 +45,13 @@ def check(
     async def work() -> tuple[ModelInfo, Call]:
         reached = reach or Reach()
         model = open_model(
-            uri, replace(reached, tries=QUICK.tries, wait=QUICK.wait if reached.wait is None else reached.wait)
+            uri,
+            replace(
+                reached,
+                tries=QUICK.tries,
+                wait=QUICK.wait if reached.wait is None else reached.wait,
+                runtime="llama" if reached.runtime == "auto" else reached.runtime,  # one is looked at, not two compared
+            ),
         )
         desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda tally: say(tally.trouble)))
         try:
