@@ -14,8 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from doubles.tiny import tiny_model
 from synthgain.measure.data import Data
 from synthgain.measure.student_eye import surprise
-from synthgain.models.hf import HF, HFScorer, log_law
-from synthgain.models.rescoring import EMBEDDED, LLAMA_SERVER, VLLM, LawScorer, by_law, laws, rescored
+from synthgain.models.hf import HF
+from synthgain.models.laws import EMBEDDED, LLAMA_SERVER, VLLM, laws
+from synthgain.models.rescoring import LawScorer, by_law, rescored
+from synthgain.models.scorer import HFScorer
 from synthgain.types import Call, Message, Prompt, Sampling, SynthgainError, assistant, user
 
 SETTINGS = [
@@ -73,11 +75,18 @@ def test_laws_equal_a_slow_reference(order: tuple[str, ...]) -> None:
             assert law == pytest.approx(slowly(row, s, order), abs=1e-6)
 
 
-def test_laws_equal_the_writers_own() -> None:
-    logits = torch.randn(6, 50, generator=torch.Generator().manual_seed(2)) * 3
-    for s in SETTINGS:
-        for row, law in zip(logits, laws(logits, s), strict=True):
-            assert torch.allclose(law.exp(), log_law(row, s).exp(), atol=1e-6)
+@pytest.mark.parametrize("p", [0.2, 0.9, 0.999])
+def test_a_nucleus_is_the_same_whether_it_lies_among_the_likeliest_or_reaches_further(p: float) -> None:
+    """Also where chances are equal, as in rounded logits."""
+    for logits in (
+        torch.randn(4, 3000, generator=torch.Generator().manual_seed(3)).mul(3).bfloat16().float(),
+        torch.zeros(1, 3000),
+    ):
+        chances, places = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
+        inside = (chances.cumsum(-1) - chances < p).sum(-1).tolist()
+        law = laws(logits, Sampling(top_p=p))
+        for row, order, count in zip(law, places, inside, strict=True):
+            assert set((row > -math.inf).nonzero()[:, 0].tolist()) == set(order[:count].tolist())
 
 
 def test_the_order_is_part_of_the_law() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from doubles.tiny import tiny_model
 from synthgain.models import sharing
-from synthgain.models.hf import HFScorer
+from synthgain.models.scorer import HFScorer
 from synthgain.types import user
 
 DOCUMENT = "The river Tolmar flows past the town of Quell. " * 6

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from doubles.tiny import tiny_model
-from synthgain.models.hf import HFScorer
+from synthgain.models.scorer import HFScorer
 from synthgain.train import FineTune, Lora, read_student, said_of_rows
 from synthgain.types import SynthgainError, assistant, user
 

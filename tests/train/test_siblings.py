@@ -14,7 +14,7 @@ import pytest
 from doubles.tiny import tiny_model
 from synthgain.measure.after_training import StudentLosses, after_training
 from synthgain.measure.gain import Losses
-from synthgain.models.hf import HFScorer
+from synthgain.models.scorer import HFScorer
 from synthgain.train import FineTune, read_pairs, read_student, siblings
 from synthgain.train import trainer as learning
 from synthgain.train.rows import prompt_of, read_rows

@@ -33,6 +33,9 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
     words += _per_role("--base-url", {role: m.base_url for role, m in request.models.items()}, one=True)
     words += _per_role("--served-as", {role: m.served_as for role, m in request.models.items()})
     words += _per_role("--price", {role: m.price for role, m in request.models.items()})
+    words += [
+        w for said in sorted({m.runtime for m in request.models.values()} - {"auto"}) for w in ("--runtime", said)
+    ]
     words += _extras({role: m.extra for role, m in request.models.items()})
     words += [word for header in request.headers for word in ("--header", header)]
     before = knobs_of(usual)

@@ -327,6 +327,7 @@ def _reached(role: str, model: str | Model, reach: Reach, asks: bool) -> Reached
         served_as=of_role(reach.served_as, role),
         price=of_role(reach.price, role),
         extra=canonical(more) if more else "",
+        runtime=reach.runtime if model.startswith(("local/", "hf://")) else "auto",
     )
 
 
@@ -364,6 +365,7 @@ def opened_models(request: Request, objects: Mapping[str, Model], reach: Reach |
             requests_per_minute=request.requests_per_minute,
             headers=request.headers,
             extra={"": json.loads(reached.extra)} if reached.extra else {},
+            runtime=reached.runtime,
         )
         key = (reached, key_for(role))
         if key not in shared:

@@ -29,6 +29,7 @@ class Servers(TypedDict, total=False):
     requests_per_minute: float | None
     headers: tuple[str, ...]
     extra: Mapping[str, Mapping[str, Any]]
+    runtime: str
 
 
 def reaching(call: Callable[P, R]) -> Callable[P, R]:

@@ -42,6 +42,7 @@ class Reached:
     served_as: str = ""
     price: str = ""
     extra: str = ""
+    runtime: str = "auto"  # of an embedded model; no part of its identity
     python: bool = False  # it was an object, which no URI opens again
 
 

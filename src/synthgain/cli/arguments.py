@@ -70,6 +70,13 @@ PriceOption = Annotated[
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", help="Calls in flight at the start (default: adaptive).")
 ]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        help="What writes with the weights of local/…: llama (llama.cpp), torch (transformers), or auto: the faster of the two here.",
+    ),
+]
 Wait = Annotated[
     float | None,
     typer.Option("--wait", help="Minutes that a server may be away, such as while it loads a model (default: 0.5)."),
@@ -128,6 +135,7 @@ class Asking:
     served_as: ServedAs = None
     price: PriceOption = None
     concurrency: Concurrency = None
+    runtime: RuntimeOption = "auto"
     wait: Wait = None
     requests_per_minute: RequestsPerMinute = None
     header: Headers = None
@@ -163,6 +171,7 @@ class Asking:
                 requests_per_minute=self.requests_per_minute,
                 headers=self.header,
                 extra=self.extra,
+                runtime=self.runtime,
             ),
         }
 
@@ -193,6 +202,7 @@ def reach(
     requests_per_minute: float | None = None,
     headers: Sequence[str] | None = None,
     extra: Sequence[str] | None = None,
+    runtime: str = "auto",
 ) -> Reach:
     from synthgain.api.asking import sensible
     from synthgain.models import Reach
@@ -207,6 +217,7 @@ def reach(
         requests_per_minute=requests_per_minute,
         headers=tuple(headers or ()),
         extra=fields_by_role(extra),
+        runtime=runtime,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Concurrency, Extras, Headers, Json, app, reach
+from synthgain.cli.arguments import BaseUrl, Concurrency, Extras, Headers, Json, RuntimeOption, app, reach
 from synthgain.cli.lives import print_life, print_row
 from synthgain.cli.printing import print_json, say
 
@@ -134,6 +134,7 @@ def check(
     uri: Annotated[str, typer.Argument(help="local/…, hf://…, openai/…, hf/…, scripted/…")],
     base_url: BaseUrl = "",
     concurrency: Concurrency = None,
+    runtime: RuntimeOption = "auto",
     wait: ShortWait = None,
     header: Headers = None,
     extra: Extras = None,
@@ -155,7 +156,9 @@ def check(
             say(said)
 
     info, call = api.check(
-        uri, reach(base_url, concurrency=concurrency, wait=wait, headers=header, extra=extra), say=trouble
+        uri,
+        reach(base_url, concurrency=concurrency, wait=wait, headers=header, extra=extra, runtime=runtime),
+        say=trouble,
     )
     told = {
         **asdict(info),

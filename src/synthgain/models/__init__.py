@@ -46,6 +46,7 @@ class Reach:
     headers: tuple[str, ...] = ()
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tries: int = 8  # of one call that a server answers with a fault
+    runtime: str = "auto"  # what writes with the weights of local/…: llama (llama.cpp), torch (transformers), or the faster of the two
 
     def extra_for(self, role: str) -> dict[str, Any]:
         """The further fields of a role's requests."""
@@ -66,11 +67,12 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
         from synthgain.models.local import Local
 
         path, threads = _with_threads(name)
-        return Local(path, slots=reach.concurrency, threads=threads, logprobs=reach.logprobs)
+        local = Local(path, slots=reach.concurrency, threads=threads, logprobs=reach.logprobs)
+        return local if reach.runtime == "llama" or threads else _either(local, path, reach)
     if kind == "hf":
         from synthgain.models.hf import HF
 
-        return HF(Path(name))
+        return HF(Path(name), batch=reach.concurrency)
     if kind == "openai":
         from synthgain.models.openai import OpenAI
         from synthgain.models.pacing import USUAL
@@ -98,6 +100,29 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
         where=uri,
         next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
     )
+
+
+def _either(local: Any, path: str, reach: Reach) -> Model:
+    """The embedded model with whichever runtime is asked for, or is faster."""
+    from synthgain.models import gguf, weights
+    from synthgain.models.runtimes import RUNTIMES, Embedded
+
+    if reach.runtime not in RUNTIMES:
+        raise SynthgainError(
+            f"there is no runtime {reach.runtime!r}", where="--runtime", next=f"write one of {', '.join(RUNTIMES)}"
+        )
+
+    def torch() -> Model:
+        from synthgain.models.hf import HF
+
+        return HF(
+            lambda: gguf.folder_of(weights.find(path)),
+            batch=reach.concurrency,
+            uri=local.uri,
+            identity=lambda: str(local.identity),
+        )
+
+    return Embedded(local, torch, reach.runtime)
 
 
 def server_of(uri: str, reach: Reach) -> tuple[str, str]:
@@ -181,7 +206,7 @@ def weights_at(where: str | Path) -> Path:
 
 def open_scorer(where: str | Path, *, ends: bool = False) -> Scorer:
     """Who scores given texts with the weights of a folder or a URI. `ends`: the end of an answer too."""
-    from synthgain.models.hf import HFScorer
+    from synthgain.models.scorer import HFScorer
 
     return HFScorer(weights_at(where), ends=ends)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthgain.models import protocol
+from synthgain.models.llamacpp import patient_threads
+from synthgain.models.memory import free_memory
 from synthgain.models.weights import content_hash
 from synthgain.thinking import opening_of
 from synthgain.types import CallFailed, Message, SynthgainError, digest, offered
 
+UNKNOWN = 8 << 30  # bytes of memory that are taken to be free where the system does not say
 _TEXTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
 
@@ -31,7 +37,7 @@ def folder_identity(folder: Path) -> str:
 
 @dataclass
 class Loaded:
-    """A folder in memory, in float32."""
+    """A folder in memory."""
 
     model: Any
     tokenizer: Any
@@ -105,19 +111,79 @@ def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**call, "function": {**function, "arguments": found}} if function and isinstance(found, dict) else call
 
 
-def load(folder: Path, device: str) -> Loaded:
+def load(folder: Path, device: str, dtype: str = "float32") -> Loaded:
+    torch, transformers = _torch()
     try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise SynthgainError(
-            "a transformers model needs torch and transformers", next='pip install "synthgain[train]"'
-        ) from error
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        with quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     except Exception as error:  # damaged weights raise each library's own kind
         raise SynthgainError(
             f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
         ) from error
     return Loaded(model.to(device).eval(), tokenizer, torch, device)
+
+
+def device_here() -> str:
+    """Where a model that writes is best put: the GPU where there is one."""
+    torch, _ = _torch()
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def arithmetic(device: str) -> str:
+    """The numbers that a model writes with: bfloat16 where the device computes in it, else float32."""
+    torch, _ = _torch()
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16() else "float32"
+
+
+def _has_bf16() -> bool:
+    """Whether the processor multiplies in bfloat16 (AVX-512 BF16, AMX, or Arm's): without that it is slower than float32."""
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+        return re.search(r"\b(avx512_bf16|amx_bf16|avx_ne_convert|bf16)\b", flags) is not None
+    return False
+
+
+def free_bytes(device: str) -> int:
+    """Memory that is free where a model would lie."""
+    torch, _ = _torch()
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = free_memory()
+    return UNKNOWN if free is None else free
+
+
+class quiet:
+    """No progress bars and advice from transformers while it reads."""
+
+    def __init__(self, transformers: Any) -> None:
+        self.logging = transformers.utils.logging
+
+    def __enter__(self) -> None:
+        self.level, self.bars = self.logging.get_verbosity(), self.logging.is_progress_bar_enabled()
+        self.logging.set_verbosity_error()
+        self.logging.disable_progress_bar()
+        self.caught = warnings.catch_warnings()
+        self.caught.__enter__()
+        # the reader maps the file read-only and torch warns that it must not be written; it is only read
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
+
+    def __exit__(self, *_: object) -> None:
+        self.caught.__exit__(None, None, None)
+        self.logging.set_verbosity(self.level)
+        if self.bars:
+            self.logging.enable_progress_bar()
+
+
+def _torch() -> tuple[Any, Any]:
+    try:
+        with patient_threads():
+            import torch
+        import transformers
+    except ImportError as error:
+        raise SynthgainError(
+            "a transformers model needs torch and transformers", next='pip install "synthgain[train]"'
+        ) from error
+    return torch, transformers

@@ -7,15 +7,18 @@ requantise(gguf, file)                any quantisation to Q8_0
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
+import sys
 import tempfile
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgain.models.fetching import replacing
+from synthgain.models.folders import quiet
 from synthgain.models.weights import cache_folder, content_hash, metadata
 from synthgain.types import SynthgainError
 
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
 
     Tensor = tuple[str, np.ndarray[Any, Any], bool]  # name, values (float32), whether to keep them in float32
 
+STREAMED = (
+    "llama",
+    "qwen2",
+    "qwen3",
+)  # architectures whose tensors are those of transformers, but for the order of rows
+LARGE, SPARE = 500_000_000, 200_000_000  # bytes
 Q8_0_FILE = 7  # the number that general.file_type has for "mostly Q8_0"
 
 
@@ -77,29 +86,29 @@ def to_gguf(folder: Path, out: Path, *, like: Path) -> Path:
 def to_folder(gguf_path: Path, out: Path, *, dtype: str = "float32") -> Path:
     """Writes a GGUF file as an ordinary transformers folder: weights, tokenizer, chat template, generation settings.
 
-    float32 keeps the de-quantised values exactly; `dtype="bfloat16"` halves the folder. Llama-shaped
-    models only. The folder appears whole or not at all.
+    float32 keeps the de-quantised values exactly; `dtype="bfloat16"` halves the folder. Weights of Llama's and Qwen's shapes go
+    tensor by tensor, so that memory holds one at a time; other architectures as transformers reads them, whole. The folder
+    appears whole or not at all.
     """
     shape = metadata(gguf_path).get("general.architecture")
-    if shape != "llama":
-        raise SynthgainError(f"only Llama-shaped models can be trained, this one is {shape!r}", where=str(gguf_path))
     torch, transformers = _torch(), _transformers()
     where, file = str(gguf_path.resolve().parent), gguf_path.name
     out.parent.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
-        with _quiet(transformers):
-            read = transformers.AutoModelForCausalLM.from_pretrained(where, gguf_file=file, dtype=torch.float32)
+        with quiet(transformers):
+            if shape in STREAMED:
+                _stream(gguf_path, half, dtype, shape)
+            else:
+                _by_transformers(gguf_path, half, getattr(torch, dtype))
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, gguf_file=file)
-            model = _plain(transformers, read).to(getattr(torch, dtype))
-            model.generation_config = transformers.GenerationConfig(
+            tokenizer.save_pretrained(half)
+            transformers.GenerationConfig(
                 do_sample=True,  # `transformers serve` answers greedily at any temperature without it
                 bos_token_id=tokenizer.bos_token_id,
                 eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-            )
-            model.save_pretrained(half)
-            tokenizer.save_pretrained(half)
+            ).save_pretrained(half)
         half.chmod(0o755)
         try:
             half.rename(out)
@@ -112,9 +121,110 @@ def to_folder(gguf_path: Path, out: Path, *, dtype: str = "float32") -> Path:
 
 
 def folder_of(gguf_path: Path) -> Path:
-    """The transformers folder of a GGUF file, made once and kept in the cache under the file's content hash."""
+    """The transformers folder of a GGUF file, made once and kept in the cache under the file's content hash.
+
+    In float32, which is exact; in bfloat16 for a file of more than `LARGE` bytes. SynthgainError where the disk has no room for it.
+    """
     out = cache_folder() / f"{gguf_path.stem}-{content_hash(gguf_path)[:12]}"
-    return out if (out / "config.json").is_file() else to_folder(gguf_path, out)
+    if (out / "config.json").is_file():
+        return out
+    large = gguf_path.stat().st_size > LARGE
+    size = numbers(gguf_path) * (2 if large else 4)
+    free = shutil.disk_usage(out.parent).free
+    if free < size + SPARE:
+        raise SynthgainError(
+            f"the weights take {size / 1e9:.1f} GB as a transformers folder, and {free / 1e9:.1f} GB are free",
+            where=str(out),
+            next="make room, set SYNTHGAIN_CACHE to a folder on a larger disk, or write with --runtime llama, which reads the file as it is",
+        )
+    if large:
+        print(
+            f"Writing {gguf_path.name} as a transformers folder, once ({size / 1e9:.1f} GB) ...",
+            file=sys.stderr,
+            flush=True,
+        )
+    return to_folder(gguf_path, out, dtype="bfloat16" if large else "float32")
+
+
+def numbers(gguf_path: Path) -> int:
+    """How many numbers the weights are."""
+    return sum(int(tensor.n_elements) for tensor in _gguf().GGUFReader(gguf_path).tensors)
+
+
+def _by_transformers(gguf_path: Path, half: Path, dtype: Any) -> None:
+    """Weights and configuration as transformers reads the file: whole, and slowly."""
+    torch, transformers = _torch(), _transformers()
+    where, file = str(gguf_path.resolve().parent), gguf_path.name
+    try:
+        read = transformers.AutoModelForCausalLM.from_pretrained(where, gguf_file=file, dtype=torch.float32)
+    except (ValueError, NotImplementedError, KeyError, TypeError) as error:
+        raise SynthgainError(
+            f"transformers cannot read weights of this architecture ({metadata(gguf_path).get('general.architecture')}): {str(error).splitlines()[0]}",
+            where=str(gguf_path),
+            next="write with --runtime llama; a student has to begin from a transformers folder",
+        ) from error
+    config = read.config
+    for name in ("quantization_config", "_pre_quantization_dtype"):  # it is no longer quantised
+        if hasattr(config, name):
+            delattr(config, name)
+    model = type(read)(config)
+    model.load_state_dict(read.state_dict())
+    model.tie_weights()
+    model.to(dtype).save_pretrained(half)
+
+
+def _stream(gguf_path: Path, half: Path, dtype: str, shape: str) -> None:
+    """Weights and configuration, tensor by tensor."""
+    gguf, torch, transformers = _gguf(), _torch(), _transformers()
+    reader = gguf.GGUFReader(gguf_path)
+    held = {tensor.name: tensor for tensor in reader.tensors}
+    config = transformers.AutoConfig.from_pretrained(str(gguf_path.resolve().parent), gguf_file=gguf_path.name)
+    config.dtype = getattr(torch, dtype)
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(config)
+    arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == shape)
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads} if shape == "llama" else {}
+    tied = set(model.all_tied_weights_keys) if config.tie_word_embeddings else set()
+    wanted = {}
+    for key, value in model.state_dict().items():
+        if key in tied:
+            continue
+        name = names.get_name(key, try_suffixes=(".weight", ".bias"))
+        if name not in held:
+            raise SynthgainError(
+                f"the file has no tensor for {key!r}", where=str(gguf_path), next="fetch the file again"
+            )
+        wanted[key] = (held[name], tuple(value.shape))
+
+    def values(key: str) -> Any:
+        tensor, size = wanted[key]
+        array = gguf.dequantize(tensor.data, tensor.tensor_type).reshape(size)
+        part = key.split(".")[-2]
+        return torch.from_numpy(_apart(array, heads[part]) if part in heads else array).to(config.dtype)
+
+    _write_safetensors(half / "model.safetensors", {key: size for key, (_, size) in wanted.items()}, values, dtype)
+    config.architectures = [type(model).__name__]
+    config.save_pretrained(half)
+
+
+def _write_safetensors(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], values: Callable[[str], Any], dtype: str
+) -> None:
+    """A safetensors file whose tensors are made one after another."""
+    torch = _torch()
+    width = getattr(torch, dtype).itemsize
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for key, shape in shapes.items():
+        begin, end = end, end + width * math.prod(shape)
+        header[key] = {"dtype": {2: "BF16", 4: "F32"}[width], "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for key in shapes:
+            file.write(values(key).contiguous().view(torch.uint8).numpy().tobytes())
 
 
 # ---------------------------------------------------------------------------------------------- parts
@@ -160,6 +270,12 @@ def _interleaved(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, An
     """
     halves = weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:])
     return halves.swapaxes(1, 2).reshape(weight.shape)
+
+
+def _apart(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+    """The inverse of `_interleaved`: rows in the order of transformers."""
+    pairs = weight.reshape(heads, weight.shape[0] // heads // 2, 2, *weight.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(weight.shape)
 
 
 def _same_shapes(
@@ -208,40 +324,6 @@ def _state(folder: Path, torch: Any) -> dict[str, Any]:
     if not files:
         raise SynthgainError("the folder holds no weights (model.safetensors)", where=str(folder))
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
-
-
-def _plain(transformers: Any, read: Any) -> Any:
-    """The same model without its memory of having been quantised, so that it can be saved."""
-    config = read.config
-    for name in ("quantization_config", "_pre_quantization_dtype"):
-        if hasattr(config, name):
-            delattr(config, name)
-    model = transformers.LlamaForCausalLM(config)
-    model.load_state_dict(read.state_dict())
-    model.tie_weights()
-    return model
-
-
-class _quiet:
-    """No progress bars and advice from transformers while it reads."""
-
-    def __init__(self, transformers: Any) -> None:
-        self.logging = transformers.utils.logging
-
-    def __enter__(self) -> None:
-        self.level, self.bars = self.logging.get_verbosity(), self.logging.is_progress_bar_enabled()
-        self.logging.set_verbosity_error()
-        self.logging.disable_progress_bar()
-        self.caught = warnings.catch_warnings()
-        self.caught.__enter__()
-        # the reader maps the file read-only and torch warns that it must not be written; it is only read
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
-
-    def __exit__(self, *_: object) -> None:
-        self.caught.__exit__(None, None, None)
-        self.logging.set_verbosity(self.level)
-        if self.bars:
-            self.logging.enable_progress_bar()
 
 
 def _gguf() -> Any:

@@ -1,386 +1,325 @@
-"""transformers models: students and any other folder, as a `Model` and as a `Scorer`.
+"""hf/PATH: students and any other transformers folder, as a model.
 
-    hf/PATH     answers by sampling token for token (`HF`)
-    HFScorer    ln p of given texts (`Scorer`)
-
-What is promised about seeds: each call draws with a generator of its own, seeded from the call's
-identity. Calls that wait together are computed as one batch; a batch changes floating-point sums in the last
+What is promised about seeds: each call draws with a generator of its own, seeded from the call's identity. Calls that are
+written side by side are computed together (see `batching`); what stands beside a call changes floating-point sums in the last
 digits, so the same call answers the same unless a draw falls within that rounding.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import math
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgain.models import sharing
-from synthgain.models.folders import Loaded, folder_identity, load
+from synthgain.models import memory
+from synthgain.models.batching import Batch, Row
+from synthgain.models.folders import Loaded, arithmetic, device_here, folder_identity, free_bytes, load
+from synthgain.models.local import law_of
+from synthgain.models.reading import OneByOne, reader
+from synthgain.models.schemas import UNDER, Schemas
+from synthgain.models.tool_calls import read_calls
 from synthgain.thinking import apart
-from synthgain.types import (
-    Call,
-    CallFailed,
-    Message,
-    ModelInfo,
-    Prompt,
-    Sampling,
-    SynthgainError,
-    assistant,
-)
+from synthgain.types import Call, CallFailed, ModelInfo, Prompt, SynthgainError, assistant
 
-ROWS = 128  # positions whose laws are made at once: sorting a vocabulary for each takes memory
-
-
-# ---------------------------------------------------------------------------------------------- Model
+WIDEST = 32  # rows; more bring little on two cores (benchmarks/runtimes.py)
+USUAL = 1024  # tokens of a row, by which the width is chosen
+PART = 0.6  # of the memory that is free beside the weights: for what rows have read
 
 
 class HF:
-    """A transformers folder as a model. Calls that wait are answered in batches of at most `batch`."""
+    """A transformers folder as a model: `batch` calls are written side by side, as many as memory allows where it is not said.
 
-    def __init__(self, path: str | Path, *, device: str = "cpu", batch: int = 8) -> None:
-        self._path, self._device, self._batch = Path(path).expanduser(), device, batch
-        self._uri = f"hf/{path}"
-        self._identity = ""
-        self._loaded: Loaded | None = None
-        self._waiting: list[tuple[Prompt, asyncio.Future[Call]]] = []
-        self._worker: asyncio.Task[None] | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="synthgain-hf")
+    `path` may be a function that finds the folder when it is first needed; `uri` and `identity` are then those of what it is
+    made from. Models of the same folder share the weights in memory.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Callable[[], Path],
+        *,
+        device: str | None = None,
+        batch: int | None = None,
+        uri: str = "",
+        identity: Callable[[], str] | None = None,
+    ) -> None:
+        self._find = path if callable(path) else lambda: Path(path).expanduser()
+        self._uri = uri or f"hf/{path}"
+        self._given, self._identity = identity, ""
+        self._device, self._batch = device, batch
+        self._width = batch or 0
+        self._engine: _Engine | None = None
+        self._folder: Path | None = None
+        self._closed = False
+        memory.plan(self)
 
     @property
     def uri(self) -> str:
         return self._uri
 
     @property
+    def folder(self) -> Path:
+        """Found (and made, where it must be) when first asked for."""
+        if self._folder is None:
+            self._folder = self._find()
+        return self._folder
+
+    @property
     def identity(self) -> str:
         if not self._identity:
-            self._identity = folder_identity(self._path)
+            self._identity = self._given() if self._given else folder_identity(self.folder)
         return self._identity
 
     @property
     def width(self) -> int:
-        return self._batch
+        if not self._width:
+            self._width = fitting(self.folder, self._device or device_here())
+        return self._width
 
     async def __call__(self, prompt: Prompt) -> Call:
-        if prompt.schema is not None:
-            raise CallFailed("hf/… cannot follow a schema: use local/… or openai/…")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Call] = loop.create_future()
-        self._waiting.append((prompt, answer))
-        if self._worker is None or self._worker.done():
-            self._worker = loop.create_task(self._work())
+        if self._closed:
+            raise SynthgainError("the model was closed", where=self.uri)
+        call_id = prompt.id(self.identity)
+        answer: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
+        self._started().ask(_Asked(prompt, call_id, self.uri, answer))
         return await answer
 
     async def info(self) -> ModelInfo:
-        loaded = await asyncio.get_running_loop().run_in_executor(self._pool, self._ready)
+        engine = self._started()
+        loaded, how = await asyncio.to_thread(engine.opened)
         context = getattr(loaded.model.config, "max_position_embeddings", None)
+        kind = str(loaded.model.dtype).removeprefix("torch.")
         return ModelInfo(
-            self.uri, context=context, logprobs=True, seeds=True, schema=False, note="transformers, float32"
+            self.uri,
+            context=context,
+            logprobs=True,
+            seeds=True,
+            schema=True,
+            note=f"transformers, {kind} on {loaded.device}, {how}",
         )
 
     async def aclose(self) -> None:
-        await asyncio.to_thread(self._pool.shutdown)
-        self._loaded = None
+        """Lets answers that are being written end, then frees the weights."""
+        self._closed = True
+        memory.let_go(self)
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.release)
 
-    def _ready(self) -> Loaded:
-        if self._loaded is None:
-            self._identity = folder_identity(self._path)
-            self._loaded = load(self._path, self._device)
-        return self._loaded
+    def _started(self) -> _Engine:
+        if self._engine is None:
+            self._engine = _Engine.shared(self.folder, self._device or device_here(), self.width)
+        return self._engine
 
-    async def _work(self) -> None:
-        """Answers what waits, batch after batch. Everything a batch raises reaches its callers."""
-        await asyncio.sleep(0)  # calls opened in the same turn of the loop come into one batch
-        while self._waiting:
-            now, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
-            now = [(prompt, future) for prompt, future in now if not future.done()]
-            try:
-                answers = await asyncio.get_running_loop().run_in_executor(
-                    self._pool, self._answers, [p for p, _ in now]
-                )
-            except Exception as error:
-                answers = [error] * len(now)
-            for (_, future), answer in zip(now, answers, strict=True):
-                if future.done():
-                    continue
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
-
-    def _answers(self, prompts: list[Prompt]) -> list[Call | Exception]:
-        loaded, began = self._ready(), time.perf_counter()
-        answers: dict[int, Call | Exception] = {}
-        drafts = []
-        for at, prompt in enumerate(prompts):
-            try:
-                tokens = loaded.tokens(prompt.messages, prompt.tools)
-                room = getattr(loaded.model.config, "max_position_embeddings", None)
-                if room is not None and len(tokens) >= room:
-                    raise CallFailed(f"the prompt has {len(tokens)} tokens, the context {room}")
-                call_id = prompt.id(self.identity)
-                most = (
-                    prompt.sampling.max_tokens if room is None else min(prompt.sampling.max_tokens, room - len(tokens))
-                )
-                drafts.append(_Draft(at, prompt, call_id, tokens, most))
-            except CallFailed as error:
-                answers[at] = error
-        _generate(loaded, drafts)
-        for draft in drafts:
-            call = Call(
-                id=draft.call_id,
-                prompt=draft.prompt,
-                message=assistant(loaded.opening(draft.tokens) + draft.text),
-                model=self.uri,
-                finish=draft.finish,
-                tokens_in=len(draft.tokens),
-                tokens_out=len(draft.written),
-                logprob=math.fsum(draft.logprobs),
-                law=_law(draft.prompt.sampling),
-                cost=0.0,
-                seconds=time.perf_counter() - began,
-            )
-            answers[draft.at] = apart(call)
-        return [answers[at] for at in range(len(prompts))]
+    def need(self) -> memory.Need | None:
+        """What loading this model will take; None where it is loaded, closed, lies on a GPU, or is not here to be looked at."""
+        device = self._device or device_here() if self._folder else ""
+        if self._closed or device != "cpu" or (self._engine is not None and self._engine.loaded is not None):
+            return None
+        size = 2 if arithmetic(device) == "bfloat16" else 4
+        return memory.Need(
+            self.uri,
+            weights_bytes(self.folder, size),
+            _per_token(self.folder, size) or 0,
+            self.width,
+            USUAL // 4,  # places have room for what was read, not for all that could be
+        )
 
 
-@dataclass
-class _Draft:
-    """An answer that is being written."""
+@dataclass(frozen=True)
+class _Asked:
+    """A call on its way into the batch."""
 
-    at: int
     prompt: Prompt
     call_id: str
-    tokens: list[int]
-    most: int
-    written: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    text: str = ""
-    finish: str = ""
+    uri: str
+    answer: asyncio.Future[Call]
 
-    def __post_init__(self) -> None:
-        if self.most <= 0:
-            self.finish = "length"
+    def give(self, what: Call | Exception) -> None:
+        """From the engine's thread."""
 
-    def add(self, token: int, logprob: float, loaded: Loaded) -> None:
-        """Takes the next token and sees whether the answer ends."""
-        self.written.append(token)
-        self.logprobs.append(logprob)
-        ended = token in loaded.ends()
-        self.text = loaded.tokenizer.decode(self.written[:-1] if ended else self.written, skip_special_tokens=True)
-        cuts = [at for at in (self.text.find(stop) for stop in self.prompt.sampling.stop if stop) if at >= 0]
-        if cuts:
-            self.text, self.finish = self.text[: min(cuts)], "stop"
-        elif ended:
-            self.finish = "stop"
-        elif len(self.written) >= self.most:
-            self.finish = "length"
-
-
-def _generate(loaded: Loaded, drafts: list[_Draft]) -> None:
-    """Writes all drafts as one batch, prompts padded on the left."""
-    torch = loaded.torch
-    if not any(not draft.finish for draft in drafts):
-        return
-    seeds = {draft.at: int(draft.call_id[:8], 16) & 0x7FFFFFFF for draft in drafts}
-    dice = {at: torch.Generator().manual_seed(seed) for at, seed in seeds.items()}
-    longest = max(len(draft.tokens) for draft in drafts)
-    pads = [longest - len(draft.tokens) for draft in drafts]
-    ids = torch.tensor(
-        [[loaded.first()] * pad + draft.tokens for pad, draft in zip(pads, drafts)], device=loaded.device
-    )
-    mask = torch.tensor([[0] * pad + [1] * (longest - pad) for pad in pads], device=loaded.device)
-    places = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = None
-    with torch.inference_mode():
-        while any(not draft.finish for draft in drafts):
-            out = loaded.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=places,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache, logits = out.past_key_values, out.logits[:, -1].float().cpu()
-            step = []
-            for draft, row in zip(drafts, logits, strict=True):
-                if draft.finish:
-                    step.append(draft.written[-1] if draft.written else draft.tokens[-1])
-                    continue
-                law = log_law(row, draft.prompt.sampling, draft.written)
-                greedy = draft.prompt.sampling.temperature <= 0
-                token = int(law.argmax()) if greedy else int(torch.multinomial(law.exp(), 1, generator=dice[draft.at]))
-                draft.add(token, float(law[token]), loaded)
-                step.append(token)
-            ids = torch.tensor([[token] for token in step], device=loaded.device)
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-            places = places[:, -1:] + 1
-
-
-def log_law(logits: Any, s: Sampling, written: Sequence[int] = ()) -> Any:
-    """ln of the law that the next token is drawn from: penalties, temperature, top-k, top-p, min-p, in this order.
-
-    `logits` is one row (vocabulary). Tokens outside the law have -inf. Penalties count the answer's tokens.
-    """
-    import torch
-
-    row = logits.clone()
-    if s.presence_penalty or s.frequency_penalty:
-        for token, count in Counter(written).items():
-            row[token] -= s.presence_penalty + s.frequency_penalty * count
-    if s.temperature <= 0:
-        law = torch.full_like(row, -math.inf)
-        law[int(row.argmax())] = 0.0
-        return law
-    row = row / s.temperature
-    if s.top_k:
-        row[row < row.topk(min(s.top_k, row.numel())).values[-1]] = -math.inf
-    if s.top_p < 1:
-        ordered, order = row.softmax(-1).sort(descending=True, stable=True)
-        outside = ordered.cumsum(-1) - ordered >= s.top_p  # what stands before a token has the mass already
-        outside[0] = False
-        row[order[outside]] = -math.inf
-    if s.min_p > 0:
-        chances = row.softmax(-1)
-        row[chances < s.min_p * chances.max()] = -math.inf
-    return row.log_softmax(-1)
-
-
-def _law(s: Sampling) -> str:
-    from synthgain.models.local import law_of
-
-    return law_of(s)
-
-
-# ---------------------------------------------------------------------------------------------- Scorer
-
-
-def plain(logits: Any) -> Any:
-    """ln of the softmax, row by row."""
-    return logits.log_softmax(-1)
-
-
-@dataclass
-class HFScorer:
-    """ln p of given texts under a transformers folder, in float32.
-
-    Of a pair, the first is a text (taken raw; empty: the token that begins a text) or a chat (gets the
-    template and the opening of an answer). The second is tokenised on its own, so that no token
-    straddles the border. Pairs of like length share a batch of at most `batch_tokens` tokens; what neighbours begin with is read
-    once where that saves much (`sharing.py`).
-
-    With `ends`, one more value follows each text's: that of an end of the answer (all tokens that end it together).
-    `law` makes ln of the laws that tokens are drawn from out of logits (positions, vocabulary).
-    """
-
-    path: Path
-    device: str = "cpu"
-    batch_tokens: int = 2048
-    ends: bool = False
-    law: Callable[[Any], Any] = plain
-    _loaded: Loaded | None = field(init=False, default=None, repr=False)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False)
-
-    def __post_init__(self) -> None:
-        self.path = Path(self.path).expanduser()
-
-    @property
-    def identity(self) -> str:
-        return folder_identity(self.path)
-
-    @property
-    def vocabulary(self) -> int:
-        """How many token ids there are."""
-        return int(self._ready().model.config.vocab_size)
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The token ids that `logprobs([("", text)])` scores, text by text; with `ends` the first token that ends an answer is the last."""
-        loaded = self._ready()
-        end = sorted(loaded.ends())[:1] if self.ends else []
-        return [[*loaded.text(text), *end] for text in texts]
-
-    def logprobs(self, pairs: Sequence[tuple[str | Sequence[Message], str]]) -> list[list[float]]:
-        """ln p(token | before), nats, for each token of the second text given the first, pair by pair."""
-        loaded = self._ready()
-        asked = [self._tokens(loaded, first, second) for first, second in pairs]
-        found: list[list[float]] = [[] for _ in pairs]
-        together = sharing.groups(asked)
-        if sharing.can(loaded) and sharing.pays(together, asked):
-            with loaded.torch.inference_mode():
-                for some in sharing.batches(together, asked, self.batch_tokens):
-                    for at, logits in sharing.logits_of(loaded, some, asked):
-                        found[at] = self._values(loaded, logits, asked[at][1])
-            return found
-        for batch in self._batches([len(before) + len(text) for before, text in asked]):
-            for at, values in zip(batch, self._score(loaded, [asked[at] for at in batch]), strict=True):
-                found[at] = values
-        return found
-
-    def _ready(self) -> Loaded:
-        with self._lock:
-            if self._loaded is None:
-                folder_identity(self.path)
-                self._loaded = load(self.path, self.device)
-                if self.ends and not self._loaded.ends():
-                    raise SynthgainError("the folder names no token that ends an answer", where=str(self.path))
-            return self._loaded
-
-    def _tokens(self, loaded: Loaded, first: str | Sequence[Message], second: str) -> tuple[list[int], list[int]]:
-        try:
-            before = (loaded.text(first) or [loaded.first()]) if isinstance(first, str) else loaded.tokens(first)
-        except CallFailed as error:
-            raise SynthgainError(str(error), where=str(self.path)) from error
-        text = loaded.text(second)
-        room = getattr(loaded.model.config, "max_position_embeddings", None)
-        if room is not None and len(before) + len(text) > room:
-            raise SynthgainError(
-                f"a text of {len(before) + len(text)} tokens does not fit the context of {room}",
-                where=str(self.path),
-                next="cut it into pieces, or leave it out",
-            )
-        return before, text
-
-    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Indices, like lengths together, at most `batch_tokens` tokens with padding (a longer text stands alone)."""
-        batches: list[list[int]] = []
-        for at in sorted(range(len(lengths)), key=lambda at: lengths[at]):
-            if batches and lengths[at] * (len(batches[-1]) + 1) <= self.batch_tokens:
-                batches[-1].append(at)
+        def settle() -> None:
+            if self.answer.done():
+                return
+            if isinstance(what, Exception):
+                self.answer.set_exception(what)
             else:
-                batches.append([at])
-        return batches
+                self.answer.set_result(what)
 
-    def _score(self, loaded: Loaded, rows: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
-        """Padded on the right: what stands behind a token cannot change it, so no mask is needed."""
-        torch = loaded.torch
-        longest = max(len(before) + len(text) for before, text in rows)
-        ids = torch.full((len(rows), longest), loaded.first(), device=loaded.device)
-        for at, (before, text) in enumerate(rows):
-            ids[at, : len(before) + len(text)] = torch.tensor(before + text, device=loaded.device)
-        earliest = min(len(before) for before, _ in rows) - 1  # logits before the first text are never needed
-        with torch.inference_mode():
-            logits = loaded.model(input_ids=ids, logits_to_keep=longest - earliest).logits.float()
-            found = []
-            for row, (before, text) in zip(logits, rows, strict=True):
-                start = len(before) - 1 - earliest
-                found.append(self._values(loaded, row[start : start + len(text) + 1], text))
-        return found
+        with contextlib.suppress(RuntimeError):  # its loop is gone, and nobody waits
+            self.answer.get_loop().call_soon_threadsafe(settle)
 
-    def _values(self, loaded: Loaded, logits: Any, text: Sequence[int]) -> list[float]:
-        """`logits` has a row for each token of the text and one for what follows it."""
-        torch = loaded.torch
-        values: list[float] = []
-        for start in range(0, len(text), ROWS):
-            some = torch.tensor(text[start : start + ROWS], device=loaded.device, dtype=torch.long)[:, None]
-            values += self.law(logits[start : start + len(some)]).gather(1, some)[:, 0].tolist()
-        if self.ends:
-            last = self.law(logits[len(text) : len(text) + 1])[0]
-            values.append(float(last[sorted(loaded.ends())].logsumexp(-1)))
-        return values
+
+class _Engine:
+    """One folder's weights in memory and the thread that writes with them."""
+
+    _running: dict[tuple[str, str, int], _Engine] = {}  # noqa: RUF012
+    _guard = threading.Lock()
+
+    @classmethod
+    def shared(cls, folder: Path, device: str, places: int) -> _Engine:
+        key = (folder_identity(folder), device, places)
+        with cls._guard:
+            engine = cls._running.get(key)
+            if engine is None:
+                engine = cls._running[key] = cls(key, folder)
+            engine.users += 1
+            return engine
+
+    def __init__(self, key: tuple[str, str, int], folder: Path) -> None:
+        self.key, self.users, self.folder = key, 0, folder
+        _, self.device, self.places = key
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="synthgain-hf")
+        self.asked: list[_Asked] = []
+        self.lock, self.opening = threading.Lock(), threading.Lock()
+        self.busy = False
+        self.loaded: Loaded | None = None
+        self.batch: Batch | None = None
+        self.how = ""
+
+    def release(self) -> None:
+        with self._guard:
+            self.users -= 1
+            if self.users:
+                return
+            del self._running[self.key]
+        self.thread.shutdown(wait=True)
+        self.loaded = self.batch = None
+
+    def opened(self) -> tuple[Loaded, str]:
+        """The weights in memory, and how rows are read."""
+        with self.opening:
+            if self.loaded is None:
+                memory.make_sure()
+                loaded = load(self.folder, self.device, arithmetic(self.device))
+                reads = reader(loaded, self.places)
+                self.how = (
+                    "row after row (its attention is its own)"
+                    if isinstance(reads, OneByOne)
+                    else f"{self.places} rows side by side"
+                )
+                size = _per_token(self.folder, loaded.model.dtype.itemsize) or 1
+                room = int(PART * free_bytes(self.device))
+                self.batch = Batch(loaded, reads, self.places, room, size, self._arrived)
+                self.schemas = Schemas(loaded)
+                self.loaded = loaded
+            return self.loaded, self.how
+
+    def ask(self, asked: _Asked) -> None:
+        with self.lock:
+            self.asked.append(asked)
+            if self.busy:
+                return
+            self.busy = True
+        self.thread.submit(self._work)
+
+    def _work(self) -> None:
+        """Writes until nobody asks. What opening the folder raises reaches all who wait."""
+        while True:
+            try:
+                self.opened()
+                assert self.batch is not None
+                self.batch.run()
+            except Exception as error:
+                with self.lock:
+                    failed, self.asked = self.asked, []
+                for asked in failed:
+                    asked.give(error)
+            with self.lock:
+                if not self.asked:
+                    self.busy = False
+                    return
+
+    def _arrived(self) -> list[Row]:
+        with self.lock:
+            asked, self.asked = self.asked, []
+        rows = []
+        for one in asked:
+            try:
+                rows.append(self._row(one))
+            except Exception as error:
+                one.give(error)
+        return rows
+
+    def _row(self, asked: _Asked) -> Row:
+        loaded, prompt = self.loaded, asked.prompt
+        assert loaded is not None
+        tokens = loaded.tokens(prompt.messages, prompt.tools)
+        room = getattr(loaded.model.config, "max_position_embeddings", None)
+        if room is not None and len(tokens) >= room:
+            raise CallFailed(f"the prompt has {len(tokens)} tokens, the context {room}")
+        most = prompt.sampling.max_tokens if room is None else min(prompt.sampling.max_tokens, room - len(tokens))
+        return Row(
+            prompt,
+            tokens,
+            most,
+            seed=int(asked.call_id[:8], 16) & 0x7FFFFFFF,
+            give=lambda what: asked.give(what if isinstance(what, Exception) else _call(loaded, asked, what)),
+            wanted=lambda: not asked.answer.cancelled(),
+            steer=None if prompt.schema is None else self.schemas(prompt.schema),
+        )
+
+
+def _call(loaded: Loaded, asked: _Asked, row: Row) -> Call:
+    law = law_of(row.prompt.sampling)
+    turn = read_calls(assistant(loaded.opening(row.tokens) + row.text), row.prompt.tools, asked.call_id)
+    call = Call(
+        id=asked.call_id,
+        prompt=row.prompt,
+        message=turn,
+        model=asked.uri,
+        finish="tool_calls" if row.finish == "stop" and "tool_calls" in turn else row.finish,
+        tokens_in=len(row.tokens),
+        tokens_out=len(row.written),
+        tokens_cached=row.cached,
+        logprob=math.fsum(row.logprobs),
+        law=law if row.steer is None else law + UNDER,
+        cost=0.0,
+        seconds=time.perf_counter() - row.began,
+    )
+    return apart(call)
+
+
+# ---------------------------------------------------------------------------------------------- memory
+
+
+def fitting(folder: Path, device: str) -> int:
+    """How many rows are written side by side: as many as memory has room for beside the weights, at most `WIDEST`."""
+    size = 2 if arithmetic(device) == "bfloat16" else 4
+    per_token = _per_token(folder, size)
+    if per_token is None:
+        return WIDEST
+    left = PART * (free_bytes(device) - weights_bytes(folder, size))
+    return max(1, min(WIDEST, int(left // (per_token * USUAL))))
+
+
+def weights_bytes(folder: Path, size: int) -> int:
+    """What the weights of a folder take in memory, in numbers of `size` bytes."""
+    held = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    stored = {"bfloat16": 2, "float16": 2}.get(str(_config(folder).get("dtype", "")), 4)
+    return held * size // stored
+
+
+def _per_token(folder: Path, size: int) -> int | None:
+    """Bytes of keys and values of one token; None where the configuration does not say."""
+    config = _config(folder)
+    layers, heads = config.get("num_hidden_layers"), config.get("num_attention_heads")
+    if not layers or not heads:
+        return None
+    width = config.get("head_dim") or config.get("hidden_size", 0) // heads
+    return int(2 * layers * (config.get("num_key_value_heads") or heads) * width * size)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -4,13 +4,7 @@ A server that truncates (top-k, top-p, min-p) or sharpens (T ≠ 1) often report
 are of another law than the text. Here a transformers folder of the same weights reads the answers again, and the writer's
 sampling settings are applied to its logits.
 
-The order of the settings changes the law (top-p after a high temperature keeps more than before it), so it is part of it:
-
-    EMBEDDED      temperature, top-k, top-p, min-p     local/… (the order we ask the runtime for) and hf/…
-    VLLM          temperature, min-p, top-k, top-p     vLLM's sampler
-    LLAMA_SERVER  top-k, top-p, min-p, temperature     llama.cpp's server by default
-
-A server of OpenAI has temperature and top-p only, in this order: any of the first two. Each setting renormalises before the
+The order of the settings is part of the law (see `laws`). A server of OpenAI has temperature and top-p only, in this order: any of the first two. Each setting renormalises before the
 next. Penalties and schemas make a law that depends on more than the folder knows: they are refused.
 
 What cannot be had back: an answer is read as its text is tokenised, which is not always how it was drawn; reasoning that a server
@@ -23,40 +17,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from synthgain.models.hf import HFScorer
+from synthgain.models.laws import EMBEDDED, laws
 from synthgain.models.local import law_of
+from synthgain.models.scorer import HFScorer
 from synthgain.types import Call, Message, Sampling, SynthgainError, digest
 
-EMBEDDED = ("temperature", "top_k", "top_p", "min_p")
-VLLM = ("temperature", "min_p", "top_k", "top_p")
-LLAMA_SERVER = ("top_k", "top_p", "min_p", "temperature")
 IMPOSSIBLE = "the text cannot come from this law"
-
-
-def laws(logits: Any, s: Sampling, order: Sequence[str] = EMBEDDED) -> Any:
-    """ln of the laws that next tokens are drawn from, row by row of `logits` (positions, vocabulary); -inf: never drawn."""
-    import torch
-
-    if s.temperature <= 0:
-        law = torch.full_like(logits, -math.inf)
-        return law.scatter_(1, logits.argmax(-1, keepdim=True), 0.0)
-    for name in order:
-        if name == "temperature":
-            logits = logits / s.temperature
-        elif name == "top_k" and s.top_k:
-            least = logits.topk(min(s.top_k, logits.shape[-1]), dim=-1).values[:, -1:]
-            logits = logits.masked_fill(logits < least, -math.inf)
-        elif name == "top_p" and s.top_p < 1:
-            chances, places = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
-            outside = chances.cumsum(-1) - chances >= s.top_p  # what stands before a token has the mass already
-            outside[:, 0] = False
-            logits = logits.masked_fill(torch.zeros_like(outside).scatter_(1, places, outside), -math.inf)
-        elif name == "min_p" and s.min_p > 0:
-            chances = logits.softmax(-1)
-            logits = logits.masked_fill(chances < s.min_p * chances.amax(-1, keepdim=True), -math.inf)
-    return logits.log_softmax(-1)
 
 
 def refused(s: Sampling, schema: object = None) -> str:
