@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from synthgain.numbers import interval
 from synthgain.types import Method, Reading, SynthgainError
@@ -146,11 +146,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Student:
-    """A trained student: its folder, what its training wrote down (student.json), and what was measured after it."""
+    """A trained student: its folder, what its training wrote down (student.json), and what was measured after it.
+
+    `others` are students of the same rows and settings with other seeds, that are examined with it.
+    """
 
     folder: Path
     record: Mapping[str, Any] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+    others: tuple[Student, ...] = ()
 
 
 class Scored(Protocol):
@@ -158,6 +162,9 @@ class Scored(Protocol):
 
     @property
     def readings(self) -> Sequence[Reading]: ...
+
+    def pooled(self, others: Sequence[Self]) -> Self:
+        """The mean of this one and the same examination of other students."""
 
 
 S = TypeVar("S", bound=Scored)
@@ -201,12 +208,17 @@ def compared(
     base: str,
     previous: Path | None = None,
 ) -> Iterator[Result[S]]:
-    """Each arm in turn, trained into a folder of `out` and examined. `rows` are those of the trained arms."""
+    """Each arm in turn, trained into a folder of `out` and examined. `rows` are those of the trained arms.
+
+    An arm with several students (`Student.others`) has the mean of their examinations.
+    """
     starts: Mapping[str, Weights] = {"base": base, "previous": previous or base}
     for arm in arms:
         start = starts.get(arm.weights, arm.weights)
         student = train(arm, rows[arm.name], start, out / arm.name) if arm.learns else None
-        yield Result(arm, examine(arm, student.folder if student else start), student)
+        scored = examine(arm, student.folder if student else start)
+        others = [examine(arm, other.folder) for other in student.others] if student else []
+        yield Result(arm, scored.pooled(others) if others else scored, student)
 
 
 def run_rounds(
@@ -257,13 +269,14 @@ def arms_json(
 
 def _arm_json(result: Result[S]) -> dict[str, Any]:
     record = result.student.record if result.student else {}
+    records = [one.record for one in (result.student, *result.student.others)] if result.student else []
     after = [r for r in result.student.readings if r.value is not None] if result.student else []
     return {
         "name": result.arm.name,
         "rows": record.get("rows", 0),
         "tokens": record.get("tokens_seen", 0),
         "steps": record.get("steps", 0),
-        "seeds": [record["seed"]] if "seed" in record else [],
+        "seeds": [one["seed"] for one in records if "seed" in one],
         "readings": [r.json() for r in (*result.scored.readings, *after)],
         "method": record.get("method"),
         "weights": result.arm.weights,

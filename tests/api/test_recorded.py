@@ -12,8 +12,9 @@ import pytest
 import synthgain as sg
 from synthgain.api import preview
 from synthgain.api.looping import RunMaker
+from synthgain.models.known import KNOWN
 from synthgain.models.prices import Price
-from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, SynthgainError, user
+from synthgain.types import Anchor, Call, ModelInfo, Models, Prompt, Recipe, Row, SynthgainError, user
 
 TEXTS = [f"Mill {n} of Orrin has {n} wheels, and the town lies on a lake. " * (10 + n) for n in range(3)]
 WORDS = "scripted/words?n=30"
@@ -86,15 +87,36 @@ def test_weights_that_are_not_here_are_known_by_the_recording(tmp_path: Path) ->
     file = recorded(tmp_path, Elsewhere())
     with gzip.open(file, "rt") as lines:
         (model,) = json.loads(next(lines))["models"]
-    assert model == {
-        "uri": "local/gone.gguf",
-        "identity": f"{HASH}/template-1",
-        "sha256": HASH,
-        "licence": "Apache-2.0",
-    }
+    assert model == {"uri": "local/gone.gguf", "identity": f"{HASH}/template-1", "sha256": HASH}
     run = sg.generate("rephrase", TEXTS, model="local/gone.gguf", out=tmp_path / "again", calls=file, calls_only=True)
-    assert counts(run) == (0, 0, 12) and run.record["licences"] == {"local/gone.gguf": "Apache-2.0"}
-    assert 'license: "apache-2.0"' in (run.data / "README.md").read_text("utf-8")
+    assert counts(run) == (0, 0, 12) and run.record["identities"] == {"writer": f"{HASH}/template-1"}
+
+
+@pytest.mark.parametrize("calls_only", [True, False])
+def test_known_weights_are_not_fetched_for_what_is_recorded(
+    calls_only: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTHGAIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    name = "qwen2.5-coder-1.5b"
+    file = recorded(tmp_path, Elsewhere(f"local/{name}", KNOWN[name].identity))
+    run = sg.generate("rephrase", TEXTS, model=f"local/{name}", out=tmp_path / "b", calls=file, calls_only=calls_only)
+    assert counts(run) == (0, 0, 12) and run.record["licences"] == {f"local/{name}": KNOWN[name].licence}
+    assert not [path for path in (tmp_path / "cache").glob("**/*") if path.suffix in (".gguf", ".bin")]
+
+
+def test_what_a_recorded_models_licence_asks_of_the_data_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Bound(Elsewhere):
+        async def info(self) -> ModelInfo:
+            return ModelInfo(self.uri, licence="gemma")
+
+    file = recorded(tmp_path, Bound("mine/bound", "bound"))
+    model = Elsewhere("mine/bound", "bound")
+    run = sg.generate("rephrase", TEXTS, model=model, out=tmp_path / "b", calls=file, calls_only=True)
+    assert "gemma" in capsys.readouterr().err.lower()
+    assert "Gemma" in (run.data / "README.md").read_text("utf-8").split("## Models and licences")[1]
 
 
 def test_a_model_is_called_in_a_file_as_it_is_now(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def solved(right: str, *margins: float) -> Solved:
         {q.id: [mark == "1"] for q, mark in zip(ASKED, right)},
         {q.id: ["a"] for q in ASKED},
         {q.id: margin for q, margin in zip(ASKED, margins)},
-        {q.id: q.document for q in ASKED},
+        {},
     )
 
 

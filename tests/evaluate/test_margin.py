@@ -59,6 +59,17 @@ def test_two_students_are_compared_question_by_question() -> None:
     assert margin_difference(a, answered).value is None
 
 
+def test_what_training_makes_of_an_option_falls_out_where_questions_share_their_options() -> None:
+    """Four questions with the same four options: a student that comes to like one of them gains and loses as much, for certain."""
+    four = ("Ann", "Bob", "Cid", "Dee")
+    asked = [Question(str(i), "Who?", options=four, gold=i, document=f"d{i}") for i in range(4)]
+    asked += [Question(str(4 + i), "What?", options=("tin", "bronze"), gold=i, document=f"d{i}") for i in range(2)]
+    plain, fond = choose(Costs(), asked), choose(Costs(Bob=1.0, tin=2.0), asked)
+    gap = margin_difference(fond, plain)
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.0, 0.0, 0.0))
+    assert "2 sets of options" in gap.estimator and gap.note.startswith("over 4 documents")
+
+
 def test_without_clusters_the_interval_is_student_s() -> None:
     dice = random.Random(3)
     values = [dice.gauss(1, 2) for _ in range(9)]

@@ -242,5 +242,3 @@ def _judged_anew(
     stay = opened_checks([part for part in request.checks if part.name not in gone], recipe, given)
     again = {part.name for _, part in stay}
     return ordered([*stay, *(pair for pair in given if pair[1].name not in again)])
-
-

@@ -53,6 +53,7 @@ def loop(
     train_from: str = "base",
     examination: Examination | None = None,
     settings: Mapping[str, Any] | None = None,
+    students: int = 1,
     seed: int = 0,
     say: Say = to_stderr,
     panel: Panel = no_panel,
@@ -64,12 +65,13 @@ def loop(
     `model` writes the first round: a URI, or models by role. From then on the student of the arm `filtered` is the writer; other roles
     keep their models. Students start from `base` (default: the first writer), or with `train_from` "previous" from the last student.
     `arms` are trained arms by name (filtered, unfiltered, repeated, raw) or `loop.Arm`s; `base` untrained is always one, and with
-    worked examples in the `examination` `base-few-shot`. `method` is "sft" or "cpt"; without it the rows decide. `settings`
+    worked examples in the `examination` `base-few-shot`. Each trained arm has `students` of different seeds and is the mean of them; the first
+    of `filtered` writes the next round. `method` is "sft" or "cpt"; without it the rows decide. `settings`
     are `train.FineTune`'s and shared by all arms, `options` are `generate`'s.
     """
     place = Path(out)
     start = base or _writer(model)
-    train = ArmTrainer(start, seed, settings or {}, say)
+    train = ArmTrainer(start, seed, settings or {}, say, students)
     examine = ArmExaminer(
         load_questions(Path(on)),
         examination or Examination(),

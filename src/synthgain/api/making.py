@@ -25,6 +25,7 @@ from synthgain.api.replaying import (
     Calls,
     as_asked,
     licences_of,
+    licences_said,
     machine,
     recorded_in,
     recordings_at,
@@ -130,7 +131,7 @@ def generate(
         may_replace(run, ask, Corpus(new), models, replace)
         taken_over(recordings, run)
         corpus = taken_in(run, new, ask, embed)
-        for line in news(m.uri for m in models.values()):
+        for line in news((m.uri for m in models.values()), licences_said(recordings)):
             remark(line)
         parts = Opened(ask.recipe, ask.checks, models, embed)
         return carried_out(ask, parts, corpus, run, watch or (lambda _: None), {"anchors": summary})
@@ -373,10 +374,7 @@ def _drafted(
             outcome = await round()
             run.write_used([*round.buyer.counted])
             known, recorded = licences_of(memory), round.tally.recorded
-            replayed = bool(recorded) and not round.tally.calls_bought  # then no weights are fetched to say their licence
-            licences = {
-                m.uri: known.get(m.identity) or (None if replayed else await _licence(m)) for m in parts.models.values()
-            }
+            licences = {m.uri: known.get(m.identity) or await _licence(m) for m in parts.models.values()}
             return outcome, licences, recorded_in(memory, recorded)
         except asyncio.CancelledError:
             left = sum(buyer.tally.in_flight for buyer in buyers)
@@ -474,6 +472,6 @@ def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str 
         columns=run.data_columns(),
         rows_kept=record["counts"]["kept"],
         licences=dict(licences),
-        terms=terms_by_uri(licences),
+        terms=terms_by_uri(licences, licences),
     )
     (run.data / "README.md").write_text(text, "utf-8", errors="backslashreplace")

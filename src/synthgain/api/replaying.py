@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shlex
@@ -57,10 +58,13 @@ def recordings_at(calls: Calls, out: Path | None = None) -> list[Recording]:
 
 
 def _recording_at(path: Path, out: Path | None) -> Recording:
+    from synthgain.api.making import remark
+
     if out is not None and not path.expanduser().exists():
         with suppress(SynthgainError):
             for asked in Request.read(Run(out).request).calls:
                 if asked.file == str(path) and (kept := Recording.taken_over(path, asked.sha256, out)) is not None:
+                    remark(f"{path} is gone; what it held was taken over before, and serves")
                     return kept
     return Recording.at(path)
 
@@ -89,7 +93,7 @@ def served_by(ask: Asked, reach: Reach | None, recordings: Sequence[Recording], 
     else:
         models = {role: _known(role, ask, reach, [*held, *here]) for role in request.models}
     if held:
-        _of_these(models, held, here, request)
+        _of_these(models, held, request)
     return models
 
 
@@ -118,7 +122,7 @@ def _is_server(uri: str) -> bool:
     return uri.startswith("openai/")
 
 
-def _of_these(models: Mapping[str, Model], held: Sequence[Told], here: Sequence[Told], request: Request) -> None:
+def _of_these(models: Mapping[str, Model], held: Sequence[Told], request: Request) -> None:
     """SynthgainError where nobody asked for was recorded; a remark where one of several was not."""
     from synthgain.api.making import remark
 
@@ -174,6 +178,11 @@ def recorded_in(memory: CallMemory, served: Mapping[str, int]) -> list[dict[str,
     return [{**about, "served": served[name]} for name, about in memory.recordings().items() if served.get(name)]
 
 
+def licences_said(recordings: Iterable[Recording]) -> dict[str, str | None]:
+    """The licences that recordings say, by the models' URIs."""
+    return {m["uri"]: m["licence"] for one in recordings for m in one.about["models"] if "licence" in m}
+
+
 def licences_of(memory: CallMemory) -> dict[str, str]:
     """The licences that recordings say, by the models' identities."""
     return {
@@ -186,8 +195,6 @@ def licences_of(memory: CallMemory) -> dict[str, str]:
 
 def machine() -> str:
     """What this machine is, without its name."""
-    import os
-
     kind = platform.machine()
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace")

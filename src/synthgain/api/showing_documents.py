@@ -31,12 +31,16 @@ from synthgain.store import Run, atomic_write, writing
 
 WRITER = "local/qwen2.5-coder-1.5b"
 SHORT = ("quellmarrow", "tavrin-oskelle", "ondrake-sifter", "keylending-night")
-RECIPES: Mapping[str, Mapping[str, Any]] = {  # a small writer mixes names up at T=1, and leaves the last kind of question
+RECIPES: Mapping[
+    str, Mapping[str, Any]
+] = {  # a small writer mixes names up at T=1, and leaves the last kind of question
     "document-qa": {"kinds": ("plain", "names", "things", "doings", "joined")},
     "rephrase": {"chunk": 450, "max_tokens": 450, "temperature": 0.7},
-    "entigraph": {"pairs": 6, "triples": 0, "max_tokens": 320, "temperature": 0.7},
+    "entigraph": {"pairs": 4, "triples": 0, "max_tokens": 320, "temperature": 0.7},
 }
-RATES = (2e-4, 1e-4, 4e-4)
+LEFT_OUT = {"rephrase": ("truncated",), "entigraph": ("truncated",)}  # a text that was cut off is as true up to there
+RATES = (4e-4, 2e-4, 8e-4)
+SETTINGS: Mapping[str, Any] = {"tokens": 10_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)
 
@@ -47,7 +51,7 @@ stopped or killed, the same command goes on where it was."""
 
 NOTE = (
     "Invented documents, one small student, one writer: this shows the machinery and the size of an effect on these documents, nothing "
-    "about your model or your data. Every arm's figure is the mean over the learning rates; intervals are over questions and documents, not over students."
+    "about your model or your data. Every arm's figure is the mean over the learning rates; intervals are over questions, not over documents or students."
 )
 SHIPPED = " The documents' texts were written before (recorded calls); `--writer local` writes them anew."
 
@@ -71,40 +75,41 @@ def demo_documents(
     """Documents taught by what recipes make of them, against raw repetition, at equal tokens and steps and at several learning rates.
 
     `recipes` are names with their knobs; each is an arm, the documents mixed in. Without a `writer` recorded calls serve that ship with the
-    package, and nothing is written anew; "local" is the embedded model that wrote them, anything else a known embedded model or a URI. `student` is trained at each of the `rates` with `settings` (`train.FineTune`'s), and examined closed book; untrained
-    it is also examined with the document before each question, the ceiling. What the meter had said of each arm's texts stands beside.
+    package, and nothing is written anew; "local" is the embedded model that wrote them, anything else a known embedded model or a URI.
+    `student` is trained at each of the `rates` with `settings` (`train.FineTune`'s), and examined closed book; untrained it is also examined
+    with the document before each question, the ceiling. What the meter had said of each arm's texts stands beside.
     """
-    from synthgain import examples
-
-    place = Path(out)
+    place, shared = Path(out), {**SETTINGS, **(settings or {})}
     place.mkdir(parents=True, exist_ok=True)
     with writing(place):
-        taken = [one for one in examples.documents() if one["slug"] in documents]
-        asked = [one for slug in documents for one in examples.document_questions(slug)]
-        for name, lines in (("documents.jsonl", taken), ("questions.jsonl", asked)):
-            atomic_write(place / name, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
-        shared = {**SETTINGS, **(settings or {})}
+        taken, asked = _laid_out(place, documents)
         told = {"documents": len(taken), "questions": len(asked), "tokens": shared["tokens"], "out": place}
         say(SAID.format(**told, writing=_how(writer), rates=", ".join(f"{rate:g}" for rate in rates)))
         runs = _written(place, recipes, writer, seed, reach, say, panel)
         arms = document_arms(runs)
         rows = write_rows(arms, None, place / "arms", seed=seed)
+        before = Foretold.of(runs, list(taken.values()), asked)
+        for name, learnt in rows.items():
+            say(before.line(name, learnt.n))
         questions = load_questions(place / "questions.jsonl")
-        before = Foretold.of(runs, [one["text"] for one in taken], asked)
-        for arm in arms:
-            if arm.name in before.read:
-                say(before.line(arm.name, rows[arm.name].n))
-        examine = ChoiceExaminer(questions, place / "answers", {one["slug"]: one["text"] for one in taken}, say)
         study = _Study(place, tuple(arms), rows, questions, tuple(rates), runs, writer_uri(writer), before)
-        train = ArmTrainer(student, seed, shared, say)
+        examine = ChoiceExaminer(questions, place / "answers", taken, say)
         result: dict[str, Any] = {}
-        for results in study.results(train, examine, student):
+        for results in study.results(ArmTrainer(student, seed, shared, say), examine, student):
             result = study.write(results)
     report(place)
     return result
 
 
-SETTINGS: Mapping[str, Any] = {"tokens": 14_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
+def _laid_out(place: Path, documents: Sequence[str]) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The documents (texts by name) and the questions on them, written into the folder too."""
+    from synthgain import examples
+
+    taken = [one for one in examples.documents() if one["slug"] in documents]
+    asked = [one for slug in documents for one in examples.document_questions(slug)]
+    for name, lines in (("documents.jsonl", taken), ("questions.jsonl", asked)):
+        atomic_write(place / name, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
+    return {one["slug"]: one["text"] for one in taken}, asked
 
 
 def writer_uri(writer: str) -> str:
@@ -133,7 +138,6 @@ def _written(
 
     runs = {}
     for recipe, knobs in recipes.items():
-        recorded: dict[str, Any] = {} if writer else {"calls": examples.recorded_calls(recipe), "calls_only": True}
         say(f"{recipe}: {_how(writer)}")
         with panel() as watch:
             runs[recipe] = generate(
@@ -142,11 +146,13 @@ def _written(
                 out=place / "runs" / recipe,
                 model=writer_uri(writer),
                 knobs=knobs,
+                without=LEFT_OUT.get(recipe, ()),
                 text_field="text",
                 seed=seed,
                 reach=reach,
                 watch=watch,
-                **recorded,
+                calls=() if writer else examples.recorded_calls(recipe),
+                calls_only=not writer,
             )
         measure(runs[recipe])
     return runs

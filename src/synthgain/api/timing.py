@@ -28,6 +28,7 @@ WORDS = [
 ]
 SECONDS = 3.0  # that one measurement is meant to take
 FIRST = 24  # tokens read, and half of them written, before anything is known
+LEAST = 8  # tokens of one prompt or answer, however slow it is
 MOST = 256  # tokens of one prompt or answer
 WEATHER = {
     "type": "function",
@@ -56,7 +57,7 @@ async def speeds(model: Model, seconds: float = SECONDS) -> tuple[Speed, ...]:
 
 
 def _tokens(rate: float | None, seconds: float, width: int) -> int:
-    return max(FIRST // 2, min(MOST, int((rate or 0.0) * seconds / width)))
+    return max(LEAST, min(MOST, int((rate or 0.0) * seconds / width)))
 
 
 async def _at(model: Model, width: int, read: int, written: int, draw: int) -> Speed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,16 @@ def steps_said(say: Say, indent: str = "") -> Callable[[int, int, float], None]:
 
 @dataclass(frozen=True)
 class ArmTrainer:
-    """Trains the arms of a comparison alike (`loop.TrainArm`), but for what an arm's own settings say; then measures what it took in."""
+    """Trains the arms of a comparison alike (`loop.TrainArm`), but for what an arm's own settings say; then measures what it took in.
+
+    `students` of an arm have the seeds `seed`, `seed` + 1, … and lie beside each other; what was taken in is measured of the first.
+    """
 
     base: str
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     say: Say = to_stderr
+    students: int = 1
 
     def check(self, arms: Sequence[Arm]) -> None:
         """SynthgainError where weights or settings of an arm cannot be: before anything is bought."""
@@ -142,21 +146,27 @@ class ArmTrainer:
         """The arm's student at `out`, as it stands where nothing changed."""
         left = f" ({rows.left_out} more hold nothing to learn)" if rows.left_out else ""
         self.say(f"  training {arm.name} on {rows.n} rows{left}")
-        base = f"hf/{start}" if isinstance(start, Path) else start
+        first = self._trained(arm, rows, start, out, self.seed)
+        if first.record["held_out"]["pairs"] and not _measured(out):
+            measure_students([out], seed=self.seed)
+        others = tuple(
+            self._trained(arm, rows, start, out.with_name(f"{out.name}~{n + 1}"), self.seed + n)
+            for n in range(1, self.students)
+        )
+        return replace(first, readings=_after(out), others=others)
+
+    def _trained(self, arm: Arm, rows: Rows, start: Weights, out: Path, seed: int) -> Student:
         folder = train(
             rows.path,
             out=out,
-            base=base,
+            base=f"hf/{start}" if isinstance(start, Path) else start,
             method=rows.method,
-            seed=self.seed,
+            seed=seed,
             watch=steps_said(self.say, "    "),
             **self._settings(arm),
         )
-        record = student_record(folder)
         self.say(f"    {came_of(folder)}")
-        if record["held_out"]["pairs"] and not _measured(folder):
-            measure_students([folder], seed=self.seed)
-        return Student(folder, record, _after(folder))
+        return Student(folder, student_record(folder))
 
     def _settings(self, arm: Arm) -> dict[str, Any]:
         return {**self.settings, **arm.settings}

@@ -39,7 +39,7 @@ def check(
     """Ask a model a few small things: what it is and what it gives. SynthgainError (code 4) where it cannot be reached,
     (code 5) where it answers with nothing.
 
-    `say` hears what is wrong while it is tried again. A model that thinks is asked again with more tokens, and the note says so.
+    `say` hears what is wrong while it is tried again, and what takes its time. A model that thinks is asked again with more tokens, and the note says so.
     """
 
     async def work() -> tuple[ModelInfo, Call]:
@@ -60,7 +60,7 @@ def check(
                 most = call.prompt.sampling.max_tokens
                 what = f"it answers, and with up to {most:,} tokens the answer holds nothing: {why}"
                 raise SynthgainError(what, where=uri, code=5, next=_cure(call))
-            return await _embedded(await _found(model, call), model), call
+            return await _embedded(await _found(model, call), model, say), call
         except CallFailed as error:
             key = f", and {_key()}" if uri.startswith("openai/") else ""
             raise SynthgainError(
@@ -99,10 +99,11 @@ async def _found(model: Model, call: Call) -> ModelInfo:
     return replace(info, note="; ".join(filter(None, (*notes, info.note))))
 
 
-async def _embedded(info: ModelInfo, model: Model) -> ModelInfo:
+async def _embedded(info: ModelInfo, model: Model, say: Callable[[str], None]) -> ModelInfo:
     """With what can be found out of a model in this process: speeds, tools, memory, the terms of its licence."""
     if not model.uri.startswith(("local/", "hf/", "hf://")):
         return info
+    say("measuring how fast it reads and writes here, and whether it calls tools ...")
     tools, note = await calls_tools(model)
     return replace(
         info,

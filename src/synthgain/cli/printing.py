@@ -110,7 +110,8 @@ def _held(record: dict[str, Any]) -> str:
     """Memory, where a model ran in the process."""
     peak = record.get("memory_peak")
     embedded = any(not str(uri).startswith(("openai/", "scripted/")) for uri in record["models"].values())
-    return f"; at most {peak / 1e9:.1f} GB of memory" if peak and embedded else ""
+    wrote = embedded and record["counts"]["calls_bought"]
+    return f"; at most {peak / 1e9:.1f} GB of memory" if peak and wrote else ""
 
 
 def _took(record: dict[str, Any]) -> str:

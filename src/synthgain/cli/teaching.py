@@ -293,7 +293,8 @@ def demo(
         str,
         typer.Option(
             "--writer",
-            help="Who writes about the documents anew (`local`, an embedded model's name, or a URI) instead of recorded calls.",
+            help="A stronger model (an embedded model's name, or a URI): teaches the student too, as the arm `distilled`. With --documents: "
+            "who writes about them anew (`local` is the embedded one), instead of recorded calls.",
         ),
     ] = "",
     base_url: BaseUrl = "",
@@ -311,5 +312,5 @@ def demo(
     if documents:
         result = api.demo_documents(folder, seed=seed, writer=writer, reach=reach(base_url), panel=Live)
     else:
-        result = api.demo(folder, rounds=rounds, seed=seed, panel=Live)
+        result = api.demo(folder, rounds=rounds, seed=seed, writer=writer, reach=reach(base_url), panel=Live)
     print_json(result) if as_json else print_arms(result, folder)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from synthgain.evaluate.margin import margin_readings
+from synthgain.evaluate.margin import clusters_of, margin_readings
 from synthgain.evaluate.questions import Question, Solved
 from synthgain.intervals import clustered
 from synthgain.types import Reading, SynthgainError
@@ -31,7 +31,7 @@ def averaged(students: Sequence[Solved], questions: Sequence[Question], of: str 
     readings = [_accuracy("accuracy", known, right, note), *_by_facts(known, right, note)]
     readings += [replace(r, note=_joined(note, r.note)) for r in margin_readings(known, margins)]
     said = {q.id: [x for one in students for x in one.said[q.id]] for q in known}
-    return Solved(tuple(readings), right, said, margins, documents)
+    return Solved(tuple(readings), right, said, margins, clusters_of(known), documents)
 
 
 def _by_facts(known: Sequence[Question], right: dict[str, list[bool]], note: str) -> list[Reading]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from synthgain.evaluate.margin import margin, margin_readings
+from synthgain.evaluate.margin import clusters_of, margin, margin_readings
 from synthgain.evaluate.questions import Question, Solved
 from synthgain.intervals import wilson
 from synthgain.types import Message, Reading, Scorer, SynthgainError
@@ -60,10 +60,8 @@ def chosen(questions: Sequence[Question], found: Mapping[str, Sequence[list[floa
     """What `choose` makes of the token log-probabilities of each option (`scored`)."""
     picks = {kind: [_best(q, found[q.id], score) for q in questions] for kind, score in SCORES.items()}
     chance = math.fsum(1 / len(q.options) for q in questions) / len(questions)
-    documents = len({q.document for q in questions if q.document})
-    note = f"chance is {chance:.3g}" + (
-        f"; questions on {documents} documents, taken as independent" if documents else ""
-    )
+    n = len({q.document for q in questions if q.document})
+    note = f"chance is {chance:.3g}" + (f"; questions on {n} documents, taken as independent" if n else "")
     readings = [_reading("accuracy", questions, picks[by], f"highest log-likelihood ({by})", note)]
     readings += _by_facts(questions, picks[by], f"highest log-likelihood ({by})", note)
     readings += [_reading(NAMES[k], questions, picks[k], f"highest log-likelihood ({k})", note) for k in SCORES]
@@ -71,7 +69,8 @@ def chosen(questions: Sequence[Question], found: Mapping[str, Sequence[list[floa
     readings += margin_readings(questions, margins)
     right = {q.id: [pick == q.gold] for q, pick in zip(questions, picks[by])}
     said = {q.id: [q.options[pick]] for q, pick in zip(questions, picks[by])}
-    return Solved(tuple(readings), right, said, margins, {q.id: q.document for q in questions if q.document})
+    documents = {q.id: q.document for q in questions if q.document}
+    return Solved(tuple(readings), right, said, margins, clusters_of(questions), documents)
 
 
 def scored(

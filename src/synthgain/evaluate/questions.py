@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.intervals import clustered
 from synthgain.types import Reading, SynthgainError
 
 FORMAT = (
@@ -36,18 +38,54 @@ class Solved:
     """Readings, and question by question which draws were right (one entry for multiple choice), for paired comparisons.
 
     `said` holds the answers themselves, or the option chosen. A question that was never answered is in neither. Of multiple choice
-    `margins` holds each question's margin in nats (`margin.py`) and `documents` the document that it asks about, where it names one.
+    `margins` holds each question's margin in nats, `clusters` what it goes together with (`margin.py`), `documents` what it asks about, where it says so.
     """
 
     readings: tuple[Reading, ...]
     right: Mapping[str, list[bool]]
     said: Mapping[str, list[str]] = field(default_factory=dict)
     margins: Mapping[str, float] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
 
     def reading(self, name: str) -> Reading:
         """The reading of that name."""
         return next(r for r in self.readings if r.name == name)
+
+    def pooled(self, others: Sequence[Solved]) -> Solved:
+        """This one and other students' answers to the same questions as one: each student's answers are further draws of a question.
+
+        Accuracy has the interval of clustered draws, so it speaks of these students and of questions like these; a student with yet
+        another seed is not in it. Of other readings value and bounds are means.
+        """
+        several = (self, *others)
+        shared = [q for q in self.right if all(q in one.right for one in others)]
+        right = {q: [draw for one in several for draw in one.right[q]] for q in shared}
+        said = {q: [text for one in several for text in one.said.get(q, ())] for q in shared}
+        margins = {
+            q: math.fsum(one.margins[q] for one in several) / len(several)
+            for q in self.margins
+            if all(q in one.margins for one in others)
+        }
+        readings = tuple(_pooled([one.reading(r.name) for one in several], right) for r in self.readings)
+        return Solved(readings, right, said, margins, self.documents)
+
+
+def _pooled(readings: Sequence[Reading], right: Mapping[str, Sequence[bool]]) -> Reading:
+    """The mean of one reading of several students."""
+    first, n = readings[0], len(readings)
+    note = "; ".join(dict.fromkeys([f"mean of {n} students", *(r.note for r in readings if r.note)]))
+    if first.name == "accuracy" and right:
+        share, least, most = clustered([sum(r) / len(r) for r in right.values()], max(map(len, right.values())))
+        estimator = f"{first.estimator} at the effective size of {n} students' answers"
+        return replace(first, value=share, low=least, high=most, n=len(right), estimator=estimator, note=note)
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [v for v in values if v is not None]
+        return math.fsum(known) / n if len(known) == n else None
+
+    value, low, high = (mean([getattr(r, name) for r in readings]) for name in ("value", "low", "high"))
+    return replace(first, value=value, low=low, high=high, note=note)
 
 
 def load_questions(path: Path) -> list[Question]:

@@ -659,7 +659,7 @@ _FIGURES: dict[str, _Entry] = {
         "mean over questions; compared in pairs",
         "nats",
         "estimate",
-        "over questions (over documents, where questions name them), Student's t, 95 %",
+        "over questions (over sets of options that several share, else documents), Student's t, 95 %",
         "accuracy: a student may gain nats and still prefer a wrong option",
         "",
         "accuracy",

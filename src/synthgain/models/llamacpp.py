@@ -22,6 +22,8 @@ from synthgain.models.weights import content_hash, metadata
 from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_order
 
 MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
+LARGE = 500_000_000  # bytes of weights from which speed counts for more than equal answers in any company
+READ_AT_ONCE = 512  # tokens of a step with large weights
 SPINS = "1000"  # rounds that a thread of the runtime waits awake before it sleeps
 
 
@@ -161,7 +163,7 @@ def start(path: Path, slots: int, threads: int, context: int, folder: Path, secr
     # flash attention token for token: its kernel for 64 tokens and more sums in another order, so that how much of
     # a prompt was read before would change answers; without it, what else is in the batch does
     p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
-    p.n_batch = p.n_ubatch = MOST
+    p.n_batch = p.n_ubatch = MOST if path.stat().st_size < LARGE else READ_AT_ONCE
     p.cache_ram_mib, p.cache_idle_slots = 0, False  # we share prefixes ourselves, through `slot_save_path`
     p.slot_save_path = str(folder) + os.sep
     p.slot_prompt_similarity = 0.0  # we choose the slot

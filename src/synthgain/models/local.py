@@ -10,7 +10,8 @@ same way every time. On one kind of processor and one version of the runtime the
 the same text and the same log-probability to the last bit, alone or beside others, with or without a prefix
 that another call has read: always with `threads=1`, and with more threads up to 512 tokens of prompt
 and answer. Beyond those, the runtime splits sums over threads by what else is in the batch, so that
-the last digits, and now and then a token, depend on the company. A call that is remembered is never asked again.
+the last digits, and now and then a token, depend on the company. So they do from the first token on with weights of over 500 MB, which are
+read 512 tokens at a time: that is faster by a third (decisions/2026-11-28-embedded-weights.md). A call that is remembered is never asked again.
 
 A prompt whose one message has the role "raw" is completed without a chat template; an empty one
 begins with nothing but the token that begins a text. Penalties count the prompt's tokens too.

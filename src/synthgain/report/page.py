@@ -230,6 +230,8 @@ def _deep(record: Json) -> Safe | None:
 
 # ---------------------------------------------------------------------------------------------- a loop
 
+FILTERED = "filtered"  # the arm that learns from the kept rows
+
 
 def _loop_page(loop: LoopPart) -> str:
     last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
@@ -241,8 +243,8 @@ def _loop_page(loop: LoopPart) -> str:
     name = _loop_name(loop)
     picture = None
     if last is not None and last.run is not None:
-        student = last.students.get("filtered") or next(iter(last.students.values()), None)
-        picture = chain(last.run, student, _student_accuracy(last.arms or loop.arms))
+        named = FILTERED if FILTERED in last.students else next(iter(last.students), "")
+        picture = chain(last.run, last.students.get(named), _accuracies(last.arms or loop.arms).get(named))
     note = el("p", str(loop.record["note"])[:2_000], class_="loop-note") if loop.record.get("note") else None
     missing = [el("p", why, ".", class_="warning") for part, why in loop.missing.items() if part == "loop"]
     header = el(
@@ -275,11 +277,10 @@ def _loop_name(loop: LoopPart) -> str:
     return f"{name}, {'one round' if n == 1 else f'{n} rounds'}" if n else name
 
 
-def _student_accuracy(arms: Sequence[Json]) -> Reading | None:
-    named = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in arms}
-    return named.get("filtered") or next(
-        (r for name, r in named.items() if r is not None and not name.startswith("base")), None
-    )
+def _accuracies(arms: Sequence[Json]) -> dict[str, Reading]:
+    """The accuracy of every arm that has one."""
+    found = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in arms}
+    return {name: r for name, r in found.items() if r is not None and r.value is not None}
 
 
 def _loop_lead(loop: LoopPart) -> str:
@@ -291,17 +292,27 @@ def _loop_lead(loop: LoopPart) -> str:
         if rounds
         else ""
     )
-    read = {str(arm["name"]): readings_of(arm).get(HEADLINE) for arm in loop.arms}
-    student = _student_accuracy(loop.arms)
-    base = [(n, r) for n, r in read.items() if n.startswith("base") and r is not None and r.value is not None]
-    if student is None or student.value is None:
+    read = _accuracies(loop.arms)
+    trained = {str(arm["name"]) for arm in loop.arms if number(arm.get("rows"))}
+    students = {name: r for name, r in read.items() if name in trained}
+    if not students:
         return text + "No student's accuracy is known in this folder."
-    text += f"The student trained on the kept rows answers {interval(student.value, student.low, student.high)} of the test questions right"
+    if FILTERED in students:
+        text += (
+            f"The student trained on the kept rows answers {_answers(students[FILTERED])} of the test questions right"
+        )
+    else:
+        each = ", ".join(f"{name} {_answers(r)}" for name, r in students.items())
+        text += f"Of the test questions the students answer right: {each}"
+    base = [(name, r) for name, r in read.items() if name.startswith("base")]
     if not base:
         return text + "."
     name, best = max(base, key=lambda nr: nr[1].value or 0.0)
-    assert best.value is not None
-    return f"{text}; the best untrained arm ({name}), {interval(best.value, best.low, best.high)}."
+    return f"{text}; the best untrained arm ({name}), {_answers(best)}."
+
+
+def _answers(r: Reading) -> str:
+    return "none" if r.value is None else interval(r.value, r.low, r.high)
 
 
 def _settings(loop: LoopPart) -> Safe | None:
