@@ -33,7 +33,7 @@ def _kind() -> Any:
 
     ops = torch.ops.onednn
 
-    class EightBits(torch.nn.Module):
+    class EightBits(torch.nn.Module):  # type: ignore[misc]
         def __init__(self, layer: Any) -> None:
             super().__init__()
             weight = layer.weight.detach().float()

@@ -92,7 +92,9 @@ class HF:
             raise SynthgainError("the model was closed", where=self.uri)
         call_id = prompt.id(self.identity)
         answer: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
-        engine = self._engine or await asyncio.to_thread(self._started)
+        engine = self._engine
+        if engine is None:
+            engine = await asyncio.to_thread(self._started)
         engine.ask(_Asked(prompt, call_id, self.uri, answer))
         return await answer
 
