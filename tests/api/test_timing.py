@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from synthgain.api import timing
 from synthgain.api.timing import calls_tools, speeds
 from synthgain.models.tool_calls import read_calls
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, assistant
@@ -54,6 +55,12 @@ def test_speeds_are_those_of_the_model_alone_and_at_its_width() -> None:
     assert alone.tokens_written > 0 and side_by_side.tokens_read >= 4 * 8
     long = [words for words in model.seen if len(words.split()) > 20]
     assert len(long) == len(set(long))  # a prompt that was read before would be read in no time
+
+
+def test_a_model_that_takes_too_long_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "LONGEST", 0.0)
+    (only,) = asyncio.run(speeds(Clockwork()))
+    assert only.width == 1 and only.writing is not None
 
 
 @pytest.mark.parametrize(

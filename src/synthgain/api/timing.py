@@ -27,6 +27,7 @@ WORDS = [
     "basket",
 ]
 SECONDS = 3.0  # that one measurement is meant to take
+LONGEST = 20.0  # seconds after which none is begun any more
 FIRST = 24  # tokens read, and half of them written, before anything is known
 LEAST = 8  # tokens of one prompt or answer, however slow it is
 MOST = 256  # tokens of one prompt or answer
@@ -45,15 +46,21 @@ WEATHER = {
 
 
 async def speeds(model: Model, seconds: float = SECONDS) -> tuple[Speed, ...]:
-    """At width 1 and at the model's own: real calls of a length that takes about `seconds` each, after short ones that say which that is."""
+    """At width 1 and at the model's own: real calls of a length that takes about `seconds` each, after short ones that say which that is.
+
+    Where the machine is so busy, or the model so slow, that the short ones take long, they are all there is.
+    """
+    began = time.perf_counter()
     first = await _at(model, 1, FIRST, FIRST // 2, 0)
     found: list[Speed] = []
     for width in dict.fromkeys((1, model.width)):
+        if time.perf_counter() - began > LONGEST:
+            break
         last = found[-1] if found else first
         read = _tokens(last.reading, seconds, width)
         written = _tokens(last.writing, seconds, width)
         found.append(await _at(model, width, read, written, len(found) + 1))
-    return tuple(found)
+    return tuple(found) or (first,)
 
 
 def _tokens(rate: float | None, seconds: float, width: int) -> int:
