@@ -2,7 +2,8 @@
 
     documents ──recipes──▶ runs ──mixed with the documents──▶ arms ──train at each rate──▶ students ──closed book──▶ differences
 
-All arms read as many tokens at the same learning rates, in as many steps but for the short block that ends each pass (84 against 79, say). An arm's figure is the mean over the rates, question by question.
+All arms read as many tokens at the same learning rates, in as many steps but for the short block that ends each pass (84 against 79, say).
+An arm's figure is the mean over the rates, question by question.
 """
 
 from __future__ import annotations
