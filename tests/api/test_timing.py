@@ -46,7 +46,7 @@ class Clockwork:
 
 def test_speeds_are_those_of_the_model_alone_and_at_its_width() -> None:
     model = Clockwork()
-    alone, side_by_side = asyncio.run(speeds(model, seconds=0.2))
+    alone, side_by_side = asyncio.run(speeds(model, seconds=0.1))
     assert (alone.width, side_by_side.width) == (1, 4)
     assert alone.reading is not None and READS / 10 < alone.reading <= READS
     assert alone.writing is not None and WRITES / 10 < alone.writing <= WRITES * 1.5

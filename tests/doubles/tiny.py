@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 TEMPLATE = (
@@ -57,3 +58,60 @@ def tiny_model(folder: Path, *, seed: int = 0, template: str | None = TEMPLATE) 
     LlamaForCausalLM(config).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return folder
+
+
+def tiny_gguf(shape: str, place: Path, hidden: int = 64) -> Path:
+    """A GGUF file of random weights in Q8_0 with the tokenizer of the tiny model."""
+    import gguf
+    import numpy as np
+
+    tiny = json.loads((tiny_model(place.parent / "tiny") / "tokenizer.json").read_text("utf-8"))["model"]
+    dice, kinds = np.random.default_rng(0), gguf.GGMLQuantizationType
+    words = len(tiny["vocab"])
+    writer = gguf.GGUFWriter(place, shape)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(sorted(tiny["vocab"], key=tiny["vocab"].get))
+    writer.add_token_types([3] * 3 + [1] * (words - 3))
+    writer.add_chat_template(TEMPLATE)
+    writer.add_token_merges([" ".join(pair) for pair in tiny["merges"]])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_block_count(2)
+    writer.add_context_length(128)
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(96)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(hidden // 4)
+    writer.add_vocab_size(words)
+    half = hidden // 2
+    sizes = {"token_embd.weight": (words, hidden), "output_norm.weight": (hidden,), "output.weight": (words, hidden)}
+    for n in range(2):
+        sizes |= {
+            f"blk.{n}.{name}": size
+            for name, size in {
+                "attn_norm.weight": (hidden,),
+                "ffn_norm.weight": (hidden,),
+                "attn_q.weight": (hidden, hidden),
+                "attn_k.weight": (half, hidden),
+                "attn_v.weight": (half, hidden),
+                "attn_output.weight": (hidden, hidden),
+                "ffn_gate.weight": (96, hidden),
+                "ffn_up.weight": (96, hidden),
+                "ffn_down.weight": (hidden, 96),
+            }.items()
+        }
+        if shape == "qwen2":
+            sizes |= {f"blk.{n}.attn_{part}.bias": (size,) for part, size in (("q", hidden), ("k", half), ("v", half))}
+    for name, size in sizes.items():
+        values = dice.normal(size=size).astype(np.float32)
+        kind = kinds.F32 if len(size) == 1 else kinds.Q8_0
+        writer.add_tensor(name, gguf.quantize(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return place

@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from doubles.tiny import tiny_model
+from synthgain.models import folders
 from synthgain.models.folders import Loaded, load
 from synthgain.models.hf import HF
 from synthgain.models.laws import drawn
@@ -282,3 +283,26 @@ def test_draws_are_where_the_cumulative_chance_passes_the_point() -> None:
         for row, token in zip(range(3), tokens.tolist(), strict=True):
             assert law[row, token] > -torch.inf
             assert sums[row, token] > point - 1e-6 and (token == 0 or sums[row, token - 1] <= point + 1e-6)
+
+
+# ---------------------------------------------------------------------------------------------- eight bits
+
+
+@pytest.mark.skipif(not hasattr(torch.ops.onednn, "qlinear_pointwise"), reason="this torch multiplies no bytes")
+def test_eight_bits_say_nearly_the_same_whoever_stands_beside(folder: Path) -> None:
+    full, light = load(folder, "cpu"), load(folder, "cpu", "int8")
+    rows = torch.randint(3, 300, (5, 30), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        exact, near = full.model(rows).logits.log_softmax(-1), light.model(rows).logits.log_softmax(-1)
+        alone = light.model(rows[2:3]).logits.log_softmax(-1)
+    assert float((exact.exp() * (exact - near)).sum(-1).mean()) < 1e-3  # nats between the laws, on average
+    assert torch.allclose(alone[0], near[2], atol=1e-4)
+    assert isinstance(reader(light, 3), Stream)
+
+
+def test_only_weights_that_were_quantised_before_are_written_in_eight_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_flags", lambda: {"avx512f", "avx512_vnni"})
+    assert folders.arithmetic("cpu") == "float32"
+    assert folders.arithmetic("cpu", light=True) == "int8"
+    monkeypatch.setattr(folders, "_flags", lambda: {"avx2"})
+    assert folders.arithmetic("cpu", light=True) == "float32"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from doubles.tiny import tiny_model
+from doubles.tiny import tiny_gguf, tiny_model
 from synthgain.models.gguf import folder_of, requantise, to_folder, to_gguf
 from synthgain.models.hf import HF
 from synthgain.models.local import Local
@@ -84,68 +83,12 @@ def test_what_is_no_gguf_file_is_refused(tmp_path: Path) -> None:
         requantise(tmp_path / "x.gguf", tmp_path / "y.gguf")
 
 
-def small_file(shape: str, place: Path, hidden: int = 64) -> Path:
-    """A GGUF file of random weights in Q8_0 with the tokenizer of the tiny model."""
-    import gguf
-    import numpy as np
-
-    tiny = json.loads((tiny_model(place.parent / "tiny") / "tokenizer.json").read_text("utf-8"))["model"]
-    dice, kinds = np.random.default_rng(0), gguf.GGMLQuantizationType
-    words = len(tiny["vocab"])
-    writer = gguf.GGUFWriter(place, shape)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(sorted(tiny["vocab"], key=tiny["vocab"].get))
-    writer.add_token_types([3] * 3 + [1] * (words - 3))
-    writer.add_token_merges([" ".join(pair) for pair in tiny["merges"]])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_block_count(2)
-    writer.add_context_length(128)
-    writer.add_embedding_length(hidden)
-    writer.add_feed_forward_length(96)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_rope_dimension_count(hidden // 4)
-    writer.add_vocab_size(words)
-    half = hidden // 2
-    sizes = {"token_embd.weight": (words, hidden), "output_norm.weight": (hidden,), "output.weight": (words, hidden)}
-    for n in range(2):
-        sizes |= {
-            f"blk.{n}.{name}": size
-            for name, size in {
-                "attn_norm.weight": (hidden,),
-                "ffn_norm.weight": (hidden,),
-                "attn_q.weight": (hidden, hidden),
-                "attn_k.weight": (half, hidden),
-                "attn_v.weight": (half, hidden),
-                "attn_output.weight": (hidden, hidden),
-                "ffn_gate.weight": (96, hidden),
-                "ffn_up.weight": (96, hidden),
-                "ffn_down.weight": (hidden, 96),
-            }.items()
-        }
-        if shape == "qwen2":
-            sizes |= {f"blk.{n}.attn_{part}.bias": (size,) for part, size in (("q", hidden), ("k", half), ("v", half))}
-    for name, size in sizes.items():
-        values = dice.normal(size=size).astype(np.float32)
-        kind = kinds.F32 if len(size) == 1 else kinds.Q8_0
-        writer.add_tensor(name, gguf.quantize(values, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return place
-
-
 @pytest.mark.parametrize("shape", ["llama", "qwen2"])
 def test_weights_turned_tensor_by_tensor_are_what_transformers_reads(tmp_path: Path, shape: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    file = small_file(shape, tmp_path / "small.gguf")
+    file = tiny_gguf(shape, tmp_path / "small.gguf")
     slow = AutoModelForCausalLM.from_pretrained(str(tmp_path), gguf_file=file.name, dtype=torch.float32)
     text = torch.tensor([[5, 9, 200, 31]])
     for dtype, near in ((torch.float32, 1e-6), (torch.bfloat16, 2**-8)):
@@ -164,7 +107,7 @@ def test_weights_turned_tensor_by_tensor_are_what_transformers_reads(tmp_path: P
 def test_a_disk_without_room_for_the_folder_is_said_before_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = small_file("qwen2", tmp_path / "small.gguf")
+    file = tiny_gguf("qwen2", tmp_path / "small.gguf")
     monkeypatch.setenv("SYNTHGAIN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 1000})())
     with pytest.raises(SynthgainError, match="as a transformers folder") as told:

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from doubles.tiny import tiny_gguf
+from synthgain.api.as_typed import command
+from synthgain.api.asking import asked
+from synthgain.chain import Request
 from synthgain.models import Reach, open_model, runtimes
 from synthgain.models.runtimes import HANDFUL, Embedded
 from synthgain.types import Call, ModelInfo, Prompt, Sampling, SynthgainError, assistant, user
@@ -102,3 +106,28 @@ def test_a_runtime_that_is_none_is_refused() -> None:
     with pytest.raises(SynthgainError, match="no runtime 'gpu'") as told:
         open_model("local/smollm2-135m", Reach(runtime="gpu"))
     assert "auto, llama, torch" in (told.value.next or "")
+
+
+async def test_weights_written_by_transformers_keep_the_name_and_identity_of_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTHGAIN_CACHE", str(tmp_path / "cache"))
+    uri = f"local/{tiny_gguf('qwen2', tmp_path / 'small.gguf')}"
+    prompts = [Prompt((user(f"Ada {n}"),), sampling=Sampling(max_tokens=4)) for n in range(3)]
+    torch = open_model(uri, Reach(runtime="torch", concurrency=2))
+    calls = await asyncio.gather(*(torch(prompt) for prompt in prompts))
+    llama = open_model(uri, Reach(runtime="llama"))
+    assert torch.identity == llama.identity and {call.model for call in calls} == {uri} and torch.width == 2
+    assert [call.id for call in calls] == [prompt.id(llama.identity) for prompt in prompts]
+    assert "rows side by side" in (await torch.info()).note
+    await torch.aclose()
+
+
+def test_the_runtime_is_in_the_request_and_in_the_command_that_resumes() -> None:
+    named = asked("rephrase", model="local/smollm2-135m", reach=Reach(runtime="torch"), anchors="docs")
+    held = named.request.json()
+    assert held["models"]["writer"] == {"uri": "local/smollm2-135m", "runtime": "torch"}
+    assert Request.read(held) == named.request
+    assert "--runtime torch" in command(named.request, Path("r"), named.usual)
+    usual = asked("rephrase", model="local/smollm2-135m", anchors="docs").request.json()
+    assert usual["models"]["writer"] == {"uri": "local/smollm2-135m"}

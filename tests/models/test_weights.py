@@ -13,6 +13,7 @@ import pytest
 
 from doubles.wheels import wheel, wheel_name
 from synthgain.models import open_model, weights
+from synthgain.models.fetching import NotThere
 from synthgain.models.known import Known, Part
 from synthgain.types import SynthgainError, digest
 
@@ -225,6 +226,11 @@ class Hub:
 def hub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     stand_in = Hub(tmp_path / "hub")
+
+    def nothing(known: Known, place: Path) -> Path:
+        raise NotThere("the index is not asked here")
+
+    monkeypatch.setattr(weights, "from_index", nothing)
     monkeypatch.setitem(sys.modules, "huggingface_hub", stand_in)  # type: ignore[arg-type]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True if name == "huggingface_hub" else None)
     return stand_in
@@ -268,7 +274,6 @@ def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(hub: Hub) -> None:
 
 
 def test_known_weights_come_from_a_hub_where_it_has_the_same_file(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
     raw = tiny_gguf()
     monkeypatch.setitem(weights.KNOWN, "tiny", known("tiny.gguf", raw, part("no-such-package", "no/tiny.gguf", raw)))
     hub.files["nobody/tiny/tiny.gguf"] = raw
@@ -277,7 +282,6 @@ def test_known_weights_come_from_a_hub_where_it_has_the_same_file(hub: Hub, monk
 
 
 def test_another_file_of_a_hub_is_another_model_and_is_not_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
     raw = tiny_gguf()
     monkeypatch.setitem(weights.KNOWN, "tiny", known("tiny.gguf", raw, part("no-such-package", "no/tiny.gguf", raw)))
     hub.files["nobody/tiny/tiny.gguf"] = raw[:-1] + b"\2"

@@ -20,7 +20,7 @@ from synthgain.store import Run, atomic_write
 from synthgain.types import SynthgainError, assistant, user
 
 NOTE = (
-    "One small model, one family of invented word problems of one step, one seed: this shows the machinery and the size of an effect "
+    "One small model, one kind of invented word problems of one step, one seed of problems and answers: this shows the machinery and the size of an effect "
     "on a toy, nothing about your model or your data."
 )
 
@@ -55,9 +55,9 @@ def demo(
     model: str = DEFAULT_MODEL,
     base: str | None = None,
     writer: str = "",
-    problems: int = 120,
-    tests: int = 150,
-    draws: int = 4,
+    problems: int = 100,
+    tests: int = 120,
+    draws: int = 3,
     students: int = 2,
     settings: Mapping[str, Any] | None = None,
     reach: Reach | None = None,

@@ -120,6 +120,7 @@ def _either(local: Any, path: str, reach: Reach) -> Model:
             batch=reach.concurrency,
             uri=local.uri,
             identity=lambda: str(local.identity),
+            light=True,
         )
 
     return Embedded(local, torch, reach.runtime)

@@ -118,7 +118,10 @@ class Batch:
             if self._coming(row) or not self._fits(row):
                 stay.append(row)
                 continue
-            self._place(row)
+            try:
+                self._place(row)
+            except Exception as error:  # such as memory that is not there
+                row.give(error)
         self.waiting.extendleft(reversed(stay))
 
     def _fits(self, row: Row) -> bool:

@@ -247,7 +247,10 @@ class _Fetching:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env=os.environ | {"TMPDIR": str(folder)},  # on the disk that was looked at, and seen as it grows
+                env=os.environ
+                | dict.fromkeys(
+                    ("TMPDIR", "TEMP", "TMP"), str(folder)
+                ),  # on the disk that was looked at, and seen as it grows
             )
         return _Download(part, folder, process)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.models import protocol
+from synthgain.models.eight_bits import BYTES, turned
 from synthgain.models.llamacpp import patient_threads
 from synthgain.models.memory import free_memory
 from synthgain.models.weights import content_hash
@@ -43,6 +44,7 @@ class Loaded:
     tokenizer: Any
     torch: Any
     device: str
+    arithmetic: str = "float32"
 
     def tokens(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """A prompt's tokens: the chat template (which gets the tools) with the opening of an answer, or raw text as it stands."""
@@ -111,17 +113,22 @@ def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**call, "function": {**function, "arguments": found}} if function and isinstance(found, dict) else call
 
 
-def load(folder: Path, device: str, dtype: str = "float32") -> Loaded:
+def load(folder: Path, device: str, arithmetic: str = "float32") -> Loaded:
+    """`arithmetic` is a dtype of torch, or "int8" (see `eight_bits`)."""
     torch, transformers = _torch()
+    light = arithmetic == "int8"
     try:
         with quiet(transformers):
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.bfloat16 if light else getattr(torch, arithmetic)
+            )
     except Exception as error:  # damaged weights raise each library's own kind
         raise SynthgainError(
             f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
         ) from error
-    return Loaded(model.to(device).eval(), tokenizer, torch, device)
+    model = turned(model) if light else model.to(device)
+    return Loaded(model.eval(), tokenizer, torch, device, arithmetic)
 
 
 def device_here() -> str:
@@ -130,20 +137,32 @@ def device_here() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def arithmetic(device: str) -> str:
-    """The numbers that a model writes with: bfloat16 where the device computes in it, else float32."""
+def arithmetic(device: str, light: bool = False) -> str:
+    """The numbers that a model writes with: bfloat16 where the device computes in it, else float32; with `light`, before float32, int8
+    where the processor multiplies bytes fast."""
     torch, _ = _torch()
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16() else "float32"
+    flags = _flags()
+    if flags & {"avx512_bf16", "amx_bf16", "bf16"} and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "bfloat16"
+    bytes_fast = flags & {"avx512_vnni", "avx_vnni"} and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    return "int8" if light and bytes_fast else "float32"
 
 
-def _has_bf16() -> bool:
-    """Whether the processor multiplies in bfloat16 (AVX-512 BF16, AMX, or Arm's): without that it is slower than float32."""
+def sizes(arithmetic: str) -> tuple[float, int]:
+    """Bytes that a weight and a number that was read take."""
+    return {"bfloat16": (2.0, 2), "int8": (BYTES, 4)}.get(arithmetic, (4.0, 4))
+
+
+def _flags() -> set[str]:
+    """What the processor can; empty where the system does not say."""
     with contextlib.suppress(OSError):
-        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-        return re.search(r"\b(avx512_bf16|amx_bf16|avx_ne_convert|bf16)\b", flags) is not None
-    return False
+        found = re.search(
+            r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE
+        )
+        return set(found[1].split()) if found else set()
+    return set()
 
 
 def free_bytes(device: str) -> int:

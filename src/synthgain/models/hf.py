@@ -21,7 +21,7 @@ from typing import Any
 
 from synthgain.models import memory
 from synthgain.models.batching import Batch, Row
-from synthgain.models.folders import Loaded, arithmetic, device_here, folder_identity, free_bytes, load
+from synthgain.models.folders import Loaded, arithmetic, device_here, folder_identity, free_bytes, load, sizes
 from synthgain.models.local import law_of
 from synthgain.models.reading import OneByOne, reader
 from synthgain.models.schemas import UNDER, Schemas
@@ -38,7 +38,8 @@ class HF:
     """A transformers folder as a model: `batch` calls are written side by side, as many as memory allows where it is not said.
 
     `path` may be a function that finds the folder when it is first needed; `uri` and `identity` are then those of what it is
-    made from. Models of the same folder share the weights in memory.
+    made from. Models of the same folder share the weights in memory. `light`: the weights were quantised before, and may be
+    computed with in eight bits where that is faster (see `eight_bits`).
     """
 
     def __init__(
@@ -49,14 +50,16 @@ class HF:
         batch: int | None = None,
         uri: str = "",
         identity: Callable[[], str] | None = None,
+        light: bool = False,
     ) -> None:
         self._find = path if callable(path) else lambda: Path(path).expanduser()
         self._uri = uri or f"hf/{path}"
         self._given, self._identity = identity, ""
-        self._device, self._batch = device, batch
+        self._device, self._batch, self._light = device, batch, light
         self._width = batch or 0
         self._engine: _Engine | None = None
-        self._folder: Path | None = None
+        self._folder: Path | None = None if callable(path) else self._find()
+        self._lock = threading.Lock()
         self._closed = False
         memory.plan(self)
 
@@ -79,30 +82,30 @@ class HF:
 
     @property
     def width(self) -> int:
-        if not self._width:
-            self._width = fitting(self.folder, self._device or device_here())
-        return self._width
+        """Until the folder is found, the most that it can be."""
+        if not self._width and self._folder is not None:
+            self._width = fitting(self._folder, self._device or device_here(), self._light)
+        return self._width or WIDEST
 
     async def __call__(self, prompt: Prompt) -> Call:
         if self._closed:
             raise SynthgainError("the model was closed", where=self.uri)
         call_id = prompt.id(self.identity)
         answer: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
-        self._started().ask(_Asked(prompt, call_id, self.uri, answer))
+        engine = self._engine or await asyncio.to_thread(self._started)
+        engine.ask(_Asked(prompt, call_id, self.uri, answer))
         return await answer
 
     async def info(self) -> ModelInfo:
-        engine = self._started()
-        loaded, how = await asyncio.to_thread(engine.opened)
+        loaded, how = await asyncio.to_thread(lambda: self._started().opened())
         context = getattr(loaded.model.config, "max_position_embeddings", None)
-        kind = str(loaded.model.dtype).removeprefix("torch.")
         return ModelInfo(
             self.uri,
             context=context,
             logprobs=True,
             seeds=True,
             schema=True,
-            note=f"transformers, {kind} on {loaded.device}, {how}",
+            note=f"transformers, {loaded.arithmetic} on {loaded.device}, {how}",
         )
 
     async def aclose(self) -> None:
@@ -114,20 +117,23 @@ class HF:
             await asyncio.to_thread(engine.release)
 
     def _started(self) -> _Engine:
-        if self._engine is None:
-            self._engine = _Engine.shared(self.folder, self._device or device_here(), self.width)
-        return self._engine
+        with self._lock:
+            if self._engine is None:
+                folder = self.folder
+                device = self._device or device_here()
+                self._engine = _Engine.shared(folder, device, self.width, arithmetic(device, self._light))
+            return self._engine
 
     def need(self) -> memory.Need | None:
         """What loading this model will take; None where it is loaded, closed, lies on a GPU, or is not here to be looked at."""
         device = self._device or device_here() if self._folder else ""
         if self._closed or device != "cpu" or (self._engine is not None and self._engine.loaded is not None):
             return None
-        size = 2 if arithmetic(device) == "bfloat16" else 4
+        weight, number = sizes(arithmetic(device, self._light))
         return memory.Need(
             self.uri,
-            weights_bytes(self.folder, size),
-            _per_token(self.folder, size) or 0,
+            weights_bytes(self.folder, weight),
+            _per_token(self.folder, number) or 0,
             self.width,
             USUAL // 4,  # places have room for what was read, not for all that could be
         )
@@ -160,12 +166,12 @@ class _Asked:
 class _Engine:
     """One folder's weights in memory and the thread that writes with them."""
 
-    _running: dict[tuple[str, str, int], _Engine] = {}  # noqa: RUF012
+    _running: dict[tuple[str, str, int, str], _Engine] = {}  # noqa: RUF012
     _guard = threading.Lock()
 
     @classmethod
-    def shared(cls, folder: Path, device: str, places: int) -> _Engine:
-        key = (folder_identity(folder), device, places)
+    def shared(cls, folder: Path, device: str, places: int, arithmetic: str) -> _Engine:
+        key = (folder_identity(folder), device, places, arithmetic)
         with cls._guard:
             engine = cls._running.get(key)
             if engine is None:
@@ -173,9 +179,9 @@ class _Engine:
             engine.users += 1
             return engine
 
-    def __init__(self, key: tuple[str, str, int], folder: Path) -> None:
+    def __init__(self, key: tuple[str, str, int, str], folder: Path) -> None:
         self.key, self.users, self.folder = key, 0, folder
-        _, self.device, self.places = key
+        _, self.device, self.places, self.arithmetic = key
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="synthgain-hf")
         self.asked: list[_Asked] = []
         self.lock, self.opening = threading.Lock(), threading.Lock()
@@ -198,14 +204,14 @@ class _Engine:
         with self.opening:
             if self.loaded is None:
                 memory.make_sure()
-                loaded = load(self.folder, self.device, arithmetic(self.device))
+                loaded = load(self.folder, self.device, self.arithmetic)
                 reads = reader(loaded, self.places)
                 self.how = (
                     "row after row (its attention is its own)"
                     if isinstance(reads, OneByOne)
                     else f"{self.places} rows side by side"
                 )
-                size = _per_token(self.folder, loaded.model.dtype.itemsize) or 1
+                size = _per_token(self.folder, sizes(self.arithmetic)[1]) or 1
                 room = int(PART * free_bytes(self.device))
                 self.batch = Batch(loaded, reads, self.places, room, size, self._arrived)
                 self.schemas = Schemas(loaded)
@@ -290,21 +296,22 @@ def _call(loaded: Loaded, asked: _Asked, row: Row) -> Call:
 # ---------------------------------------------------------------------------------------------- memory
 
 
-def fitting(folder: Path, device: str) -> int:
+def fitting(folder: Path, device: str, light: bool = False) -> int:
     """How many rows are written side by side: as many as memory has room for beside the weights, at most `WIDEST`."""
-    size = 2 if arithmetic(device) == "bfloat16" else 4
-    per_token = _per_token(folder, size)
+    weight, number = sizes(arithmetic(device, light))
+    per_token = _per_token(folder, number)
     if per_token is None:
         return WIDEST
-    left = PART * (free_bytes(device) - weights_bytes(folder, size))
+    left = PART * (free_bytes(device) - weights_bytes(folder, weight))
     return max(1, min(WIDEST, int(left // (per_token * USUAL))))
 
 
-def weights_bytes(folder: Path, size: int) -> int:
+def weights_bytes(folder: Path, size: float) -> int:
     """What the weights of a folder take in memory, in numbers of `size` bytes."""
     held = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    stored = {"bfloat16": 2, "float16": 2}.get(str(_config(folder).get("dtype", "")), 4)
-    return held * size // stored
+    config = _config(folder)
+    stored = {"bfloat16": 2, "float16": 2}.get(str(config.get("dtype") or config.get("torch_dtype")), 4)
+    return int(held * size / stored)
 
 
 def _per_token(folder: Path, size: int) -> int | None:

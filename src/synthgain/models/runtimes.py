@@ -159,11 +159,11 @@ def _why_not(weights: Path) -> str | None:
     size = weights.stat().st_size
     if size < SMALL or any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         return ""
-    from synthgain.models.folders import arithmetic, device_here, free_bytes
+    from synthgain.models.folders import arithmetic, device_here, free_bytes, sizes
     from synthgain.models.gguf import numbers
 
     device = device_here()
-    needed = numbers(weights) * (2 if arithmetic(device) == "bfloat16" else 4)
+    needed = numbers(weights) * sizes(arithmetic(device, light=True))[0]
     free = free_bytes(device)
     if needed * 1.2 > free:
         return f"transformers would need {needed / 1e9:.1f} GB for the weights, and {free / 1e9:.1f} GB are free"
