@@ -2,7 +2,8 @@
 
     documents ──recipes──▶ runs ──mixed with the documents──▶ arms ──train at each rate──▶ students ──closed book──▶ differences
 
-All arms read as many tokens in as many steps, at the same learning rates. An arm's figure is the mean over the rates, question by question.
+All arms read as many tokens at the same learning rates, in as many steps but for the short block that ends each pass (84 against 79, say).
+An arm's figure is the mean over the rates, question by question.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def demo_documents(
     panel: Panel = no_panel,
     **servers: Unpack[Servers],
 ) -> dict[str, Any]:
-    """Documents taught by what recipes make of them, against raw repetition, at equal tokens and steps and at several learning rates.
+    """Documents taught by what recipes make of them, against raw repetition, at equal tokens and at several learning rates.
 
     `recipes` are names with their knobs; each is an arm, the documents mixed in. Without a `writer` recorded calls serve that ship with the
     package, and nothing is written anew; "local" is the embedded model that wrote them, anything else a known embedded model or a URI.
