@@ -10,6 +10,7 @@ ROOMS = {
 LEAVES = {  # beside `types`: one idea each, that rooms which do not know each other must share
     "facts",  # names and numbers of a text
     "intervals",
+    "machine",  # what the processor computes in hardware
     "meanings",
     "numbers",  # how a figure and its interval are written, on the screen, a page and a card
     "passages",  # how a text is cut

@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from doubles.tiny import tiny_model
+from synthgain import machine
 from synthgain.models import folders
 from synthgain.models.folders import Loaded, load
 from synthgain.models.hf import HF
@@ -301,8 +302,8 @@ def test_eight_bits_say_nearly_the_same_whoever_stands_beside(folder: Path) -> N
 
 
 def test_only_weights_that_were_quantised_before_are_written_in_eight_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "_flags", lambda: {"avx512f", "avx512_vnni"})
+    monkeypatch.setattr(machine, "flags", lambda: {"avx512f", "avx512_vnni"})
     assert folders.arithmetic("cpu") == "float32"
     assert folders.arithmetic("cpu", light=True) == "int8"
-    monkeypatch.setattr(folders, "_flags", lambda: {"avx2"})
+    monkeypatch.setattr(machine, "flags", lambda: {"avx2"})
     assert folders.arithmetic("cpu", light=True) == "float32"

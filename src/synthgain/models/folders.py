@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthgain.machine import multiplies_bfloat16, multiplies_bytes, patient_threads
 from synthgain.models import protocol
 from synthgain.models.eight_bits import BYTES, turned
-from synthgain.models.llamacpp import patient_threads
 from synthgain.models.memory import free_memory
 from synthgain.models.weights import content_hash
 from synthgain.thinking import opening_of
@@ -143,26 +141,15 @@ def arithmetic(device: str, light: bool = False) -> str:
     torch, _ = _torch()
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    flags = _flags()
-    if flags & {"avx512_bf16", "amx_bf16", "bf16"} and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if multiplies_bfloat16() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "bfloat16"
-    bytes_fast = flags & {"avx512_vnni", "avx_vnni"} and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    bytes_fast = multiplies_bytes() and hasattr(torch.ops.onednn, "qlinear_pointwise")
     return "int8" if light and bytes_fast else "float32"
 
 
 def sizes(arithmetic: str) -> tuple[float, int]:
     """Bytes that a weight and a number that was read take."""
     return {"bfloat16": (2.0, 2), "int8": (BYTES, 4)}.get(arithmetic, (4.0, 4))
-
-
-def _flags() -> set[str]:
-    """What the processor can; empty where the system does not say."""
-    with contextlib.suppress(OSError):
-        found = re.search(
-            r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE
-        )
-        return set(found[1].split()) if found else set()
-    return set()
 
 
 def free_bytes(device: str) -> int:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from synthgain.machine import patient_threads
 from synthgain.models.slots import Slots
 from synthgain.models.weights import content_hash, metadata
 from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_order
@@ -24,7 +25,6 @@ from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_or
 MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
 LARGE = 500_000_000  # bytes of weights from which speed counts for more than equal answers in any company
 READ_AT_ONCE = 512  # tokens of a step with large weights
-SPINS = "1000"  # rounds that a thread of the runtime waits awake before it sleeps
 
 
 class Runtime:
@@ -181,23 +181,6 @@ def start(path: Path, slots: int, threads: int, context: int, folder: Path, secr
                 next="check that the file is whole, that memory suffices, and that llama.cpp knows this kind of model (a newer one may: "
                 'pip install -U "synthgain[local]")',
             ) from error
-
-
-@contextlib.contextmanager
-def patient_threads() -> Iterator[None]:
-    """Lets the runtime's threads sleep while they wait for each other; OpenMP reads this once, as it is loaded.
-
-    By default they spin, and on a machine that others use too one thread that is not running stops all of
-    them: two busy neighbours on two cores made generation a hundred times slower (decisions/, embedded runtime).
-    """
-    mine = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
-    if mine:
-        os.environ["GOMP_SPINCOUNT"] = SPINS
-    try:
-        yield
-    finally:
-        if mine:
-            del os.environ["GOMP_SPINCOUNT"]
 
 
 def _private_folder() -> Path:

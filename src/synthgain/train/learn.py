@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthgain.machine import multiplies_bfloat16, patient_threads
 from synthgain.train.replay import Schedule
 from synthgain.train.tokens import Tokens
 from synthgain.train.trainer import Curve, Steps, last_whole, trainer_for
 from synthgain.train.weights import Start, load_model, save, saved_dtype, settle_generation, tokenizer_folder
 from synthgain.types import SynthgainError
-
-SPINS = "1000"  # rounds that a thread waits awake before it sleeps
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Learnt:
 def libraries() -> None:
     """SynthgainError with the install command where the training stack is not installed."""
     try:
-        with _patient_threads():
+        with patient_threads():
             import datasets  # noqa: F401
             import peft  # noqa: F401
             import torch  # noqa: F401
@@ -44,23 +43,6 @@ def libraries() -> None:
             import trl  # noqa: F401
     except ImportError as error:
         raise SynthgainError(f"training needs {error.name}", next='pip install "synthgain[train]"') from error
-
-
-@contextmanager
-def _patient_threads() -> Iterator[None]:
-    """Lets torch's threads sleep while they wait for each other, where nothing else was asked for; OpenMP reads this once, as it is loaded.
-
-    By default they spin. On two cores with several other processes beside, products of matrices as large as the student's took 1.4
-    times as long that way.
-    """
-    mine = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
-    if mine:
-        os.environ["GOMP_SPINCOUNT"] = SPINS
-    try:
-        yield
-    finally:
-        if mine:
-            del os.environ["GOMP_SPINCOUNT"]
 
 
 @contextmanager
@@ -95,7 +77,7 @@ def bf16_helps() -> bool:
 
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return multiplies_bfloat16() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def learn(
