@@ -48,7 +48,7 @@ async def test_one_call_for_each_passage_kind_and_list() -> None:
     assert all(one.startswith(f"Title: The bell of Sorrel Ness\nPassage:\n\n{EXAMPLES[0].text}\n\n") for one in said)
     assert [one.endswith(KINDS[kind]) for one, kind in zip(said[::2], KINDS)] == [True] * len(KINDS)
     first = rows[0]
-    assert first.text == "Question: Who built the raft?\nAnswer: Ansa Kettering"
+    assert first.text == "About: The bell of Sorrel Ness\nQuestion: Who built the raft?\nAnswer: Ansa Kettering"
     assert (first.fields["kind"], first.fields["place"], first.fields["answer"]) == ("plain", 0, "Ansa Kettering")
 
 

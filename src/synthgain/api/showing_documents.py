@@ -41,7 +41,7 @@ RECIPES: Mapping[
 }
 LEFT_OUT = {"rephrase": ("truncated",), "entigraph": ("truncated",)}  # a text that was cut off is as true up to there
 RATES = (4e-4, 2e-4, 8e-4)
-SETTINGS: Mapping[str, Any] = {"tokens": 10_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
+SETTINGS: Mapping[str, Any] = {"tokens": 16_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)
 

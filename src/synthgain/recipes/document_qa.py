@@ -15,7 +15,8 @@ Where the numbers come from
     temperature = 0.7   ours: at 1 a small model mixes up names
     max_tokens = 480    ours: eight pairs of 40 tokens, with room
 
-A row is one pair, as text: "Question: …\\nAnswer: …", so that checks judge, and training mixes, pairs and not lists. Fields: `kind`, `chunk`
+A row is one pair, as text: "Question: …\\nAnswer: …" under "About: TITLE" where the document has one (a small model seldom names what it asks
+about, whatever it was told), so that checks judge, and training mixes, pairs and not lists. Fields: `kind`, `chunk`
 (the passage's number in the document, from 0), `chunks`, `place` (the pair's number in its list), `question`, `answer`.
 A pair falls where it has no answer or was cut off (check `parse`), has names or numbers that the document lacks (`grounded`), speaks of
 "the passage" (`stands-alone`), or says word for word what an earlier one said (`exact-duplicate`). An answer with a wrong fact of the right
@@ -165,11 +166,11 @@ class DocumentQA:
             for draw in range(self.lists)
         )
         async for (kind, number), call in models.each(prompts):
-            for row in rows_of(call, {"kind": kind, "chunk": number, "chunks": len(parts)}):
+            for row in rows_of(call, {"kind": kind, "chunk": number, "chunks": len(parts)}, title):
                 yield row
 
 
-def rows_of(call: Call, about: dict[str, str | int]) -> list[Row]:
+def rows_of(call: Call, about: dict[str, str | int], title: str = "") -> list[Row]:
     """A row for each pair of a list; one that falls where there is no pair at all."""
     found = pairs(call.text)
     if not found:
@@ -186,7 +187,7 @@ def rows_of(call: Call, about: dict[str, str | int]) -> list[Row]:
     rows = []
     for place, (question, answer) in enumerate(found):
         fields = {**about, "place": place, "question": question, "answer": answer}
-        text = f"Question: {question}\nAnswer: {answer}"
+        text = (f"About: {title}\n" if title else "") + f"Question: {question}\nAnswer: {answer}"
         rows.append(Row(text=text, calls=(call,), fields=fields, verdicts=_unusable(question, answer, place == cut)))
     return rows
 
