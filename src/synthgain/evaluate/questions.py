@@ -68,7 +68,7 @@ class Solved:
             if all(q in one.margins for one in others)
         }
         readings = tuple(_pooled([one.reading(r.name) for one in several], right) for r in self.readings)
-        return Solved(readings, right, said, margins, self.documents)
+        return replace(self, readings=readings, right=right, said=said, margins=margins)
 
 
 def _pooled(readings: Sequence[Reading], right: Mapping[str, Sequence[bool]]) -> Reading:
