@@ -288,7 +288,7 @@ def loop(
 def demo(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: runs/demo.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Go on from the student, which writes the next round.")] = 1,
-    documents: Annotated[bool, typer.Option("--documents", help="The second demo: eight invented documents.")] = False,
+    documents: Annotated[bool, typer.Option("--documents", help="The second demo: invented documents.")] = False,
     writer: Annotated[
         str,
         typer.Option(
