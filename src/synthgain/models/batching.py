@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthgain.models.folders import Loaded
-from synthgain.models.laws import drawn, fined, laws
+from synthgain.models.laws import drawn, fined, laws, shape
 from synthgain.models.reading import Beginning, Reads, Stretch
 from synthgain.models.slots import shared
 from synthgain.types import CallFailed, Prompt, Sampling
@@ -201,7 +201,7 @@ class Batch:
         alike: dict[Sampling, list[int]] = {}
         for at, place in enumerate(asked):
             if self._steered(place, logits[at]):
-                alike.setdefault(_shape(self.rows[place].prompt.sampling), []).append(at)
+                alike.setdefault(shape(self.rows[place].prompt.sampling), []).append(at)
         for sampling, places in alike.items():
             rows = [self.rows[asked[at]] for at in places]
             mine = logits if len(places) == len(asked) else logits[places]
@@ -258,15 +258,3 @@ class Batch:
 
     def _text(self, tokens: list[int]) -> str:
         return str(self.loaded.tokenizer.decode(tokens, skip_special_tokens=True))
-
-
-def _shape(s: Sampling) -> Sampling:
-    """What shapes a token's law, without what ends the answer."""
-    return Sampling(
-        s.temperature,
-        s.top_p,
-        s.top_k,
-        s.min_p,
-        presence_penalty=s.presence_penalty,
-        frequency_penalty=s.frequency_penalty,
-    )

@@ -23,6 +23,18 @@ LIKELY = 1024  # tokens among which a nucleus is looked for before the whole voc
 BLOCK = 256  # tokens whose chances are summed together
 
 
+def shape(s: Sampling) -> Sampling:
+    """What shapes a token's law, without what ends the answer."""
+    return Sampling(
+        s.temperature,
+        s.top_p,
+        s.top_k,
+        s.min_p,
+        presence_penalty=s.presence_penalty,
+        frequency_penalty=s.frequency_penalty,
+    )
+
+
 def laws(logits: Any, s: Sampling, order: Sequence[str] = EMBEDDED) -> Any:
     """ln of the laws that next tokens are drawn from, row by row of `logits` (positions, vocabulary); -inf: never drawn."""
     import torch

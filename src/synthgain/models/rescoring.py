@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthgain.models.laws import EMBEDDED, laws
+from synthgain.models.laws import EMBEDDED, laws, shape
 from synthgain.models.local import law_of
 from synthgain.models.scorer import HFScorer
 from synthgain.types import Call, Message, Sampling, SynthgainError, digest
@@ -102,7 +102,7 @@ def rescored(calls: Sequence[Call], scorer: LawScorer) -> list[Rescored]:
     the text does not say whether one of them or the model ended it. `law` says which, and is alike for calls of one law.
     """
     for call in calls:
-        if _truncation(call.prompt.sampling) != _truncation(scorer.sampling) and not refused(call.prompt.sampling):
+        if shape(call.prompt.sampling) != shape(scorer.sampling) and not refused(call.prompt.sampling):
             raise SynthgainError(
                 f"sampled from {law_of(call.prompt.sampling)}, but scored under {scorer.law}",
                 where=f"call {call.id[:12]}",
@@ -120,20 +120,8 @@ def by_law(calls: Sequence[Call]) -> dict[Sampling, list[int]]:
     """Places of calls by the part of their settings that shapes the law: one `LawScorer` serves each group."""
     groups: dict[Sampling, list[int]] = {}
     for at, call in enumerate(calls):
-        groups.setdefault(_truncation(call.prompt.sampling), []).append(at)
+        groups.setdefault(shape(call.prompt.sampling), []).append(at)
     return groups
-
-
-def _truncation(s: Sampling) -> Sampling:
-    """What shapes a token's law, without what ends the answer."""
-    return Sampling(
-        s.temperature,
-        s.top_p,
-        s.top_k,
-        s.min_p,
-        presence_penalty=s.presence_penalty,
-        frequency_penalty=s.frequency_penalty,
-    )
 
 
 def _unreadable(call: Call) -> str:
