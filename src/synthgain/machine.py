@@ -15,13 +15,18 @@ SPINS = "1000"  # rounds that a thread waits awake before it sleeps
 
 
 @cache
-def flags() -> frozenset[str]:
-    """What the processor says that it can; empty where the system does not tell."""
+def processor(field: str) -> str:
+    """What the system says of the first processor ("model name", "flags"); "" where it does not tell."""
     with contextlib.suppress(OSError):
-        said = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-        found = re.search(r"^(?:flags|Features)\s*:(.*)$", said, re.MULTILINE)
-        return frozenset(found[1].split()) if found else frozenset()
-    return frozenset()
+        told = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+        found = re.search(rf"^{field}\s*:(.*)$", told, re.MULTILINE)
+        return found[1].strip() if found else ""
+    return ""
+
+
+def flags() -> frozenset[str]:
+    """What the processor can; empty where the system does not tell."""
+    return frozenset((processor("flags") or processor("Features")).split())
 
 
 def multiplies_bfloat16() -> bool:

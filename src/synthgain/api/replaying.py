@@ -14,6 +14,7 @@ from typing import Any
 
 from synthgain.api.asking import Asked, opened_models
 from synthgain.chain import NotBought, Recorded, Request
+from synthgain.machine import processor
 from synthgain.models import Reach, of_role
 from synthgain.store import CallMemory, Run
 from synthgain.store.recorded import GIVE, Recording
@@ -195,8 +196,4 @@ def licences_of(memory: CallMemory) -> dict[str, str]:
 
 def machine() -> str:
     """What this machine is, without its name."""
-    kind = platform.machine()
-    with suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-        kind = found[1] if (found := re.search(r"^model name\s*:\s*(.+)$", text, re.M)) else kind
-    return f"{kind}, {os.cpu_count()} processors, {platform.system()}"
+    return f"{processor('model name') or platform.machine()}, {os.cpu_count()} processors, {platform.system()}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthgain.models.fetching import replacing
 from synthgain.models.folders import quiet
-from synthgain.models.weights import cache_folder, content_hash, metadata
+from synthgain.models.weights import LARGE, cache_folder, content_hash, metadata
 from synthgain.types import SynthgainError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ STREAMED = (
     "qwen2",
     "qwen3",
 )  # architectures whose tensors are those of transformers, but for the order of rows
-LARGE, SPARE = 500_000_000, 200_000_000  # bytes
+SPARE = 200_000_000  # bytes
 Q8_0_FILE = 7  # the number that general.file_type has for "mostly Q8_0"
 
 

@@ -19,12 +19,11 @@ from typing import Any
 
 from synthgain.machine import patient_threads
 from synthgain.models.slots import Slots
-from synthgain.models.weights import content_hash, metadata
+from synthgain.models.weights import LARGE, content_hash, metadata
 from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_order
 
 MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
-LARGE = 500_000_000  # bytes of weights from which speed counts for more than equal answers in any company
-READ_AT_ONCE = 512  # tokens of a step with large weights
+READ_AT_ONCE = 512  # tokens of a step with large weights, where speed counts for more than equal answers in any company
 
 
 class Runtime:

@@ -22,15 +22,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.machine import processor
 from synthgain.models import memory
 from synthgain.models.fetching import replacing
 from synthgain.models.local import Local
-from synthgain.models.weights import cache_folder, content_hash
+from synthgain.models.weights import LARGE, cache_folder, content_hash
 from synthgain.types import Call, Model, ModelInfo, Prompt, Sampling, SynthgainError, digest, user
 
 RUNTIMES = ("auto", "llama", "torch")
 HANDFUL = 16  # calls that never make a measurement
-SMALL = 500_000_000  # bytes of a GGUF file: llama.cpp writes with smaller ones in seconds, whatever else could
 GAIN = 1.1  # another runtime must be so much faster
 TRIED = Prompt((user("Tell a long story of a river and the people who live beside it."),), sampling=Sampling())
 
@@ -157,7 +157,7 @@ async def _speed(model: Model, tokens: int = 12) -> float:
 def _why_not(weights: Path) -> str | None:
     """Why nothing is measured: "" where nobody needs to hear it; None where it may pay."""
     size = weights.stat().st_size
-    if size < SMALL or any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
+    if size < LARGE or any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         return ""
     from synthgain.models.folders import arithmetic, device_here, free_bytes, sizes
     from synthgain.models.gguf import numbers
@@ -178,12 +178,8 @@ def _key(local: Local) -> str:
 
 def _processor() -> str:
     """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        told = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags"))]
-    except OSError:
-        told = []
-    return " ".join([platform.machine(), platform.processor(), *told[:2]])
+    told = [said for field in ("model name", "flags") if (said := processor(field))]
+    return " ".join([platform.machine(), platform.processor(), *told])
 
 
 def _remembered(note: Path) -> Speeds | None:

@@ -22,6 +22,7 @@ from synthgain.models.known import KNOWN, Known
 from synthgain.types import SynthgainError, digest
 
 HUB = "hf://"
+LARGE = 500_000_000  # bytes of a GGUF file from which how it is run and turned matters
 
 
 def cache_folder() -> Path:
