@@ -22,6 +22,7 @@ from typing import Any
 from synthgain.models import memory
 from synthgain.models.batching import Batch, Row
 from synthgain.models.folders import Loaded, arithmetic, device_here, folder_identity, free_bytes, load, sizes
+from synthgain.models.lending import Shared
 from synthgain.models.local import law_of
 from synthgain.models.reading import OneByOne, reader
 from synthgain.models.schemas import UNDER, Schemas
@@ -32,6 +33,7 @@ from synthgain.types import Call, CallFailed, ModelInfo, Prompt, SynthgainError,
 WIDEST = 32  # rows; more bring little on two cores (benchmarks/runtimes.py)
 USUAL = 1024  # tokens of a row, by which the width is chosen
 PART = 0.6  # of the memory that is free beside the weights: for what rows have read
+RUNNING: Shared[tuple[str, str, int, str], _Engine] = Shared()
 
 
 class HF:
@@ -168,21 +170,13 @@ class _Asked:
 class _Engine:
     """One folder's weights in memory and the thread that writes with them."""
 
-    _running: dict[tuple[str, str, int, str], _Engine] = {}  # noqa: RUF012
-    _guard = threading.Lock()
-
     @classmethod
     def shared(cls, folder: Path, device: str, places: int, arithmetic: str) -> _Engine:
         key = (folder_identity(folder), device, places, arithmetic)
-        with cls._guard:
-            engine = cls._running.get(key)
-            if engine is None:
-                engine = cls._running[key] = cls(key, folder)
-            engine.users += 1
-            return engine
+        return RUNNING.take(key, lambda: cls(key, folder))
 
     def __init__(self, key: tuple[str, str, int, str], folder: Path) -> None:
-        self.key, self.users, self.folder = key, 0, folder
+        self.key, self.folder = key, folder
         _, self.device, self.places, self.arithmetic = key
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="synthgain-hf")
         self.asked: list[_Asked] = []
@@ -193,11 +187,8 @@ class _Engine:
         self.how = ""
 
     def release(self) -> None:
-        with self._guard:
-            self.users -= 1
-            if self.users:
-                return
-            del self._running[self.key]
+        if not RUNNING.give_back(self.key):
+            return
         self.thread.shutdown(wait=True)
         self.loaded = self.batch = None
 

@@ -12,38 +12,31 @@ import shutil
 import signal
 import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from synthgain.machine import patient_threads
+from synthgain.models.lending import Shared
 from synthgain.models.slots import Slots
 from synthgain.models.weights import LARGE, content_hash, metadata
 from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_order
 
 MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
 READ_AT_ONCE = 512  # tokens of a step with large weights, where speed counts for more than equal answers in any company
+RUNNING: Shared[tuple[str, int, int, int], Runtime] = Shared()
 
 
 class Runtime:
     """One server in this process, shared by the models that want the same."""
 
-    _running: dict[tuple[str, int, int, int], Runtime] = {}  # noqa: RUF012
-    _guard = threading.Lock()
-
     @classmethod
     def shared(cls, path: Path, slots: int, threads: int, context: int) -> Runtime:
         key = (content_hash(path), slots, threads, context)
-        with cls._guard:
-            runtime = cls._running.get(key)
-            if runtime is None:
-                runtime = cls._running[key] = cls(key, path)
-            runtime.users += 1
-            return runtime
+        return RUNNING.take(key, lambda: cls(key, path))
 
     def __init__(self, key: tuple[str, int, int, int], path: Path) -> None:
-        self.key, self.users, self.path = key, 0, path
+        self.key, self.path = key, path
         _, slots, threads, self.context = key
         self.folder = _private_folder()
         self.secret = secrets.token_urlsafe(24)
@@ -56,11 +49,8 @@ class Runtime:
         self.bos = self._first_token()
 
     def release(self) -> None:
-        with self._guard:
-            self.users -= 1
-            if self.users:
-                return
-            del self._running[self.key]
+        if not RUNNING.give_back(self.key):
+            return
         self.server = None  # the runtime ends with its last reference
         shutil.rmtree(self.folder, ignore_errors=True)
 
