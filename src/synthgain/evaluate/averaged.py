@@ -7,7 +7,7 @@ among them would have to look at questions, and the best of three is better than
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from synthgain.evaluate.margin import clusters_of, margin_readings
@@ -23,18 +23,16 @@ def averaged(students: Sequence[Solved], questions: Sequence[Question], of: str 
     """
     if not students:
         raise SynthgainError("there are no students to average")
-    known = [q for q in questions if all(q.id in one.right for one in students)]
-    right = {q.id: [x for one in students for x in one.right[q.id]] for q in known}
-    margins = {q.id: math.fsum(one.margins[q.id] for one in students) / len(students) for q in known}
-    documents = {q.id: q.document for q in known if q.document}
+    whole = students[0].together(students[1:])
+    known = [q for q in questions if q.id in whole.right]
     note = f"mean over {len(students)} {of}" if len(students) > 1 else ""
-    readings = [_accuracy("accuracy", known, right, note), *_by_facts(known, right, note)]
-    readings += [replace(r, note=_joined(note, r.note)) for r in margin_readings(known, margins)]
-    said = {q.id: [x for one in students for x in one.said[q.id]] for q in known}
-    return Solved(tuple(readings), right, said, margins, clusters_of(known), documents)
+    readings = [_accuracy("accuracy", known, whole.right, note), *_by_facts(known, whole.right, note)]
+    readings += [replace(r, note=_joined(note, r.note)) for r in margin_readings(known, whole.margins)]
+    documents = {q.id: q.document for q in known if q.document}
+    return replace(whole, readings=tuple(readings), clusters=clusters_of(known), documents=documents)
 
 
-def _by_facts(known: Sequence[Question], right: dict[str, list[bool]], note: str) -> list[Reading]:
+def _by_facts(known: Sequence[Question], right: Mapping[str, list[bool]], note: str) -> list[Reading]:
     numbers = sorted({q.facts for q in known if q.facts is not None})
     return [
         _accuracy(f"accuracy/facts={n}", [q for q in known if q.facts == n], right, note)
@@ -42,7 +40,7 @@ def _by_facts(known: Sequence[Question], right: dict[str, list[bool]], note: str
     ]
 
 
-def _accuracy(name: str, known: Sequence[Question], right: dict[str, list[bool]], note: str) -> Reading:
+def _accuracy(name: str, known: Sequence[Question], right: Mapping[str, list[bool]], note: str) -> Reading:
     draws = max(len(right[q.id]) for q in known)
     chance = math.fsum(1 / len(q.options) for q in known) / len(known)
     mean, low, high = clustered([sum(right[q.id]) / len(right[q.id]) for q in known], draws)

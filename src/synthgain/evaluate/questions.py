@@ -58,17 +58,26 @@ class Solved:
         Accuracy has the interval of clustered draws, so it speaks of these students and of questions like these; a student with yet
         another seed is not in it. Of other readings value and bounds are means.
         """
+        whole = self.together(others)
+        readings = (_pooled([one.reading(r.name) for one in (self, *others)], whole.right) for r in self.readings)
+        return replace(whole, readings=tuple(readings))
+
+    def together(self, others: Sequence[Solved]) -> Solved:
+        """What `pooled` gives, with nothing read from it: of questions that all answered the draws side by side, margins as means."""
         several = (self, *others)
         shared = [q for q in self.right if all(q in one.right for one in others)]
-        right = {q: [draw for one in several for draw in one.right[q]] for q in shared}
-        said = {q: [text for one in several for text in one.said.get(q, ())] for q in shared}
         margins = {
             q: math.fsum(one.margins[q] for one in several) / len(several)
             for q in self.margins
             if all(q in one.margins for one in others)
         }
-        readings = tuple(_pooled([one.reading(r.name) for one in several], right) for r in self.readings)
-        return replace(self, readings=readings, right=right, said=said, margins=margins)
+        return replace(
+            self,
+            readings=(),
+            right={q: [draw for one in several for draw in one.right[q]] for q in shared},
+            said={q: [text for one in several for text in one.said.get(q, ())] for q in shared},
+            margins=margins,
+        )
 
 
 def _pooled(readings: Sequence[Reading], right: Mapping[str, Sequence[bool]]) -> Reading:
