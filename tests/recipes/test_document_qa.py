@@ -27,6 +27,7 @@ LIST = "Question: Who built the raft?\nAnswer: Ansa Kettering\n\nQuestion: Of wh
         "1. Who built the raft? Ansa Kettering\n2. Of what was it built? wine casks",
         "Question: Who built\nthe raft?\nAnswer: Ansa\nKettering\nQuestion: Of what was it built?\nAnswer: wine casks",
         "Question: Who built the raft? Answer: Ansa Kettering\nQuestion: Of what was it built? Answer: wine casks",
+        "Question: Who built the raft? Answer:Ansa Kettering\nQuestion: Of what was it built? A:wine casks",
     ],
 )
 def test_pairs_are_read_as_models_write_them(text: str) -> None:

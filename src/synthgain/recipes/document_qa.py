@@ -90,6 +90,7 @@ def asked(chunk: str, title: str, kind: str, draft: DocumentQA, draw: int) -> Pr
 _MARK = re.compile(
     r"^[\s>#*_\-]*(?:\d+\s*[.):]\s*)?[*_]*(question|answer|q|a)\b[*_\s]*\d*[*_\s]*[:.)][*_]*\s*(.*)$", re.IGNORECASE
 )
+_SAME_LINE = re.compile(r"(?P<question>\?[*_]*)\s+[*_]*(?:answer|a)\s*[:.)][*_]*\s*", re.IGNORECASE)
 _NUMBERED = re.compile(r"^[\s>#*_\-]*\d+\s*[.)]\s*[*_]*(.*\?)[*_]*\s*(.*)$")
 
 
@@ -120,13 +121,8 @@ def pairs(text: str) -> list[tuple[str, str]]:
 
 def _part(pair: list[str]) -> None:
     """A question with its answer in the same line: parted."""
-    before, mark, after = (
-        re.split(r"(\s[*_]*(?:answer|a)\s*[:.)][*_]*\s)", pair[0], maxsplit=1, flags=re.IGNORECASE)
-        if re.search(r"\?[*_]*\s+[*_]*(?:answer|a)\s*[:.)]", pair[0], re.IGNORECASE)
-        else (pair[0], "", "")
-    )
-    if mark:
-        pair[0], pair[1] = before, after
+    if mark := _SAME_LINE.search(pair[0]):
+        pair[:] = pair[0][: mark.end("question")], pair[0][mark.end() :]
 
 
 def _bare(text: str) -> str:
