@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
 
+from doubles.listening import listening
 from synthgain.models import Reach
 from synthgain.models.embedders import CHARS, Words, open_embedder
 from synthgain.types import SynthgainError
@@ -161,13 +162,8 @@ def server() -> Iterator[tuple[Served, str]]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
-    thread.start()
-    yield served, f"http://127.0.0.1:{http.server_port}/v1"
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with listening(Handler) as url:
+        yield served, f"{url}/v1"
 
 
 def counted(texts: list[str]) -> np.ndarray:
