@@ -26,7 +26,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # read when the library is imported, which may be in another test
+    monkeypatch.setattr(
+        constants, "HF_HUB_OFFLINE", False
+    )  # read when the library is imported, which may be in another test
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
     disable_progress_bars()
     for name in ("http_proxy", "https_proxy", "all_proxy"):
