@@ -33,7 +33,8 @@ class Decontaminate:
     user turn, of a plain text all of it. An item of fewer than `n` words is found by its similarity alone. The reason names the set and its item.
 
     The sets are paths or names, as they are typed and recorded; who runs the check gives it their texts (`primed`). Cost: the first test is linear in
-    words, the second is rows × items, of which those of other lengths are passed over; an item takes 16 bytes a word and its text.
+    words; the second is rows × items (3,000 questions and 11,335 items took 85 s on one busy core, the first test 1.4 s), so for millions of rows take
+    `indel=0`, or fewer items. An item takes 16 bytes a word and its text.
     """
 
     sets: tuple[str, ...] = ()
