@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         push,
         record,
         report,
+        score,
         trace,
         train,
     )
@@ -79,6 +80,7 @@ _HOMES = {
         "push",
         "record",
         "report",
+        "score",
         "trace",
         "train",
     ),
@@ -143,6 +145,7 @@ __all__ = [
     "push",
     "record",
     "report",
+    "score",
     "trace",
     "train",
 ]
