@@ -59,6 +59,16 @@ def test_hint_left(said: str, stays: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "stays"),
+    [("10.", False), ("Answer: 10", False), ("The final answer is \\boxed{10}.", False), ("5 * 2 = 10\nAnswer: 10", True), ("12 * 50 / 60 = 10", True)],
+)  # fmt: skip
+def test_a_hint_that_is_only_repeated(said: str, stays: bool) -> None:
+    hinted = Row(messages=(user("How many?"), assistant(said)), fields={"rationalised": True})
+    assert HintLeft()(hinted, ()).keeps is stays
+    assert HintLeft()(Row(messages=hinted.messages, fields={"rationalised": False}), ()).keeps
+
+
+@pytest.mark.parametrize(
     ("question", "source", "why"),
     [
         ("What is 3 + 4?", "", ""),

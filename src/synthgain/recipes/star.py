@@ -24,7 +24,7 @@ The source trains the *original* model in every round, on the newest data (40 st
 Departures
     The hint is the bare answer. The code's is, on GSM8K, the field `answer`, which is the whole human solution.
     Without `shots` an `instruction` asks for the form of the answer; the source shows about ten worked examples (with the hint where a hint is given, as here).
-    The text is cut after the line with the final answer. A solution that speaks of the hint falls (`hint-left`).
+    The text is cut after the line with the final answer. A hinted solution that speaks of the hint, or says nothing but it, falls (`hint-left`).
     `p_show_hint_save` of the code (rows that keep the hint) is 0 there, and is left out.
 """
 
@@ -147,7 +147,7 @@ RECIPE = Recipe(
     departures=(
         "the hint is the bare answer; the code's is the whole human solution on GSM8K",
         "an instruction takes the place of the source's ten worked examples, unless shots are given",
-        "the text is cut after the line with the final answer, and a solution that speaks of the hint falls",
+        "the text is cut after the line with the final answer, and a solution that speaks of the hint, or only repeats it, falls",
         "rounds, and training the original model in each, are the loop's part",
     ),
 )
