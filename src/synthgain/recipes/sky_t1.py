@@ -17,7 +17,7 @@ Where the numbers come from
     easiest = 0, hardest = 10   ours: labels stand in the code, and no limit does; a problem outside of them buys no trace
     label = True            code
 
-Rows are chats of two turns: the problem, and the solution with the thought as its `reasoning` (learnt with `--learn-reasoning`). Fields: `answer` (gold),
+Rows are chats of two turns: the problem, and the solution with the thought as its `reasoning` (learnt with `--learn reasoning`). Fields: `answer` (gold),
 `difficulty` (1 to 10, on the scale of competitions; null where the label could not be read), `teacher_right` (whether the trace stated the gold answer before the rewrite), and the anchor's `id` as `question_id`. A
 trace that the editor's answer does not part into two sections, or a cut one, is a row that falls (`parse`).
 
