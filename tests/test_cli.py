@@ -38,6 +38,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "loop",
+    "plan",
     "demo",
     "export",
     "push",

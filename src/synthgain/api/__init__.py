@@ -11,6 +11,7 @@ from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import advice, explain, measure, measure_students
 from synthgain.api.misses import misses
+from synthgain.api.planning import plan, plan_page
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.scoring import score
 from synthgain.api.showing import demo
@@ -42,6 +43,8 @@ __all__ = [
     "measure_students",
     "misses",
     "nothing_kept",
+    "plan",
+    "plan_page",
     "preview",
     "push",
     "record",
