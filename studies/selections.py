@@ -1,9 +1,9 @@
 """Does any selection choose better than chance, at equal size, on one real task?
 
 Task: which of eight kinds (open_qa, classification, …) a human instruction of Dolly is; a bag of words and a logistic regression. It is a small task in
-place of a student: a minute of one core. Arms are the selections as users run them, 200 rows of the pool each; `random` is drawn four times.
+place of a student: a minute of one core. Arms are the selections as users run them, 200 and 800 of about 2,400 rows each; `random` is drawn four times.
 
-Hypothesis: with 200 rows chosen, held-out accuracy is higher than with 200 random rows for at least one selection. Five folds, each row
+Hypothesis: held-out accuracy is higher than with as many random rows for at least one selection. Five folds, each row
 held out once, twice over with other folds; the difference is paired by held-out row, and its interval is Student's over rows. It does not hold the variation
 that another pool would bring.
 
@@ -45,14 +45,15 @@ from synthgain.types import digest
 from synthgain.words import words
 
 DATA = Path("/work/shared/data/instructions/dolly_3k.jsonl.gz")
-SIZE, FOLDS, TIMES, WARM, EPOCHS, RANDOM = 200, 5, 2, 100, 12, 4
+SIZES = (200, 800)
+FOLDS, TIMES, WARM, EPOCHS, RANDOM = 5, 2, 100, 12, 4
 ARMS = {
-    "longest": f"longest={SIZE}:by=prompt",
-    "k-centre": f"k-centre={SIZE}",
-    "s1": f"s1={SIZE}",
-    "ifd": f"ifd=0:n={SIZE}",
-    "limr": f"limr=-1000000:n={SIZE}",
-    "deita": f"deita={SIZE}",
+    "longest": "longest={n}:by=prompt",
+    "k-centre": "k-centre={n}",
+    "s1": "s1={n}",
+    "ifd": "ifd=0:n={n}",
+    "limr": "limr=-1000000:n={n}",
+    "deita": "deita={n}",
 }
 Floats = NDArray[np.float64]
 
@@ -114,82 +115,78 @@ def pool_table(
     )
 
 
-def main() -> None:
-    if not DATA.is_file():
-        sys.exit(f"{DATA} is not here: nothing was measured")
-    began = time.process_time()
+def read() -> list[dict[str, Any]]:
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     for row in rows:
         row["asked"] = f"{row['instruction']}\n{row['input']}".strip()
         row["id"] = digest(row["asked"], row["output"])[:24]
+    return rows
+
+
+def specs_of(again: int) -> dict[str, list[str]]:
+    """By arm the selections whose mean counts: one each, several draws of random."""
+    found = {f"{name} {n}": [spec.format(n=n)] for n in SIZES for name, spec in ARMS.items()}
+    return {f"random {n}": [f"random={n}:seed={again * 100 + i}" for i in range(RANDOM)] for n in SIZES} | found
+
+
+def main() -> None:
+    if not DATA.is_file():
+        sys.exit(f"{DATA} is not here: nothing was measured")
+    began, rows = time.process_time(), read()
     names = sorted({row["category"] for row in rows})
     kinds = np.array([names.index(row["category"]) for row in rows])
-    features = HashingVectorizer(n_features=2**12, alternate_sign=False, norm="l2").transform(
-        [row["asked"] for row in rows]
-    )
-    vectors = np.asarray(open_embedder("words")([row["asked"] for row in rows]), np.float64)
-    right: dict[str, Floats] = {name: np.zeros(len(rows)) for name in ("random", *ARMS, "all")}
-    told: dict[str, list[tuple[float, float]]] = {name: [] for name in right}
+    asked = [row["asked"] for row in rows]
+    long = np.array([len(text.split()) for text in asked])
+    features = HashingVectorizer(n_features=2**12, alternate_sign=False, norm="l2").transform(asked)
+    vectors = np.asarray(open_embedder("words")(asked), np.float64)
+    right = {name: np.zeros(len(rows)) for name in (*specs_of(0), "all")}
+    told: dict[str, list[tuple[float, ...]]] = {name: [] for name in right}
+
+    def examined(name: str, mine: NDArray[np.int64], test: NDArray[np.int64], weight: float) -> None:
+        told[name].append((len(mine), len(np.unique(kinds[mine])), float(long[mine].mean())))
+        right[name][test] += (learnt(features[mine], kinds[mine]).predict(features[test]) == kinds[test]) * weight
+
     for again in range(TIMES):
         fold = np.random.default_rng(again).permutation(len(rows)) % FOLDS
         for held in range(FOLDS):
             test, train = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
-            pool = [rows[i] for i in train]
-            table = pool_table(pool, features[train], kinds[train], vectors[train], again * FOLDS + held)
-            arms = {name: [spec] for name, spec in ARMS.items()}
-            arms["random"] = [f"random={SIZE}:seed={again * 100 + draw}" for draw in range(RANDOM)]
-            for name, specs in arms.items():
+            pool, seed = [rows[i] for i in train], again * FOLDS + held
+            table = pool_table(pool, features[train], kinds[train], vectors[train], seed)
+            for name, specs in specs_of(again).items():
                 for spec in specs:
                     verdicts = load(spec)(table)  # type: ignore[operator,call-arg,arg-type]
                     mine = train[np.flatnonzero([v.keeps for v in verdicts])]  # type: ignore[union-attr]
-                    assert len(mine) == SIZE, (name, len(mine))
-                    told[name].append(
-                        (len(set(kinds[mine].tolist())), float(np.mean([len(rows[i]["asked"].split()) for i in mine])))
-                    )
-                    right[name][test] += (
-                        (learnt(features[mine], kinds[mine]).predict(features[test]) == kinds[test])
-                        / len(specs)
-                        / TIMES
-                    )
-            right["all"][test] += (learnt(features[train], kinds[train]).predict(features[test]) == kinds[test]) / TIMES
-    figures = []
-    for name in right:
-        mean, low, high = mean_t(right[name].tolist())
-        gain = mean_t((right[name] - right["random"]).tolist())
-        seen = (
-            np.array(told[name]).mean(axis=0).tolist()
-            if told[name]
-            else [len(names), float(np.mean([len(r["asked"].split()) for r in rows]))]
-        )
-        figures.append(
-            {
-                "arm": name,
-                "accuracy": mean,
-                "low": low,
-                "high": high,
-                "gain": gain[0],
-                "gain_low": gain[1],
-                "gain_high": gain[2],
-                "kinds": seen[0],
-                "words": seen[1],
-            }
-        )
-    out = {
-        "rows": len(rows),
-        "size": SIZE,
-        "folds": FOLDS,
-        "times": TIMES,
-        "random_draws": RANDOM,
-        "cpu_seconds": time.process_time() - began,
-        "arms": figures,
-    }
+                    examined(name, mine, test, 1 / len(specs) / TIMES)
+            examined("all", train, test, 1 / TIMES)
+    figures = [figure(name, right, told) for name in right]
+    out = {"rows": len(rows), "folds": FOLDS, "times": TIMES, "random_draws": RANDOM, "arms": figures}
+    out["cpu_seconds"] = round(time.process_time() - began)
     Path(__file__).with_suffix(".json").write_text(json.dumps(out, indent=1) + "\n", "utf-8")
-    print("| arm | accuracy | minus random (95 %) | words an instruction |\n|---|---|---|---|")
+    print("| arm | rows | accuracy | minus random (95 %) | kinds | words |\n|---|---|---|---|---|---|")
     for f in figures:
-        gap = "" if f["arm"] == "random" else f"{f['gain']:+.3f} ({f['gain_low']:+.3f} to {f['gain_high']:+.3f})"
-        print(f"| {f['arm']} | {f['accuracy']:.3f} ({f['low']:.3f} to {f['high']:.3f}) | {gap} | {f['words']:.1f} |")
-    print(f"{out['cpu_seconds']:.0f} s of CPU")
+        gap = "" if f["gain"] is None else f"{f['gain']:+.3f} ({f['gain_low']:+.3f} to {f['gain_high']:+.3f})"
+        print(
+            f"| {f['arm']} | {f['rows']:,.0f} | {f['accuracy']:.3f} ({f['low']:.3f} to {f['high']:.3f}) | {gap} | {f['kinds']:.1f} | {f['words']:.0f} |"
+        )
+    print(f"{out['cpu_seconds']} s of CPU")
+
+
+def figure(name: str, right: dict[str, Floats], told: dict[str, list[tuple[float, ...]]]) -> dict[str, Any]:
+    """An arm's accuracy, its difference from random of the same size, and what it was."""
+    mean, low, high = mean_t(right[name].tolist())
+    arm, _, n = name.partition(" ")
+    same = f"random {n}"
+    gap = (None,) * 3 if arm in ("random", "all") else mean_t((right[name] - right[same]).tolist())
+    rows, kinds, long = np.array(told[name]).mean(axis=0).tolist()
+    return {
+        "arm": arm,
+        "rows": rows,
+        **dict(zip(("accuracy", "low", "high"), (mean, low, high))),
+        **dict(zip(("gain", "gain_low", "gain_high"), gap)),
+        "kinds": kinds,
+        "words": long,
+    }
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from synthgain.chain.given import asked_of
 from synthgain.curate.chosen import number
 from synthgain.measure.student_eye import Pair, scores
 from synthgain.models import open_scorer
-from synthgain.turns import before_answer
 from synthgain.types import Row, Scorer, SynthgainError
 
 BATCH = 256  # rows that a scorer is handed at once
@@ -134,7 +133,7 @@ def _losses(rows: list[Row], scorer: Scorer, done: Scored) -> list[dict[str, Any
     pairs: list[Pair] = []
     for at, row in enumerate(rows):
         turns = row.messages or ()
-        before = list(before_answer(turns))
+        before = turns[:-1]
         if not before or turns[-1]["role"] != "assistant" or not row.answer.strip():
             done.unscored["it has no question with an answer"] += 1
             continue
