@@ -52,7 +52,7 @@ ARMS = {
     "k-centre": "k-centre={n}",
     "s1": "s1={n}",
     "ifd": "ifd=0:n={n}",
-    "limr": "limr=-1000000:n={n}",
+    "limr": "limr=-1000000:share=0,n={n}",
     "deita": "deita={n}",
 }
 Floats = NDArray[np.float64]

@@ -11,7 +11,11 @@ import pyarrow as pa
 import pytest
 
 from synthgain import curate
+from synthgain.api.as_typed import typed_check
+from synthgain.chain import Named
+from synthgain.curate import load
 from synthgain.curate.decontaminate import Decontaminate
+from synthgain.settings import settings_of
 from synthgain.types import SynthgainError, Verdict
 
 EVALS = [
@@ -132,3 +136,10 @@ def test_planted_leaks_as_questions_are_found_and_clean_ones_stay() -> None:
     assert min(share["edit10"], share["format_changed"], share["numbers_changed"]) > 0.9
     alarms = [verdict.reason for verdict in judge(asked(*clean)) if not verdict.keeps]
     assert len(alarms) <= 5, alarms
+
+
+@pytest.mark.parametrize("spec", ["decontaminate=a.jsonl,b.jsonl:n=8,indel=0", "against:sets=a.jsonl,threshold=0.8", "broken-question", "random=5"])  # fmt: skip
+def test_a_check_is_typed_so_that_it_is_read_back(spec: str) -> None:
+    check = load(spec)
+    option, typed = typed_check(Named(check.name, settings_of(check)))
+    assert option == "--with" and load(typed) == check

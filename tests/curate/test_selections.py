@@ -90,7 +90,7 @@ def test_sizes(name: str) -> None:
     made = rows(9)
     empty = "limr=-9" if name == "limr" else name
     assert selection(empty)(table(made).slice(0, 0)) == []
-    few = selection("limr=-9:n=4" if name == "limr" else "ifd=0:n=4" if name == "ifd" else f"{name}:n=4")
+    few = selection("limr=-9:share=0,n=4" if name == "limr" else "ifd=0:n=4" if name == "ifd" else f"{name}:n=4")
     most = sum(
         difficulty(*np.array([[r["fields"]["loss_given_question"]], [r["fields"]["loss_alone"]]]))[0] < 1 for r in made
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LIMR:
-    """Keeps rows whose learning impact is `least` or more; of these the `n` highest, or where `share` is above 0 that share of all rows.
+    """Keeps rows whose learning impact is `least` or more; of these the highest, up to the `share` of all rows (or with share 0 up to `n`).
 
     Li et al. (GAIR, 2025), LIMR; code GAIR-NLP/LIMR (`lim/lim_selection.py`). A row's field `rewards` holds its reward at each epoch of a training run
     (in the code the share of its samples that were right); `synthgain score DATA -o OUT --log LOG` puts it there. With the mean curve over all
@@ -29,8 +29,8 @@ class LIMR:
     """
 
     least: float = 0.6
-    n: int = 1_000_000_000
-    share: float = 0.0
+    share: float = 1.0
+    n: int = 1_000
     rewards: str = "rewards"
 
     def __post_init__(self) -> None:
