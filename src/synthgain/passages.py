@@ -42,6 +42,22 @@ def chunks(text: str, limit: int) -> list[str]:
     return ["".join(parts) for parts in packed]
 
 
+def whole_or_chunks(text: str, longest: int) -> list[str]:
+    """The text as it is, in one piece, where it has at most `longest` (estimated) tokens; else its chunks."""
+    text = text.strip()
+    return [text] if text and tokens(text) <= longest else chunks(text, longest)
+
+
+def last_of(text: str, most: int) -> str:
+    """The last paragraphs of a text that have at most `most` (estimated) tokens together; sentences, or words, where the last one alone has more."""
+    kept: list[str] = []
+    for gap, piece in reversed(list(_pieces(text[-20 * most :], most))):
+        if kept and tokens("".join([piece, *kept])) > most:
+            break
+        kept = [gap, piece, *kept]
+    return "".join(kept[1:])
+
+
 def _pieces(text: str, limit: int) -> Iterator[tuple[str, str]]:
     """Paragraphs, else sentences, else runs of words, each small enough, with the white space that goes before."""
     for paragraph in re.split(r"\n[ \t]*\n\s*", text.strip()):
