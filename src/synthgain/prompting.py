@@ -14,35 +14,10 @@ from synthgain.types import Prompt, Sampling, SynthgainError, system, user
 
 AUTO = "auto"
 READ = 4_000  # characters of a document by which its language is told
-ENGLISH = frozenset(
-    [
-        "the",
-        "of",
-        "and",
-        "to",
-        "that",
-        "with",
-        "from",
-        "this",
-        "which",
-        "is",
-        "it",
-        "its",
-        "by",
-        "are",
-        "were",
-        "they",
-        "been",
-        "but",
-        "his",
-        "have",
-        "has",
-        "what",
-        "these",
-        "their",
-        "there",
-    ]
+_FREQUENT = (
+    "the of and that with from this which is it its by are were they been but his have has what these their there"
 )
+ENGLISH = frozenset(_FREQUENT.split())
 LEAST = 0.08  # share of those among the words of English prose; of other languages' words it is below (tests/test_prompting.py)
 _WORD = re.compile(r"[^\W\d_]+")
 _CODE = re.compile(r"[a-z]{2}(?:[-_]\w+)?")
