@@ -28,7 +28,9 @@ def reply(prompt: Prompt) -> str:
 
 def document(size: int) -> Anchor:
     """A text of that many tokens: paragraphs of thirty words, and among them the ten entities."""
-    paragraphs = [f"{ENTITIES[n % 10]} wrote in {n} of it" + " and the water" * 7 + " and waves again." for n in range(size // 40)]
+    paragraphs = [
+        f"{ENTITIES[n % 10]} wrote in {n} of it" + " and the water" * 7 + " and waves again." for n in range(size // 40)
+    ]
     text = "\n\n".join(paragraphs)
     assert abs(tokens(text) - size) < 0.02 * size
     return Anchor(text)

@@ -42,13 +42,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.found_pairs import pairs
-from synthgain.passages import chunks, tokens
+from synthgain.passages import chunks, packed, tokens
 from synthgain.prompting import AUTO, check_language, in_language
 from synthgain.settings import chosen
 from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, Verdict, digest, drop, system, user
@@ -133,22 +133,10 @@ def segments(text: str, task: Task, cut_lines: bool = False) -> tuple[list[str],
             lines += chunks(line, most)
         else:
             dropped.append((line, "a line longer than a segment may be"))
-    found = list(_joined(lines, most))
+    found = packed((("\n", line) for line in lines), most)
     short = f"a segment of fewer than {task.segment} tokens"
     dropped += [(one, short) for one in found if tokens(one) < task.segment]
     return [one for one in found if tokens(one) >= task.segment], dropped
-
-
-def _joined(lines: list[str], most: int) -> Iterator[str]:
-    """Neighbouring lines as long as they fit together."""
-    held: list[str] = []
-    for line in lines:
-        if held and tokens("\n".join([*held, line])) > most:
-            yield "\n".join(held)
-            held = []
-        held.append(line)
-    if held:
-        yield "\n".join(held)
 
 
 # ---------------------------------------------------------------------------------------------- answers
