@@ -20,7 +20,7 @@ Where the numbers come from
 What is done to a document, for each task (code): it is dropped where it has fewer tokens than the task's least; its lines are taken, a line
 longer than a segment may be is dropped (with `cut_lines` it is cut at sentences); neighbouring lines are joined as long as a segment holds
 them; a segment that is too short is dropped. What is dropped is a row without calls that falls (check `segments`), with the text and the
-reason.
+reason; what several tasks drop is one such row, of the first of them.
 
 What is done to an answer (code): one that was cut off or is too short falls; marks of Markdown go. `paraphrase` and `distill` must begin
 with the words that were asked for, which refusals do not; the words are then taken off. The paraphrases of a document's segments are joined
