@@ -169,6 +169,9 @@ async def test_an_echo_of_the_text_before_is_cut_off() -> None:
     )
     (row,) = await drafted(ONE, LONG, desk)
     assert row.text == "\n\n".join(map(written, range(6)))
+    for heading in ("Rewritten so far:", "**Rewritten so far (its end):**\n\n**Next passage:**", "Next passage:"):
+        assert without_echo(f"{heading}\n\n{written(1)}\n{written(2)}", written(1)) == written(2)
+    assert without_echo("The next passage: a lock.", "") == "The next passage: a lock."
     assert without_echo("The bell rang.", "The bell rang.") == "The bell rang."  # too short to be an echo
 
 

@@ -32,11 +32,12 @@ What the trainer must do, not this recipe: arms at equal tokens, the documents t
 Departures
     Prompts are our own; what was written before stands first, then the passage, then the style.
     A rejected passage is tried again, `tries` times in all.
-    An echo of the text before, at the beginning of a passage, is cut off.
+    An echo of the text before, or of the prompt's headings, at the beginning of a passage is cut off.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +52,7 @@ from synthgain.settings import at_least, chosen
 from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, Verdict, drop, system, user
 
 ECHO = 40  # characters, at least, that are taken for an echo and no chance
+_HEADINGS = re.compile(r"^(?:\W*(?:rewritten so far(?: \(its end\))?|next passage)\W*:[*_\s]*)+", re.IGNORECASE)
 SYSTEM = "You rewrite a document passage by passage. You keep every statement, add none, and write nothing but the rewritten passage."
 STYLES = {
     "exposition": (
@@ -87,7 +89,8 @@ def rewriting(
 
 
 def without_echo(text: str, before: str) -> str:
-    """The text without the end of what was written before, where it begins by repeating that."""
+    """The text without the prompt's headings at its beginning, and without the end of what was written before, where it begins with that."""
+    text = _HEADINGS.sub("", text)
     for start in range(len(before) - ECHO + 1):
         if text.startswith(before[start:]):
             return text[len(before) - start :].lstrip()
