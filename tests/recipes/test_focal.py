@@ -81,6 +81,16 @@ async def test_lists_that_cannot_be_read_fall_and_nothing_is_written() -> None:
     assert await drafted(RECIPE, DOC, desk) == [] and len(desk.asked) == 2
 
 
+async def test_questions_may_stand_on_bare_lines() -> None:
+    desk = Desk(
+        lambda p: (
+            ("Strategy: Draw it." if "Strategy:" in said(p) else "Two:\n\nWho drew it?\nWhen?") if lists(p) else "text"
+        )
+    )
+    rows = await drafted(RECIPE, DOC, desk)
+    assert [row.fields["question"] for row in rows] == ["Who drew it?", "When?"]
+
+
 async def test_no_more_than_are_wanted_and_marks_may_be_missing() -> None:
     desk = Desk(lambda p: "1. Draw it.\n2. Who drew it?\n3. Tell it.\n4. When?" if lists(p) else "text")
     rows = await drafted(replace(RECIPE, draft=Focal(strategies=1, questions=1)), DOC, desk)

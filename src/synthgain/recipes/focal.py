@@ -38,7 +38,7 @@ from itertools import product
 from typing import Any
 
 from synthgain.curate.empty import NotEmpty
-from synthgain.curate.found_lines import listed, marked
+from synthgain.curate.found_lines import listed, marked, once
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.refusal import Refusal
 from synthgain.curate.truncated import Truncated
@@ -86,12 +86,13 @@ def _asked(said: str, draft: Focal) -> Prompt:
 
 
 def items(call: Call, mark: str) -> list[str]:
-    """What was listed; where the marks were left out, the items of a list that ask something (of questions) or ask nothing (of strategies).
+    """What was listed; where the marks were left out, the items of a list that ask nothing (of strategies), or lines that ask something.
 
     The last one of an answer that was cut off is left out.
     """
     asks = mark == "Question"
-    found = marked(call.text, mark) or [one for one in listed(call.text) if one.endswith(("?", "？")) == asks]
+    loose = listed(call.text) or (once(call.text.splitlines()) if asks else [])
+    found = marked(call.text, mark) or [one for one in loose if one.endswith(("?", "？")) == asks]
     return found[:-1] if call.finish == "length" else found
 
 
