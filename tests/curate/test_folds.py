@@ -57,7 +57,7 @@ def test_folds_are_told_apart_from_row_checks_and_selections() -> None:
     shared = {"exact-duplicate", "near-duplicate", "distinct-equations", "against", "at-most", "decontaminate"}
     assert folds == shared
     chosen = {name for name in names() if isinstance(load(name), Selection)}
-    assert chosen == {"random", "longest", "k-centre", "deita", "ifd", "limr", "s1"}
+    assert chosen == {"random", "longest", "k-centre", "deita", "ifd", "limr", "s1", "balanced"}
     assert isinstance(Best(), Selection) and not isinstance(Best(), Fold)
 
 
