@@ -7,7 +7,7 @@ from typing import Literal
 
 MB = 1 << 20
 Ended = Literal["exit", "signal", "time", "memory", "output"]
-Why = Literal["", "wrong", "error", "time", "memory", "output", "refused"]
+Why = Literal["", "wrong", "error", "time", "memory", "output", "refused", "tests"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Ran:
 @dataclass(frozen=True)
 class Examined:
     """What tests came to: `held` of `of` held. `why` is the kind of the first fault, "" where all held; `said` is its text (the program's
-    own words may be in it). `seconds` is the program's processor time."""
+    own words may be in it); "tests": they cannot be run. `seconds` is the program's processor time."""
 
     passed: bool
     held: int

@@ -19,7 +19,7 @@ from synthgain.types import SynthgainError
 OUT_OF_MEMORY = 213  # as inside/program.py leaves
 _LEAST_KERNEL = (5, 14)
 _ENDED: dict[str, Ended] = {"time": "time", "output": "output"}
-_WHYS: tuple[Why, ...] = ("wrong", "error", "memory", "refused")
+_WHYS: tuple[Why, ...] = ("wrong", "error", "memory", "refused", "tests")
 
 
 class Sandbox:

@@ -32,6 +32,10 @@ class Raised(Exception):
     kind = "error"
 
 
+class Unusable(Exception):
+    """The tests ask what cannot be asked of a program in another process."""
+
+
 class NotPlain(Exception):
     """A test compares something that is no plain value: that would be the program's own word for it."""
 
@@ -65,7 +69,7 @@ class Examination:
         except EOFError:
             self._failed("ended", "the program ended before its tests did")
         if not self.kind and not self.calls:
-            self._failed("error", "the tests call nothing of the program")
+            self._failed("tests", "they call nothing of the program")
         passed = not self.kind and self.held == 1 + len(self.tests)
         held = max(0, self.held - 1)
         return {"passed": passed, "held": held, "of": len(self.tests), "kind": self.kind, "why": self.why}
@@ -77,6 +81,8 @@ class Examination:
             raise
         except Raised as error:
             self._failed(error.kind, str(error))
+        except (Unusable, SyntaxError) as error:
+            self._failed("tests", f"{type(error).__name__}: {error}")
         except NotPlain as error:
             self._failed("error", str(error))
         except AssertionError as error:
@@ -253,7 +259,7 @@ class Remote:
 
 
 def _number(value: Any) -> Handle:
-    """What stands for a thing of the program's in a message to it. TypeError for what is the tests' own."""
+    """What stands for a thing of the program's in a message to it. Unusable for what is the tests' own."""
     if isinstance(value, Remote):
         return value._handle
-    raise TypeError(f"the tests hand a {type(value).__name__} to the program, which is no plain value")
+    raise Unusable(f"they hand a {type(value).__name__} to the program, which is no plain value")

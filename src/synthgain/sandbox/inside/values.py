@@ -5,6 +5,7 @@ Neither side can make the other run anything by what it sends: what arrives is a
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import json
 import socket
@@ -77,6 +78,8 @@ def packed(value: Any, handle: Callable[[Any], Handle]) -> Any:
     for kind, (name, write, _) in _WRITTEN.items():
         if isinstance(value, kind):
             return [name, *write(value)]
+    if isinstance(value, type) and getattr(builtins, value.__name__, None) is value:
+        return ["type", value.__name__]
     stands = handle(value)
     return ["handle", stands.number, stands.kind]
 
@@ -95,9 +98,18 @@ def unpacked(data: Any, found: Callable[[Handle], Any]) -> Any:
         return _LISTS[name](unpacked(item, found) for item in rest)
     if name in _MAPS:
         return _MAPS[name]((unpacked(k, found), unpacked(v, found)) for k, v in rest)
+    if name == "type":
+        return _type_of(*rest)
     if name in _READ:
         return _READ[name](*rest)
     raise ValueError("this is no value")
+
+
+def _type_of(name: object) -> type:
+    found = getattr(builtins, str(name), None)
+    if not isinstance(found, type):
+        raise ValueError("this is no type of Python's own")
+    return found
 
 
 _LISTED: tuple[tuple[type, str], ...] = (
