@@ -3,7 +3,7 @@
 They run in the sandbox only, but for those in `HARMLESS`, which a test also runs without one, to see that they would get out.
 """
 
-# ruff: noqa: F401, SIM115, E402
+# ruff: noqa: F401
 import ctypes
 import errno
 import mmap
@@ -145,7 +145,9 @@ def runs_a_file_of_its_own():
 
 
 def opens_by_handle():
-    return _call(303, -100, b"/", ctypes.create_string_buffer(128), ctypes.create_string_buffer(8), 0) or _call(304, 0, 0, 0)
+    return _call(303, -100, b"/", ctypes.create_string_buffer(128), ctypes.create_string_buffer(8), 0) or _call(
+        304, 0, 0, 0
+    )
 
 
 # ---------------------------------------------------------------------------------------------- other processes
@@ -263,7 +265,11 @@ def makes_a_user_namespace():
 
 
 def makes_namespaces():
-    return [flag for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x20000000, 0x40000000, 0x80) if LIBC.unshare(flag) == 0]
+    return [
+        flag
+        for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x20000000, 0x40000000, 0x80)
+        if LIBC.unshare(flag) == 0
+    ]
 
 
 def enters_a_namespace():
@@ -440,7 +446,23 @@ def writes_on_the_terminal():
 HARMLESS = (  # would get out of no sandbox, and may run without one
     *(reads_passwd, walks_the_disk, climbs_out_by_dots, follows_a_symlink, looks_at_processes, sees_a_process),
     *(has_a_parent, forks_without_the_library, runs_the_shell, starts_a_process, spawns, is_named_after_the_machine),
-    *(opens_sockets, connects_to_this_machine, fetches, connects_to_an_abstract_name, bends_a_pair_of_sockets, sends_files),
-    *(asks_userfaultfd, asks_io_uring, makes_memory_that_is_a_file, watches_files, shares_posix_memory, opens_a_message_queue),
+    *(
+        opens_sockets,
+        connects_to_this_machine,
+        fetches,
+        connects_to_an_abstract_name,
+        bends_a_pair_of_sockets,
+        sends_files,
+    ),
+    *(
+        asks_userfaultfd,
+        asks_io_uring,
+        makes_memory_that_is_a_file,
+        watches_files,
+        shares_posix_memory,
+        opens_a_message_queue,
+    ),
 )
-ALL = [thing for name, thing in list(globals().items()) if getattr(thing, "__module__", "") == __name__ and name[0] != "_"]
+ALL = [
+    thing for name, thing in list(globals().items()) if getattr(thing, "__module__", "") == __name__ and name[0] != "_"
+]

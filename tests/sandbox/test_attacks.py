@@ -11,10 +11,9 @@ import uuid
 from collections.abc import Iterator
 from types import FunctionType
 
-
 import pytest
-from sandbox import attacks
 
+from sandbox import attacks
 from synthgain.sandbox import Limits, Sandbox
 
 LIMITS = Limits(seconds=10, wall=60)
@@ -50,7 +49,9 @@ def program(attack: FunctionType, outside: str) -> str:
 
 
 def _there_on_x86(attack: FunctionType) -> None:
-    if platform.machine() != "x86_64" and ("_call(" in inspect.getsource(attack) or "CFUNCTYPE" in inspect.getsource(attack)):
+    if platform.machine() != "x86_64" and (
+        "_call(" in inspect.getsource(attack) or "CFUNCTYPE" in inspect.getsource(attack)
+    ):
         pytest.skip("it names calls by their numbers on x86_64")
 
 
@@ -58,7 +59,10 @@ def _there_on_x86(attack: FunctionType) -> None:
 def test_it_is_held(attack: FunctionType, outside: str, sandbox: Sandbox) -> None:
     _there_on_x86(attack)
     ran = sandbox.run(program(attack, outside), limits=LIMITS)
-    killed_by_the_filter = ran.ended == "signal" and ran.code in (31, 11)  # SIGSYS; SIGSEGV where 32-bit calls are not there
+    killed_by_the_filter = ran.ended == "signal" and ran.code in (
+        31,
+        11,
+    )  # SIGSYS; SIGSEGV where 32-bit calls are not there
     assert ran.out.startswith("HELD") or killed_by_the_filter, ran
     assert not os.path.exists("/synthgain-was-here")
 

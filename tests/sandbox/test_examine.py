@@ -102,7 +102,7 @@ def test_a_pass_cannot_be_forged(program: str, sandbox: Sandbox) -> None:
 
 def test_what_tests_expect_is_not_in_the_programs_interpreter(sandbox: Sandbox) -> None:
     search = (
-        "import gc, glob, os, sys\ndef add(a, b):\n  word, found = ''.join(['pass', 'word-']), []\n  frame = sys._getframe()\n  while frame:\n"
+        "import gc, glob, os, sys\ndef add(a, b):\n  word, found = ''.join(['pass', 'word-']), []\n  frame = sys._getframe().f_back\n  while frame:\n"
         "    found += [str(v) for v in [*frame.f_locals.values(), *frame.f_globals.values()]]\n    frame = frame.f_back\n"
         "  found += [str(o) for o in gc.get_objects()]\n"
         "  for f in glob.glob('/scratch/*') + glob.glob('/tmp/*') + glob.glob('/proc/*/*'):\n    found.append(open(f).read())\n"
@@ -115,7 +115,11 @@ def test_what_tests_expect_is_not_in_the_programs_interpreter(sandbox: Sandbox) 
 
 
 def test_names_of_python_are_never_the_programs(sandbox: Sandbox) -> None:
-    tests = ["assert set(f([1, 2])) == {1, 2}", "assert math.isclose(f([1.0])[0], 1.0)", "assert sorted(f([2, 1])) == [1, 2]"]
+    tests = [
+        "assert set(f([1, 2])) == {1, 2}",
+        "assert math.isclose(f([1.0])[0], 1.0)",
+        "assert sorted(f([2, 1])) == [1, 2]",
+    ]
     good = "def f(x): return x"
     assert sandbox.examine(good, tests).passed
     lies = "class math:\n  isclose = staticmethod(lambda *a: True)\ndef set(x): return 1\ndef sorted(x): return 1\ndef f(x): return [0]"
@@ -165,7 +169,15 @@ def test_functions_of_tests_that_fail_are_found(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "tests", [[], ["assert True"], ["assert add(1, 2"], ["assert add(lambda: 1, 2)"], ["import os\nos._exit(0)"], ["while True: pass"]]
+    "tests",
+    [
+        [],
+        ["assert True"],
+        ["assert add(1, 2"],
+        ["assert add(lambda: 1, 2)"],
+        ["import os\nos._exit(0)"],
+        ["while True: pass"],
+    ],
 )
 def test_tests_that_cannot_be_used_are_no_pass(tests: list[str], sandbox: Sandbox) -> None:
     examined = sandbox.examine(RIGHT, tests, limits=Limits(seconds=1, wall=20))

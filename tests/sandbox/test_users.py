@@ -39,12 +39,17 @@ def pythons() -> list[str]:
 def _may_start(python: str) -> bool:
     try:
         command = [python, "-c", "import sys, encodings; sys.exit(sys.version_info < (3, 11))"]
-        return subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True).returncode == 0
+        return (
+            subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True).returncode
+            == 0
+        )
     except OSError:
         return False
 
 
-@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="this is an ordinary user already: all other tests say it")
+@pytest.mark.skipif(
+    os.name != "posix" or os.getuid() != 0, reason="this is an ordinary user already: all other tests say it"
+)
 def test_an_ordinary_user_has_the_same_sandbox(tmp_path: Path, sandbox: Sandbox) -> None:
     if not pythons():
         pytest.skip("no Python 3.11 on this machine can be started by an ordinary user")
@@ -98,7 +103,9 @@ def test_where_the_kernel_refuses_a_namespace_that_is_said(monkeypatch: pytest.M
 
 def test_a_worker_that_does_not_contain_is_not_used(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
     """Were the filter of calls not put up, the trial program would say so."""
-    boot = warm._BOOT.replace("main(int", "from synthgain.sandbox.inside import kernel\nkernel.only_calls_of = lambda f: None\nmain(int")
+    boot = warm._BOOT.replace(
+        "main(int", "from synthgain.sandbox.inside import kernel\nkernel.only_calls_of = lambda f: None\nmain(int"
+    )
     monkeypatch.setattr(warm, "_BOOT", boot)
     with pytest.raises(SynthgainError, match="held back only at"):
         Sandbox(1).ready()

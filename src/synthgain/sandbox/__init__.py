@@ -4,7 +4,7 @@
 allows no sandbox.
 """
 
-from synthgain.sandbox.jobs import Examined, Limits, Ran
+from synthgain.sandbox.jobs import Compared, Examined, Limits, Ran
 from synthgain.sandbox.pool import Sandbox, shared
 
-__all__ = ["Examined", "Limits", "Ran", "Sandbox", "shared"]
+__all__ = ["Compared", "Examined", "Limits", "Ran", "Sandbox", "shared"]

@@ -63,3 +63,13 @@ class Examined:
     why: Why
     said: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a query came to: whether its result is the gold query's; otherwise `why`: wrong, error, time (its steps), memory, output, refused,
+    or "gold" (it is the gold query, its schema or its rows that cannot be used), and what SQLite said."""
+
+    same: bool
+    why: str
+    said: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import platform
 import signal
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthgain.sandbox.inside.calls import MACHINES
-from synthgain.sandbox.jobs import Ended, Examined, Limits, Ran, Why
+from synthgain.sandbox.jobs import Compared, Ended, Examined, Limits, Ran, Why
 from synthgain.sandbox.warm import Box, Broken, Refused, Worker
 from synthgain.types import SynthgainError
 
@@ -78,6 +80,21 @@ class Sandbox:
         (answering, examining), more, why = self._done(boxes, limits)
         (verdict,) = more.values()
         return _examined(answering, examining, bytes(verdict), why, limits, len(tests))
+
+    def compare(
+        self, query: str, gold: str, *, schema: str, rows: object = None, steps: int, limits: Limits | None = None
+    ) -> Compared:
+        """Whether a query gives what the gold query does, on a database in memory; see `inside/queries.py`."""
+        limits = limits or Limits()
+        job = {"query": query, "gold": gold, "schema": schema, "rows": rows, "steps": steps}
+        (box,), _, why = self._done(lambda: ([Box("queries", job)], {}), limits)
+        if not why and box.out:
+            kind, said = json.loads(bytes(box.out))
+            return Compared(kind == "", kind, said)
+        code = os.waitstatus_to_exitcode(box.status)
+        if code > 0:
+            raise RuntimeError("the process that compares queries broke")
+        return Compared(False, why or ("time" if _overtime(code, box, limits) else "memory"), "")
 
     def ready(self) -> None:
         """Have a worker that has been seen to contain a program that tries to get out. SynthgainError where this machine allows none."""
@@ -154,8 +171,6 @@ def _said(box: Box, limits: Limits) -> tuple[str, str]:
 
 
 def _examined(answering: Box, examining: Box, verdict: bytes, ended: str, limits: Limits, of: int) -> Examined:
-    import json
-
     code = os.waitstatus_to_exitcode(answering.status)
     said = json.loads(verdict) if verdict else {}
     held = int(said.get("held", 0))
@@ -224,9 +239,13 @@ def _started() -> Worker:
     if sys.platform != "linux":
         raise _no_sandbox(f"this is {platform.system()}, and only Linux has what it is made of")
     if platform.machine() not in MACHINES:
-        raise _no_sandbox(f"the kernel's calls of {platform.machine()} are not listed (there are {', '.join(MACHINES)})")
+        raise _no_sandbox(
+            f"the kernel's calls of {platform.machine()} are not listed (there are {', '.join(MACHINES)})"
+        )
     if tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2]) < _LEAST_KERNEL:
-        raise _no_sandbox(f"the kernel is {platform.release()}, and 5.14 is the oldest that counts processes by sandbox")
+        raise _no_sandbox(
+            f"the kernel is {platform.release()}, and 5.14 is the oldest that counts processes by sandbox"
+        )
     try:
         return Worker()
     except Refused as error:
@@ -242,7 +261,9 @@ def _contains(worker: Worker) -> None:
         raise _no_sandbox(f"its worker was lost: {error}") from error
     found = bytes(box.out).decode().strip()
     if found != _HELD:
-        raise _no_sandbox(f"a trial program was held back only at: {found or 'nothing'} {bytes(box.err).decode()[-300:]}")
+        raise _no_sandbox(
+            f"a trial program was held back only at: {found or 'nothing'} {bytes(box.err).decode()[-300:]}"
+        )
 
 
 def _no_sandbox(why: str) -> SynthgainError:
@@ -264,6 +285,7 @@ def shared() -> Sandbox:
     with _making:
         if not _shared:
             _shared.append(Sandbox())
+            atexit.register(_shared[0].close)
         return _shared[0]
 
 

@@ -26,7 +26,14 @@ from synthgain.sandbox.inside.worker import main
 main(int(sys.argv[2]))
 """
 _ENVIRONMENT = {  # all that a program finds: the same on every machine, so that sets come in one order
-    **{"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PATH": "/nowhere", "HOME": "/scratch", "TMPDIR": "/scratch", "TZ": "UTC"},
+    **{
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PATH": "/nowhere",
+        "HOME": "/scratch",
+        "TMPDIR": "/scratch",
+        "TZ": "UTC",
+    },
     **{"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8:backslashreplace", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"},
 }
 _START = 60.0  # seconds in which a worker must be ready
@@ -181,7 +188,9 @@ def _sealed(data: bytes) -> int:
     with os.fdopen(os.dup(number), "wb") as file:
         file.write(data)
     os.lseek(number, 0, os.SEEK_SET)
-    fcntl.fcntl(number, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    fcntl.fcntl(
+        number, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+    )
     return number
 
 

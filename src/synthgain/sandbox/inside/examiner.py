@@ -154,7 +154,7 @@ class Examination:
         return Remote(self, handle)
 
 
-def _test_case() -> tuple[type, ...]:
+def _test_case() -> tuple[type[Any], ...]:
     """unittest.TestCase, where the tests imported it."""
     unittest = sys.modules.get("unittest")
     return (unittest.TestCase,) if unittest else ()
@@ -255,7 +255,7 @@ class Remote:
     def _not_plain(self, *_: object) -> Any:
         raise NotPlain(f"a test compares a {self._handle.kind}, which is no plain value")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __hash__ = _not_plain  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __hash__ = _not_plain
 
 
 def _number(value: Any) -> Handle:

@@ -69,17 +69,18 @@ def packed(value: Any, handle: Callable[[Any], Handle]) -> Any:
         return int(value) if -_SMALL < value < _SMALL else ["int", hex(value)]
     if isinstance(value, float):
         return float(value)
+    known: Any = value
     for kind, name in _LISTED:
-        if isinstance(value, kind):
-            return [name, *(packed(item, handle) for item in value)]
+        if isinstance(known, kind):
+            return [name, *(packed(item, handle) for item in known)]
     for kind, name in _MAPPED:
-        if isinstance(value, kind):
-            return [name, *([packed(k, handle), packed(v, handle)] for k, v in value.items())]
+        if isinstance(known, kind):
+            return [name, *([packed(k, handle), packed(v, handle)] for k, v in known.items())]
     for kind, (name, write, _) in _WRITTEN.items():
-        if isinstance(value, kind):
-            return [name, *write(value)]
-    if isinstance(value, type) and getattr(builtins, value.__name__, None) is value:
-        return ["type", value.__name__]
+        if isinstance(known, kind):
+            return [name, *write(known)]
+    if isinstance(known, type) and known in _TYPES:
+        return ["type", known.__name__]
     stands = handle(value)
     return ["handle", stands.number, stands.kind]
 
@@ -99,20 +100,23 @@ def unpacked(data: Any, found: Callable[[Handle], Any]) -> Any:
     if name in _MAPS:
         return _MAPS[name]((unpacked(k, found), unpacked(v, found)) for k, v in rest)
     if name == "type":
-        return _type_of(*rest)
+        return _type_named(*rest)
     if name in _READ:
         return _READ[name](*rest)
     raise ValueError("this is no value")
 
 
-def _type_of(name: object) -> type:
+_TYPES = frozenset(thing for thing in vars(builtins).values() if isinstance(thing, type))
+
+
+def _type_named(name: object) -> type[Any]:
     found = getattr(builtins, str(name), None)
     if not isinstance(found, type):
         raise ValueError("this is no type of Python's own")
     return found
 
 
-_LISTED: tuple[tuple[type, str], ...] = (
+_LISTED: tuple[tuple[type[Any], str], ...] = (
     (list, "list"),
     (tuple, "tuple"),
     (set, "set"),
@@ -126,13 +130,13 @@ _LISTS: dict[str, Callable[[Any], Any]] = {
     "frozenset": frozenset,
     "deque": deque,
 }
-_MAPPED: tuple[tuple[type, str], ...] = ((Counter, "counter"), (OrderedDict, "ordered"), (dict, "dict"))
+_MAPPED: tuple[tuple[type[Any], str], ...] = ((Counter, "counter"), (OrderedDict, "ordered"), (dict, "dict"))
 _MAPS: dict[str, Callable[[Any], Any]] = {
     "counter": lambda pairs: Counter(dict(pairs)),
     "ordered": OrderedDict,
     "dict": dict,
 }
-_WRITTEN: dict[type, tuple[str, Callable[[Any], list[Any]], Callable[..., Any]]] = {
+_WRITTEN: dict[type[Any], tuple[str, Callable[[Any], list[Any]], Callable[..., Any]]] = {
     complex: ("complex", lambda v: [v.real, v.imag], complex),
     bytes: ("bytes", lambda v: [v.hex()], bytes.fromhex),
     bytearray: ("bytearray", lambda v: [v.hex()], bytearray.fromhex),

@@ -16,10 +16,10 @@ import signal
 import socket
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from synthgain.sandbox.inside import box, examiner, kernel, program
+from synthgain.sandbox.inside import box, examiner, kernel, program, queries
 
 OUTSIDE = 65534  # who a program is outside, where root made the box: nobody
 STAGE = "/proc"  # where the new root is put together; it is there on every Linux, and nothing of it is needed later
@@ -31,7 +31,12 @@ WARM = (
     *("queue", "random", "re", "statistics", "string", "threading", "time", "traceback", "typing"),
 )  # imported before any program is: what programs of this kind use
 NOT_SEEN = ("_test", "_xx", "xx", "_tkinter", "_curses", "readline", "_gdbm", "_dbm")  # extension modules
-ROLES = {"program": program.main, "answers": program.answers, "tests": examiner.main}
+ROLES: dict[str, Callable[..., NoReturn]] = {
+    "program": program.main,
+    "answers": program.answers,
+    "tests": examiner.main,
+    "queries": queries.main,
+}
 
 
 class Refused(Exception):
@@ -123,7 +128,9 @@ def _shut_in() -> None:
         os.close(goes)
         os.read(waits, 1)
         os._exit(_written(me, maps))
-    flags = kernel.NEWUSER | kernel.NEWNS | kernel.NEWNET | kernel.NEWPID | kernel.NEWIPC | kernel.NEWUTS | kernel.NEWCGROUP
+    flags = (
+        kernel.NEWUSER | kernel.NEWNS | kernel.NEWNET | kernel.NEWPID | kernel.NEWIPC | kernel.NEWUTS | kernel.NEWCGROUP
+    )
     try:
         kernel.unshare(flags)
     except OSError as error:
@@ -191,13 +198,13 @@ def _serve(control: socket.socket, walls: box.Walls) -> NoReturn:
     boxes: dict[int, tuple[int, int]] = {}  # pidfd → number, process
     made = 0
     while True:
-        ready, _, _ = select.select([control, *boxes], [], [])
-        for pidfd in [one for one in ready if one in boxes]:
+        ready, _, _ = select.select([control.fileno(), *boxes], [], [])
+        for pidfd in boxes.keys() & ready:
             number, process = boxes.pop(pidfd)
             _, status, used = os.wait4(process, 0)
             os.close(pidfd)
             _say(control, {"ended": [number, status, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]})
-        if control not in ready:
+        if control.fileno() not in ready:
             continue
         message, files, _, _ = socket.recv_fds(control, 4096, 16)
         if not message:
@@ -206,7 +213,8 @@ def _serve(control: socket.socket, walls: box.Walls) -> NoReturn:
             for _, process in boxes.values():
                 os.kill(process, signal.SIGKILL)
             continue
-        process = box.opened(message, box.Ends(*files[:4], tuple(files[4:])), walls)
+        job, given, out, err, *more = files
+        process = box.opened(message, box.Ends(job, given, out, err, tuple(more)), walls)
         for file in files:
             os.close(file)
         boxes[os.pidfd_open(process)] = made, process
