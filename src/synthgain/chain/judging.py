@@ -19,6 +19,7 @@ from synthgain.types import (
     Check,
     Embedder,
     Fold,
+    Interrupted,
     Judge,
     Row,
     Selection,
@@ -82,6 +83,9 @@ def each_judged(rows: Sequence[Row], judge: Callable[[Row], Row], checks: Sequen
             return list(threads.map(judge, rows))
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
+            for check in checks:
+                if hasattr(check, "stop"):
+                    check.stop()  # or else it would be waited for
             raise
 
 
@@ -92,6 +96,8 @@ def verdicts_of(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) ->
         for check in checks:
             try:
                 verdict = plain_verdict(check(row, anchors))
+            except Interrupted:
+                raise
             except Exception as error:
                 raise ValueError(f"the check {check.name} failed: {type(error).__name__}: {error}") from error
             if not verdict.keeps or verdict.score is not None:

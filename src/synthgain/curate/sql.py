@@ -55,7 +55,12 @@ class Sql:
         shared().ready()
 
     def close(self) -> None:
+        """The workers end; programs under way are waited for by whoever runs them."""
         shared().close()
+
+    def stop(self) -> None:
+        """Programs under way end at once."""
+        shared().stop()
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         anchor = next((a for a in anchors if a.fields.get(self.gold) and a.fields.get(self.schema)), None)

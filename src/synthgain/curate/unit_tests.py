@@ -77,7 +77,12 @@ class UnitTests:
         shared().ready()
 
     def close(self) -> None:
+        """The workers end; programs under way are waited for by whoever runs them."""
         shared().close()
+
+    def stop(self) -> None:
+        """Programs under way end at once."""
+        shared().stop()
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         task = next((task for task in map(task_of, anchors) if task is not None), None)

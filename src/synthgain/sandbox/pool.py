@@ -36,6 +36,8 @@ class Sandbox:
         self._places = threading.BoundedSemaphore(self.width)
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._stops = 0
         self._round = 0  # workers of a round that was closed are ended when they come back
         self._seen = False  # whether a worker of this process has been seen to contain
 
@@ -109,6 +111,15 @@ class Sandbox:
         for worker in idle:
             worker.close()
 
+    def stop(self) -> None:
+        """End all workers now; whoever waits for a program gets SynthgainError (interrupted)."""
+        self._stops += 1
+        self.close()
+        with self._lock:
+            busy = list(self._busy)
+        for worker in busy:
+            worker.process.kill()
+
     # ------------------------------------------------------------------------------------------ workers
 
     def _one(self, program: str, given: str, limits: Limits) -> tuple[Box, str]:
@@ -120,33 +131,38 @@ class Sandbox:
 
     def _done(self, boxes: Any, limits: Limits) -> tuple[list[Box], dict[int, bytearray], str]:
         """Run boxes on a worker; once more on a new one where the first was lost (a machine that is out of memory ends it)."""
+        stops = self._stops
         with self._places:
             for again in (True, False):
+                if stops != self._stops:
+                    raise SynthgainError("interrupted", where="sandbox", code=130)
                 worker, round = self._worker()
                 made, more = boxes()
                 try:
                     why = worker.run(made, limits, more)
                 except Broken as error:
-                    worker.close()
-                    if not again:
+                    self._lost(worker)
+                    if not again and stops == self._stops:
                         raise SynthgainError(
                             f"a worker of the sandbox was lost twice over one program: {error}",
                             where="sandbox",
                             next="see whether the machine is out of memory; run the same command again",
                         ) from error
                 except BaseException:
-                    worker.close()
+                    self._lost(worker)
                     raise
                 else:
                     self._back(worker, round)
                     return made, more, why
-        raise AssertionError("not reached")
+        raise SynthgainError("interrupted", where="sandbox", code=130)
 
     def _worker(self) -> tuple[Worker, int]:
         with self._lock:
             round = self._round
             if self._idle:
-                return self._idle.pop(), round
+                worker = self._idle.pop()
+                self._busy.add(worker)
+                return worker, round
         worker = _started()
         if not self._seen:
             try:
@@ -155,10 +171,18 @@ class Sandbox:
                 worker.close()
                 raise
             self._seen = True
+        with self._lock:
+            self._busy.add(worker)
         return worker, round
+
+    def _lost(self, worker: Worker) -> None:
+        with self._lock:
+            self._busy.discard(worker)
+        worker.close()
 
     def _back(self, worker: Worker, round: int) -> None:
         with self._lock:
+            self._busy.discard(worker)
             if round == self._round:
                 self._idle.append(worker)
                 return
