@@ -74,6 +74,39 @@ def _used() -> float:
     both = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
     return sum(used.ru_utime + used.ru_stime for used in both)
 
+
+def compared(width: int, rounds: int, programs: int) -> dict[str, dict[str, float]]:
+    """Rates and ratios, so many programs at a time."""
+    box, found = Sandbox(width), dict[str, dict[str, float]]()
+    seconds(lambda: sandboxed(box), 2 * width, width)  # start the workers
+    works: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+        "run": (lambda: bare(PRINTS), lambda: sandboxed(box)),
+        "tests": (lambda: bare(PROGRAM + "\n".join(TESTS)), lambda: tested(box)),
+        "query": (lambda: bare("import sqlite3"), lambda: queried(box)),
+    }
+    for name, (without, within) in works.items():
+        times = [[seconds(work, programs, width) for work in (without, within)] for _ in range(rounds)]
+        ratios = sorted(slow / fast for slow, fast in times)
+        found[name if width == 1 else f"{name}, {width} side by side"] = {
+            "bare_a_second": programs / statistics.median(slow for slow, _ in times),
+            "sandbox_a_second": programs / statistics.median(fast for _, fast in times),
+            "ratio": statistics.median(ratios),
+            "ratio_low": ratios[0],
+            "ratio_high": ratios[-1],
+        }
+    box.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--programs", type=int, default=20)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    found = dict[str, dict[str, float]]()
+    for width in dict.fromkeys((1, len(os.sched_getaffinity(0)))):
+        found |= compared(width, given.rounds, given.programs)
     before = _used()
     for _ in range(given.programs):
         bare(PRINTS)
