@@ -105,8 +105,10 @@ class Worker:
         `more`: further open files that are read to their end. Broken: the worker is gone, and has to be replaced.
         """
         reads: dict[int, bytearray] = dict(more)
+        waiting = [number for box in boxes for number in box.more]  # that no box has been handed yet
         try:
             for box in boxes:
+                del waiting[: len(box.more)]
                 self._begin(box, limits, reads)
             why = self._followed(boxes, limits, reads)
             self.made += len(boxes)
@@ -114,7 +116,7 @@ class Worker:
         except OSError as error:
             raise Broken(str(error)) from error
         finally:
-            for number in reads:
+            for number in (*reads, *waiting):
                 os.close(number)
 
     def _begin(self, box: Box, limits: Limits, reads: dict[int, bytearray]) -> None:

@@ -46,6 +46,7 @@ class Refused(Exception):
 def main(number: int) -> NoReturn:
     """`number`: the socket to synthgain, which keeps messages apart."""
     control = socket.socket(fileno=number)
+    os.umask(0o022)  # what it builds is read by another user
     try:
         for name in WARM:
             importlib.import_module(name)
