@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from synthgain.sandbox import Limits, Sandbox
+from synthgain.types import SynthgainError
 
 MB = 1 << 20
 SOON = Limits(seconds=1, wall=20, memory=128 * MB, output=10_000)
@@ -224,5 +225,30 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: object) -> Non
 
 def test_a_lost_worker_is_replaced(sandbox: Sandbox) -> None:
     sandbox.run("pass")
-    sandbox._idle[0].process.kill()
+    for number in of_worker(sandbox):
+        os.kill(number, signal.SIGKILL)
     assert sandbox.run("print(3)").out == "3\n"
+
+
+def test_programs_under_way_can_be_stopped() -> None:
+    shared, ends = Sandbox(1), list[BaseException]()
+
+    def runs() -> None:
+        try:
+            shared.run("import time; time.sleep(100)")
+        except SynthgainError as error:
+            ends.append(error)
+
+    threads = [threading.Thread(target=runs) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while not (workers := {worker.process.pid for worker in shared._busy}):
+        time.sleep(0.05)
+    began = time.monotonic()
+    shared.stop()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began < 30 and [end.code for end in ends] == [130] * 3  # type: ignore[attr-defined]
+    assert not {str(number) for number in workers} & processes()
+    assert shared.run("print(4)").out == "4\n"
+    shared.close()

@@ -118,7 +118,7 @@ class Sandbox:
         with self._lock:
             busy = list(self._busy)
         for worker in busy:
-            worker.process.kill()
+            worker.end()
 
     # ------------------------------------------------------------------------------------------ workers
 
@@ -134,9 +134,10 @@ class Sandbox:
         stops = self._stops
         with self._places:
             for again in (True, False):
-                if stops != self._stops:
-                    raise SynthgainError("interrupted", where="sandbox", code=130)
                 worker, round = self._worker()
+                if stops != self._stops:
+                    self._lost(worker)
+                    break
                 made, more = boxes()
                 try:
                     why = worker.run(made, limits, more)

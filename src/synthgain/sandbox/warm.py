@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -172,8 +173,13 @@ class Worker:
         said: dict[str, Any] = json.loads(message)
         return said
 
+    def end(self) -> None:
+        """Tell the worker to end, with everything in it; from any thread, also while a program is run."""
+        with contextlib.suppress(OSError):  # it has ended
+            self.control.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """End the worker and everything in it."""
+        """End the worker and everything in it, and wait for that."""
         self.control.close()
         try:
             self.process.wait(_GRACE)
