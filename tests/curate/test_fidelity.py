@@ -153,6 +153,13 @@ def test_grounded_is_what_it_was() -> None:
 
 def test_hundreds_of_kilobytes_of_nonsense() -> None:
     began = time.process_time()
-    for text in ("not " * 25_000, "5 " * 50_000, "May 5 " * 10_000, "twenty-" * 15_000, "1,000, " * 15_000, ". " * 50_000):
+    for text in (
+        "not " * 25_000,
+        "5 " * 50_000,
+        "May 5 " * 10_000,
+        "twenty-" * 15_000,
+        "1,000, " * 15_000,
+        ". " * 50_000,
+    ):
         compare(text, SOURCE)
     assert time.process_time() - began < 30
