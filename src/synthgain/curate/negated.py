@@ -30,7 +30,7 @@ _LITTLE = (
     "might must s t d ll ve re m n so also very just there here any some all both each more most such than then too yet ever even still now "
     "about into over after before between up out said says say"
 )
-_EMPTY = frozenset(_LITTLE.split())  # words that carry no meaning by themselves
+EMPTY = frozenset(_LITTLE.split())  # words that carry no meaning by themselves
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
 _SPLIT = re.compile(r"\s[.!?]\s|\n|;")
 _ENDINGS = re.compile(r"(?:ing|edly|ed|es|s|e|ly)$")
@@ -49,7 +49,7 @@ class Claim:
     def of(sentence: str) -> Claim:
         tokens = _tokens(sentence)
         denied = frozenset(stem for at, token in enumerate(tokens) if token in _DENIALS for stem in _next(tokens, at))
-        words = frozenset(_stem(token) for token in tokens if token not in _EMPTY and token not in _DENIALS)
+        words = frozenset(_stem(token) for token in tokens if token not in EMPTY and token not in _DENIALS)
         return Claim(sentence, words, denied, _SOFT.search(sentence.lower()) is not None)
 
 
@@ -103,7 +103,7 @@ def _tokens(sentence: str) -> list[str]:
 def _next(tokens: list[str], at: int) -> Iterator[str]:
     """The stem of the first word with meaning after a denial, if it is near."""
     for token in tokens[at + 1 : at + 1 + REACH]:
-        if token not in _EMPTY and token not in _DENIALS:
+        if token not in EMPTY and token not in _DENIALS:
             yield _stem(token)
             return
 
