@@ -41,12 +41,12 @@ Ints = NDArray[np.int64]
 
 
 LADDER = (
-    (0.5, 40.0),
-    (0.7, 28.0),
+    (0.55, 40.0),
+    (0.75, 28.0),
     (0.9, 18.0),
-)  # share of an item's weight, and weight in nats: the less is there, the more it must weigh
+)  # share of an item's weight and nats: the less is there, the more it weighs
 WHOLE = 0.99  # share of its weight from which an item is there whole
-PART, PART_NATS = 0.33, 28.0  # likewise for one run of words that are there without a gap
+PART, PART_NATS = 0.33, 35.0  # likewise for one run of words that are there without a gap
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,12 @@ class Aligned:
         _, counted = np.unique(hashes, return_counts=True)
         rare = np.repeat(counted <= COMMON, counted)
         self._hashes, self._owners, self._places = hashes[rare], owners[rare], places[rare]
+
+    @property
+    def looked_for(self) -> list[bool]:
+        """Of each item whether it has the words and the weight to be found."""
+        least = min(nats for _, nats in LADDER)
+        return [len(said) >= SEED and mass >= least for said, mass in zip(self._items, self._mass)]
 
     def find(self, texts: Iterable[str]) -> Iterator[list[Hit]]:
         """For each text the items that are in it, the surest first."""
