@@ -7,7 +7,7 @@ chosen; GSM-Symbolic and MRPC were not looked at): (1) laid beside a text word b
 where runs of 13 words and nearness find fewer than half; (2) of 1,200 documents without an item at most two are taken for leaking; (3) static word vectors do not
 part paraphrases from other sentences on the same matter well enough to drop rows by them.
 
-Planted: 1,500 documents of `dedup/planted_contamination`, 300 with one item of ARC-Easy, MMLU or half of GSM8K's test questions, sought among all 13,000 items of the three. A
+Planted: 1,500 documents of `dedup/planted_contamination`, 300 with one item of ARC-Easy, MMLU or half of GSM8K's test questions, sought among all 11,335 items of the three. A
 row counts as found where the item that was planted is named. (MMLU's items are numbered otherwise there: the item of the same subject with the most words in common
 is meant.) GSM-Symbolic P2: template variants of GSM8K test questions with other names and numbers and two clauses more, sought among GSM8K's. Real sets: rows in which any
 item is found; the first of each are shown to be read. MRPC: second sentences sought among the first ones by cosine.
@@ -195,7 +195,7 @@ def paraphrases() -> list[dict[str, float]]:
             near = second[start : start + 1_024] @ first.T
             best = near.argmax(axis=1)
             wrong += sum(
-                near[i, b] >= cosine and rows[start + i]["text1"] != rows[b]["text1"]
+                bool(near[i, b] >= cosine) and rows[start + i]["text1"] != rows[b]["text1"]
                 for i, b in enumerate(best.tolist())
             )
         told.append(
