@@ -12,6 +12,7 @@ Where the numbers come from (RECIPES' secondary card of the paper, checked there
     chunk = 300                        paper, tokens
     temperature = 1.0                  ours: the paper's sampling was not found
     max_tokens = 600                   ours: twice the chunk
+    language = auto                    ours: the document's own; the paper's is English
     judged = False                     ours: the paper asks no judge
 
 Clean-up as in the paper: typical preambles are stripped ("Sure, here is …"), and a text in which such words remain
@@ -43,7 +44,9 @@ from synthgain.curate.entailed import FIELD, Entailed, judged
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.truncated import Truncated
 from synthgain.passages import chunks
-from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, SynthgainError, system, user
+from synthgain.prompting import AUTO, check_language, in_language
+from synthgain.settings import at_least, chosen
+from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, system, user
 
 SYSTEM = "You rewrite passages. You keep every fact, add none, and write nothing but the rewritten passage."
 STYLES = {
@@ -66,9 +69,10 @@ STYLES = {
 }
 
 
-def restated(chunk: str, style: str, draft: Rephrase) -> Prompt:
-    """The prompt for one chunk in one style: the passage first, the style last."""
-    said = f"Passage:\n\n{chunk}\n\n{STYLES[style]}"
+def restated(chunk: str, style: str, draft: Rephrase, wish: str = "") -> Prompt:
+    """The prompt for one chunk in one style: the passage first, the style last; `wish` is the sentence that asks for a language."""
+    task = STYLES[style].replace("English", "prose") + wish if wish else STYLES[style]
+    said = f"Passage:\n\n{chunk}\n\n{task}"
     law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens)
     return Prompt((system(SYSTEM), user(said)), sampling=law)
 
@@ -81,6 +85,7 @@ class Rephrase:
     chunk: int = 300
     temperature: float = 1.0
     max_tokens: int = 600
+    language: str = AUTO
     judged: bool = False
 
     @property
@@ -88,17 +93,18 @@ class Rephrase:
         return ("writer", "judge") if self.judged else ("writer",)
 
     def __post_init__(self) -> None:
-        unknown = [style for style in self.styles if style not in STYLES]
-        if unknown or not self.styles:
-            what = f"there is no style {unknown[0]!r}" if unknown else "no style is given"
-            raise SynthgainError(what, where="rephrase", next=f"the styles are: {', '.join(STYLES)}")
-        if self.chunk < 10:
-            raise SynthgainError(f"a chunk has 10 tokens or more, not {self.chunk}", where="rephrase")
+        chosen(self.styles, STYLES, "style", "rephrase")
+        at_least(self, "rephrase", chunk=10)
+        check_language(self.language, "rephrase")
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         parts = chunks(anchor.text, self.chunk)
+        plain = in_language(self.language, anchor.text)
+        marked = in_language(self.language, anchor.text, 'The marks "Question:" and "Answer:"')
         prompts = (
-            ((style, number), restated(part, style, self)) for number, part in enumerate(parts) for style in self.styles
+            ((style, number), restated(part, style, self, marked if style == "qa" else plain))
+            for number, part in enumerate(parts)
+            for style in self.styles
         )
 
         def row(about: tuple[str, int], *calls: Call, **more: Any) -> Row:
@@ -147,6 +153,7 @@ RECIPE = Recipe(
         "chunk": "paper: up to 300 tokens",
         "temperature": "ours: the paper's sampling was not found",
         "max_tokens": "ours: twice the chunk",
+        "language": "ours: that of the document; the paper's is English",
         "judged": "ours: the paper asks no judge",
     },
     departures=(
