@@ -157,7 +157,8 @@ def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
         part: Any = getattr(recipe, side)
         mine = {f.name: values[f.name] for f in _fields(part) if f.name in values}
         changed[side] = with_settings(part, mine, where)
-    return replace(recipe, **changed)
+    roles = getattr(changed["draft"], "roles", recipe.roles)  # those of a draft may hang on its knobs
+    return replace(recipe, **changed, roles=roles)
 
 
 def _fields(part: Any) -> list[Any]:
