@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from synthgain.curate.found_score import score_in
 from synthgain.curate.impersonal import Impersonal
 from synthgain.curate.instruction import BANNED, MEDIA, Instruction
 from synthgain.curate.near_field import NearField
@@ -43,32 +42,6 @@ def test_other_settings() -> None:
     assert Instruction(banned=()).unfit("Describe the image in one line.") == ""
     assert Instruction()(Row(messages=(user("Short."),), fields={"human": True}), ()).keeps
     assert Instruction()(Row(messages=(user("Short."),)), ()).reason == "instruction too short"
-
-
-@pytest.mark.parametrize(
-    ("text", "score"),
-    [
-        ("It is fine.\nScore: 4", 4.0),
-        ("Score: 2. On a second look it is better. **Score:** 5", 5.0),
-        ("score = 3.5", 3.5),
-        ("I give it 4/5.", 4.0),
-        ("4 out of 5", 4.0),
-        ("4", 4.0),
-        ("**4**.", 4.0),
-        ("4 points", 4.0),
-        ("Rating: (3)", 3.0),
-        ("The score is 2", 2.0),
-        ("Score: 45", None),
-        ("Score: 7", None),
-        ("Score: N", None),
-        ("It has 3 faults.", None),
-        ("In 2024 it won.", None),
-        ("", None),
-        ("Score: " * 20_000, None),
-    ],
-)
-def test_a_judges_number(text: str, score: float | None) -> None:
-    assert score_in(text, 1, 5) == score
 
 
 @pytest.mark.parametrize(

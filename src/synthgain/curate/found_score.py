@@ -1,20 +1,26 @@
-"""A judge's number where it stands in an answer: after its reasons, behind a word, out of so many points."""
+"""The score that a judge gave, where it stands in its answer."""
 
 from __future__ import annotations
 
 import re
 
-_NUMBER = r"(\d{1,3}(?:\.\d{1,2})?)"
-_NAMED = re.compile(
-    rf"(?i)\b(?:score|rating|points?|grade)\b[\s*_:=`\"'\[(]*(?:(?:is|of|would be)\s+)?[\s*_`\"'\[(]*{_NUMBER}(?![\d.]*\d)"
-)
-_OUT_OF = re.compile(rf"(?<![\d.]){_NUMBER}\s*(?:/|out of)\s*\d+\b")
-_ALONE = re.compile(rf"\A[\s*_`\"'\[(]*{_NUMBER}[\s*_`\"'\])./]*(?:/\s*\d+|points?|stars?)?[\s.]*\Z", re.I)
+from synthgain.curate.found_json import objects_in
+
+_SAID = re.compile(r"(?i)\bscore\b[\"'*_\s]*(?:[:=]|is)?[\"'*_\s]*(-?\d+(?:\.\d+)?)")
+_ALONE = re.compile(r"\s*[*_\"']*(\d+(?:\.\d+)?)\s*(?:/\s*\d+)?[*_\"'.]*\s*")
 
 
-def score_in(text: str, least: float, most: float) -> float | None:
-    """The last number that is named a score ("Score: 4", "4/5"), or an answer that is a number alone; None where there is none from least to most."""
-    found = [m for pattern in (_NAMED, _OUT_OF) for m in pattern.finditer(text)]
-    last = max(found, key=lambda m: m.start(1), default=None) or _ALONE.match(text)
-    score = None if last is None else float(last[1])
-    return score if score is not None and least <= score <= most else None
+def score_in(text: str, least: int, most: int) -> int | None:
+    """The last score in an answer: of a JSON object's "score", else after the word, else a number alone. None where it is no whole number of
+    that range."""
+    said = [answer["score"] for answer in objects_in(text) if "score" in answer]
+    if not said:
+        said = _SAID.findall(text) or ([alone[1]] if (alone := _ALONE.fullmatch(text[:200])) else [])
+    value = said[-1] if said else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        score = float(value)
+    except ValueError:
+        return None
+    return int(score) if score.is_integer() and least <= score <= most else None
