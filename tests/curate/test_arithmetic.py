@@ -70,8 +70,12 @@ def test_equations_of_a_text(text: str, path: list[str]) -> None:
 
 
 def test_what_holds() -> None:
-    assert all(holds(e) for text in ("60 / 3/4 = 80", "$1.50 - $1 = 50 cents", "100% - 80% = 20 %") for e in equations(text))
-    assert not any(holds(e) for text in ("60 / 3/4 = 70", "$1.50 - $1 = 40 cents", "9 – 4 = 6") for e in equations(text))
+    assert all(
+        holds(e) for text in ("60 / 3/4 = 80", "$1.50 - $1 = 50 cents", "100% - 80% = 20 %") for e in equations(text)
+    )
+    assert not any(
+        holds(e) for text in ("60 / 3/4 = 70", "$1.50 - $1 = 40 cents", "9 – 4 = 6") for e in equations(text)
+    )
     assert holds("3*4=12") and holds("10/4=2.5") and holds("20%*50=10") and holds("75/100*100=75%")
     assert not holds("3*4=13") and not holds("10/3=3.33") and not holds("3*4") and not holds("=") and not holds("1/0=1")
 

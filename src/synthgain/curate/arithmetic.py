@@ -24,7 +24,9 @@ _GOES_ON_AFTER = re.compile(
     r"|[ \t]?(?:and|&)[ \t]?\(?\$?\d+/\d|[^.\n=]{0,40}\bremainder\b"  # "= 5 and 2/3", "= 2 with a remainder of 1"
 )
 _WORD_BEFORE = re.compile(r"[^\W_][ \t]*\Z")
-_NAMED_BEFORE = re.compile(r"(?:\A|[^\w])(?!(?:So|Then|Thus|Hence|Now|That|This|And|Therefore|Since|As)\b)[A-Z][a-z]+[ \t]\Z")  # "Week 2 ="
+_NAMED_BEFORE = re.compile(
+    r"(?:\A|[^\w])(?!(?:So|Then|Thus|Hence|Now|That|This|And|Therefore|Since|As)\b)[A-Z][a-z]+[ \t]\Z"
+)  # "Week 2 ="
 _CENTS = re.compile(r"[ \t]?(?:cents?\b|¢)")
 _FRACTION_BELOW = re.compile(r"([/÷])[ \t]+(\d+/\d+)(?![\d/.])")  # "60 / 3/4"
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*|\.\d+)|(?P<sign>\*\*|//|[-+*/%()]))")
