@@ -54,7 +54,7 @@ def test_folds_are_told_apart_from_row_checks_and_selections() -> None:
             return []
 
     folds = {name for name in names() if isinstance(load(name), Fold)}
-    assert folds == {"exact-duplicate", "near-duplicate", "distinct-equations", "against"}
+    assert folds == {"exact-duplicate", "near-duplicate", "distinct-equations", "against", "majority"}
     assert not any(isinstance(load(name), Selection) for name in names())
     assert isinstance(Best(), Selection) and not isinstance(Best(), Fold)
 
