@@ -113,6 +113,8 @@ def test_the_last_stated_answer(text: str, answer: str | None) -> None:
         ("\\boxed{\\textbf{(B) }40}", "B"),
         ("Answer: $4k", "4000"),
         ("Answer: a 7-day week", "7"),
+        ("Answer: 0.333333", "1/3"),
+        ("Answer: 1/3", "0.333333"),
         ("Answer: 7 m", "7"),
     ],
 )
@@ -125,6 +127,7 @@ def test_the_same(text: str, gold: object) -> None:
     [
         ("Answer: 2x", "2"),
         ("Answer: 7 - x", "7"),
+        ("Answer: \\frac{1}{5125}", "\\frac{1}{5120}"),
         ("Answer: x - 7", "7"),
         ("Answer: x-7", "-7"),
         ("Answer: n/7", "7"),

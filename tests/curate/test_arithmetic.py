@@ -56,6 +56,8 @@ def test_what_is_no_arithmetic_is_refused(expression: str) -> None:
         ("31 / 3 = 10.33..., so 10", []),
         ("60 pears - 3 - 5 = 52 pears", []),  # goes on before
         ("6 x 1 and 1/4 = 7.5", []),
+        ("a fifth of 10 + 15 = 5, 20% of 5 * 10 = 10", []),
+        ("a total of 8 * 2 = 16 pounds", ["8*2=16"]),
         ("Week 1 + Week 2 = 30 + 35 = 65", []),  # a name
         ("So 7 = 3 + 4", ["7=3+4"]),
         ("60 / 3/4 = 80", ["60/(3/4)=80"]),  # by a fraction, where that is what holds

@@ -18,7 +18,9 @@ _PERCENT = r"(?:%|[ \t]%(?![ \t]?[\d(]))?"
 _NUM = rf"[$£€]?\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d]){_PERCENT}|[$£€]?\d{{1,30}}(?:\.\d{{1,30}})?{_PERCENT}|[$£€]?\.\d{{1,30}}{_PERCENT}"
 _SIDE = rf"(?:-[ \t]?)?\(?(?:{_NUM})(?:[ \t]?[-+*/×÷x−–][ \t]?\(?(?:{_NUM})\)?){{0,20}}"
 _PLAIN = re.compile(rf"(?<![\w.,$%)(^])(?P<left>{_SIDE})(?P<rest>(?:[ \t]?=[ \t]?{_SIDE}){{1,20}})")
-_GOES_ON_BEFORE = re.compile(r"(?:[-+*/×÷−–^=\d]|\b(?:x|of|times|by)|\d,|\d[ \t]and)[ \t]*\Z")
+_GOES_ON_BEFORE = re.compile(
+    r"(?:[-+*/×÷−–^=\d]|\b(?:x|times|by)|(?:[\d%]|\b(?:hal[fv]|third|quarter|fourth|fifth|sixth|eighth|tenth|percent)\w{0,3})[ \t]of|\d,|\d[ \t]and)[ \t]*\Z"
+)
 _GOES_ON_AFTER = re.compile(
     r"[ \t]?\d|:\d|\(|[ \t]?[A-Za-z]{0,12}[ \t]?[-+*/×÷^=]|[A-Za-z](?![A-Za-z])|\.\.|…"
     r"|[ \t]?(?:and|&)[ \t]?\(?\$?\d+/\d|[^.\n=]{0,40}\bremainder\b"  # "= 5 and 2/3", "= 2 with a remainder of 1"

@@ -134,7 +134,7 @@ def close(a: Fraction, b: Fraction) -> bool:
         return True
     if a.denominator == b.denominator == 1:
         return False
-    return bool(abs(a - b) <= max(Fraction(1), abs(b)) / 1_000_000)
+    return bool(abs(a - b) <= max(abs(a), abs(b)) / 1_000_000)
 
 
 def closed(inside: str) -> bool:
