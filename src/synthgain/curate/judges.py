@@ -60,7 +60,7 @@ class Rubric:
     max_tokens: int = 400
 
     def __post_init__(self) -> None:
-        if not self.criteria or isinstance(self.criteria, str):
+        if not self.criteria:
             raise SynthgainError("criteria are sentences, one at least", where="rubric")
         if self.lowest >= self.highest:
             raise SynthgainError(f"a scale from {self.lowest} to {self.highest} is none", where="rubric")
