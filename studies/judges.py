@@ -5,6 +5,8 @@ under the house's rubric. Figures: agreement with the label of what both orders 
 
 Expected, written before the first run: the embedded model of 135 million parameters is no judge: kappa's interval covers 0, and most of its verdicts follow the place.
 
+Found so far (2026-11-28): eleven pairs of PandaLM in four minutes on a crowded machine; three of 22 verdicts could be read, one pair in both orders. The study has not been run to its end.
+
 Data: SYNTHGAIN_DATA, or ../shared/data. The model is SYNTHGAIN_JUDGE (a URI; default local/smollm2-135m), pairs a set SYNTHGAIN_PAIRS (default 50). Run it without arguments;
 answers are remembered in runs/judges, and it writes `judges.json` beside itself.
 """
