@@ -14,7 +14,7 @@ from synthgain.api.against import opened_against
 from synthgain.api.drafts import gives_rows
 from synthgain.api.given import sha256_of
 from synthgain.chain import Named, Opened, Reached, Request
-from synthgain.chain.judging import judging_order
+from synthgain.chain.judging import judging_order, ready
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
@@ -237,8 +237,9 @@ def judged_by(
 
 
 def ordered(parts: Sequence[tuple[AnyCheck, Named]]) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
-    """Checks and how a request names them, in the order in which they judge."""
+    """Checks and how a request names them, in the order in which they judge. Each has said that it can judge here."""
     order = judging_order([check for check, _ in parts])
+    ready(order)
     told = {id(check): part for check, part in parts}
     return order, tuple(told[id(check)] for check in order)
 
