@@ -172,11 +172,12 @@ S = TypeVar("S", bound=Scored)
 
 @dataclass(frozen=True)
 class Result(Generic[S]):
-    """What became of one arm."""
+    """What became of one arm. `each` holds the examination of each of its students; `scored` is their mean."""
 
     arm: Arm
     scored: S
     student: Student | None = None
+    each: tuple[S, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def compared(
         student = train(arm, rows[arm.name], start, out / arm.name) if arm.learns else None
         scored = examine(arm, student.folder if student else start)
         others = [examine(arm, other.folder) for other in student.others] if student else []
-        yield Result(arm, scored.pooled(others) if others else scored, student)
+        yield Result(arm, scored.pooled(others) if others else scored, student, (scored, *others))
 
 
 def run_rounds(
