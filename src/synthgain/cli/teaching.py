@@ -161,8 +161,15 @@ def evaluate(
     draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
     max_tokens: AnswerTokens = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="Of multiple choice, with the options in sight: letter, generation. Repeatable."),
+    ] = None,
     general: Annotated[
         Path | None, typer.Option("--general", help="General text: also measure what was forgotten.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option("--held-out", help="Held-out text: its perplexity, and the loss by a token's place.")
     ] = None,
     against: Annotated[
         str, typer.Option("--against", help="The model it is compared with for that.")
@@ -190,7 +197,9 @@ def evaluate(
             on=on,
             answers=answers,
             examination=how,
+            also=also or (),
             general=general,
+            held_out=held_out,
             against=against,
             reach=reach(base_url),
             watch=watch,

@@ -51,9 +51,7 @@ def crossed(name: str, values: Values, units: Mapping[str, str], *, level: float
     return _reading(name, name, values, units, level, (0.0, 1.0))
 
 
-def crossed_difference(
-    name: str, a: Values, b: Values, units: Mapping[str, str], *, level: float = 0.95
-) -> Reading:
+def crossed_difference(name: str, a: Values, b: Values, units: Mapping[str, str], *, level: float = 0.95) -> Reading:
     """How much more `a` has than `b`, a reading "NAME difference". An arm of one student stands against each of the other's."""
     shared = [q for q in a if q in b]
     gaps = {q: _gaps(a[q], b[q]) for q in shared}

@@ -14,7 +14,10 @@ from synthgain.evaluate.questions import Question
 from synthgain.types import Message, SynthgainError, user
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_SAID = re.compile(r"^\W*(?:(?:the|my|correct|right|best|final|answer|option|choice|is)\b[\s:*\"']*){0,6}\(?\*{0,2}([A-Z])\b(?!')", re.IGNORECASE)
+_SAID = re.compile(
+    r"^\W*(?:(?:the|my|correct|right|best|final|answer|option|choice|is)\b[\s:*\"']*){0,6}\(?\*{0,2}([A-Z])(?=\s*(?:$|[.):,*\n]))",
+    re.IGNORECASE,
+)
 Context = Callable[[Question], str]
 
 
@@ -29,9 +32,7 @@ def lettered(question: Question) -> str:
 
 def by_letter(questions: Sequence[Question]) -> list[Question]:
     """The questions whose options are letters, to be scored after `lettered` of the question with its own options."""
-    return [
-        replace(q, question=lettered(q), options=tuple(LETTERS[: len(q.options)]), title="") for q in questions
-    ]
+    return [replace(q, question=lettered(q), options=tuple(LETTERS[: len(q.options)]), title="") for q in questions]
 
 
 def after_letters(question: Question) -> str:
@@ -53,9 +54,9 @@ def asked_raw(question: Question) -> tuple[Message, ...]:
 def picked(text: str, options: Sequence[str]) -> int | None:
     """The option that an answer names: by its letter at the beginning, else by its words where no other's stand there. None: neither."""
     said = _SAID.match(text.strip())
-    if said is not None and (at := LETTERS.index(said[1].upper())) < len(options):
-        if said[1].isupper():
-            return at
+    letter = said[1] if said is not None else ""
+    if letter.isupper() and LETTERS.index(letter) < len(options):
+        return LETTERS.index(letter)
     folded = text.casefold()
     there = [i for i, option in enumerate(options) if option.casefold() in folded]
     longest = [i for i in there if not any(i != j and options[i].casefold() in options[j].casefold() for j in there)]

@@ -26,9 +26,9 @@ def perplexity(scorer: Scorer, texts: Sequence[str], *, window: int = WINDOW, le
     tokens = [sum(map(len, text)) for text in found]
     value, low, high = _ratio(nats, tokens, level)
     estimator = "exp of nats a token over texts; t interval over texts"
-    ends = (None, None) if low is None or high is None else (math.exp(low), math.exp(high))
+    least, most = (None if end is None else math.exp(end) for end in (low, high))
     note = f"in windows of {window} characters" if any(len(pieces) > 1 for pieces in cut) else ""
-    whole = Reading("perplexity", math.exp(value), *ends, level, "", len(cut), estimator, "estimate", note)
+    whole = Reading("perplexity", math.exp(value), least, most, level, "", len(cut), estimator, "estimate", note)
     return [whole, *_by_place([text[0] for text in found], level)]
 
 
@@ -63,5 +63,3 @@ def _ratio(top: Sequence[float], below: Sequence[int], level: float) -> tuple[fl
     mean = sum(b for _, b in kept) / len(kept)
     _, low, high = mean_t([(a - value * b) / mean for a, b in kept], level)
     return value, None if low is None else value + low, None if high is None else value + high
-
-
