@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgain.api import (
         advice,
+        arms,
         audit,
         check,
         compare,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "synthgain.api": (
         "advice",
+        "arms",
         "audit",
         "check",
         "compare",
@@ -124,6 +126,7 @@ __all__ = [
     "Unreachable",
     "Verdict",
     "advice",
+    "arms",
     "audit",
     "check",
     "compare",

@@ -2,6 +2,7 @@
 
 from synthgain.api.auditing import audit
 from synthgain.api.comparing import compare, comparison_page
+from synthgain.api.comparing_arms import arms
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
@@ -20,6 +21,7 @@ from synthgain.api.trying import check, first_prompts
 __all__ = [
     "Preview",
     "advice",
+    "arms",
     "audit",
     "broken",
     "check",

@@ -7,6 +7,7 @@ from synthgain.evaluate.difference import difference, differences
 from synthgain.evaluate.forgetting import forgetting
 from synthgain.evaluate.lettered import after_letters, asked_for_a_letter, asked_raw, by_letter, picked
 from synthgain.evaluate.margin import margin, margin_difference
+from synthgain.evaluate.order import Order, order_of
 from synthgain.evaluate.perplexity import perplexity
 from synthgain.evaluate.questions import Question, Solved, load_questions
 from synthgain.evaluate.retrieval import Passage, Passages
@@ -14,6 +15,7 @@ from synthgain.evaluate.solve import GREEDY, ask, solve
 
 __all__ = [
     "GREEDY",
+    "Order",
     "Passage",
     "Passages",
     "Question",
@@ -36,6 +38,7 @@ __all__ = [
     "load_questions",
     "margin",
     "margin_difference",
+    "order_of",
     "perplexity",
     "picked",
     "scored",
