@@ -232,7 +232,7 @@ def test_a_plan_in_a_file_finds_its_learning_rate_on_a_development_split(place: 
         questions(place)
     assert set(found["rates_tried"]) == {"0.004", "0.001"} and wide.exists()
     rates = [one["learning_rate"] for one in found["by_rate"]]
-    assert rates[0] == max((4e-3, 1e-3), key=lambda rate: found["rates_tried"][f"{rate:g}"])
+    assert rates[0] == max((4e-3, 1e-3), key=lambda rate: (found["rates_tried"][f"{rate:g}"], -rate))
     assert rates[1:] == pytest.approx([rates[0] / 3, rates[0] / 10], rel=1e-2)
     accuracy = next(r for r in by_name(found)["both"]["readings"] if r["name"] == "accuracy")
     assert accuracy["n"] < 40 and "equal_cost" not in found and "other trainings are not in it" in accuracy["note"]
@@ -266,8 +266,8 @@ def test_texts_say_what_was_forgotten(place: Path) -> None:
         (PLAN + "SETTINGS = {'token': 3}", "does not know a setting"),
         (PLAN + "SETTINGS = {'learning_rate': 1e-3}", "rates"),
         (PLAN + "SETTINGS = {'reference': 'none'}", "no arm 'none'"),
-        (PLAN.replace('Arm("base")', 'Arm("base", exam="viva")'), "no exam 'viva'"),
-        (PLAN + "SETTINGS['length'] = 4096", "longer than the context"),
+        (PLAN.replace('Arm("base")', 'Arm("base", exam="viva")') + "SETTINGS['rates'] = (1e-3,)", "no exam 'viva'"),
+        (PLAN + "SETTINGS |= {'length': 4096, 'rates': (1e-3,)}", "longer than the context"),
     ],
 )
 def test_a_plan_with_a_mistake_is_refused_before_anything_is_trained(place: Path, plan: str, said: str) -> None:

@@ -157,7 +157,13 @@ def _steps(step: int, steps: int, loss: float) -> None:
 @app.command()
 def evaluate(
     student: Annotated[str, typer.Argument(help="A student folder, or any model's URI.")],
-    on: On,
+    on: Annotated[
+        Path | None, typer.Option("--on", help="Questions, one a line (docs/questions.md); or give --task.")
+    ] = None,
+    task: Annotated[
+        list[Path] | None,
+        typer.Option("--task", help="A task of lm-evaluation-harness: a YAML file that names local files. Repeatable."),
+    ] = None,
     draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
     max_tokens: AnswerTokens = None,
@@ -189,23 +195,33 @@ def evaluate(
     """
     from synthgain import api
     from synthgain.api.examining import Examination
+    from synthgain.types import SynthgainError
 
     how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
-    readings = watched(
-        lambda watch: api.evaluate(
-            student,
-            on=on,
-            answers=answers,
-            examination=how,
-            also=also or (),
-            general=general,
-            held_out=held_out,
-            against=against,
-            reach=reach(base_url),
-            watch=watch,
+    if on is None and not task:
+        raise SynthgainError(
+            "there is nothing to ask", where="--on", next="give questions: --on FILE, or --task FILE.yaml"
+        )
+    standard = api.harness(student, task) if task else []
+    readings = (
+        []
+        if on is None
+        else watched(
+            lambda watch: api.evaluate(
+                student,
+                on=on,
+                answers=answers,
+                examination=how,
+                also=also or (),
+                general=general,
+                held_out=held_out,
+                against=against,
+                reach=reach(base_url),
+                watch=watch,
+            )
         )
     )
-    print_readings(readings, as_json)
+    print_readings([*readings, *standard], as_json)
 
 
 @app.command()
