@@ -60,7 +60,8 @@ class Arm:
     - `weights`: what it starts from: "base", "previous" (the student that wrote the round's rows; the base in the first round), or a
       model's URI.
     - `as_many_as`: the name of another arm; this one gets as many rows, drawn by a hash.
-    - `exam`: how questions are put to it, by name: "" as they stand, "few-shot" after worked examples.
+    - `exam`: how questions are put to it, by name: "" as they stand, "few-shot" after worked examples, "open-book" with the document before
+      them, "retrieval" with passages that they find. Which of them can be held is the examiner's to say.
     - `settings`: the trainer's, where they differ from what the arms share.
     """
 

@@ -81,7 +81,7 @@ def split(questions: Sequence[Question], share: float, seed: int) -> tuple[list[
     chosen: set[str] = set()
     wanted = 0.0
     for document in sorted(by_document, key=lambda name: digest(f"split {seed}", name)):
-        groups = sorted(by_document[document], key=lambda some: digest(f"split {seed}", some[0].id))
+        groups = sorted(by_document[document], key=lambda some: digest(f"split {seed}", min(q.id for q in some)))
         wanted += share * sum(map(len, groups))
         for some in groups:
             if len(chosen) + len(some) / 2 <= wanted:

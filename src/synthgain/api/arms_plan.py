@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from synthgain.api.choosing import FOUND, OPEN_BOOK, RETRIEVAL
+from synthgain.api.choosing import FOUND, LETTER, OPEN_BOOK, RETRIEVAL, WRITTEN
 from synthgain.curate.files import variables_of
 from synthgain.loop import BASE, Arm, Part, check_arms
 from synthgain.store import Run
@@ -62,6 +62,7 @@ class Settings:
             (len(set(self.rates)) < len(self.rates), "a learning rate is given twice"),
             (not self.rates and not self.tried, "there is no learning rate"),
             (not 0 < self.dev < 1, "dev is a share of the questions, above 0 and below 1"),
+            (any(one not in (LETTER, WRITTEN) for one in self.also), f"also is {LETTER} or {WRITTEN}"),
             (self.found < 1, "found must be 1 passage or more"),
             (self.headline not in ("accuracy", "answer_margin"), "headline is accuracy or answer_margin"),
             (self.equal not in ("tokens", "cost", "both"), "equal is tokens, cost or both"),

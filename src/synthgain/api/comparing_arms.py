@@ -20,16 +20,17 @@ from synthgain.api.arms_checks import Leaks, check_fit, exams_of, leaks
 from synthgain.api.arms_costs import Costs, Equal, at_equal_cost, costs_of
 from synthgain.api.arms_grid import Done, Grid, best_rate, split
 from synthgain.api.arms_plan import THIRDS, ArmsPlan, Settings, documents_of, plan_of, read_plan
+from synthgain.api.arms_texts import text_readings
 from synthgain.api.arms_told import Told, table_json
 from synthgain.api.asking import DEFAULT_MODEL
-from synthgain.api.choosing import OPEN_BOOK, RETRIEVAL, ChoiceExaminer, further
+from synthgain.api.choosing import LETTER, OPEN_BOOK, RETRIEVAL, ChoiceExaminer
 from synthgain.api.examining import ArmExaminer, Examination, Panel, no_panel, texts_of
 from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
 from synthgain.api.making import remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr
-from synthgain.evaluate import Passages, Question, load_questions
+from synthgain.evaluate import Passages, Question, by_letter, load_questions
 from synthgain.loop import Arm, Rows
 from synthgain.models import Reach, folder_of
 from synthgain.store import atomic_write, writing
@@ -185,7 +186,8 @@ class Study:
         exams = {}
         if isinstance(examine, ChoiceExaminer):
             exams = exams_of(self.plan.arms, examine.context)
-            further(self.base, self.questions[:1], (), self.place / "answers")
+            if LETTER in self.settings.also:
+                by_letter(self.questions)
         else:
             examine.check(self.plan.arms)
         length = int(self.settings.trainer.get("length", LENGTH))
@@ -270,8 +272,6 @@ class Study:
 
     def texts(self, done: Done, general: str | Path | None, held_out: str | Path | None) -> dict[str, Any]:
         """Readings of each arm's first student on text: what it forgot, and perplexity."""
-        from synthgain.api.arms_texts import text_readings
-
         folders = {name: next(iter(by_rate.values())).student for name, by_rate in done.trained.items()}
         students = {name: student.folder for name, student in folders.items() if student is not None}
         return text_readings(

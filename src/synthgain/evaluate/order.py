@@ -40,7 +40,7 @@ def order_of(a: str, b: str, mean: Reading, by_rate: Mapping[float, Reading]) ->
     values = {rate: r.value for rate, r in by_rate.items() if r.value is not None}
     if len(values) < len(by_rate) or not by_rate or mean.value is None:
         return Order(a, b, "unknown", f"{a} and {b} were not compared at every learning rate.")
-    if all(value < 0 for value in values.values()):
+    if any(values.values()) and all(value <= 0 for value in values.values()):
         return order_of(b, a, turned(mean), {rate: turned(r) for rate, r in by_rate.items()})
     unit = f" {mean.unit}" if mean.unit else ""
     what = f" of {mean.name.removesuffix(' difference')}" if mean.unit else ""
@@ -49,7 +49,7 @@ def order_of(a: str, b: str, mean: Reading, by_rate: Mapping[float, Reading]) ->
     places = _places(len(by_rate))
     if not any(values.values()):
         return Order(a, b, "alike", f"{a} and {b} do not differ {places}.")
-    if not all(value > 0 for value in values.values()):
+    if any(value < 0 for value in values.values()):
         sure = [rate for rate, r in by_rate.items() if _apart(r)]
         told = f"told apart at {_rates(sure)}" if sure else "told apart at none"
         sentence = f"The order of {a} and {b} flips with the learning rate: {a} less {b} is {each} ({told})."
