@@ -16,13 +16,14 @@ from synthgain.cli import (  # their commands register themselves
     looking,
     making,
     measuring,
+    planning,
     teaching,
 )
 from synthgain.cli.arguments import app, command_line
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
 
-__all__ = ["app", "arms", "auditing", "curating", "looking", "main", "making", "measuring", "teaching"]
+__all__ = ["app", "arms", "auditing", "curating", "looking", "main", "making", "measuring", "planning", "teaching"]
 
 app.add_typer(laboratory, name="simulate")
 FIRST = [
