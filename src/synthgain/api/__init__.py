@@ -6,7 +6,6 @@ from synthgain.api.comparing_arms import arms
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
-from synthgain.api.harness import harness
 from synthgain.api.listing import list_checks, list_models, list_recipes
 from synthgain.api.looking import broken, nothing_kept, record, report, rows, thought, trace
 from synthgain.api.looping import loop
@@ -37,7 +36,6 @@ __all__ = [
     "export",
     "first_prompts",
     "generate",
-    "harness",
     "list_checks",
     "list_models",
     "list_recipes",

@@ -13,6 +13,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.choosing import choices, further
 from synthgain.api.desk import at_desk, unwatched
+from synthgain.api.harness import harness
 from synthgain.api.making import Watch, remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
@@ -82,7 +83,8 @@ def longest_in(run: Path) -> int | None:
 def evaluate(
     student: str | Path,
     *,
-    on: str | Path,
+    on: str | Path | None = None,
+    task: Sequence[str | Path] = (),
     answers: str | Path | None = None,
     examination: Examination | None = None,
     also: Sequence[str] = (),
@@ -98,30 +100,30 @@ def evaluate(
     Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
     ({"question", "options", "gold"}) is closed-book, by log-likelihood, and as `also` says ("letter", "generation") with the options in
     sight. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). With `general` text also what was
-    forgotten, against the base; with `held_out` text the perplexity, and the loss by a token's place.
+    forgotten, against the base; with `held_out` text the perplexity, and the loss by a token's place. `task` are standard tasks
+    (`harness.harness`).
     """
+    if on is None and not task and general is None and held_out is None:
+        raise SynthgainError(
+            "there is nothing to ask",
+            where="--on",
+            next="give questions: --on FILE, or a standard task: --task FILE.yaml",
+        )
     weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
-    questions = load_questions(Path(on))
-    solved = answered(
-        weights,
-        questions,
-        examination or Examination(),
-        memory=place,
-        reach=reach,
-        watch=watch,
-        longest=longest_of(weights),
-    )
-    readings = list(solved.readings)
-    if also:
-        if not questions[0].options:
+    readings: list[Reading] = []
+    if on is not None:
+        questions = load_questions(Path(on))
+        how, longest = examination or Examination(), longest_of(weights)
+        readings += answered(weights, questions, how, memory=place, reach=reach, watch=watch, longest=longest).readings
+        if also and not questions[0].options:
             raise SynthgainError("these questions have no options", where="also", next="leave it out")
         readings += further(weights, questions, also, place, reach=reach, watch=watch or unwatched)
     if general is not None:
         readings.append(forgetting(open_scorer(against), open_scorer(student), texts_of(general)))
     if held_out is not None:
         readings += perplexity(open_scorer(student), texts_of(held_out))
-    return readings
+    return readings + (harness(student, task) if task else [])
 
 
 def texts_of(source: str | Path) -> list[str]:

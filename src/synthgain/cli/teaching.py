@@ -195,19 +195,10 @@ def evaluate(
     """
     from synthgain import api
     from synthgain.api.examining import Examination
-    from synthgain.types import SynthgainError
 
     how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
-    if on is None and not task:
-        raise SynthgainError(
-            "there is nothing to ask", where="--on", next="give questions: --on FILE, or --task FILE.yaml"
-        )
-    standard = api.harness(student, task) if task else []
-    readings = (
-        []
-        if on is None
-        else watched(
-            lambda watch: api.evaluate(
+    readings = watched(
+        lambda watch: api.evaluate(
                 student,
                 on=on,
                 answers=answers,
@@ -221,7 +212,7 @@ def evaluate(
             )
         )
     )
-    print_readings([*readings, *standard], as_json)
+    print_readings(readings, as_json)
 
 
 @app.command()
