@@ -199,17 +199,17 @@ def evaluate(
     how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
     readings = watched(
         lambda watch: api.evaluate(
-                student,
-                on=on,
-                answers=answers,
-                examination=how,
-                also=also or (),
-                general=general,
-                held_out=held_out,
-                against=against,
-                reach=reach(base_url),
-                watch=watch,
-            )
+            student,
+            on=on,
+            task=task or (),
+            answers=answers,
+            examination=how,
+            also=also or (),
+            general=general,
+            held_out=held_out,
+            against=against,
+            reach=reach(base_url),
+            watch=watch,
         )
     )
     print_readings(readings, as_json)
