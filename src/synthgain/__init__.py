@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgain.api import (
         advice,
+        allocate,
         arms,
         audit,
         check,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         push,
         record,
         report,
+        score,
         trace,
         train,
     )
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "synthgain.api": (
         "advice",
+        "allocate",
         "arms",
         "audit",
         "check",
@@ -83,6 +86,7 @@ _HOMES = {
         "push",
         "record",
         "report",
+        "score",
         "trace",
         "train",
     ),
@@ -128,6 +132,7 @@ __all__ = [
     "Unreachable",
     "Verdict",
     "advice",
+    "allocate",
     "arms",
     "audit",
     "check",
@@ -149,6 +154,7 @@ __all__ = [
     "push",
     "record",
     "report",
+    "score",
     "trace",
     "train",
 ]

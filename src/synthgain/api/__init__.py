@@ -1,5 +1,6 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
+from synthgain.api.allocating import allocate
 from synthgain.api.auditing import audit
 from synthgain.api.comparing import compare, comparison_page
 from synthgain.api.comparing_arms import arms
@@ -14,6 +15,7 @@ from synthgain.api.measuring import advice, explain, measure, measure_students
 from synthgain.api.misses import misses
 from synthgain.api.planning import plan, plan_page
 from synthgain.api.previewing import Preview, preview
+from synthgain.api.scoring import score
 from synthgain.api.showing import demo
 from synthgain.api.showing_documents import demo_documents
 from synthgain.api.training import train
@@ -22,6 +24,7 @@ from synthgain.api.trying import check, first_prompts
 __all__ = [
     "Preview",
     "advice",
+    "allocate",
     "arms",
     "audit",
     "broken",
@@ -51,6 +54,7 @@ __all__ = [
     "record",
     "report",
     "rows",
+    "score",
     "thought",
     "trace",
     "train",
