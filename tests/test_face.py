@@ -34,6 +34,8 @@ def test_no_docstring_speaks_of_papers_that_users_do_not_have() -> None:
     assert not [doc for doc in told if "CONTRACT" in doc or "HOUSE" in doc or "the contract" in doc.lower()]
 
 
+SETTINGS = ("rate", "students", "tokens", "batch", "length", "reference", "documents", "also", "headline", "equal")
+SETTINGS += ("cost_in", "train_price")  # of arms, which Python gives together
 PYTHON = {  # the command's function in Python, and options that are said otherwise there
     "generate": (
         sg.generate,
@@ -50,6 +52,7 @@ PYTHON = {  # the command's function in Python, and options that are said otherw
     "measure": (sg.measure, {"explain": None}),
     "compare": (sg.compare, {"out": None}),
     "evaluate": (sg.evaluate, {"draws": None, "temperature": None, "max_tokens": None}),
+    "arms": (sg.arms, dict.fromkeys(SETTINGS, "settings")),
     "loop": (sg.loop, {"set_": "knobs", "arm": "arms", "draws": None}),
     "train": (sg.train, {}),
     "export": (sg.export, {}),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synthgain.api import (
         advice,
         allocate,
+        arms,
         audit,
         check,
         compare,
@@ -64,6 +65,7 @@ _HOMES = {
     "synthgain.api": (
         "advice",
         "allocate",
+        "arms",
         "audit",
         "check",
         "compare",
@@ -131,6 +133,7 @@ __all__ = [
     "Verdict",
     "advice",
     "allocate",
+    "arms",
     "audit",
     "check",
     "compare",

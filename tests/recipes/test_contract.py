@@ -88,6 +88,20 @@ def fitting(schema: Mapping[str, Any]) -> Any:
 def answer(prompt: Prompt) -> str:
     """A sensible answer to any recipe's prompt: JSON where a schema is given, else what it asks for, else prose with a final answer."""
     asked = prompt.messages[-1]["content"]
+    if prompt.schema is not None and "wrong" in json.dumps(prompt.schema):
+        passage = asked.partition("Passage:\n\n")[2].partition("\n\n(End")[0]
+        told = [sentence.strip() for sentence in passage.split(". ")]
+        last = [sentence.strip(".").split()[-1] for sentence in told]
+        listed = [
+            {
+                "sentence": one,
+                "question": f"What is told of case {n} there?",
+                "answer": last[n],
+                "wrong": [w for w in last if w != last[n]],
+            }
+            for n, one in enumerate(told)
+        ]
+        return json.dumps({"questions": listed})
     if prompt.schema is not None and "entities" not in prompt.schema["properties"]:
         return json.dumps(fitting(prompt.schema))
     number = int(digest(prompt.content)[:6], 16)
