@@ -20,6 +20,9 @@ MEANINGS: dict[str, str] = {
     "proxy_gain_mixture": "The proxy gain for a student that mixes its own predictions with the n-gram model's: what the rows add to what it already knows.",
     "target_fit": "How well the synthetic rows alone predict held-out real text, against the anchors alone: above zero, the rows could replace them.",
     "target_fit_1": "The target fit with single words instead of word triples: whether the rows use the target's words.",
+    "proxy_gain_answer": "The proxy gain on held-out answers alone, their prompts being given: what the rows' answers add for a small model, blind to whether they are right.",
+    "target_fit_answer": "The target fit on held-out answers alone, their prompts being given: above zero, the rows' answers could replace the real ones.",
+    "right_share": "Share of the writer's answers that a rule held against known ones and found right: what the writer knows, before choosing.",
     "grounded": "Share of the names and numbers in the rows that stand in what each was made from: what is missing was invented, or comes from elsewhere.",
     # ------------------------------------------------------------------------ randomness, and the student's view
     "delta_I": "Randomness of the generator: how unsure it was of its own words; this is randomness, not usefulness, and it grows with temperature without limit.",
@@ -50,6 +53,11 @@ MEANINGS: dict[str, str] = {
     "i_prompt_low": "An answer tells at least this much about which prompt it came from; it can never exceed the logarithm of the prompts compared.",
     "i_prompt_high": "An answer tells at most this much about which prompt it came from; loose where answers depend strongly on their prompt.",
     "h_meaning": "How many different things the answers to one prompt mean, as an entropy over clusters.",
+    "probe_gain": "How much a few very small steps on the rows lower the student's loss on held-out real text, or on its answers: a gain in small, before the real training.",
+    "context_gain": "How much easier held-out real text, or its answers, become for the student when some rows stand before it; nothing is trained.",
+    "context_gain_anchors": "The context gain of real anchors, to compare with.",
+    "context_fit": "How much better rows serve the student as examples than real anchors do: below zero, the anchors serve better.",
+    "grad_match": "How near a weighted choice of the rows comes to the direction in which held-out real text would move the student; rows that repeat each other count once.",
     "grad_align": "Whether a first training step on the rows points the same way as one on held-out real text.",
     # ------------------------------------------------------------------------ after training
     "accuracy": "Share of the test questions that the student answers right; test questions share no instance with training.",
@@ -72,6 +80,17 @@ MEANINGS: dict[str, str] = {
     "faithfulness": "Change of the log-loss on the anchors' held-out split by training: below zero, the student has come nearer to the real text.",
     "forgetting": "Change of the log-loss on general text by training: above zero, the student has forgotten.",
 }
+
+
+RECORDS: dict[str, tuple[int, float, float, float]] = {}  # sets, Spearman, its interval: studies/value_truth.json
+
+
+def record_of(name: str) -> str:
+    """What a figure has shown against trained students of others, to stand behind its name; "" where it was not tried."""
+    if name not in RECORDS:
+        return ""
+    sets, value, low, high = RECORDS[name]
+    return f"ranked {sets} foreign sets at {value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def known(name: str) -> str | None:

@@ -13,6 +13,7 @@ from synthgain.meanings import MEANINGS
 from synthgain.report.figures import Scale, paired, whisker
 from synthgain.report.meter import GROUPS, diagnosis, grouped, headline, meter, shared_scales, side, verdict
 from synthgain.report.page import write
+from synthgain.report.worth import worth
 from synthgain.types import Reading
 
 GAIN = Reading(
@@ -40,9 +41,9 @@ def page(*readings: Reading) -> Document:
 
 def test_the_headline_stands_first_with_its_interval_and_what_it_bears_out() -> None:
     said = page(*REST, GAIN, FIT).said
-    assert said.index("proxy_gain") < said.index("target_fit") < said.index("delta_I")
+    assert said.index("vendi") < said.index("proxy_gain") < said.index("delta_I")
     assert "0.18 [0.12, 0.25]" in said and "−0.31 [−0.42, −0.20]" in said
-    assert "easier to predict" in said and "worse than the anchors do" in said
+    assert "easier to predict" in said
     assert "trigrams 5 folds on all rows" in said  # how it was measured
 
 
@@ -77,18 +78,43 @@ def test_names_and_numbers_stand_beside_the_gain() -> None:
     assert "Of 100 names and numbers in the rows, about 23 stand in what each was made from" in said
 
 
-def test_rows_that_answer_their_anchors_have_no_headline_before_training() -> None:
+def test_rows_that_answer_their_anchors_have_no_headline_of_texts() -> None:
     """The demo's page said "takes away" in red over a student that had gained."""
     said = Document(f"<div>{meter([GAIN, FIT, *REST], task='answers')}</div>").said
-    assert "These rows answer their anchors" in said and "harder to predict" not in said
-    assert "0.18 [0.12, 0.25]" in said  # it is there, among the others
+    assert said.startswith("Nothing that was measured says what these rows are worth.")
+    assert "harder to predict" not in said and "0.18 [0.12, 0.25]" in said  # it is there, among the others
+    right = Reading("right_share", 0.29, 0.24, 0.34, unit="prob", n=100)
+    none = Reading("proxy_gain_answer", None, unit="nats/token", note="the held-out texts have no answers: give some")
+    said = page(GAIN, FIT, none, *REST, right).said
+    assert said.startswith("Of 100 answers that were written, a rule found about 29 right")
+    assert "whether a student gains has to be tried" in said and "harder to predict" not in said
+    assert page(none, GAIN).said.startswith(
+        "Nothing that was measured says what these rows are worth: the held-out texts have no answers: give some."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (Reading("probe_gain", 0.2, 0.1, 0.3), "After a few small steps on the rows the student finds held-out answers easier by 0.20 [0.10, 0.30] nats a token"),
+        (Reading("probe_gain", -0.2, -0.3, -0.1), "the student finds held-out answers harder by 0.20 [0.10, 0.30] nats a token"),
+        (Reading("context_gain", 0.1, -0.1, 0.3), "neither easier nor harder, as far as can be told (context_gain 0.10 [−0.10, 0.30])"),
+        (Reading("gain", 0.2, 0.1, 0.3), "Trained on the rows, the student finds held-out answers easier by 0.20"),
+        (Reading("proxy_gain_answer", 0.3, 0.2, 0.4), "Added to the anchors, the rows make held-out answers easier to predict for a reader that counts words, by 0.30 [0.20, 0.40] nats a word"),
+    ],
+)  # fmt: skip
+def test_the_sentence_is_of_the_task_and_of_its_best_witness(reading: Reading, words: str) -> None:
+    others = [Reading("proxy_gain_answer", None, note="none"), Reading("proxy_gain", -0.5, -0.6, -0.4)]
+    said = worth([reading, *(r for r in others if r.name != reading.name)])
+    assert words in said and "0.5" not in said
 
 
 def test_without_a_headline_it_is_said() -> None:
-    assert "have no headline" in page(*REST).said
     none = Reading("proxy_gain", None, note="there is no held-out text")
-    assert "No headline: there is no held-out text" in page(none, *REST).said
-    assert "Not measured: there is no held-out text" in page(none, FIT).said
+    rest = [r for r in REST if not r.name.startswith("vendi")]
+    assert page(none, *rest).said.startswith(
+        "Nothing that was measured says what these rows are worth: there is no held-out text."
+    )
 
 
 def test_anchors_stand_beside_rows_in_one_line() -> None:
@@ -163,7 +189,7 @@ def test_odd_values_break_nothing() -> None:
     odd = [Reading("proxy_gain", 0.0, 0.0, 0.0, unit="nats/token"), Reading("vendi", 1e300, -1e300, 1e300, unit="count"), Reading("dup_rate", 1e-12, 0.0, 1e-11, unit="prob"),
            Reading("delta_I", -0.0, -0.0, -0.0, unit=""), Reading("copy_rate", 7.0, 3.0, 9.0, unit="prob"), Reading("", 1.0), Reading("/", 1.0), Reading("x" * 5_000, 1.0, note="y" * 50_000)]  # fmt: skip
     assert page(*odd).said
-    assert headline({}) is not None and diagnosis([]) is None
+    assert headline([], {}) is None and diagnosis([]) is None
 
 
 # ---------------------------------------------------------------------------------------------- pages

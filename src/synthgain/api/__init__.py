@@ -9,7 +9,7 @@ from synthgain.api.listing import list_checks, list_models, list_recipes
 from synthgain.api.looking import broken, nothing_kept, record, report, rows, thought, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import advice, explain, measure, measure_students
+from synthgain.api.measuring import advice, explain, measure, measure_students, worth
 from synthgain.api.misses import misses
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo
@@ -49,4 +49,5 @@ __all__ = [
     "thought",
     "trace",
     "train",
+    "worth",
 ]
