@@ -37,6 +37,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "loop",
+    "plan",
     "demo",
     "export",
     "push",

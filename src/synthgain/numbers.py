@@ -16,6 +16,17 @@ def counted(value: object, one: str, many: str = "") -> str:
     return f"{count(value)} {one if number(value) == 1 else many or one + 's'}"
 
 
+def short(value: object) -> str:
+    """A large number with three digits and a letter, as tokens are said: 1.67k, 2M, 0.5T as 500B."""
+    known = number(value)
+    if known is None:
+        return "–"
+    size, letter = next(
+        ((10.0**e, s) for e, s in ((12, "T"), (9, "B"), (6, "M"), (3, "k")) if abs(known) >= 10.0**e), (1.0, "")
+    )
+    return _minus(f"{known / size:.3g}{letter}")
+
+
 def number(value: object) -> float | None:
     """The value where it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

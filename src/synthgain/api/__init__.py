@@ -11,6 +11,7 @@ from synthgain.api.looping import loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import advice, explain, measure, measure_students, worth
 from synthgain.api.misses import misses
+from synthgain.api.planning import plan, plan_page
 from synthgain.api.previewing import Preview, preview
 from synthgain.api.showing import demo
 from synthgain.api.showing_documents import demo_documents
@@ -41,6 +42,8 @@ __all__ = [
     "measure_students",
     "misses",
     "nothing_kept",
+    "plan",
+    "plan_page",
     "preview",
     "push",
     "record",

@@ -9,12 +9,20 @@ from typing import Annotated
 import typer
 from typer.models import CommandInfo
 
-from synthgain.cli import auditing, curating, looking, making, measuring, teaching  # their commands register themselves
+from synthgain.cli import (
+    auditing,
+    curating,
+    looking,
+    making,
+    measuring,
+    planning,
+    teaching,
+)  # their commands register themselves
 from synthgain.cli.arguments import app, command_line
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
 
-__all__ = ["app", "auditing", "curating", "looking", "main", "making", "measuring", "teaching"]
+__all__ = ["app", "auditing", "curating", "looking", "main", "making", "measuring", "planning", "teaching"]
 
 app.add_typer(laboratory, name="simulate")
 FIRST = [

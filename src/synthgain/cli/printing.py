@@ -58,6 +58,11 @@ def _by_note(readings: Iterable[Reading]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
+def print_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: as wide as the terminal, or a line for each row where there is none."""
+    (_rich_table if sys.stdout.isatty() else _plain_table)(heads, rows)
+
+
 def _plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A line for each row, as long as it is: for a pipe or a file."""
     wide = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads) - 1)]
@@ -216,10 +221,7 @@ def print_comparison(result: dict[str, Any]) -> None:
         *((name, *(_cell(mine.get(name)) for mine in found)) for name in COMPARED),
     ]
     heads = ("", *(one["name"] for one in sets))
-    if sys.stdout.isatty():
-        _rich_table(heads, rows)
-    else:
-        _plain_table(heads, rows)
+    print_rows(heads, rows)
     print()
     for line in result["sentences"]:
         print(line)
