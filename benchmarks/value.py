@@ -6,7 +6,7 @@ SETS is JSON Lines with `set` and `text`, REAL with `part` and `text` (each part
 column `set` and a score (more is better) of a model that somebody trained on that set alone. Any of them may be gzipped. Of the real rows the text alone is read.
 
 Each reading of each set against each part is held against the scores: Spearman's rank correlation, mean over parts, with a bootstrap over sets and
-parts together; and the regret of choosing the set that the reading puts first (or the three), against the best (or the best three). PAD, MMD and MDM are those of
+parts together; and the regret of choosing the set that the reading puts first (or the three), against the best (or the best three). PAD, MMD and `mdm` are those of
 SynQuE (arXiv 2511.03928; its code at a7ea57f) on our word vectors: its own embeddings are not published.
 
 With a student, `probe_gain` and `context_gain` read as many sets as fit into the minutes, in an order keyed by the sets' names.
@@ -36,6 +36,7 @@ from synthgain.measure.data import Data
 from synthgain.measure.logistic import Features, fit
 from synthgain.measure.probe import Learner, context_gain, probe_gain
 from synthgain.measure.proxy import proxy_gain
+from synthgain.measure.spread import spread
 from synthgain.measure.student_eye import Pair
 from synthgain.measure.two_sample import tv_lower
 from synthgain.measure.variety import distinct_2, dup_rate
@@ -56,7 +57,7 @@ SIGNS = {  # the side on which a set is called better, before any score was seen
 }
 
 
-# ---------------------------------------------------------------------------------------------- SynQuE's three
+# ---------------------------------------------------------------------------------------------- SynQuE's
 
 
 def pad(rows: np.ndarray, real: np.ndarray) -> float:
@@ -80,31 +81,6 @@ def mmd(rows: np.ndarray, real: np.ndarray) -> float:
     return mean(rows, rows) + mean(real, real) - 2 * mean(rows, real)
 
 
-def mdm(rows: np.ndarray, k: int = 5) -> float:
-    """Mean distance to the medoid of each of k clusters (k-medoids by swaps), mean over clusters; real rows are not looked at."""
-    squared = (rows**2).sum(1)
-    far = np.sqrt(np.maximum(squared[:, None] + squared - 2 * rows @ rows.T, 0.0))
-    medoids = np.random.default_rng(42).choice(len(rows), k, replace=False)
-    for _ in range(100):
-        swapped = _swapped(far, medoids)
-        if swapped is None:
-            break
-        medoids = swapped
-    owner = far[:, medoids].argmin(1)
-    return float(np.mean([far[owner == c, medoids[c]].mean() for c in range(k)]))
-
-
-def _swapped(far: np.ndarray, medoids: np.ndarray) -> np.ndarray | None:
-    """The medoids after the swap that lowers the sum of distances most; None where none does."""
-    best, found = far[:, medoids].min(1).sum() - 1e-9, None
-    for c in range(len(medoids)):
-        rest = far[:, np.delete(medoids, c)].min(1)
-        sums = np.minimum(rest[:, None], far).sum(0)
-        if sums.min() < best:
-            best, found = sums.min(), np.concatenate([np.delete(medoids, c), [int(sums.argmin())]])
-    return found
-
-
 # ---------------------------------------------------------------------------------------------- readings
 
 
@@ -126,7 +102,7 @@ class Set:
     real: np.ndarray
 
 
-ALONE = ("vendi", "dup_rate", "distinct_2", "MDM")  # they look at no real row: once a set
+ALONE = ("vendi", "dup_rate", "distinct_2", "mdm")  # they look at no real row: once a set
 
 
 def figures(of: Set, embedder: Embedder) -> dict[str, Callable[[], Sequence[Reading]]]:
@@ -139,7 +115,7 @@ def figures(of: Set, embedder: Embedder) -> dict[str, Callable[[], Sequence[Read
         "vendi": lambda: vendi(of.data, embedder=embedder)[:1],
         "dup_rate": lambda: dup_rate(of.data)[:1],
         "distinct_2": lambda: distinct_2(of.data)[:1],
-        "MDM": lambda: [Reading("MDM", mdm(of.rows))],
+        "mdm": lambda: [Reading("mdm", spread(of.rows))],
     }
 
 

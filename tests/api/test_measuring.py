@@ -186,7 +186,7 @@ def test_rows_that_answer_are_judged_by_answers(tmp_path: Path, worked: bool) ->
     found = {r.name: r for r in sg.measure(made)}
     assert found["right_share"].value == pytest.approx(0.5, abs=0.01) and found["right_share"].n == 40
     assert (
-        list(found)[0] == "right_share"
+        next(iter(found)) == "right_share"
         and json.loads((made.path / "readings.json").read_text())["target_is"] == "answer"
     )
     answers = found["proxy_gain_answer"]

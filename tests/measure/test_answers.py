@@ -9,7 +9,7 @@ import pytest
 
 from synthgain import examples
 from synthgain.measure.aim import aim_of
-from synthgain.measure.answers import answer_gains, judged_answers, prompt_words
+from synthgain.measure.answers import answer_gains, prompt_words
 from synthgain.measure.data import Data
 from synthgain.measure.grounded import Grounds
 from synthgain.measure.held_out import hold_out

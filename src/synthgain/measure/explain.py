@@ -279,6 +279,17 @@ _FIGURES: dict[str, _Entry] = {
         "Lopez-Paz and Oquab 2017",
         "curation_tv",
     ),
+    "mdm": (
+        "",
+        "mean over five clusters of the mean distance of the cluster's texts to its medoid, texts as unit vectors",
+        "k-medoids by swaps on at most 1,000 texts; the same for the anchors",
+        "unitless",
+        "proxy",
+        "jackknife over groups of prompts, 95 %",
+        "quality: it looks at no real text, so varied nonsense has much of it; nor comparable between sets of very different size, or embedders",
+        "Chen and Zhong 2025, arXiv 2511.03928",
+        "mdm_anchors, vendi",
+    ),
     "vendi": (
         "",
         "exp of the entropy of the eigenvalues of K/n, K the texts' cosine similarities",

@@ -27,6 +27,8 @@ from synthgain.measure.prompt_information import PROMPTS, i_prompt
 from synthgain.measure.proxy import Judged, proxy_gain
 from synthgain.measure.randomness import delta_i
 from synthgain.measure.semantic_entropy import h_meaning
+from synthgain.measure.spread import NAMES as SPREAD
+from synthgain.measure.spread import mdm
 from synthgain.measure.student_eye import surprise
 from synthgain.measure.two_sample import tv_lower
 from synthgain.measure.variety import distinct_2, dup_rate, dup_rate_exact
@@ -134,6 +136,7 @@ def _figures(
         ),
         ("curation_nats", lambda: curation(data)),
         ("tv_lower", _by(vectors, blind, ("tv_lower",), "prob", lambda e: [tv_lower(data, embedder=e)])),
+        ("mdm", _by(vectors, blind, SPREAD, "unitless", lambda e: mdm(data, embedder=e))),
         ("vendi", _by(vectors, blind, ("vendi", "vendi_anchors"), "count", lambda e: vendi(data, embedder=e))),
         ("dup_rate", lambda: [*dup_rate(data), dup_rate_exact(data)]),
         ("distinct_2", lambda: distinct_2(data)),

@@ -110,7 +110,7 @@ GROUPS = (
         "diversity",
         "Diversity",
         "how different the rows are from each other; real anchors beside them",
-        ("vendi", "dup_rate", "dup_rate_exact", "distinct_2", "distinct_1"),
+        ("mdm", "vendi", "dup_rate", "dup_rate_exact", "distinct_2", "distinct_1"),
     ),
     Group(
         "copying",
@@ -143,7 +143,10 @@ def meter(readings: Sequence[Reading], task: str = "") -> Safe:
     told = [r for r in readings if r.value is not None]
     missing = [r for r in readings if r.value is None]
     heads = [by_name[name] for name in fitting(readings, task) if name in by_name and by_name[name].value is not None]
-    shown = {r.name for r in heads} | {minor for r in heads for minor in MINOR.get(r.name, ())}
+    own = {r.name for r in heads} & set(
+        GROUPS[0].names
+    )  # figures of another group stand there too, beside the anchors'
+    shown = own | {minor for name in own for minor in MINOR.get(name, ())}
     return join(
         el("p", said, class_="lede worth", dir="auto") if (said := worth(readings, task)) else None,
         headline(heads, by_name),
@@ -182,15 +185,16 @@ def card(r: Reading) -> Safe:
     """A headline reading in large, with what its interval bears out in words."""
     value, _, ends = interval(r.value or 0.0, r.low, r.high).partition(" ")
     big = el("p", el("strong", value), el("span", ends), el("small", _size(r)), class_="big")
+    record, said = record_of(r.name), verdict(r)
     parts = (
         el("p", el("code", r.name), badge(r), class_="what"),
         big,
-        el("p", verdict(r), class_="says"),
+        el("p", said, class_="says") if said else None,
         el("p", meaning(r.name) or "", class_="means"),
-        el("p", "Its record: it ", said, ".", class_="means record") if (said := record_of(r.name)) else None,
+        el("p", "Its record: it ", record, ".", class_="means record") if record else None,
     )
-    said = [el("p", part, dir="auto") for part in (r.estimator, *r.note.split("; ")) if part]
-    how = el("details", el("summary", "How it was measured"), said, class_="how deep") if said else None
+    lines = [el("p", part, dir="auto") for part in (r.estimator, *r.note.split("; ")) if part]
+    how = el("details", el("summary", "How it was measured"), lines, class_="how deep") if lines else None
     return el("div", parts, how, class_=f"card {side(r)}")
 
 
@@ -207,10 +211,10 @@ def verdict(r: Reading) -> str:
     if r.low is None or r.high is None:
         return "Without an interval nobody can say more."
     if r.name in STUDENT:
-        side = "lower" if r.low > 0 else "higher" if r.high < 0 else ""
+        moved = "lower" if r.low > 0 else "higher" if r.high < 0 else ""
         return (
-            f"The student’s own loss is {side}."
-            if side
+            f"The student’s own loss is {moved}."
+            if moved
             else "The interval holds zero: the student’s loss has not moved, as far as can be told."
         )
     if r.low > 0:

@@ -11,7 +11,11 @@ from synthgain.meanings import record_of
 from synthgain.numbers import count, interval
 from synthgain.types import Reading
 
-TEXT = ("vendi", "target_fit_1", "proxy_gain")  # of texts, the one with the best record first
+TEXT = (
+    "mdm",
+    "proxy_gain",
+    "target_fit",
+)  # of texts: the one with the best record first, then what looks at held-out text
 OF_ANSWERS = "proxy_gain_answer"  # stands among the readings, with a value or without, where the value lies in answers
 STUDENT = ("gain", "probe_gain", "context_gain")  # what a student showed outranks what was counted
 NOTHING = "Nothing that was measured says what these rows are worth"
@@ -41,7 +45,7 @@ def headline(readings: Sequence[Reading], task: str = "") -> list[str]:
     """The figures that fit the task, in the order in which they are to be read."""
     if target_is(readings, task) == "answer":
         return [*STUDENT, "right_share", "curation_nats", OF_ANSWERS, "target_fit_answer"]
-    return [*STUDENT, *TEXT, "grounded"]
+    return [*STUDENT, "grounded", *TEXT]
 
 
 def _said(known: Mapping[str, Reading], answers: bool) -> Iterator[str]:
@@ -87,16 +91,29 @@ def _of_texts(known: Mapping[str, Reading]) -> Iterator[str]:
         r = known.get(name)
         if r is None:
             continue
-        if name == "vendi":
-            beside = known.get("vendi_anchors")
-            against = (
-                f", where as many real texts hold {interval(beside.value or 0.0, beside.low, beside.high)}"
-                if beside
-                else ""
-            )
-            yield f"Two hundred rows hold {interval(r.value or 0.0, r.low, r.high)} different texts{against}{_record(r)}."
+        if name == "mdm":
+            yield _varied(r, known.get("mdm_anchors"))
         else:
             yield _counted(r, "held-out real text")
+
+
+def _varied(r: Reading, anchors: Reading | None) -> str:
+    """Fewer texts lie a little nearer to their middles, so the side with fewer of them must be clear by its interval to be called the more varied."""
+    mine = f"they lie {interval(r.value or 0.0, r.low, r.high)} from the middle of their kind"
+    if anchors is None or anchors.value is None:
+        return f"How varied the rows are: {mine}{_record(r)}; there are no anchors to compare with."
+    theirs = f"the anchors {interval(anchors.value, anchors.low, anchors.high)}"
+    ends = (r.low, r.high, anchors.low, anchors.high)
+    less = None not in ends and r.high < anchors.low  # type: ignore[operator]
+    more = None not in ends and r.low > anchors.high  # type: ignore[operator]
+    what = (
+        "less varied than the anchors"
+        if less
+        else "more varied than the anchors"
+        if more
+        else "about as varied as the anchors, as far as can be told"
+    )
+    return f"The rows are {what}: {mine}, {theirs}{_record(r)}."
 
 
 def _counted(r: Reading, what: str) -> str:
