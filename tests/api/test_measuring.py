@@ -40,7 +40,7 @@ def test_without_anchors_what_can_be_said_comes_first_and_the_rest_is_one_line(t
     """22 of 26 lines said "-", and no sentence stood at the end."""
     said = run("measure", str(rows(tmp_path / "rows.jsonl")))
     table, rest = said.split("not measured: ")
-    assert [line.split()[0] for line in table.splitlines()[1:]][:2] == ["vendi", "dup_rate"]
+    assert [line.split()[0] for line in table.splitlines()[1:]][:2] == ["mdm", "vendi"]
     assert " - " not in table and "proxy_gain" not in table
     missing, worth, closing = rest.split("\n\n")
     assert "\n" not in missing.strip() and missing.count("(there are no anchors)") == 1 and "proxy_gain" in missing
