@@ -18,6 +18,7 @@ MAKING = ("preview", "generate", "loop")
 REACHED_BY = {  # by file, or room: the commands that come to its errors
     "anchors": (*MAKING, "curate", "measure", "compare", "train"),
     "api/against.py": ("preview", "generate", "curate"),
+    "api/allocating.py": ("generate",),
     "api/asking.py": MAKING,
     "api/auditing.py": ("audit",),
     "api/curating.py": ("curate",),

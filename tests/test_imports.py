@@ -14,6 +14,7 @@ LEAVES = {  # beside `types`: one idea each, that rooms which do not know each o
     "meanings",
     "numbers",  # how a figure and its interval are written, on the screen, a page and a card
     "passages",  # how a text is cut
+    "prompting",  # what prompts on documents share
     "repetition",  # what reading a source again is worth
     "settings",
     "thinking",  # what of an answer was thought

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgain.api import (
         advice,
+        allocate,
         audit,
         check,
         compare,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "synthgain.api": (
         "advice",
+        "allocate",
         "audit",
         "check",
         "compare",
@@ -126,6 +128,7 @@ __all__ = [
     "Unreachable",
     "Verdict",
     "advice",
+    "allocate",
     "audit",
     "check",
     "compare",

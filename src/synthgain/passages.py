@@ -6,7 +6,7 @@ Nothing here knows a tokenizer: tokens are estimated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 def tokens(text: str) -> float:
@@ -29,17 +29,38 @@ _ABBREVIATED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|No|Fig|vs|etc|e\.g|i\.e
 
 def chunks(text: str, limit: int) -> list[str]:
     """A text in pieces of at most `limit` (estimated) tokens, in order, nothing left out but white space between them."""
-    packed: list[list[str]] = []
+    return packed(_pieces(text, limit), limit)
+
+
+def packed(pieces: Iterable[tuple[str, str]], limit: int) -> list[str]:
+    """Neighbouring pieces, each with the white space that goes before it, as long as they have at most `limit` (estimated) tokens together."""
+    held: list[list[str]] = []
     words = size = 0  # of the last
-    for gap, piece in _pieces(text, limit):
+    for gap, piece in pieces:
         more_words, more_size = _size(piece)
-        if packed and _estimate(words + more_words, size + len(gap) + more_size) <= limit:
-            packed[-1] += (gap, piece)
+        if held and _estimate(words + more_words, size + len(gap) + more_size) <= limit:
+            held[-1] += (gap, piece)
             words, size = words + more_words, size + len(gap) + more_size
         else:
-            packed.append([piece])
+            held.append([piece])
             words, size = more_words, more_size
-    return ["".join(parts) for parts in packed]
+    return ["".join(parts) for parts in held]
+
+
+def whole_or_chunks(text: str, longest: int) -> list[str]:
+    """The text as it is, in one piece, where it has at most `longest` (estimated) tokens; else its chunks."""
+    text = text.strip()
+    return [text] if text and tokens(text) <= longest else chunks(text, longest)
+
+
+def last_of(text: str, most: int) -> str:
+    """The last paragraphs of a text that have at most `most` (estimated) tokens together; sentences, or words, where the last one alone has more."""
+    kept: list[str] = []
+    for gap, piece in reversed(list(_pieces(text[-20 * most :], most))):
+        if kept and tokens("".join([piece, *kept])) > most:
+            break
+        kept = [gap, piece, *kept]
+    return "".join(kept[1:])
 
 
 def _pieces(text: str, limit: int) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ A leaf that recipes' knobs, checks and requests share; what people type of them 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -74,6 +74,21 @@ def misfit(part: Any) -> str:
     """The first field of a part whose value is of another kind than the class says; "" where all fit."""
     kinds = _kinds(type(part))
     return next((f.name for f in fields(part) if not _is_a(getattr(part, f.name), kinds.get(f.name, Any))), "")
+
+
+def chosen(given: Sequence[str], known: Collection[str], kind: str, where: str) -> None:
+    """SynthgainError where a setting that lists names has one that is not known, or none at all."""
+    unknown = [name for name in given if name not in known]
+    if unknown or not given:
+        what = f"there is no {kind} {unknown[0]!r}" if unknown else f"no {kind} is given"
+        raise SynthgainError(what, where=where, next=f"the {kind}s are: {', '.join(known)}")
+
+
+def at_least(part: Any, where: str, **least: float) -> None:
+    """SynthgainError where a setting of the part is less than it may be."""
+    for name, n in least.items():
+        if getattr(part, name) < n:
+            raise SynthgainError(f"{name} is {n} or more, not {getattr(part, name)}", where=where)
 
 
 def _plain(value: Any, name: str) -> Any:

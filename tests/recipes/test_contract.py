@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,61 @@ from synthgain.types import Call, Prompt, Recipe, assistant
 GOLDEN = Path(__file__).parent / "golden"
 
 
+TABLE = "| thing | number |\n| --- | --- |\n| scoops | 130 |\n\n"
+PROSE = (
+    "The pump of the town was built by two brothers and has never stood still since, as the keeper of its book wrote. "
+    * 4
+)
+MARKED = {  # what a prompt asks for → an answer that has it; the first that fits
+    "Markdown table": TABLE + "Question: How many scoops?\nAnswer: 130",
+    'begins with "Strategy:"': "Strategy: Draw a map of it.\nStrategy: Tell it to a child.",
+    'begins with "Question:"': "Question: Who built it?\nQuestion: When was it built?",
+    '"Problem:"': "Problem: Two pumps have 3 scoops each. How many are there?\nSolution: 2 * 3 = 6",
+    "numbered steps": "1. Fill it.\n2. Turn it.",
+    '"Reworded text:"': f"Reworded text: {PROSE}",
+    '"Shortened text:"': f"Shortened text: {PROSE}",
+    "begins with a hyphen": f"- {PROSE}\n- {PROSE}",
+    "passages of a textbook": PROSE,
+    "list of questions": "Question: Who built it?\nAnswer: Two brothers, and it stands still.",
+    "up to eight questions": "\n".join(f"Question: Who built pump {n}?\nAnswer: {PROSE}" for n in range(4)),
+}
+
+
+def fitting(schema: Mapping[str, Any]) -> Any:
+    """A value that follows a JSON Schema of the kinds that recipes use."""
+    match schema["type"]:
+        case "object":
+            return {name: fitting(part) for name, part in schema["properties"].items()}
+        case "array":
+            return [fitting(schema["items"])]
+        case "integer":
+            return schema["maximum"]
+    return "some words"
+
+
 def answer(prompt: Prompt) -> str:
-    """A sensible answer to any recipe's prompt: JSON where a schema is given, else prose with a final answer."""
+    """A sensible answer to any recipe's prompt: JSON where a schema is given, else what it asks for, else prose with a final answer."""
     asked = prompt.messages[-1]["content"]
+    if prompt.schema is not None and "entities" not in prompt.schema["properties"]:
+        return json.dumps(fitting(prompt.schema))
     if prompt.schema is not None:
         capitals = re.findall(r"\b[A-Z][a-z]+ [A-Z][a-z]+\b", asked)
         return json.dumps(
             {"title": "A title", "summary": "A summary of it.", "entities": list(dict.fromkeys(capitals))[:4]}
         )
+    if said := next((said for mark, said in MARKED.items() if mark in asked), ""):
+        return said
     if 'Begin each question with "Question:"' in asked:
         return f"Question: What is asked in kind {asked[-20:]}?\nAnswer: a bell"
     return f"Draw {prompt.draw} of {len(asked)} letters.\n5 * 6 = 30\nAnswer: 30"
 
 
 def small(name: str) -> Recipe:
-    """The shipped recipe, with fewer draws where its default is a hundred."""
+    """The shipped recipe, with fewer draws where its default is many."""
     recipe = load(name)
     knobs = {f.name for f in fields(recipe.draft)}  # type: ignore[arg-type]
-    return replace(recipe, draft=replace(recipe.draft, k=4)) if "k" in knobs else recipe  # type: ignore[type-var]
+    few = {knob: n for knob, n in {"k": 4, "samples": 1}.items() if knob in knobs}
+    return replace(recipe, draft=replace(recipe.draft, **few))  # type: ignore[type-var]
 
 
 def made(recipe: Recipe, out: Path, reply: Callable[[Prompt], Any] = answer) -> tuple[Run, list[Prompt]]:

@@ -8,7 +8,8 @@ import pytest
 
 from doubles.drafting import Desk, drafted
 from synthgain import Scripted, generate
-from synthgain.recipes.document_qa import EXAMPLES, KINDS, RECIPE, DocumentQA, pairs
+from synthgain.curate.found_pairs import pairs
+from synthgain.recipes.document_qa import EXAMPLES, KINDS, RECIPE, DocumentQA
 from synthgain.types import SynthgainError
 
 LIST = "Question: Who built the raft?\nAnswer: Ansa Kettering\n\nQuestion: Of what was it built?\nAnswer: wine casks"

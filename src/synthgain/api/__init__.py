@@ -1,5 +1,6 @@
 """What users import: puts the rooms together. The command line is a thin skin over these calls."""
 
+from synthgain.api.allocating import allocate
 from synthgain.api.auditing import audit
 from synthgain.api.comparing import compare, comparison_page
 from synthgain.api.curating import curate
@@ -21,6 +22,7 @@ from synthgain.api.trying import check, first_prompts
 __all__ = [
     "Preview",
     "advice",
+    "allocate",
     "audit",
     "broken",
     "check",

@@ -21,7 +21,8 @@ from synthgain.cli.arguments import (
     watched,
 )
 from synthgain.cli.lives import print_life, shown
-from synthgain.cli.printing import print_broken, print_calls_written, print_close, print_json, say
+from synthgain.cli.printing import print_broken, print_calls_written, print_close, print_json, print_rows, say
+from synthgain.numbers import interval, money
 
 if TYPE_CHECKING:
     from synthgain.api.foretelling import Span
@@ -134,6 +135,17 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the anchors, show the first prompts, buy nothing.")
     ] = False,
+    until: Annotated[
+        str,
+        typer.Option(
+            "--until",
+            help='Of several recipes (RECIPE,RECIPE): slices where they add most, until e.g. "gain_per_dollar < 0.5" (gain_per_token, …).',
+        ),
+    ] = "",
+    slice: Annotated[int, typer.Option("--slice", help="… groups of a slice.")] = 20,
+    target: Annotated[
+        str | None, typer.Option("--target", help="… held-out real text (else anchors are held out in turn).")
+    ] = None,
     replace: Replace = False,
     ask_again: Annotated[
         bool,
@@ -156,6 +168,13 @@ def generate(
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return
+    if until:
+        _until(recipe, anchors, out, {"until": until, "slice": slice, "target": target, **asked}, as_json)
+        return
+    if target is not None:
+        raise SynthgainError(
+            "--target is for --until", where="--target", next="measure with it: synthgain measure RUN --target …"
+        )
 
     def made(replace: bool) -> Any:
         return watched(
@@ -203,6 +222,35 @@ def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
         if not typer.confirm("Replace them?", err=True):
             raise AnotherRequest("nothing was changed", where=error.where, next=after) from error
     return made(True)
+
+
+def _until(recipes: str, anchors: str, out: Path, asked: dict[str, Any], as_json: bool) -> None:
+    from synthgain import api
+    from synthgain.report.live import Live
+
+    names = [name for name in recipes.split(",") if name]
+    result = api.allocate(names, anchors, out=out, say=say, panel=lambda: Live(sys.stderr, mode="log"), **asked)
+    if as_json:
+        print_json(result)
+        return
+    print_rows(
+        ("recipe", "groups", "kept rows more", "tokens", "cost", "gain of its rows", ""),
+        [
+            (
+                step["recipe"],
+                f"{step['groups']:,}",
+                f"{step['kept']:,}",
+                f"{step['tokens']:,}",
+                money(step["dollars"]),
+                "-" if step["gain"] is None else interval(step["gain"], step["low"], step["high"], signed=True),
+                step["note"],
+            )
+            for step in result["slices"]
+        ],
+    )
+    print(f"Stopped: {result['why']}.")
+    for name, run in result["runs"].items():
+        print(f"{name}: {run}")
 
 
 def _dry_run(recipe: str, anchors: str, asked: dict[str, Any], limit: int | None) -> None:

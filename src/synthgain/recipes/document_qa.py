@@ -14,6 +14,7 @@ Where the numbers come from
     chunk = 450         ours: a passage of 300 words stays whole, so that facts of different paragraphs meet
     temperature = 0.7   ours: at 1 a small model mixes up names
     max_tokens = 480    ours: eight pairs of 40 tokens, with room
+    language = auto     ours: the document's own; of an English one nothing is said
 
 A row is one pair, as text: "Question: …\\nAnswer: …" under "About: TITLE" where the document has one (a small model seldom names what it asks
 about, whatever it was told), so that checks judge, and training mixes, pairs and not lists. Fields: `kind`, `chunk`
@@ -25,15 +26,17 @@ document stays: no rule sees it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.exact_duplicate import ExactDuplicate
+from synthgain.curate.found_pairs import pairs
 from synthgain.curate.grounded import Grounded
 from synthgain.curate.stands_alone import StandsAlone
 from synthgain.passages import chunks
+from synthgain.prompting import AUTO, check_language, in_language
+from synthgain.settings import at_least, chosen
 from synthgain.types import (
     Anchor,
     Call,
@@ -42,7 +45,6 @@ from synthgain.types import (
     Recipe,
     Row,
     Sampling,
-    SynthgainError,
     Verdict,
     drop,
     system,
@@ -67,8 +69,8 @@ KINDS = {
 }
 
 
-def asked(chunk: str, title: str, kind: str, draft: DocumentQA, draw: int) -> Prompt:
-    """The prompt for one list: the passage first, the kind of question last."""
+def asked(chunk: str, title: str, kind: str, draft: DocumentQA, draw: int, wish: str = "") -> Prompt:
+    """The prompt for one list: the passage first, the kind of question last; `wish` is the sentence that asks for a language."""
     head = f"Title: {title}\n" if title else ""
     named = (
         f"In every question name {title}, or the thing that is asked about"
@@ -79,54 +81,10 @@ def asked(chunk: str, title: str, kind: str, draft: DocumentQA, draw: int) -> Pr
         f"{head}Passage:\n\n{chunk}\n\n(End of the passage)\n\n"
         f"Write {draft.questions} different questions on the passage above, each with its answer, in your own words. {named}, so that it can be "
         'understood without the passage; never write "the passage" or "the text". Answers are as short as can be, and keep names and numbers as they stand there. '
-        f'Begin each question with "Question:" and each answer with "Answer:". {KINDS[kind]}'
+        f'Begin each question with "Question:" and each answer with "Answer:".{wish} {KINDS[kind]}'
     )
     law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens)
     return Prompt((system(SYSTEM), user(said)), sampling=law, draw=draw)
-
-
-# ---------------------------------------------------------------------------------------------- what is read
-
-_MARK = re.compile(
-    r"^[\s>#*_\-]*(?:\d+\s*[.):]\s*)?[*_]*(question|answer|q|a)\b[*_\s]*\d*[*_\s]*[:.)][*_]*\s*(.*)$", re.IGNORECASE
-)
-_SAME_LINE = re.compile(r"(?P<question>\?[*_]*)\s+[*_]*(?:answer|a)\s*[:.)][*_]*\s*", re.IGNORECASE)
-_NUMBERED = re.compile(r"^[\s>#*_\-]*\d+\s*[.)]\s*[*_]*(.*\?)[*_]*\s*(.*)$")
-
-
-def pairs(text: str) -> list[tuple[str, str]]:
-    """Questions and answers in the order of a text; the answer is "" where none follows.
-
-    Marks may be words or letters, numbered or not, with emphasis ("**Q1:**"); a numbered line that ends a question is one too.
-    """
-    found: list[list[str]] = []
-    within = -1  # which of the two the next line goes on with; -1: none
-    for line in text.splitlines():
-        mark = _MARK.match(line)
-        if mark is None and (numbered := _NUMBERED.match(line)):
-            found.append([numbered[1], numbered[2]])
-            within = 1
-        elif mark is None:
-            if within >= 0 and line.strip():
-                found[-1][within] = f"{found[-1][within]} {line.strip()}".strip()
-        elif mark[1].lower().startswith("q"):
-            found.append([mark[2], ""])
-            within = 0
-            _part(found[-1])
-        elif found:
-            found[-1][1] = mark[2]
-            within = 1
-    return [(_bare(question), _bare(answer)) for question, answer in found]
-
-
-def _part(pair: list[str]) -> None:
-    """A question with its answer in the same line: parted."""
-    if mark := _SAME_LINE.search(pair[0]):
-        pair[:] = pair[0][: mark.end("question")], pair[0][mark.end() :]
-
-
-def _bare(text: str) -> str:
-    return text.strip().strip("*_").strip()
 
 
 # ---------------------------------------------------------------------------------------------- draft
@@ -142,21 +100,19 @@ class DocumentQA:
     chunk: int = 450
     temperature: float = 0.7
     max_tokens: int = 480
+    language: str = AUTO
 
     def __post_init__(self) -> None:
-        unknown = [kind for kind in self.kinds if kind not in KINDS]
-        if unknown or not self.kinds:
-            what = f"there is no kind {unknown[0]!r}" if unknown else "no kind is given"
-            raise SynthgainError(what, where="document-qa", next=f"the kinds are: {', '.join(KINDS)}")
-        for name, least in (("questions", 1), ("lists", 1), ("chunk", 10)):
-            if getattr(self, name) < least:
-                raise SynthgainError(f"{name} is {least} or more, not {getattr(self, name)}", where="document-qa")
+        chosen(self.kinds, KINDS, "kind", "document-qa")
+        at_least(self, "document-qa", questions=1, lists=1, chunk=10)
+        check_language(self.language, "document-qa")
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         parts = chunks(anchor.text, self.chunk)
         title = str(anchor.fields.get("title") or "").strip()
+        wish = in_language(self.language, anchor.text, 'The marks "Question:" and "Answer:"')
         prompts = (
-            ((kind, number), asked(part, title, kind, self, draw))
+            ((kind, number), asked(part, title, kind, self, draw, wish))
             for number, part in enumerate(parts)
             for kind in self.kinds
             for draw in range(self.lists)
@@ -223,6 +179,7 @@ RECIPE = Recipe(
         "chunk": "ours: a passage of 300 words stays whole",
         "temperature": "ours",
         "max_tokens": "ours: eight pairs of 40 tokens, with room",
+        "language": "ours: that of the document",
     },
     departures=("a recipe of ours: it follows no published system",),
 )

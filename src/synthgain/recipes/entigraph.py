@@ -18,6 +18,7 @@ Where the numbers come from
     triples = all          code: all, shuffled with seed 42, "until the budget is spent" in the paper
     tries = 3              ours: the code tries for ever
     max_tokens = 1024      ours: the code sets none
+    language = auto        ours: the document's own; of an English one nothing is said
 
 Rows are texts. Fields: `kind` (summary, pair, triple) and `entities` (those it is about; of a summary all that were
 found), `absent` for a summary: entities that the model named and the document does not. The summary is
@@ -47,6 +48,8 @@ from typing import Any
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.found_json import names_in, objects_in
 from synthgain.curate.truncated import Truncated
+from synthgain.prompting import AUTO, check_language, headed, in_language
+from synthgain.settings import at_least
 from synthgain.types import (
     Anchor,
     Call,
@@ -97,21 +100,15 @@ def asked_of(
     anchor: Anchor, task: str, draft: EntiGraph, schema: dict[str, Any] | None = None, draw: int = 0
 ) -> Prompt:
     """A prompt on a document: the document first, the task last."""
-    said = f"{headed(anchor)}\n\n{task}"
+    head = headed(anchor.text, anchor.fields, ("title", "author", "year"))
+    said = f"{head}\n\n{task}"
     law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens)
     return Prompt((system(SYSTEM), user(said)), sampling=law, schema=schema, draw=draw)
 
 
-def headed(anchor: Anchor) -> str:
-    """The document under what is known of it."""
-    known = [(name, anchor.fields.get(name)) for name in ("title", "author", "year")]
-    head = "".join(f"{name.capitalize()}: {value}\n" for name, value in known if value not in (None, ""))
-    return f"{head}Document:\n\n{anchor.text.strip()}\n\n(End of the document)"
-
-
-def relation(names: Sequence[str]) -> str:
-    """The task about two or three entities; the names come last."""
-    task = RELATE_PAIR if len(names) == 2 else RELATE_TRIPLE
+def relation(names: Sequence[str], wish: str = "") -> str:
+    """The task about two or three entities, with the sentence that asks for a language; the names come last."""
+    task = (RELATE_PAIR if len(names) == 2 else RELATE_TRIPLE) + wish
     return task + "\n\nEntities:\n" + "\n".join(f"- {name}" for name in names)
 
 
@@ -230,10 +227,11 @@ class EntiGraph:
     tries: int = 3
     pairs: int | None = None
     triples: int | None = None
+    language: str = AUTO
 
     def __post_init__(self) -> None:
-        if self.tries < 1:
-            raise SynthgainError(f"tries is 1 or more, not {self.tries}", where="entigraph")
+        at_least(self, "entigraph", tries=1)
+        check_language(self.language, "entigraph")
         for name in ("pairs", "triples"):
             most = getattr(self, name)
             if most is not None and most < 0:
@@ -241,10 +239,11 @@ class EntiGraph:
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         names = given_entities(anchor)
+        wish = in_language(self.language, anchor.text, "The names of the entities, and the keys of the JSON,")
         if not names:
             best: Found | None = None
             for draw in range(self.tries):
-                call = await models(asked_of(anchor, LIST_ENTITIES, self, SCHEMA, draw))
+                call = await models(asked_of(anchor, LIST_ENTITIES + wish, self, SCHEMA, draw))
                 found = parsed(call, anchor)
                 if found is None:
                     yield _unread(call)
@@ -266,7 +265,8 @@ class EntiGraph:
     async def _relations(self, models: Models, anchor: Anchor, names: Sequence[str]) -> AsyncIterator[Row]:
         triples = sampled_triples(names, self.triples, f"{SHUFFLE} {anchor.id}")
         about = chain(islice(combinations(names, 2), self.pairs), triples)
-        async for these, call in models.each((these, asked_of(anchor, relation(these), self)) for these in about):
+        wish = in_language(self.language, anchor.text)
+        async for these, call in models.each((these, asked_of(anchor, relation(these, wish), self)) for these in about):
             kind = "pair" if len(these) == 2 else "triple"
             yield Row(text=call.text.strip(), calls=(call,), fields={"kind": kind, "entities": list(these)})
 
@@ -316,6 +316,7 @@ RECIPE = Recipe(
         "tries": "ours: the code tries for ever",
         "pairs": "code: all",
         "triples": "code: all, shuffled with seed 42, until the budget is spent",
+        "language": "ours: that of the document",
     },
     departures=(
         "document first, task and names last, in every step; the source puts the task into the system message",

@@ -12,6 +12,7 @@ Where the numbers come from (RECIPES' secondary card of the paper, checked there
     chunk = 300                        paper, tokens
     temperature = 1.0                  ours: the paper's sampling was not found
     max_tokens = 600                   ours: twice the chunk
+    language = auto                    ours: the document's own; the paper's is English
 
 Clean-up as in the paper: typical preambles are stripped ("Sure, here is …"), and a text in which such words remain
 falls by the check `preamble` (under 0.1 % there).
@@ -37,7 +38,9 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.truncated import Truncated
 from synthgain.passages import chunks
-from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, SynthgainError, system, user
+from synthgain.prompting import AUTO, check_language, in_language
+from synthgain.settings import at_least, chosen
+from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, system, user
 
 SYSTEM = "You rewrite passages. You keep every fact, add none, and write nothing but the rewritten passage."
 STYLES = {
@@ -60,9 +63,10 @@ STYLES = {
 }
 
 
-def restated(chunk: str, style: str, draft: Rephrase) -> Prompt:
-    """The prompt for one chunk in one style: the passage first, the style last."""
-    said = f"Passage:\n\n{chunk}\n\n{STYLES[style]}"
+def restated(chunk: str, style: str, draft: Rephrase, wish: str = "") -> Prompt:
+    """The prompt for one chunk in one style: the passage first, the style last; `wish` is the sentence that asks for a language."""
+    task = STYLES[style].replace("English", "prose") + wish if wish else STYLES[style]
+    said = f"Passage:\n\n{chunk}\n\n{task}"
     law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens)
     return Prompt((system(SYSTEM), user(said)), sampling=law)
 
@@ -75,19 +79,21 @@ class Rephrase:
     chunk: int = 300
     temperature: float = 1.0
     max_tokens: int = 600
+    language: str = AUTO
 
     def __post_init__(self) -> None:
-        unknown = [style for style in self.styles if style not in STYLES]
-        if unknown or not self.styles:
-            what = f"there is no style {unknown[0]!r}" if unknown else "no style is given"
-            raise SynthgainError(what, where="rephrase", next=f"the styles are: {', '.join(STYLES)}")
-        if self.chunk < 10:
-            raise SynthgainError(f"a chunk has 10 tokens or more, not {self.chunk}", where="rephrase")
+        chosen(self.styles, STYLES, "style", "rephrase")
+        at_least(self, "rephrase", chunk=10)
+        check_language(self.language, "rephrase")
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         parts = chunks(anchor.text, self.chunk)
+        plain = in_language(self.language, anchor.text)
+        marked = in_language(self.language, anchor.text, 'The marks "Question:" and "Answer:"')
         prompts = (
-            ((style, number), restated(part, style, self)) for number, part in enumerate(parts) for style in self.styles
+            ((style, number), restated(part, style, self, marked if style == "qa" else plain))
+            for number, part in enumerate(parts)
+            for style in self.styles
         )
         async for (style, number), call in models.each(prompts):
             fields = {"style": style, "chunk": number, "chunks": len(parts)}
@@ -122,6 +128,7 @@ RECIPE = Recipe(
         "chunk": "paper: up to 300 tokens",
         "temperature": "ours: the paper's sampling was not found",
         "max_tokens": "ours: twice the chunk",
+        "language": "ours: that of the document; the paper's is English",
     },
     departures=(
         "prompts are our own; passage first, style last",

@@ -1,0 +1,238 @@
+"""Slices of several recipes, on the double with known worth: one recipe writes what the held-out text says, one echoes, one writes noise."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from synthgain import Run, Scripted, allocate
+from synthgain.api.allocating import Until
+from synthgain.cli import app
+from synthgain.types import BudgetReached, Call, Prompt, SynthgainError, assistant
+
+RECIPE = """
+from synthgain.types import *
+
+async def draft(models, anchor):
+    for part in range({draws}):
+        call = await models(Prompt((user("{name}: " + anchor.text),), sampling=Sampling(max_tokens=60), draw=part))
+        yield Row(text=call.text, calls=(call,))
+
+RECIPE = Recipe("{name}", "1", draft)
+"""
+WORDS = [a + b for a in ("bra", "cle", "dro", "fli", "gnu", "pla") for b in ("ck", "st", "mp", "nd", "rt", "sh")]
+SENTENCES = 6  # of a text
+
+
+def world(seed: int, n: int) -> list[str]:
+    """Texts of a small language: which word follows which is fixed, so that reading some helps to foretell others."""
+    follows = {w: random.Random(w).sample(WORDS, 2) for w in WORDS}
+    rng = random.Random(seed)
+
+    def sentence() -> str:
+        word, found = rng.choice(WORDS), []
+        for _ in range(9):
+            found.append(word)
+            word = rng.choice(follows[word])
+        return " ".join(found) + "."
+
+    return [" ".join(sentence() for _ in range(SENTENCES)) for _ in range(n)]
+
+
+def reply(prompt: Prompt) -> str:
+    said = prompt.messages[-1]["content"]
+    name, _, anchor = said.partition(": ")
+    rng = random.Random(prompt.content)
+    if name == "good":
+        return world(rng.randrange(1 << 30) + 1000, 1)[0]
+    if name == "noise":
+        return " ".join(rng.choice(WORDS) for _ in range(54)) + "."
+    return anchor  # the echo
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for name in ("good", "echo", "noise"):
+        (tmp_path / f"{name}.py").write_text(RECIPE.format(name=name, draws=1), "utf-8")
+    (tmp_path / "docs.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in world(1, 16)), "utf-8")
+    (tmp_path / "held.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in world(2, 40)), "utf-8")
+    return tmp_path
+
+
+def asked(place: Path, **more: Any) -> dict[str, Any]:
+    names = [str(place / f"{name}.py") for name in ("echo", "noise", "good")]
+    how = {
+        "out": place / "out",
+        "until": "gain_per_token < 0.0001",
+        "slice": 4,
+        "target": place / "held.jsonl",
+        "model": Scripted(reply),
+    }
+    return allocate(names, place / "docs.jsonl", **(how | more))
+
+
+def test_further_slices_go_to_the_recipe_that_adds(place: Path) -> None:
+    result = asked(place)
+    bought = [Path(step["recipe"]).stem for step in result["slices"]]
+    assert bought[:3] == ["echo", "noise", "good"]
+    assert set(bought[3:]) == {"good"}
+    found = {Path(step["recipe"]).stem: step for step in result["slices"]}
+    assert found["echo"]["high"] <= 0 < result["slices"][2]["low"]
+    assert found["noise"]["low"] < 0
+
+
+def test_it_stops_where_no_slice_pays_and_sooner_at_a_higher_limit(place: Path) -> None:
+    low, high = (asked(place, out=place / name, until=f"gain_per_token < {x}") for name, x in (("a", 0.0), ("b", 1e9)))
+    assert len(high["slices"]) == 3 < len(low["slices"])
+    assert "shown" in high["why"]
+
+
+def test_it_ends_where_everything_is_made(place: Path) -> None:
+    names = [str(place / "good.py"), str(place / "good2.py")]
+    (place / "good2.py").write_text(RECIPE.format(name="good", draws=2), "utf-8")
+    result = allocate(
+        names,
+        place / "docs.jsonl",
+        out=place / "out",
+        until="gain_per_row < 0",
+        slice=12,
+        target=place / "held.jsonl",
+        model=Scripted(reply),
+    )
+    runs = [Run.at(path) for path in result["runs"].values()]
+    made = [run.record["counts"]["groups"] for run in runs]
+    assert max(made) == 16
+
+
+def test_what_a_slice_adds_is_the_gain_with_it_less_the_gain_without(place: Path) -> None:
+    """The first slice of the only recipe that adds, against the meter's own figure of a set without it and with it."""
+    from synthgain.measure import Data, judged
+    from synthgain.measure.proxy import held_out_gains
+
+    result = asked(place, until="gain_per_token < 1e9")
+    rows = {Path(n).stem: [r["text"] for r in Run.at(p).rows(kept=True)] for n, p in result["runs"].items()}
+    anchors, held = world(1, 16), world(2, 40)
+
+    def gain(texts: list[str]) -> float:
+        per = held_out_gains(Data.of(texts, anchors, target=held), judged(Data.of(texts, anchors, target=held)))
+        return float(per["proxy_gain"].nats.sum() / per["proxy_gain"].tokens.sum())
+
+    every = rows["echo"] + rows["noise"] + rows["good"]
+    step = next(s for s in result["slices"] if Path(s["recipe"]).stem == "good")
+    assert step["gain"] == pytest.approx(gain(every) - gain(rows["echo"] + rows["noise"]), abs=1e-9)
+
+
+def test_the_same_again_buys_nothing_and_says_the_same(place: Path) -> None:
+    first = asked(place)
+    model = Scripted(reply)
+    assert asked(place, model=model)["slices"] == first["slices"]
+    assert model.asked == 0
+
+
+def test_a_killed_one_goes_on_where_it_was(place: Path) -> None:
+    script = (
+        "import sys; sys.path[:0] = [sys.argv[2], sys.argv[3]]\n"
+        "import pathlib; from api.test_allocating import asked, Scripted, reply\n"
+        "asked(pathlib.Path(sys.argv[1]), model=Scripted(reply, latency=0.02, width=2))\n"
+    )
+    tests = Path(__file__).parent.parent
+    command = [sys.executable, "-c", script, str(place), str(tests), str(tests / "doubles")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    running = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    slices = place / "out" / "slices.json"
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (slices.is_file() and len(json.loads(slices.read_text())["slices"]) >= 2):
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    there = sum(Run.at(run).record["counts"]["calls_bought"] for run in (place / "out").glob("*") if Run.is_at(run))
+    model = Scripted(reply)
+    result = asked(place, model=model)
+    unhurt = asked(place, out=place / "unhurt")
+    assert [s["recipe"] for s in result["slices"]] == [s["recipe"] for s in unhurt["slices"]]
+    assert [s["gain"] for s in result["slices"]] == pytest.approx([s["gain"] for s in unhurt["slices"]])
+    assert model.asked <= sum(s["kept"] for s in unhurt["slices"]) - there
+
+
+def test_dollars_are_counted_and_the_budget_holds_for_all_recipes_together(place: Path) -> None:
+    def priced(prompt: Prompt) -> Call:
+        text = reply(prompt)
+        turn = assistant(text)
+        return Call(prompt.id("dear"), prompt, turn, "scripted/dear", tokens_in=20, tokens_out=54, cost=0.01)
+
+    model = Scripted(priced, identity="dear")
+    result = asked(place, model=model, until="gain_per_dollar < 0.000001", slice=4)
+    assert result["cost_usd"] == pytest.approx(0.01 * model.asked)
+    assert all(step["dollars"] == pytest.approx(0.04) for step in result["slices"])
+    with pytest.raises(BudgetReached):
+        asked(
+            place,
+            model=Scripted(priced, identity="dear"),
+            slice=4,
+            max_cost=0.10,
+            out=place / "poor",
+            until="gain_per_dollar < 0",
+        )
+    bought = sum(Run.at(run).record["counts"]["calls_bought"] for run in (place / "poor").glob("*") if Run.is_at(run))
+    assert 4 < bought <= 10
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gain < 1", "gain_per_dollar > 1", "gain_per_hour < 1", "vendi_per_row < 1", "gain_per_row < x"]
+)
+def test_until_when_is_said_in_one_form(text: str) -> None:
+    with pytest.raises(SynthgainError, match="gain_per_dollar"):
+        Until.read(text)
+
+
+def test_every_gain_of_the_meter_can_be_asked_for() -> None:
+    assert Until.read("target_fit_per_token < 2e-3") == Until("target_fit", "token", 0.002)
+
+
+def test_bad_input_is_said_before_anything_is_bought(place: Path) -> None:
+    docs, out = str(place / "docs.jsonl"), str(place / "out")
+    for given, named in [
+        (["rephrase", docs, "--until", "gain_per_token < 1"], "two or more"),
+        (["rephrase,entigraph", docs, "--until", "gain_per_dollar < 1", "-m", "scripted/echo"], "gain_per_token"),
+        (["rephrase,entigraph", docs, "--until", "gain_per_token < 1", "--slice", "0"], "--slice"),
+        (["rephrase,nothing", docs, "--until", "gain_per_token < 1"], "nothing"),
+        (["rephrase,entigraph", docs, "--until", "gain_per_token < 1", "--set", "styles=qa"], "styles"),
+        (["rephrase", docs, "--target", docs], "--until"),
+    ]:
+        result = CliRunner().invoke(app, ["generate", *given, "-o", out])
+        assert isinstance(result.exception, SynthgainError), given
+        assert named in str(result.exception), given
+        assert not list(Path(out).glob("*/calls/*"))
+
+
+def test_the_command_line_prints_the_slices(place: Path) -> None:
+    given = f"{place / 'good.py'},{place / 'noise.py'}"
+    result = CliRunner().invoke(
+        app,
+        [
+            *(
+                "generate",
+                given,
+                str(place / "docs.jsonl"),
+                "-o",
+                str(place / "cli"),
+                "--until",
+                "gain_per_token < 0.1",
+            ),
+            *("-m", "scripted/words?n=30", "--target", str(place / "held.jsonl"), "--slice", "5", "--json"),
+        ],
+        catch_exceptions=False,
+    )
+    told = json.loads(result.stdout)
+    assert [s["groups"] for s in told["slices"]] == [5, 5]
+    assert {r["name"] for r in told["readings"]} == {"proxy_gain_per_token"}
