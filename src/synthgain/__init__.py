@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         push,
         record,
         report,
+        score,
         trace,
         train,
     )
@@ -83,6 +84,7 @@ _HOMES = {
         "push",
         "record",
         "report",
+        "score",
         "trace",
         "train",
     ),
@@ -149,6 +151,7 @@ __all__ = [
     "push",
     "record",
     "report",
+    "score",
     "trace",
     "train",
 ]

@@ -212,3 +212,12 @@ def test_checks_are_pure(check: object) -> None:
     row, anchors = said(PROSE), [Anchor(PROSE, fields={"answer": "1611"})]
     assert check(row, anchors) == check(row, anchors)  # type: ignore[operator]
     assert row == said(PROSE)
+
+
+def test_an_opening_word_is_talk_in_a_text_and_an_answer_in_a_chat() -> None:
+    text = "Certainly, Bo: the mill opens at six."
+    assert Preamble()(said(text), [DOC]).reason == "talks about the task"
+    assert Preamble()(Row(messages=(user("When?"), assistant(text))), [DOC]).keeps
+    assert not Preamble()(
+        Row(messages=(user("Rewrite."), assistant("Certainly. Here is the rewritten text: it opens."))), [DOC]
+    ).keeps

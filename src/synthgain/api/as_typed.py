@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synthgain.api.against import against
 from synthgain.api.asking import DEFAULT_MODEL, knobs_of
 from synthgain.chain import Named, Request
-from synthgain.curate.against import Against
 from synthgain.settings import settings_of
 from synthgain.types import Recipe, canonical
 
@@ -106,7 +106,11 @@ def _as_text(value: Any) -> str:
 def typed_check(part: Named) -> list[str]:
     """A check as it is typed."""
     settings = {name: value for name, value in part.settings.items() if not (part.name == "against" and name == "sets")}
-    if part.name == "against" and settings == {k: v for k, v in settings_of(Against()).items() if k != "sets"}:
+    if part.name == "against" and settings == {k: v for k, v in settings_of(against(["x"])[0]).items() if k != "sets"}:
         return [word for name in part.settings.get("sets", ()) for word in ("--against", str(name))]
-    told = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
-    return ["--with", f"{part.file or part.name}{':' if told else ''}{told}"]
+    held = dict(part.settings)
+    first = next(iter(held), "")
+    listed = isinstance(held.get(first), list)  # commas part settings: a list is typed as the first one alone can be
+    head = f"={_as_text(held.pop(first))}" if listed else ""
+    told = ",".join(f"{name}={_as_text(value)}" for name, value in held.items())
+    return ["--with", f"{part.file or part.name}{head}{':' if told else ''}{told}"]

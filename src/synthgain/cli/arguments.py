@@ -48,8 +48,8 @@ Against = Annotated[
     list[str] | None,
     typer.Option(
         "--against",
-        help="Drop rows whose text, prompt or answer is nearly that of a row of this set (a file, a folder, hf://…), repeatable. "
-        "A question inside a longer text is not found: `synthgain audit ROWS --against SET` looks for it.",
+        help="Drop rows whose text, prompt or answer is nearly that of a row of this set (a file, a folder, hf://…), or that hold one inside them, "
+        "with words or numbers changed too; repeatable.",
     ),
 ]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
