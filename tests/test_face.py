@@ -35,7 +35,14 @@ def test_no_docstring_speaks_of_papers_that_users_do_not_have() -> None:
 
 
 PYTHON = {  # the command's function in Python, and options that are said otherwise there
-    "generate": (sg.generate, {"set_": "knobs", "header": "headers", "engine": None, "dry_run": None}),
+    "generate": (
+        sg.generate,
+        {
+            **{"set_": "knobs", "header": "headers", "engine": None, "dry_run": None},
+            **{"until": None, "slice": None, "target": None},  # sg.allocate's
+        },
+    ),
+    "plan": (sg.plan, {"share": "shares", "run": "runs", "out": None}),
     "preview": (sg.preview, {"set_": "knobs", "header": "headers", "show": "shown"}),
     "check": (sg.check, {"header": "headers"}),
     "curate": (sg.curate, {"set_": "knobs", "run": "source", "show_misses": None}),

@@ -19,7 +19,7 @@ from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.refusal import Refusal
 from synthgain.curate.repetition import Repetition, repeated_lines, repeated_ngrams
 from synthgain.curate.truncated import Truncated
-from synthgain.types import Anchor, Call, Fold, Prompt, Row, assistant, user
+from synthgain.types import Anchor, Call, Fold, Prompt, Row, Selection, assistant, user
 
 PROSE = (
     "The harbour of Quell was dug in 1611 by forty masons who had never seen the sea. They lined it with slate, "
@@ -190,7 +190,7 @@ def test_a_chat_is_judged_by_its_answer() -> None:
     assert Equations()(row, ()).keeps
 
 
-ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), Fold)]
+ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), Fold | Selection)]
 HOSTILE = ["", "\x00", "\ud800 lone", "(" * 1_000_000, "a " * 500_000, "1+" * 500_000, "<<" * 500_000, "Answer: " * 125_000, "{" * 1_000_000, "\n" * 1_000_000, "Sure, " * 160_000]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.choosing import choices
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.making import Watch, remark
+from synthgain.api.preferring import pairs_at, preferred
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
@@ -86,32 +87,37 @@ def evaluate(
     answers: str | Path | None = None,
     examination: Examination | None = None,
     general: str | Path | None = None,
-    against: str = DEFAULT_MODEL,
+    against: str | None = None,
     reach: Reach | None = None,
     watch: Watch | None = None,
     **servers: Unpack[Servers],
 ) -> list[Reading]:
-    """A student's readings on questions (a folder, or any model's URI).
+    """A student's readings on questions or preference pairs (a folder, or any model's URI).
 
     Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
     ({"question", "options", "gold"}) is closed-book, by log-likelihood. Answers are remembered in `answers` (default: beside
-    the student, for a URI in runs/answers). With `general` text also what was forgotten, against the base.
+    the student, for a URI in runs/answers). Of preference pairs (rows with chosen and rejected answers, in any shape that `train` reads, also a run) it is
+    asked which answer is likelier; with `against`, a model whose weights are here, also how much more often and by how much more than there.
+    With `general` text also what was forgotten, against `against` (by default the embedded model).
     """
     weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
-    solved = answered(
-        weights,
-        load_questions(Path(on)),
-        examination or Examination(),
-        memory=place,
-        reach=reach,
-        watch=watch,
-        longest=longest_of(weights),
-    )
-    readings = list(solved.readings)
+    if pairs := pairs_at(Path(on)):
+        readings = preferred(weights, pairs, against, watch or unwatched)
+    else:
+        solved = answered(
+            weights,
+            load_questions(Path(on)),
+            examination or Examination(),
+            memory=place,
+            reach=reach,
+            watch=watch,
+            longest=longest_of(weights),
+        )
+        readings = list(solved.readings)
     if general is not None:
         texts = [a.text for a in load_anchors(str(general), tell=remark)]
-        readings.append(forgetting(open_scorer(against), open_scorer(student), texts))
+        readings.append(forgetting(open_scorer(against or DEFAULT_MODEL), open_scorer(student), texts))
     return readings
 
 

@@ -158,7 +158,7 @@ class Showing:
         limits = {name: getattr(ask.request, name) for name in ("seed", "max_cost", "max_tokens")}
         limits |= {"recorded_only": ask.request.calls_only}
         self.buyer = Few(parts.models, self.memory, self.tally, watch, share=self.share, **limits)
-        self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder)
+        self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder, corpus)
         self.lives: list[dict[str, Any]] = []
         self.came: set[str] = set()  # calls that a row came from
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +15,7 @@ from synthgain.store import Met
 from synthgain.store.rows import columns_of, table
 from synthgain.types import (
     Anchor,
+    AnchoredFold,
     AnyCheck,
     Check,
     Embedder,
@@ -119,10 +120,19 @@ def plain_verdict(verdict: Verdict) -> Verdict:
 
 
 class Judging:
-    """Judges rows in their order, a shard at a time. `accepted` counts those that every row check and fold let through."""
+    """Judges rows in their order, a shard at a time. `accepted` counts those that every row check and fold let through.
 
-    def __init__(self, checks: Sequence[AnyCheck], accept: int | None, embedder: Embedder | None) -> None:
-        self.folds: list[tuple[Fold, Judge]] = [(c, c.begin()) for c in checks if isinstance(c, Fold)]
+    `anchors` are the run's, for folds that know them; None: there are none.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[AnyCheck],
+        accept: int | None,
+        embedder: Embedder | None,
+        anchors: Iterable[Anchor] | None = None,
+    ) -> None:
+        self.folds: list[tuple[Fold, Judge]] = [(c, _begun(c, anchors)) for c in checks if isinstance(c, Fold)]
         self.columns = list(dict.fromkeys(["id", *(name for fold, _ in self.folds for name in fold.columns)]))
         self.accept, self.embedder = accept, embedder
         self.accepted = self.repeated = 0
@@ -157,6 +167,10 @@ class Judging:
         new = self._met.new([row.id for row in rows])
         self.repeated += len(rows) - sum(new)
         return [row for row, first in zip(rows, new) if first]
+
+
+def _begun(fold: Fold, anchors: Iterable[Anchor] | None) -> Judge:
+    return fold.begin_beside(anchors) if anchors is not None and isinstance(fold, AnchoredFold) else fold.begin()
 
 
 def selected(checks: Sequence[AnyCheck], alive: Any) -> dict[int, Verdict]:
