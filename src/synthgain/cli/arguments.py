@@ -57,6 +57,10 @@ IdField = Annotated[str | None, typer.Option("--id-field", help="The column that
 Strict = Annotated[
     bool, typer.Option("--strict", help="A row or file that cannot be used is an error; else it is skipped and said.")
 ]
+TargetIs = Annotated[
+    str,
+    typer.Option("--target-is", help="Where the value lies: text, or answer (given its prompt). Default: by the data."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed buys other answers.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N groups of anchors.")]
 BaseUrl = Annotated[str, typer.Option("--base-url", help="The OpenAI-compatible server (else OPENAI_BASE_URL).")]
