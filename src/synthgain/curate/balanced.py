@@ -13,6 +13,7 @@ from synthgain.types import SynthgainError, Verdict, digest, drop, keep
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NINTHS = 9  # of a token: 4/3 of a word and 1/4.5 of a byte are whole numbers of them
 KEY = "43"  # SPA's code draws the samples of a prompt with this seed
 
 
@@ -45,15 +46,16 @@ class Balanced:
 
     def __call__(self, table: pa.Table) -> Sequence[Verdict]:
         kinds = [json.loads(fields or "{}").get(self.field) for fields in table.column("fields").to_pylist()]
-        sizes = [tokens(text or "") for batch in table.column("text").chunks for text in batch.to_pylist()]
+        texts = (text or "" for batch in table.column("text").chunks for text in batch.to_pylist())
+        sizes = [round(NINTHS * tokens(text)) for text in texts]  # whole numbers, so that sums do not depend on the order
         keys = [digest(KEY, id) for id in table.column("id").to_pylist()]
         rows: dict[str, list[int]] = {}
         for row, kind in enumerate(kinds):
             rows.setdefault(json.dumps(kind), []).append(row)
-        share = min((sum(sizes[row] for row in of) for of in rows.values()), default=0.0) * (1 + self.over)
+        share = min((sum(sizes[row] for row in of) for of in rows.values()), default=0) * (1 + self.over)
         verdicts: list[Verdict] = [keep()] * len(kinds)
         for of in rows.values():
-            held = 0.0
+            held = 0
             for row in sorted(of, key=keys.__getitem__):
                 if held >= share:
                     verdicts[row] = drop("more tokens than the other kinds have")
