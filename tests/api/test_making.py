@@ -479,4 +479,4 @@ def test_a_column_that_rows_do_not_have_is_refused_before_a_call(tmp_path: Path,
     assert model.asked == 0 and refused.value.next.startswith("the columns are: id")
     run = sg.generate(TWICE, TEXTS, model=model, out=tmp_path / "whole")
     with pytest.raises(SynthgainError, match="no column 'texts'"):
-        sg.curate(run, with_=[check])
+        sg.curate(run, recipe=TWICE, with_=[check])
