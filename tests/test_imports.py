@@ -8,6 +8,7 @@ ROOMS = {
     p.stem if p.is_file() else p.name for p in SRC.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()
 } - {"__init__", "__main__"}
 LEAVES = {  # beside `types`: one idea each, that rooms which do not know each other must share
+    "characters",  # what every file can hold
     "facts",  # names and numbers of a text
     "intervals",
     "machine",  # what the processor computes in hardware

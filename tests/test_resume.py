@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import synthgain as sg
 from doubles.server import Server, served
 
 RECIPE = """
@@ -183,3 +184,17 @@ def test_ctrl_c_ends_cleanly_with_the_command_that_resumes(tmp_path: Path, serve
     assert record["status"] == "stopped" and record["counts"]["kept"] == seen == record["counts"]["calls_bought"]
     finish(tmp_path, server)
     assert asked(server) == PROMPTS
+
+
+def test_characters_that_no_file_can_hold_are_the_same_in_a_second_run(tmp_path: Path) -> None:
+    odd = "half \ud83d of a pair, \0 and a whole \U0001f600"
+
+    def rows() -> list[dict[str, object]]:
+        model = sg.Scripted(lambda prompt: {"content": odd, "reasoning": odd}, identity="odd")
+        return list(
+            sg.generate("rephrase", ["The mill of Orrin has two wheels."], model=model, out=tmp_path / "run").rows()
+        )
+
+    first = rows()
+    assert first and rows() == first
+    assert {row["text"] for row in first} == {"half \ufffd of a pair, \ufffd and a whole \U0001f600"}

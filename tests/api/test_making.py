@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -450,3 +451,32 @@ def test_an_option_for_a_role_that_the_recipe_has_not_is_refused(reach: Reach, t
     with pytest.raises(SynthgainError, match="no role 'jugde'") as caught:
         sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", reach=reach)
     assert caught.value.code == 2 and not (tmp_path / "r").exists()
+
+
+class Strange:
+    """A fold, or with `selects` a selection, that reads a column which rows do not have."""
+
+    name, columns = "strange", ("text", "texts")
+
+    def begin(self) -> Any:
+        return lambda table: [keep()] * len(table)
+
+
+class StrangeAtTheEnd:
+    name, columns, selects = "strange", ("texts",), True
+
+    def __call__(self, table: Any) -> list[Verdict]:
+        return [keep()] * len(table)
+
+
+@pytest.mark.parametrize(
+    "check", ["exact-duplicate=texts", "near-duplicate:column=texts", Strange(), StrangeAtTheEnd()], ids=str
+)
+def test_a_column_that_rows_do_not_have_is_refused_before_a_call(tmp_path: Path, check: Any) -> None:
+    model = sg.Scripted(lambda prompt: "a b c", identity="counted")
+    with pytest.raises(SynthgainError, match="no column 'texts'") as refused:
+        sg.generate(TWICE, TEXTS, model=model, out=tmp_path / "run", with_=[check])
+    assert model.asked == 0 and refused.value.next.startswith("the columns are: id")
+    run = sg.generate(TWICE, TEXTS, model=model, out=tmp_path / "whole")
+    with pytest.raises(SynthgainError, match="no column 'texts'"):
+        sg.curate(run, recipe=TWICE, with_=[check])

@@ -15,6 +15,7 @@ from typing import Any
 
 from synthgain.chain.budget import Budget
 from synthgain.chain.tally import Tally
+from synthgain.characters import whole_call
 from synthgain.store import CallMemory, kind_of
 from synthgain.thinking import apart, of_the_server
 from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
@@ -321,7 +322,8 @@ class Buyer:
             self.paying.add(purchase)
             self._seen()
             try:
-                call = apart(await model(prompt))  # anybody's model may give its thinking inline
+                # anybody's model may give half a character, and its thinking inline
+                call = apart(whole_call(await model(prompt)))
                 await self.memory.put(call, self.identities[prompt.to], again=id in self.afresh)
                 if id in self.afresh:
                     self.afresh[id] = call

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from synthgain.store import Met
-from synthgain.store.rows import columns_of, table
+from synthgain.store.rows import DERIVED, ROWS, VECTOR, columns_of, table
 from synthgain.types import (
     Anchor,
     AnchoredFold,
@@ -29,6 +29,7 @@ from synthgain.types import (
     drop,
 )
 
+COLUMNS = tuple(dict.fromkeys((*ROWS.names, *DERIVED, VECTOR)))  # what a fold or a selection may read
 SIDE_BY_SIDE = 16  # rows judged at once by checks that wait for another process
 AGAIN = "mend the check, or leave it out with --without; `synthgain curate` judges again and buys nothing"
 
@@ -132,6 +133,7 @@ class Judging:
         embedder: Embedder | None,
         anchors: Iterable[Anchor] | None = None,
     ) -> None:
+        _known_columns(checks)
         self.folds: list[tuple[Fold, Judge]] = [(c, _begun(c, anchors)) for c in checks if isinstance(c, Fold)]
         self.columns = list(dict.fromkeys(["id", *(name for fold, _ in self.folds for name in fold.columns)]))
         self.accept, self.embedder = accept, embedder
@@ -167,6 +169,17 @@ class Judging:
         new = self._met.new([row.id for row in rows])
         self.repeated += len(rows) - sum(new)
         return [row for row, first in zip(rows, new) if first]
+
+
+def _known_columns(checks: Sequence[AnyCheck]) -> None:
+    """SynthgainError where a check reads a column that rows do not have: said before a row is bought."""
+    for check in checks:
+        if not isinstance(check, Fold | Selection):
+            continue
+        if strange := [name for name in check.columns if name not in COLUMNS]:
+            raise SynthgainError(
+                f"rows have no column {strange[0]!r}", where=check.name, next=f"the columns are: {', '.join(COLUMNS)}"
+            )
 
 
 def _begun(fold: Fold, anchors: Iterable[Anchor] | None) -> Judge:

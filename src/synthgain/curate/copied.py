@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from synthgain.settings import at_least
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 from synthgain.words import ngrams, spans, words
 
@@ -21,6 +22,9 @@ class Copied:
 
     most: float = 0.5
     n: int = 8
+
+    def __post_init__(self) -> None:
+        at_least(self, "copied", most=0, n=1)
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from synthgain.curate.arithmetic import holds, plain
+from synthgain.settings import at_least
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 _ANNOTATION = re.compile(r"<<([^<>]{0,400})>>")
@@ -22,6 +23,9 @@ class Equations:
     """
 
     tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        at_least(self, "equations", tolerance=0)
 
     @property
     def name(self) -> str:

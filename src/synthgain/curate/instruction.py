@@ -7,7 +7,8 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthgain.types import Anchor, Row, Verdict, drop, keep
+from synthgain.settings import at_least
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
 from synthgain.words import count
 
 BANNED = (  # code (self-instruct, `bootstrap_instructions.py`)
@@ -29,6 +30,13 @@ class Instruction:
     most: int = 150
     banned: tuple[str, ...] = BANNED
     ascii: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, "instruction", least=0)
+        if self.most < self.least:
+            raise SynthgainError(
+                f"most ({self.most}) is below least ({self.least}): no row could stay", where="instruction"
+            )
 
     @property
     def name(self) -> str:

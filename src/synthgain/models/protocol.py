@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from synthgain.characters import whole
 from synthgain.types import Message, canonical, in_order
 
 MOST = 2**53  # tokens; a larger count is no count
@@ -153,14 +154,3 @@ def count(given: object) -> int | None:
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < MOST else None
-
-
-def whole(text: str) -> str:
-    """The text as every file can hold it: lone surrogates become U+FFFD, and so does NUL."""
-    if text.isascii():
-        return text if "\0" not in text else text.replace("\0", "\ufffd")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.replace("\0", "\ufffd")

@@ -13,9 +13,9 @@ from time import monotonic
 
 import aiohttp
 
+from synthgain.characters import whole
 from synthgain.models.answers import Refusal
 from synthgain.models.pacing import Gate, backoff
-from synthgain.models.protocol import whole
 from synthgain.models.terms import TOO_LONG, Terms
 from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError
 
