@@ -158,8 +158,10 @@ def allocate(
             where=str(place),
             next="give another folder with -o: each recipe gets a run in it",
         )
-    if max_cost is not None and not max_cost > 0:
-        raise SynthgainError(f"a budget is above 0, not {max_cost:g}", where="--max-cost")
+    if max_cost is not None and not max_cost >= 0:
+        raise SynthgainError(
+            f"a budget is 0 or more, not {max_cost:g}", where="--max-cost", next="leave it out for no limit"
+        )
     _apart(names)
     apart_from(anchors, place)
     asking = {
