@@ -236,3 +236,53 @@ def test_the_command_line_prints_the_slices(place: Path) -> None:
     told = json.loads(result.stdout)
     assert [s["groups"] for s in told["slices"]] == [5, 5]
     assert {r["name"] for r in told["readings"]} == {"proxy_gain_per_token"}
+
+
+def test_what_the_figure_rests_on_is_held_out_documents_not_rows(place: Path) -> None:
+    result = asked(place, until="gain_per_token < 1e9")
+    assert {reading["n"] for reading in result["readings"]} == {40}
+
+
+def test_a_slice_that_kept_no_row_has_no_gain_and_is_not_bought_again(place: Path) -> None:
+    (place / "noise.py").write_text(RECIPE.format(name="noise", draws=0), "utf-8")
+    result = asked(place, until="gain_per_token < 0")
+    steps = [step for step in result["slices"] if Path(step["recipe"]).stem == "noise"]
+    assert len(steps) == 1 and steps[0]["gain"] is None and steps[0]["note"]
+    reading = next(r for r in result["readings"] if "noise" in r["note"])
+    assert reading["value"] is reading["low"] is reading["high"] is None and "no row" in reading["note"]
+
+
+def test_two_recipe_files_of_one_name_do_not_share_a_folder(place: Path) -> None:
+    (place / "other").mkdir()
+    (place / "other" / "good.py").write_text(RECIPE.format(name="other", draws=1), "utf-8")
+    names = [str(place / "good.py"), str(place / "other" / "good.py")]
+    with pytest.raises(SynthgainError, match="one folder"):
+        allocate(names, place / "docs.jsonl", out=place / "out", until="gain_per_token < 1", model=Scripted(reply))
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("cost", [-1.0, float("nan")])
+def test_a_budget_that_is_none_is_bad_usage_not_a_stop(place: Path, cost: float) -> None:
+    with pytest.raises(SynthgainError) as error:
+        asked(place, max_cost=cost)
+    assert error.value.code == 2 and not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--accept=3",
+        "--max-candidates=3",
+        "--limit=3",
+        "--collapse=near_dup=0.1",
+        "--stop-on-collapse",
+        "--replace",
+        "--ask-again",
+    ],
+)
+def test_an_option_that_slices_do_not_have_is_refused_rather_than_left_out(place: Path, option: str) -> None:
+    names = ",".join(str(place / f"{name}.py") for name in ("echo", "good"))
+    given = ["generate", names, str(place / "docs.jsonl"), "-o", str(place / "out"), "-m", "scripted/echo"]
+    result = CliRunner().invoke(app, [*given, "--until", "gain_per_token < 1", option])
+    assert isinstance(result.exception, SynthgainError) and option.split("=")[0] in str(result.exception)
+    assert not (place / "out").exists()

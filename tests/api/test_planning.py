@@ -133,6 +133,12 @@ def test_names_on_the_page_are_data(docs: Path, tmp_path: Path) -> None:
         (["docs", "--horizon", "2M", "--tokenizer", "docs"], "tokenizer.json"),
         (["nowhere", "--horizon", "2M"], "nowhere"),
         (["docs", "--horizon", "2M", "--price", "1"], "--price"),
+        (["docs", "--horizon", "2M", "--price=-1,2"], "--price"),
+        (["docs", "--horizon", "2M", "--price=nan,2"], "--price"),
+        (["docs", "--horizon", "2M", "--speed", "0"], "--speed"),
+        (["docs", "--horizon", "2M", "--speed", "nan"], "--speed"),
+        (["docs", "--horizon", "2M", "-o", "."], "directory"),
+        (["docs", "--horizon", "2M", "-o", "docs"], "docs"),
     ],
 )
 def test_bad_input_is_said_with_what_to_do(
@@ -142,3 +148,14 @@ def test_bad_input_is_said_with_what_to_do(
     result = CliRunner().invoke(app, ["plan", *given])
     assert isinstance(result.exception, SynthgainError)
     assert named in str(result.exception)
+
+
+def test_what_of_the_horizon_belongs_to_no_source_is_said(tmp_path: Path) -> None:
+    rows = [{"name": "web", "tokens": "5T", "share": share} for share in (0.75, 1)]
+    part, whole = (plan({"horizon": "10T", "sources": [row]})["notes"] for row in rows)
+    assert "25 %" in part[0] and len(part) == len(whole) + 1
+
+
+def test_a_source_that_is_no_object_is_refused_and_not_left_out() -> None:
+    with pytest.raises(SynthgainError, match="not every source"):
+        plan({"horizon": "1M", "sources": ["web", {"name": "x", "tokens": "1k"}]})

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ class Slice:
     gain: float | None = None  # nats/token, when it was decided what comes next
     low: float | None = None
     high: float | None = None
+    documents: int = 0  # held out, on which the gain rests
     note: str = ""
 
     def size(self, per: str) -> float | None:
@@ -157,6 +158,11 @@ def allocate(
             where=str(place),
             next="give another folder with -o: each recipe gets a run in it",
         )
+    if max_cost is not None and not max_cost >= 0:
+        raise SynthgainError(
+            f"a budget is 0 or more, not {max_cost:g}", where="--max-cost", next="leave it out for no limit"
+        )
+    _apart(names)
     apart_from(anchors, place)
     asking = {
         "model": model,
@@ -180,6 +186,18 @@ def allocate(
         work.anchors, work.asking = anchors, asking
         work.begin(names, {"recipes": names, "anchors": str(anchors), "until": until, "slice": slice, "seed": seed})
         return work.carry_out()
+
+
+def _apart(names: Sequence[str]) -> None:
+    """SynthgainError where two recipes would share a folder: each has one by its name, or its file's."""
+    folders: dict[str, str] = {}
+    for name in names:
+        if (other := folders.setdefault(Path(name).stem, name)) != name:
+            raise SynthgainError(
+                f"{other} and {name} would be made in one folder, {Path(name).stem}",
+                where="--until",
+                next="give one of the files another name",
+            )
 
 
 def _priced(names: Sequence[str], rule: Until, asking: Mapping[str, Any]) -> None:
@@ -311,10 +329,10 @@ class _Allocation:
             at = max(i for i, step in enumerate(self.slices) if step.recipe == name)
             step = self.slices[at]
             if not mine.last:
-                step = Slice(**{**asdict(step), "gain": 0.0, "low": 0.0, "high": 0.0, "note": "no row was kept"})
+                step = replace(step, gain=None, low=None, high=None, documents=0, note="no row was kept")
             else:
-                value, low, high, note = _added(every, self._gains(runs, mine.last), self.seed)
-                step = Slice(**{**asdict(step), "gain": value, "low": low, "high": high, "note": note})
+                value, low, high, n, note = _added(every, self._gains(runs, mine.last), self.seed)
+                step = replace(step, gain=value, low=low, high=high, documents=n, note=note)
             self.slices[at] = step
             found[name] = step.worth(self.rule.per, step.low)
             self.say(f"{name}: its last slice added {_shown(step, self.rule)}")
@@ -364,7 +382,7 @@ class _Allocation:
             **ends,
             "level": 0.95,
             "unit": self.rule.unit,
-            "n": step.kept,
+            "n": step.documents,
             "estimator": "gain with and without the last slice, paired by held-out document",
             "class": "proxy",
             "note": "; ".join(filter(None, (name, why))),
@@ -407,18 +425,18 @@ def rows_of(runs: Sequence[Run], without: frozenset[str], seed: int) -> Data:
 
 def _added(
     every: PerDocument | str, without: PerDocument | str, seed: int
-) -> tuple[float | None, float | None, float | None, str]:
-    """What rows add to the others: the difference on the same held-out text, with its interval."""
+) -> tuple[float | None, float | None, float | None, int, str]:
+    """What rows add to the others: the difference on the same held-out text, its interval, and on how many documents."""
     if isinstance(every, str):
-        return None, None, None, every
+        return None, None, None, 0, every
     if isinstance(without, str):  # these rows are all there is
         ratio = ratio_interval(every.nats, every.tokens, seed=seed)
-        return ratio.value, ratio.low, ratio.high, ""
+        return ratio.value, ratio.low, ratio.high, len(every.documents), ""
     _, mine, other = np.intersect1d(every.documents, without.documents, return_indices=True)
     if len(mine) < 2:
-        return None, None, None, "fewer than 2 held-out documents are judged with and without it"
+        return None, None, None, len(mine), "fewer than 2 held-out documents are judged with and without it"
     ratio = ratio_interval(every.nats[mine] - without.nats[other], every.tokens[mine], seed=seed)
-    return ratio.value, ratio.low, ratio.high, ""
+    return ratio.value, ratio.low, ratio.high, len(mine), ""
 
 
 def _shown(step: Slice, rule: Until) -> str:

@@ -51,6 +51,7 @@ def plan(
     and bytes). Without shares each source is read equally often. `runs` say what a recipe yields for a token of its documents, and what that takes; `speed`
     (new tokens a second) and `price` (dollars per million tokens in and out) stand in where a run does not know. What is not known is None.
     """
+    _sensible(speed, price)
     count = open_tokenizer(tokenizer) or _estimated
     given, whole = _written_down(sources)
     whole = tokens_said(horizon) if horizon is not None else whole
@@ -70,6 +71,16 @@ def plan(
         "readings": [reading.json() for one in made for reading in _readings(one)],
         "notes": _notes(made, epochs, synthetic_epochs, bool(runs)),
     }
+
+
+def _sensible(speed: float | None, price: tuple[float, float] | None) -> None:
+    if speed is not None and not (math.isfinite(speed) and speed > 0):
+        raise SynthgainError(f"new tokens a second are a number above 0, not {speed:g}", where="--speed")
+    if price is not None and not all(math.isfinite(one) and one >= 0 for one in price):
+        said = ",".join(f"{one:g}" for one in price)
+        raise SynthgainError(
+            f"prices are numbers from 0 on, not {said}", where="--price", next="write it like --price 0.15,0.60"
+        )
 
 
 def plan_page(result: Mapping[str, Any], out: str | Path) -> Path:
@@ -95,15 +106,16 @@ def _written_down(sources: Any) -> tuple[list[dict[str, Any]], float | None]:
         elif one.suffix == ".csv" and one.is_file() and (rows := _csv(one)) is not None:
             return rows, None
     if isinstance(sources, Mapping):
-        rows = [dict(row) for row in sources.get("sources", ()) if isinstance(row, Mapping)]
-        if not rows:
+        held = sources.get("sources")
+        rows = [dict(row) for row in held if isinstance(row, Mapping)] if isinstance(held, list | tuple) else []
+        if not isinstance(held, list | tuple) or not rows or len(rows) < len(held):
             raise SynthgainError(
-                "there are no sources",
+                "not every source is an object with name, tokens and share" if rows else "there are no sources",
                 where="plan",
                 next='write {"horizon": "10T", "sources": [{"name": "web", "tokens": "5T", "share": 0.5}]}',
             )
-        held = sources.get("horizon")
-        return rows, None if held is None else tokens_said(held)
+        whole = sources.get("horizon")
+        return rows, None if whole is None else tokens_said(whole)
     return [_path(str(one)) for one in sources], None
 
 
@@ -111,7 +123,9 @@ def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text("utf-8-sig"))
     except ValueError as error:
-        raise SynthgainError(f"this is no JSON ({error})", where=str(file)) from error
+        raise SynthgainError(
+            f"this is no JSON ({error})", where=str(file), next="mend the file, or write the sources as a .csv"
+        ) from error
 
 
 def _csv(file: Path) -> list[dict[str, Any]] | None:
@@ -263,6 +277,10 @@ def _readings(one: Planned) -> list[Reading]:
 
 def _notes(made: Sequence[Planned], epochs: float, synthetic_epochs: float, measured: bool) -> list[str]:
     notes = [f"Worth of repeats: {LAW['source']}; fitted on {LAW['fitted_on']}. Not for {LAW['not_for']}."]
+    if (left := 1 - math.fsum(one.source.share for one in made)) > 1e-9:
+        notes.insert(
+            0, f"{100 * left:.3g} % of the horizon belong to no source: give every token a source, or less to read."
+        )
     if any(one.synthetic for one in made):
         often = "once" if synthetic_epochs == 1 else f"{synthetic_epochs:g} times"
         notes.append(

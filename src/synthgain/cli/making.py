@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -169,6 +169,17 @@ def generate(
         _dry_run(recipe, anchors, asked, limit)
         return
     if until:
+        _not_with_until(
+            {
+                "--accept": accept is not None,
+                "--max-candidates": max_candidates is not None,
+                "--limit": limit is not None,
+                "--collapse": bool(collapse),
+                "--stop-on-collapse": stop_on_collapse,
+                "--replace": replace,
+                "--ask-again": ask_again,
+            }
+        )
         _until(recipe, anchors, out, {"until": until, "slice": slice, "target": target, **asked}, as_json)
         return
     if target is not None:
@@ -222,6 +233,18 @@ def _asking_first(made: Callable[[bool], T], replace: bool) -> T:
         if not typer.confirm("Replace them?", err=True):
             raise AnotherRequest("nothing was changed", where=error.where, next=after) from error
     return made(True)
+
+
+def _not_with_until(given: Mapping[str, bool]) -> None:
+    """SynthgainError for an option that slices do not have, rather than leaving it out without a word."""
+    for option in (name for name, is_given in given.items() if is_given):
+        from synthgain.types import SynthgainError
+
+        raise SynthgainError(
+            f"{option} does not go with --until",
+            where=option,
+            next="leave it out: --slice N says how many groups are bought at a time, --max-cost how much in all",
+        )
 
 
 def _until(recipes: str, anchors: str, out: Path, asked: dict[str, Any], as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import html
 import json
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 def atomic_write(file: Path, text: str) -> None:
     """The whole text or nothing: written beside, flushed to disk, renamed. Half a surrogate pair is written as JSON escapes it."""
+    if file.is_dir():  # also ".", which has no name to write beside
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.{os.getpid()}")
     with open(new, "w", encoding="utf-8", errors="backslashreplace") as out:
