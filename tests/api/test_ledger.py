@@ -2,10 +2,12 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import synthgain as sg
 from synthgain.api import sources
 from synthgain.api.sources import by_prompt, ledger
 from synthgain.intervals import effective_size
@@ -40,7 +42,33 @@ def test_names_are_names_and_not_what_looks_like_them() -> None:
 
 def test_where_nothing_fell_there_is_one_line() -> None:
     assert ledger(record({}, "language")) == lines(("none", 100, 100))
-    assert by_prompt(ledger(record({})), [(f"q{i % 10}", "") for i in range(100)])[1].prompts == 10
+    assert by_prompt(ledger(record({})), written([(f"q{i % 10}", "") for i in range(100)]))[1].prompts == 10
+
+
+def written(rows: list[tuple[str, str]]) -> list[tuple[str, str, bool]]:
+    return [(*row, True) for row in rows]
+
+
+def test_what_no_model_wrote_is_no_candidate() -> None:
+    steps = ledger(record({"final-answer": 3}, "final-answer", rows=5))
+    rows = [("q", "final-answer", True)] * 3 + [("q", "", False)] * 2
+    found, judged = by_prompt(steps, rows)
+    assert (found[0].seen, found[0].kept, judged.seen, judged.kept) == (3, 0, 3, 0)
+    given = by_prompt(steps, [(unit, check, False) for unit, check, _ in rows])[1]  # nobody's calls are known
+    assert (given.seen, given.kept) == (5, 2)
+
+
+def test_human_solutions_are_not_counted_as_the_writers(tmp_path: Path) -> None:
+    """rft adds the human solution of each question; a writer that is never right has none right."""
+    problems = [
+        {"question": f"What is {i} and {i}?", "answer": str(2 * i), "worked": f"{i} + {i} = {2 * i}\nAnswer: {2 * i}"}
+        for i in range(2, 8)
+    ]
+    run = sg.generate("rft", problems, model="scripted/echo", out=tmp_path / "r", knobs={"k": 3}, text_field="question")
+    assert (run.record["counts"]["kept"], run.record["counts"]["rows"]) == (6, 24)
+    found = {r.name: r for r in sg.measure(run)}
+    assert found["right_share"].value == 0 and found["kept_share"].value == 0
+    assert found["curation_nats"].value is None and found["curation_nats"].note
 
 
 def run(prompts: int, draws: tuple[int, ...], seed: int = 0) -> list[tuple[str, str]]:
@@ -59,7 +87,7 @@ def run(prompts: int, draws: tuple[int, ...], seed: int = 0) -> list[tuple[str, 
 def test_counts_by_prompt_are_those_of_a_plain_count(draws: tuple[int, ...]) -> None:
     rows = run(60, draws)
     steps = ledger(record(dict(Counter(c for _, c in rows if c)), "final-answer", rows=len(rows)))
-    found, judged = by_prompt(steps, rows)
+    found, judged = by_prompt(steps, written(rows))
     order = ["parse", "final-answer", "accept"]
     for at, step in enumerate(found):
         seen = Counter(unit for unit, check in rows if check not in order[:at])
@@ -82,16 +110,16 @@ def test_counts_by_prompt_are_those_of_a_plain_count(draws: tuple[int, ...]) -> 
 def test_more_prompts_than_are_told_apart_give_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = run(6_000, (8,))
     steps = ledger(record(dict(Counter(c for _, c in rows if c)), "final-answer", rows=len(rows)))
-    one_by_one = by_prompt(steps, rows)[1]
+    one_by_one = by_prompt(steps, written(rows))[1]
     monkeypatch.setattr(sources, "PROMPTS", 1_000)
-    summed = by_prompt(steps, rows)[1]
+    summed = by_prompt(steps, written(rows))[1]
     assert (summed.seen, summed.kept) == (one_by_one.seen, one_by_one.kept) and summed.prompts == 1_000
     assert summed.size == pytest.approx(one_by_one.size, rel=0.15)
 
 
 def test_rows_that_are_not_the_ledgers_are_refused() -> None:
     steps = ledger(record({"a": 1}, "a", rows=2))
-    by_prompt(steps, [("q", "a"), ("q", "")])
+    by_prompt(steps, written([("q", "a"), ("q", "")]))
     for rows in ([("q", ""), ("q", "")], [("q", "a")], [("q", "a"), ("q", ""), ("q", "")]):
         with pytest.raises(ValueError, match="not those of the ledger"):
-            by_prompt(steps, rows)
+            by_prompt(steps, written(rows))

@@ -160,27 +160,33 @@ def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
     return tuple(steps) or (Step("none", seen, seen),)
 
 
-def by_prompt(steps: Sequence[Step], rows: Iterable[tuple[str, str]]) -> tuple[tuple[Step, ...], Step]:
+def by_prompt(steps: Sequence[Step], rows: Iterable[tuple[str, str, bool]]) -> tuple[tuple[Step, ...], Step]:
     """The ledger with its prompts and effective sizes, and one line of all checks but "accept" together.
 
-    `rows` gives for each row its unit (the prompt: the anchors it was made from) and the check that dropped it, "" where it was kept. Up
+    `rows` gives for each row its unit (the prompt: the anchors it was made from), the check that dropped it, "" where it was kept, and whether
+    a model wrote it: where some are, the others (such as human solutions) are no candidates, and the ledger is of those that were written. Up
     to `PROMPTS` units are counted one by one; those that come beyond are added to these by their content. Sums of independent
     units are independent units of the same share, so the intervals stay right and memory flat. ValueError where the rows are not the
     ledger's.
     """
     ends = {step.check: at for at, step in enumerate(steps)}
     places: dict[str, int] = {}
-    counts = np.zeros((PROMPTS, len(steps) + 1), np.int64)  # unit × the line that the row ended in (the last: kept)
-    for unit, check in rows:
+    counts = np.zeros(
+        (2, PROMPTS, len(steps) + 1), np.int64
+    )  # written? × unit × the line that the row ended in (the last: kept)
+    for unit, check, written in rows:
         place = places.get(unit)
         if place is None:
             place = len(places) if len(places) < PROMPTS else fold_of(unit, PROMPTS)
             if len(places) < PROMPTS:
                 places[unit] = place
-        counts[place, ends.get(check, -1)] += 1
-    reached = counts[: len(places), ::-1].cumsum(axis=1)[:, ::-1]  # unit × line: the rows that came so far
-    if [(s.seen, s.kept) for s in steps] != list(pairwise(reached.sum(axis=0).tolist())):
+        counts[int(written), place, ends.get(check, -1)] += 1
+    reached = counts[:, : len(places), ::-1].cumsum(axis=2)[:, :, ::-1]  # … × line: the rows that came so far
+    if [(s.seen, s.kept) for s in steps] != list(pairwise(reached.sum(axis=(0, 1)).tolist())):
         raise ValueError("the rows' checks are not those of the ledger")
+    reached = reached[1] if counts[1].any() else reached[0]
+    seen = reached.sum(axis=0).tolist()
+    steps = [replace(step, seen=before, kept=after) for step, (before, after) in zip(steps, pairwise(seen))]
     last = ends.get(SURPLUS, len(steps))
     together = Step("", steps[0].seen, int(reached[:, last].sum()))
     sized = [_sized(step, reached[:, at], reached[:, at + 1]) for at, step in enumerate(steps)]
@@ -194,14 +200,15 @@ def _sized(step: Step, seen: NDArray[np.int64], kept: NDArray[np.int64]) -> Step
     return replace(step, prompts=int((seen > 0).sum()), size=effective_size(kept.tolist(), seen.tolist()))
 
 
-def _ends(run: Run) -> Iterator[tuple[str, str]]:
-    """Each row's unit and the check that dropped it, in order."""
+def _ends(run: Run) -> Iterator[tuple[str, str, bool]]:
+    """Each row's unit, the check that dropped it, and whether a model wrote it, in order."""
     rows = 0
-    for batch in run.batches("rows", ["anchor_ids", "check"]):
+    for batch in run.batches("rows", ["anchor_ids", "check", "call_ids"]):
         units = pc.binary_join(batch.column("anchor_ids"), " ").to_pylist()
+        written = pc.greater(pc.list_value_length(batch.column("call_ids")), 0).to_pylist()
         yield from (
-            (unit or f"row {i}", check)
-            for i, (unit, check) in enumerate(zip(units, batch.column("check").to_pylist()), rows)
+            (unit or f"row {i}", check, bool(wrote))
+            for i, (unit, check, wrote) in enumerate(zip(units, batch.column("check").to_pylist(), written), rows)
         )
         rows += len(batch)
 

@@ -47,7 +47,9 @@ class Balanced:
     def __call__(self, table: pa.Table) -> Sequence[Verdict]:
         kinds = [json.loads(fields or "{}").get(self.field) for fields in table.column("fields").to_pylist()]
         texts = (text or "" for batch in table.column("text").chunks for text in batch.to_pylist())
-        sizes = [round(NINTHS * tokens(text)) for text in texts]  # whole numbers, so that sums do not depend on the order
+        sizes = [
+            round(NINTHS * tokens(text)) for text in texts
+        ]  # whole numbers, so that sums do not depend on the order
         keys = [digest(KEY, id) for id in table.column("id").to_pylist()]
         rows: dict[str, list[int]] = {}
         for row, kind in enumerate(kinds):

@@ -73,7 +73,9 @@ def _moved(r: Reading, how: str, what: str) -> str:
 
 def _of_answers(known: Mapping[str, Reading]) -> Iterator[str]:
     right, gain = known.get("right_share"), known.get(OF_ANSWERS)
-    if right is not None:
+    if right is not None and not right.value:
+        yield "A rule found none right of the answers that were written: the checks kept nothing of the writer's."
+    elif right is not None:
         nats = known.get("curation_nats")
         put = (
             f" and so put in {interval(nats.value or 0.0, nats.low, nats.high)} nats a row" if nats is not None else ""
