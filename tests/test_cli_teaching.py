@@ -88,3 +88,36 @@ def test_what_cannot_be_trained_is_refused_with_what_to_type(
 ) -> None:
     assert typed(*words, "-o", "s", "--base", tiny) == 2
     assert said in capsys.readouterr().err and not Path("s").exists()
+
+
+PLAN = """
+from synthgain.loop import Arm, Part
+
+ARMS = [Arm("base"), Arm("one", (Part("texts.jsonl"),)), Arm("two", (Part("texts.jsonl", rows=2),))]
+SETTINGS = {"tokens": 64, "students": 1, "rates": (1e-3,), "batch": 1, "length": 64}
+"""
+
+
+def test_arms_end_with_one_table_and_one_verdict(place: Path, tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("texts.jsonl", [{"text": f"The river Tolmar flows past Quell {n} times."} for n in range(4)])
+    Path("plan.py").write_text(PLAN)
+    words = ["arms", "plan.py", "-o", "arms", "--on", "choices.jsonl", "--base", tiny]
+    assert typed(*words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said[:4]] == ["arm", "base", "one", "two"]
+    assert "at the one learning rate that was tried" in said[4] and said[5].startswith("At equal cost")
+    assert typed(*words, "--json", "--equal", "tokens") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [arm["name"] for arm in told["arms"]] == ["base", "one", "two"] and told["reference"] == "one"
+    assert typed(*words, "--without", "three") == 2
+    assert "no arm 'three'" in capsys.readouterr().err
+
+
+def test_evaluate_wants_something_to_ask(place: Path, tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("evaluate", tiny) == 2 and "--task" in capsys.readouterr().err
+    Path("held.txt").write_text("The salt widow built the bridge in 1417.")
+    words = ["evaluate", tiny, "--on", "choices.jsonl", "--also", "letter", "--held-out", "held.txt", "--json"]
+    assert typed(*words) == 0
+    names = {r["name"] for r in json.loads(capsys.readouterr().out)["readings"]}
+    assert {"accuracy", "accuracy_letter", "perplexity", "loss_at/0-15"} <= names
+    assert typed(*words, "--also", "shouting") == 2 and "letter or generation" in capsys.readouterr().err

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 MADE = ROOT / "docs" / "reference.md"  # of the code itself: tests/test_reference.py
 DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {MADE})]
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-NOT_RUN = {"train", "evaluate", "loop", "simulate", "demo", "push"}
+NOT_RUN = {"train", "evaluate", "loop", "arms", "simulate", "demo", "push"}
 FILES = {"RECIPE = ": "asked.py", "CHECK = ": "figures.py"}
 
 

@@ -42,6 +42,7 @@ PYTHON = {  # the command's function in Python, and options that are said otherw
     "measure": (sg.measure, {"explain": None}),
     "compare": (sg.compare, {"out": None}),
     "evaluate": (sg.evaluate, {"draws": None, "temperature": None, "max_tokens": None}),
+    "arms": (sg.arms, {}),
     "loop": (sg.loop, {"set_": "knobs", "arm": "arms", "draws": None}),
     "train": (sg.train, {}),
     "export": (sg.export, {}),

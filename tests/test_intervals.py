@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from synthgain.evaluate import Solved, difference
-from synthgain.intervals import clustered, effective_size, mean_t, of_clusters, t_quantile, wilson
+from synthgain.intervals import (
+    clustered,
+    effective_size,
+    mean_of_clusters,
+    mean_t,
+    mean_two_way,
+    of_clusters,
+    t_quantile,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +149,50 @@ def test_paired_differences_cover() -> None:
         assert found.low is not None and found.high is not None
         hits += found.low <= 0.2 <= found.high
     assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_the_two_way_variance_is_that_of_the_analysis_of_variance() -> None:
+    """One value a cell: Var = (MS_rows + MS_columns − MS_rest)/(rows × columns), by mean squares made independently here."""
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(12, 1)) + 0.8 * rng.normal(size=(1, 4)) + 0.5 * rng.normal(size=(12, 4))
+    n, k = y.shape
+    rows, columns, mean = y.mean(1), y.mean(0), y.mean()
+    of_rows = k * rows.var(ddof=1)
+    of_columns = n * columns.var(ddof=1)
+    rest = ((y - rows[:, None] - columns[None] + mean) ** 2).sum() / ((n - 1) * (k - 1))
+    variance = (of_rows + of_columns - rest) / (n * k)
+    freedom = (of_rows + of_columns - rest) ** 2 / (
+        of_rows**2 / (n - 1) + of_columns**2 / (k - 1) + rest**2 / ((n - 1) * (k - 1))
+    )
+    found, low, high = mean_two_way(y.tolist(), [str(i) for i in range(n)])
+    assert found == pytest.approx(mean)
+    assert (high - low) / 2 == pytest.approx(t_quantile(0.95, int(freedom)) * math.sqrt(variance))  # type: ignore[operator]
+
+
+def test_of_one_student_or_one_cluster_the_interval_is_over_the_other() -> None:
+    values, names = [[1.0], [3.0], [2.0], [6.0]], ["a", "a", "b", "c"]
+    assert mean_two_way(values, names) == pytest.approx(mean_of_clusters([1.0, 3.0, 2.0, 6.0], names))
+    alike = [[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]]
+    assert mean_two_way(alike, ["a", "a"]) == pytest.approx(mean_t([2.0, 3.0, 7.0]))
+    assert mean_two_way([[1.0], [2.0]], ["a", "a"]) == (1.5, None, None)
+    assert mean_two_way([[1.0, 1.0], [1.0, 1.0]], ["a", "b"]) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError):
+        mean_two_way([[1.0], [1.0, 2.0]], ["a", "b"])
+
+
+@pytest.mark.parametrize(("documents", "seeds", "least"), [(12, 3, 0.92), (8, 5, 0.93), (30, 2, 0.86)])
+def test_two_way_intervals_cover_where_one_way_intervals_do_not(documents: int, seeds: int, least: float) -> None:
+    """Documents, students and both together differ; three questions a document. The interval over documents alone misses far more often."""
+    rng = np.random.default_rng(4)
+    hits = alone = 0
+    names = [str(d) for d in range(documents) for _ in range(3)]
+    for _ in range(600):
+        y = 0.5 + 0.3 * rng.normal(size=(documents, 1, 1)) + 0.25 * rng.normal(size=(1, 1, seeds))
+        y = y + 0.2 * rng.normal(size=(documents, 1, seeds)) + 0.3 * rng.normal(size=(documents, 3, seeds))
+        values = y.reshape(documents * 3, seeds)
+        _, low, high = mean_two_way(values.tolist(), names)
+        hits += low <= 0.5 <= high  # type: ignore[operator]
+        _, low, high = mean_of_clusters(values.mean(1).tolist(), names)
+        alone += low <= 0.5 <= high  # type: ignore[operator]
+    assert least <= hits / 600 <= 0.995
+    assert alone / 600 < hits / 600 - 0.05

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synthgain.api import (
         advice,
         allocate,
+        arms,
         audit,
         check,
         compare,
@@ -63,6 +64,7 @@ _HOMES = {
     "synthgain.api": (
         "advice",
         "allocate",
+        "arms",
         "audit",
         "check",
         "compare",
@@ -129,6 +131,7 @@ __all__ = [
     "Verdict",
     "advice",
     "allocate",
+    "arms",
     "audit",
     "check",
     "compare",

@@ -125,3 +125,48 @@ def mean_of_clusters(
     error = math.sqrt(g / (g - 1) * math.fsum(math.fsum(one) ** 2 for one in sums.values())) / n
     half = t_quantile(level, g - 1) * error
     return mean, mean - half, mean + half
+
+
+def mean_two_way(
+    values: Sequence[Sequence[float]], clusters: Sequence[str], level: float = 0.95
+) -> tuple[float, float | None, float | None]:
+    """(mean, low, high) of values[i][s], of question i by student s, where both questions' clusters and students are a sample of more.
+
+    The variance of the mean is that between clusters plus that between students less what both share: V_c + V_s − V_cs, each from the sums of
+    its own deviations with its factor G/(G − 1) (Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011; with one value in each cell it is
+    the two-way random-effects analysis of variance), and no less than V_c and V_s. Student's t with Satterthwaite's degrees of freedom, rounded
+    down. Of one student (or one cluster) the interval is over the other alone; None where there is one of each.
+    """
+    n, students = len(values), len(values[0])
+    if any(len(one) != students for one in values):
+        raise ValueError("every question needs a value of every student")
+    rows = [math.fsum(one) / students for one in values]
+    mean = math.fsum(rows) / n
+    columns = [math.fsum(one[s] for one in values) / n for s in range(students)]
+    place = {cluster: at for at, cluster in enumerate(dict.fromkeys(clusters))}
+    own, shared = [0.0] * len(place), [[0.0] * students for _ in place]
+    for one, row, cluster in zip(values, rows, clusters, strict=True):
+        own[place[cluster]] += row - mean
+        for s, value in enumerate(one):
+            shared[place[cluster]][s] += value - row - columns[s] + mean
+    g, k = len(place), students
+    of_clusters = _variance([x / n for x in own])
+    of_students = _variance([(c - mean) / k for c in columns])
+    both = 0.0
+    if g > 1 and k > 1:
+        both = g / (g - 1) * k / (k - 1) * math.fsum((x / (n * k)) ** 2 for one in shared for x in one)
+    if g < 2 and k < 2:
+        return mean, None, None
+    variance = max(of_clusters + of_students - both, of_clusters, of_students)
+    if not variance:
+        return mean, mean, mean
+    spread = (of_clusters**2 / (g - 1) if g > 1 else 0.0) + (of_students**2 / (k - 1) if k > 1 else 0.0)
+    spread += both**2 / ((g - 1) * (k - 1)) if both else 0.0
+    half = t_quantile(level, max(1, int(variance**2 / spread))) * math.sqrt(variance)
+    return mean, mean - half, mean + half
+
+
+def _variance(deviations: Sequence[float]) -> float:
+    """Of a sum of independent deviations: G/(G − 1) times the sum of their squares; 0 of one."""
+    g = len(deviations)
+    return g / (g - 1) * math.fsum(d * d for d in deviations) if g > 1 else 0.0

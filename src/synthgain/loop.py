@@ -60,7 +60,8 @@ class Arm:
     - `weights`: what it starts from: "base", "previous" (the student that wrote the round's rows; the base in the first round), or a
       model's URI.
     - `as_many_as`: the name of another arm; this one gets as many rows, drawn by a hash.
-    - `exam`: how questions are put to it, by name: "" as they stand, "few-shot" after worked examples.
+    - `exam`: how questions are put to it, by name: "" as they stand, "few-shot" after worked examples, "open-book" with the document before
+      them, "retrieval" with passages that they find. Which of them can be held is the examiner's to say.
     - `settings`: the trainer's, where they differ from what the arms share.
     """
 
@@ -172,11 +173,12 @@ S = TypeVar("S", bound=Scored)
 
 @dataclass(frozen=True)
 class Result(Generic[S]):
-    """What became of one arm."""
+    """What became of one arm. `each` holds the examination of each of its students; `scored` is their mean."""
 
     arm: Arm
     scored: S
     student: Student | None = None
+    each: tuple[S, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ def compared(
         student = train(arm, rows[arm.name], start, out / arm.name) if arm.learns else None
         scored = examine(arm, student.folder if student else start)
         others = [examine(arm, other.folder) for other in student.others] if student else []
-        yield Result(arm, scored.pooled(others) if others else scored, student)
+        yield Result(arm, scored.pooled(others) if others else scored, student, (scored, *others))
 
 
 def run_rounds(

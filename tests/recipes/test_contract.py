@@ -63,6 +63,20 @@ def answer(prompt: Prompt) -> str:
     asked = prompt.messages[-1]["content"]
     if prompt.schema is not None and "entities" not in prompt.schema["properties"]:
         return json.dumps(fitting(prompt.schema))
+    if prompt.schema is not None and "wrong" in json.dumps(prompt.schema):
+        passage = asked.partition("Passage:\n\n")[2].partition("\n\n(End")[0]
+        told = [sentence.strip() for sentence in passage.split(". ")]
+        last = [sentence.strip(".").split()[-1] for sentence in told]
+        listed = [
+            {
+                "sentence": one,
+                "question": f"What is told of case {n} there?",
+                "answer": last[n],
+                "wrong": [w for w in last if w != last[n]],
+            }
+            for n, one in enumerate(told)
+        ]
+        return json.dumps({"questions": listed})
     if prompt.schema is not None:
         capitals = re.findall(r"\b[A-Z][a-z]+ [A-Z][a-z]+\b", asked)
         return json.dumps(

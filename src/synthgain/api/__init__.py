@@ -3,6 +3,7 @@
 from synthgain.api.allocating import allocate
 from synthgain.api.auditing import audit
 from synthgain.api.comparing import compare, comparison_page
+from synthgain.api.comparing_arms import arms
 from synthgain.api.curating import curate
 from synthgain.api.examining import evaluate
 from synthgain.api.giving import export, push
@@ -23,6 +24,7 @@ __all__ = [
     "Preview",
     "advice",
     "allocate",
+    "arms",
     "audit",
     "broken",
     "check",

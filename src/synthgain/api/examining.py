@@ -11,14 +11,15 @@ import numpy as np
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
-from synthgain.api.choosing import choices
+from synthgain.api.choosing import choices, further
 from synthgain.api.desk import at_desk, unwatched
+from synthgain.api.harness import harness
 from synthgain.api.making import Watch, remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
-from synthgain.evaluate import Question, Solved, forgetting, load_questions, solve
+from synthgain.evaluate import Question, Solved, forgetting, load_questions, perplexity, solve
 from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
 from synthgain.models import Reach, open_scorer
 from synthgain.store import Run
@@ -82,10 +83,13 @@ def longest_in(run: Path) -> int | None:
 def evaluate(
     student: str | Path,
     *,
-    on: str | Path,
+    on: str | Path | None = None,
+    task: Sequence[str | Path] = (),
     answers: str | Path | None = None,
     examination: Examination | None = None,
+    also: Sequence[str] = (),
     general: str | Path | None = None,
+    held_out: str | Path | None = None,
     against: str = DEFAULT_MODEL,
     reach: Reach | None = None,
     watch: Watch | None = None,
@@ -94,25 +98,37 @@ def evaluate(
     """A student's readings on questions (a folder, or any model's URI).
 
     Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
-    ({"question", "options", "gold"}) is closed-book, by log-likelihood. Answers are remembered in `answers` (default: beside
-    the student, for a URI in runs/answers). With `general` text also what was forgotten, against the base.
+    ({"question", "options", "gold"}) is closed-book, by log-likelihood, and as `also` says ("letter", "generation") with the options in
+    sight. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). With `general` text also what was
+    forgotten, against the base; with `held_out` text the perplexity, and the loss by a token's place. `task` are standard tasks
+    (`harness.harness`).
     """
+    if on is None and not task and general is None and held_out is None:
+        raise SynthgainError(
+            "there is nothing to ask",
+            where="--on",
+            next="give questions: --on FILE, or a standard task: --task FILE.yaml",
+        )
     weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
-    solved = answered(
-        weights,
-        load_questions(Path(on)),
-        examination or Examination(),
-        memory=place,
-        reach=reach,
-        watch=watch,
-        longest=longest_of(weights),
-    )
-    readings = list(solved.readings)
+    readings: list[Reading] = []
+    if on is not None:
+        questions = load_questions(Path(on))
+        how, longest = examination or Examination(), longest_of(weights)
+        readings += answered(weights, questions, how, memory=place, reach=reach, watch=watch, longest=longest).readings
+        if also and not questions[0].options:
+            raise SynthgainError("these questions have no options", where="also", next="leave it out")
+        readings += further(weights, questions, also, place, reach=reach, watch=watch or unwatched)
     if general is not None:
-        texts = [a.text for a in load_anchors(str(general), tell=remark)]
-        readings.append(forgetting(open_scorer(against), open_scorer(student), texts))
-    return readings
+        readings.append(forgetting(open_scorer(against), open_scorer(student), texts_of(general)))
+    if held_out is not None:
+        readings += perplexity(open_scorer(student), texts_of(held_out))
+    return readings + (harness(student, task) if task else [])
+
+
+def texts_of(source: str | Path) -> list[str]:
+    """The texts of a file or folder."""
+    return [a.text for a in load_anchors(str(source), tell=remark)]
 
 
 def answered(

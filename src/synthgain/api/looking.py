@@ -132,13 +132,13 @@ def _call_json(call: Call) -> dict[str, Any]:
 
 
 def report(run: str | Path | Run, *, out: str | Path | None = None) -> Path:
-    """Write the page of a run, of a folder of rounds (a demo's or a loop's), or of a student. Its path."""
+    """Write the page of a run, of a folder of rounds (a demo's or a loop's), of a comparison of arms, or of a student. Its path."""
     from synthgain.report.page import write
 
     folder = run.path if isinstance(run, Run) else Path(run)
-    if not any((folder / name).is_file() for name in ("run.json", "loop.json", "student.json")):
+    if not any((folder / name).is_file() for name in ("run.json", "loop.json", "student.json", "arms.json")):
         raise SynthgainError(
-            "this is neither a run, a folder of rounds nor a student",
+            "this is neither a run, a folder of rounds, a comparison of arms nor a student",
             where=str(folder),
             next="give the folder that -o named",
         )

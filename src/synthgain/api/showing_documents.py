@@ -9,11 +9,13 @@ An arm's figure is the mean over the rates, question by question.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.api.arms_grid import Done, Grid
+from synthgain.api.arms_told import last_loss
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.choosing import OPEN_BOOK, ChoiceExaminer
 from synthgain.api.examining import Panel, no_panel
@@ -26,7 +28,7 @@ from synthgain.api.measuring import measure
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import ArmTrainer, Say, to_stderr
 from synthgain.evaluate import Question, Solved, averaged, differences, load_questions
-from synthgain.loop import BASE, Arm, Part, Result, Rows, compared
+from synthgain.loop import BASE, Arm, Part, Result
 from synthgain.models import Reach
 from synthgain.store import Run, atomic_write, writing
 
@@ -93,11 +95,12 @@ def demo_documents(
         for name, learnt in rows.items():
             say(before.line(name, learnt.n))
         questions = load_questions(place / "questions.jsonl")
-        study = _Study(place, tuple(arms), rows, questions, tuple(rates), runs, writer_uri(writer), before)
+        study = _Study(place, tuple(arms), questions, tuple(rates), runs, writer_uri(writer), before)
+        grid, done = Grid(tuple(arms), rows, tuple(rates), place / "students", student), Done()
         examine = ChoiceExaminer(questions, place / "answers", taken, say)
         result: dict[str, Any] = {}
-        for results in study.results(ArmTrainer(student, seed, shared, say), examine, student):
-            result = study.write(results)
+        for _ in grid.fill(done, ArmTrainer(student, seed, shared, say), examine, say):
+            result = study.write(done)
     report(place)
     return result
 
@@ -168,46 +171,27 @@ def document_arms(runs: Mapping[str, Run]) -> list[Arm]:
 
 @dataclass(frozen=True)
 class _Study:
-    """Every arm at every learning rate, and what is written of those that are done."""
+    """What is written of the arms that are done."""
 
     place: Path
     arms: tuple[Arm, ...]
-    rows: Mapping[str, Rows]
     questions: Sequence[Question]
     rates: tuple[float, ...]
     runs: Mapping[str, Run]
     model: str
     before: Foretold
-    untrained: dict[str, Result[Solved]] = field(default_factory=dict)
 
-    def results(
-        self, train: ArmTrainer, examine: ChoiceExaminer, base: str
-    ) -> Iterator[Mapping[str, Mapping[float, Result[Solved]]]]:
-        """What is done, after each student: results by arm and rate. All arms at one rate come before the next rate."""
-        done: dict[str, dict[float, Result[Solved]]] = {}
-        for rate in self.rates:
-            train.say(f"learning rate {rate:g}")
-            arms = [self._at(arm, rate) for arm in self.arms if arm.learns or arm.name not in self.untrained]
-            folder = self.place / "students" / f"{rate:g}"
-            for made in compared(arms, self.rows, train=train, examine=examine, out=folder, base=base):
-                if made.arm.learns:
-                    done.setdefault(made.arm.name, {})[rate] = made
-                else:
-                    self.untrained[made.arm.name] = made
-                yield done
-
-    def _at(self, arm: Arm, rate: float) -> Arm:
-        return replace(arm, settings={**arm.settings, "learning_rate": rate}) if arm.learns else arm
-
-    def write(self, done: Mapping[str, Mapping[float, Result[Solved]]]) -> dict[str, Any]:
+    def write(self, grid: Done) -> dict[str, Any]:
         """arms.json and loop.json of what is done so far; what arms.json holds."""
+        done = grid.trained
         trained = [self._mean(done[arm.name]) for arm in self.arms if arm.name in done]
-        results = [*self.untrained.values(), *trained]
+        results = [*grid.untrained.values(), *trained]
         pairs = [(r.arm.name, REPEATED) for r in trained if r.arm.name != REPEATED and REPEATED in done]
         told = write_arms(
             [self.place],
             results,
             pairs,
+            reference=REPEATED,
             by_rate=self._by_rate(done),
             foretold=foretold_json(self.before, {r.arm.name: r.scored for r in trained}, REPEATED),
             note=NOTE + (SHIPPED if self._recorded() else ""),
@@ -247,7 +231,6 @@ class _Study:
 
 
 def _of_student(name: str, made: Result[Solved], repeated: Result[Solved] | None) -> dict[str, Any]:
-    curve = made.student.record.get("curve") or [{}] if made.student else [{}]
     told = [made.scored.reading(one).json() for one in ("accuracy", "answer_margin")]
     less = differences(made.scored, repeated.scored) if repeated is not None and name != REPEATED else ()
-    return {"name": name, "readings": told, "loss": curve[-1].get("loss"), "less_repeated": [r.json() for r in less]}
+    return {"name": name, "readings": told, "loss": last_loss(made), "less_reference": [r.json() for r in less]}

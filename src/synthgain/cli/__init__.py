@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from typer.models import CommandInfo
 
-from synthgain.cli import (
+from synthgain.cli import (  # their commands register themselves
+    arms,
     auditing,
     curating,
     looking,
@@ -17,12 +18,12 @@ from synthgain.cli import (
     measuring,
     planning,
     teaching,
-)  # their commands register themselves
+)
 from synthgain.cli.arguments import app, command_line
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
 
-__all__ = ["app", "auditing", "curating", "looking", "main", "making", "measuring", "planning", "teaching"]
+__all__ = ["app", "arms", "auditing", "curating", "looking", "main", "making", "measuring", "planning", "teaching"]
 
 app.add_typer(laboratory, name="simulate")
 FIRST = [

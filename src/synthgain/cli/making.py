@@ -276,7 +276,9 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run, or a student folder (--to gguf).")],
     to: Annotated[
         str,
-        typer.Option("--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text; calls; gguf."),
+        typer.Option(
+            "--to", help="chat, alpaca, sharegpt, openai, prompt-completion, preference, text, questions; calls; gguf."
+        ),
     ],
     out: Annotated[
         Path | None,

@@ -148,20 +148,26 @@ def print_broken(broken: Sequence[tuple[str, int, Sequence[str]]]) -> None:
         )
 
 
-def print_arms(result: dict[str, Any], folder: Path) -> None:
-    from synthgain import api
+def arms_table(arms: Sequence[dict[str, Any]]) -> None:
+    """A line for each arm: what it learnt, and what it got right."""
     from synthgain.types import Reading
 
-    read = [{r["name"]: Reading.read(r) for r in arm["readings"]} for arm in result["arms"]]
+    read = [{r["name"]: Reading.read(r) for r in arm["readings"]} for arm in arms]
     margins = any("answer_margin" in mine for mine in read)
     print(f"{'arm':<16}{'rows':>6}{'tokens':>9}  {'accuracy':<29}{'  answer_margin, nats' if margins else ''}")
-    for arm, mine in zip(result["arms"], read):
+    for arm, mine in zip(arms, read):
         line = f"{arm['name']:<16}{arm['rows']:>6}{arm['tokens']:>9,}  "
         line += f"{_interval(mine['accuracy']) if 'accuracy' in mine else 'not measured':<29}"
         found = mine.get("answer_margin")
         if found is not None and found.value is not None:
             line += f"  {interval(found.value, found.low, found.high, signed=True)}"
         print(line)
+
+
+def print_arms(result: dict[str, Any], folder: Path) -> None:
+    from synthgain import api
+
+    arms_table(result["arms"])
     for d in result.get("differences", []):
         print(_sentence(d))
     _print_rates(result.get("by_rate", []))

@@ -157,12 +157,25 @@ def _steps(step: int, steps: int, loss: float) -> None:
 @app.command()
 def evaluate(
     student: Annotated[str, typer.Argument(help="A student folder, or any model's URI.")],
-    on: On,
+    on: Annotated[
+        Path | None, typer.Option("--on", help="Questions, one a line (docs/questions.md); or give --task.")
+    ] = None,
+    task: Annotated[
+        list[Path] | None,
+        typer.Option("--task", help="A task of lm-evaluation-harness: a YAML file that names local files. Repeatable."),
+    ] = None,
     draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
     max_tokens: AnswerTokens = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="Of multiple choice, with the options in sight: letter, generation. Repeatable."),
+    ] = None,
     general: Annotated[
         Path | None, typer.Option("--general", help="General text: also measure what was forgotten.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option("--held-out", help="Held-out text: its perplexity, and the loss by a token's place.")
     ] = None,
     against: Annotated[
         str, typer.Option("--against", help="The model it is compared with for that.")
@@ -188,9 +201,12 @@ def evaluate(
         lambda watch: api.evaluate(
             student,
             on=on,
+            task=task or (),
             answers=answers,
             examination=how,
+            also=also or (),
             general=general,
+            held_out=held_out,
             against=against,
             reach=reach(base_url),
             watch=watch,

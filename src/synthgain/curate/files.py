@@ -23,6 +23,12 @@ def read_with_hash(path: str | Path, variable: str) -> tuple[Any, str]:
     What the file imports from elsewhere is not in the hash. SynthgainError says file and line where the file is missing, cannot be
     read as Python, fails while it runs, or has no such variable.
     """
+    held, sha = variables_of(path, variable)
+    return held[variable], sha
+
+
+def variables_of(path: str | Path, variable: str) -> tuple[dict[str, Any], str]:
+    """All variables of that file, which must have `variable`, and the SHA-256 of what was run; else as `read_with_hash`."""
     file = Path(path).expanduser()
     kind = variable.lower()
     if not file.is_file():
@@ -57,7 +63,7 @@ def read_with_hash(path: str | Path, variable: str) -> tuple[Any, str]:
         ) from error
     if not hasattr(module, variable):
         raise SynthgainError(f"the file has no {variable}", where=str(path), next=f"end it with {variable} = …")
-    return getattr(module, variable), hashlib.sha256(content).hexdigest()
+    return vars(module), hashlib.sha256(content).hexdigest()
 
 
 def _content(file: Path, path: str | Path) -> bytes:

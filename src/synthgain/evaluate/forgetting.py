@@ -25,7 +25,7 @@ def forgetting(
         raise SynthgainError(
             "there is no text to measure forgetting on", next="give general text that was not trained on"
         )
-    cut = [list(_windows(text, window)) for text in kept]
+    cut = [list(windows(text, window)) for text in kept]
     estimator = "mean over texts of the paired difference in NLL per token, t interval"
     note = _note(cut, len(texts) - len(kept), window)
     old, new = _losses(before, cut), _losses(after, cut)
@@ -57,7 +57,7 @@ def _losses(scorer: Scorer, cut: Sequence[Sequence[str]]) -> list[tuple[float, i
     return losses
 
 
-def _windows(text: str, window: int) -> Iterator[str]:
+def windows(text: str, window: int) -> Iterator[str]:
     """Pieces of at most `window` characters, cut at white space where there is some in the second half."""
     while len(text) > window:
         at = max((i for i in range(window, window // 2, -1) if text[i].isspace()), default=window)

@@ -11,31 +11,38 @@ from synthgain.report.tables import stacked
 from synthgain.types import Reading
 
 
-def rates_table(by_rate: Sequence[Json]) -> Safe | None:
-    """Of each learning rate every arm's accuracy, its margin, and what it has more than repetition; the order of the arms at each."""
+def rates_table(by_rate: Sequence[Json], reference: str) -> Safe | None:
+    """Of each learning rate every arm's accuracy, its margin, and what it has more than the reference; the order of the arms at each."""
     rows: list[tuple[object, list[object]]] = []
     orders = []
+    read = [_by_name(mapping(arm).get("readings")) for one in by_rate for arm in listed(one.get("arms"))]
+    by = "answer_margin" if any("answer_margin" in mine for mine in read) else "accuracy"
+    figures = ["accuracy", *(["answer_margin"] if by != "accuracy" else [])]
     for one in by_rate:
         rate = f"{number(one.get('learning_rate')) or 0:g}"
         arms = [mapping(arm) for arm in listed(one.get("arms"))]
         for arm in arms:
-            read = _by_name(arm.get("readings"))
-            less = _by_name(arm.get("less_repeated"))
-            cells: list[object] = [cell(read.get("accuracy")), cell(read.get("answer_margin"), signed=True)]
-            rows.append((f"{rate}: {_name(arm)}", [*cells, cell(less.get("answer_margin difference"), signed=True)]))
-        orders.append(f"at {rate}: {', '.join(_order(arms))}")
+            mine, less = _by_name(arm.get("readings")), _by_name(arm.get("less_reference"))
+            cells: list[object] = [cell(mine.get(name), signed=name != "accuracy") for name in figures]
+            rows.append((f"{rate}: {_name(arm)}", [*cells, cell(less.get(f"{by} difference"), signed=True)]))
+        orders.append(f"at {rate}: {', '.join(_order(arms, by))}")
     if not rows:
         return None
-    heads = ("learning rate and arm", "accuracy", "answer_margin, nats", "more than repetition, nats")
+    unit = ", nats" if by != "accuracy" else ""
+    heads = (
+        "learning rate and arm",
+        *(f"{n}, nats" if n != "accuracy" else n for n in figures),
+        f"more than {reference}{unit}",
+    )
     return join(
         el("h3", "Each learning rate by itself"),
-        el("p", f"From the largest margin to the smallest {'; '.join(orders)}.", class_="note"),
+        el("p", f"From the largest {by} to the smallest {'; '.join(orders)}.", class_="note"),
         stacked(heads, rows),
     )
 
 
-def _order(arms: Sequence[Json]) -> list[str]:
-    read = {_name(arm): _by_name(arm.get("readings")).get("answer_margin") for arm in arms}
+def _order(arms: Sequence[Json], by: str) -> list[str]:
+    read = {_name(arm): _by_name(arm.get("readings")).get(by) for arm in arms}
     known = {name: r.value for name, r in read.items() if r is not None and r.value is not None}
     return sorted(known, key=lambda name: -known[name])
 

@@ -21,7 +21,7 @@ HEADLINE = "accuracy"
 def loop_sections(loop: LoopPart) -> list[tuple[str, str, Safe]]:
     """(anchor in the page, short title, section) for what all rounds share."""
     made = [
-        ("arms", "Arms", "The arms, side by side", _arms(loop)),
+        ("arms", "Arms", "The arms, side by side", arms_body(loop)),
         ("training", "Training", "Training", _training(loop)),
         ("rounds", "Rounds", "Rounds side by side", _rounds(loop)),
     ]
@@ -49,7 +49,8 @@ def headline(arms: Sequence[Json]) -> str:
 # ---------------------------------------------------------------------------------------------- arms
 
 
-def _arms(loop: LoopPart) -> Safe:
+def arms_body(loop: LoopPart) -> Safe:
+    """The arms drawn side by side, their differences, each learning rate by itself, and all readings."""
     if not loop.arms:
         return absent(loop.missing.get("arms", ""), "Arms appear when students have been trained and evaluated.")
     by = headline(loop.arms)
@@ -77,7 +78,7 @@ def _arms(loop: LoopPart) -> Safe:
             "Dots are estimates, lines their intervals; n is the number of questions.",
             class_="note",
         ),
-        rates_table(loop.by_rate),
+        rates_table(loop.by_rate, loop.reference),
         foretold_table(loop.foretold),
         _all_readings(read),
     )

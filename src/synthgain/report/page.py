@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from synthgain.numbers import count, counted, duration, interval, money, number, share
+from synthgain.report.arms_page import comparison, is_comparison
 from synthgain.report.card import check_said, cost_said
 from synthgain.report.chain_picture import chain
 from synthgain.report.loop_sections import HEADLINE, loop_sections, readings_of
@@ -28,7 +29,7 @@ Part = tuple[str, str, Safe]  # anchor in the page, short title, section
 
 
 def write(folder: Path, out: Path | None = None) -> Path:
-    """Write the page about a run, loop or student folder to `out` (default: report.html in the folder) and give its path.
+    """Write the page about a run, loop, comparison or student folder to `out` (default: report.html in the folder) and give its path.
 
     SynthgainError where the folder is none of them; a part that is missing is said to be on the page.
     """
@@ -40,11 +41,13 @@ def write(folder: Path, out: Path | None = None) -> Path:
         page = _run_page(run_part(folder))
     elif (folder / "student.json").is_file():
         page = _student_page(folder)
+    elif is_comparison(folder):
+        page = _comparison_page(folder)
     else:
         raise SynthgainError(
-            "there is nothing here to report on (no run.json, no loop.json, no student.json)",
+            "there is nothing here to report on (no run.json, no loop.json, no student.json, no arms.json)",
             where=str(folder),
-            next="give the folder that `synthgain generate … -o RUN`, `synthgain loop` or `synthgain demo` wrote",
+            next="give the folder that `synthgain generate … -o RUN`, `synthgain loop`, `synthgain arms` or `synthgain demo` wrote",
         )
     atomic_write(out, page)
     return out
@@ -395,6 +398,21 @@ def _student_page(folder: Path) -> str:
         _footer(str(record.get("synthgain") or "")),
     )
     return page(f"{visible(name)} · synthgain", body)
+
+
+# ---------------------------------------------------------------------------------------------- a comparison
+
+
+def _comparison_page(folder: Path) -> str:
+    title, lead, parts, asked = comparison(folder)
+    facts = [(str(name), _setting(value)) for name, value in asked.items()]
+    header = el(
+        "header", el("p", "synthgain · comparison of arms", class_="brand"), el("h1", title), lead, _grid(facts)
+    )
+    body = join(
+        header, _contents(parts), el("main", [body for _, _, body in parts]), _footer(str(asked.get("synthgain") or ""))
+    )
+    return page(f"{visible(title)} · synthgain", body)
 
 
 # ---------------------------------------------------------------------------------------------- around

@@ -36,7 +36,8 @@ class LoopPart:
     readings: Sequence[Reading] = ()  # the folder's own
     by_rate: Sequence[
         Json
-    ] = ()  # {"learning_rate", "arms": [{"name", "readings", "less_repeated"}]}, where arms were trained at several
+    ] = ()  # {"learning_rate", "arms": [{"name", "readings", "less_reference"}]}, where arms were trained at several
+    reference: str = ""  # the arm that the others are set against there
     foretold: Json = field(
         default_factory=dict
     )  # {"arms": [{"name", "before", "learned"}], "said"}, where arms.json has it
@@ -68,6 +69,7 @@ def loop_part(path: Path) -> LoopPart:
         {name: why for name, why in missing.items() if why},
         readings,
         [mapping(one) for one in listed(told.get("by_rate"))],
+        str(told.get("reference") or ""),
         mapping(told.get("foretold")),
     )
 

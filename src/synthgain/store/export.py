@@ -7,6 +7,7 @@
     prompt-completion   TRL's: the last answer is the completion; answers before it that are learnt say so (`learn`)
     preference          TRL's pairs: prompt, chosen, rejected
     text                plain texts
+    questions           multiple choice as `evaluate --on` reads it, of rows that have the fields `question`, `options` and `gold`
 
 What a turn thought (`reasoning`) stands beside its content: chat, prompt-completion and preference keep it there, openai, sharegpt and alpaca
 have no place for it. What a format has no place for is counted by name, never lost without a word; what would come out wrong is refused.
@@ -77,6 +78,8 @@ def export(run: Run, form: str, out: Path) -> Exported:
         raise SynthgainError(
             "the file must end in .jsonl or .parquet", where=str(out), next=f"-o {out.with_suffix('.jsonl')}"
         )
+    if form == "questions" and out.suffix != ".jsonl":
+        raise SynthgainError("questions are JSON Lines", where=str(out), next=f"-o {out.with_suffix('.jsonl')}")
     unpaired, lost = Counter[str](), Counter[str]()
     rows = _kept(run, FORMS[form])
     if form == "preference":
@@ -114,7 +117,7 @@ def _kept(run: Run, form: Form) -> Iterator[Stored]:
 
 
 def _rows(run: Run) -> Iterator[Stored]:
-    for shard in run.shards(["id", "kept", "check", "messages", "text", "rejected", "tools"]):
+    for shard in run.shards(["id", "kept", "check", "messages", "text", "rejected", "tools", "fields"]):
         for row in shard.to_pylist():
             tools = json.loads(row["tools"]) if row["tools"] else []
             yield row | {"messages": _chat(row["messages"]), "rejected": _chat(row["rejected"]), "tools": tools}
@@ -298,6 +301,18 @@ def _text(row: Stored) -> Stored:
     return {"id": row["id"], "text": row["text"]}
 
 
+def _question(row: Stored) -> Stored:
+    held = json.loads(row["fields"] or "{}")
+    if not all(name in held for name in ("question", "options", "gold")):
+        raise SynthgainError(
+            "this row is no multiple-choice question: it has no fields question, options and gold",
+            where=f"row {row['id']}",
+            next="export a run of the recipe exam-questions, or use --to text",
+        )
+    more = {name: held[name] for name in ("document", "title") if held.get(name)}
+    return {"id": row["id"], **{name: held[name] for name in ("question", "options", "gold")}, **more}
+
+
 MASK = "learn (answers that are not learnt)"
 MORE = "learn (other turns that are learnt)"
 CALLS = frozenset({"tools", "tool_calls", "tool_call_id", "name"})
@@ -310,6 +325,7 @@ FORMS: dict[str, Form] = {
     "prompt-completion": Form(_prompt_completion, TURNS),
     "preference": Form(_preference, TURNS | {"rejected"}),
     "text": Form(_text, frozenset(), "text"),
+    "questions": Form(_question, frozenset(), "text"),
 }
 
 
