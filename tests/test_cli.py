@@ -30,6 +30,7 @@ COMMANDS = (
     "preview",
     "generate",
     "curate",
+    "score",
     "measure",
     "compare",
     "trace",

@@ -39,6 +39,7 @@ PYTHON = {  # the command's function in Python, and options that are said otherw
     "preview": (sg.preview, {"set_": "knobs", "header": "headers", "show": "shown"}),
     "check": (sg.check, {"header": "headers"}),
     "curate": (sg.curate, {"set_": "knobs", "run": "source", "show_misses": None}),
+    "score": (sg.score, {}),
     "measure": (sg.measure, {"explain": None}),
     "compare": (sg.compare, {"out": None}),
     "evaluate": (sg.evaluate, {"draws": None, "temperature": None, "max_tokens": None}),

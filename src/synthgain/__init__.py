@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         push,
         record,
         report,
+        score,
         trace,
         train,
     )
@@ -85,6 +86,7 @@ _HOMES = {
         "push",
         "record",
         "report",
+        "score",
         "trace",
         "train",
     ),
@@ -152,6 +154,7 @@ __all__ = [
     "push",
     "record",
     "report",
+    "score",
     "trace",
     "train",
 ]

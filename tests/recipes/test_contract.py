@@ -86,6 +86,8 @@ def answer(prompt: Prompt) -> str:
         return said
     if 'Begin each question with "Question:"' in asked:
         return f"Question: What is asked in kind {asked[-20:]}?\nAnswer: a bell"
+    if 'Under the line "### Thought"' in asked:
+        return f"### Thought\nOf {len(asked)} letters.\n\n### Solution\n5 * 6 = 30\nAnswer: 30"
     return f"Draw {prompt.draw} of {len(asked)} letters.\n5 * 6 = 30\nAnswer: 30"
 
 

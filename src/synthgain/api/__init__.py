@@ -15,6 +15,7 @@ from synthgain.api.measuring import advice, explain, measure, measure_students
 from synthgain.api.misses import misses
 from synthgain.api.planning import plan, plan_page
 from synthgain.api.previewing import Preview, preview
+from synthgain.api.scoring import score
 from synthgain.api.showing import demo
 from synthgain.api.showing_documents import demo_documents
 from synthgain.api.training import train
@@ -53,6 +54,7 @@ __all__ = [
     "record",
     "report",
     "rows",
+    "score",
     "thought",
     "trace",
     "train",

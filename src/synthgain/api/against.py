@@ -1,4 +1,4 @@
-"""Other sets that rows are compared with: evaluation sets, or data that is there already (`curate.against`)."""
+"""Other sets that rows are compared with: evaluation sets, or data that is there already (`curate.against`, `curate.decontaminate`)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from synthgain.api.given import Given, sha256_of
 from synthgain.chain import Named
 from synthgain.chain.given import asked_of
 from synthgain.curate.against import Against
+from synthgain.curate.decontaminate import Decontaminate
 from synthgain.settings import settings_of
 from synthgain.store.rows import spoken
 from synthgain.types import AnyCheck, SynthgainError
@@ -38,22 +39,27 @@ def opened_against(check: AnyCheck, part: Named, *, recorded: bool = False) -> t
 
     `recorded`: a run's record names the sets. They must then be what they were, and nothing is fetched because a record says so.
     """
-    if not isinstance(check, Against):
+    if not isinstance(check, Against | Decontaminate):
         return check, part
     if not check.sets:
+        typed = "--against DATA" if isinstance(check, Against) else f"--with {check.name}=DATA"
         raise SynthgainError(
-            "no set is named that rows are compared with", where="--with against", next="use --against DATA"
+            "no set is named that rows are compared with", where=f"--with {check.name}", next=f"use {typed}"
         )
     if recorded and (remote := [name for name in check.sets if name.startswith(SCHEME)]):
-        raise _again(f"this run was compared with {remote[0]}, and a run folder reaches no server", remote[0])
+        raise _again(
+            f"this run was compared with {remote[0]}, and a run folder reaches no server", check.name, remote[0]
+        )
     try:
         sha256 = _sha256(check.sets)
     except SynthgainError as error:
         if recorded:
-            raise _again(f"a set that this run was compared with cannot be read ({error.what})", error.where) from error
+            raise _again(
+                f"a set that this run was compared with cannot be read ({error.what})", check.name, error.where
+            ) from error
         raise
     if recorded and part.sha256 and part.sha256 != sha256:
-        raise _again("a set that this run was compared with has changed since", ", ".join(check.sets))
+        raise _again("a set that this run was compared with has changed since", check.name, ", ".join(check.sets))
     told = replace(part, settings=settings_of(check), sha256=sha256)
     return check.primed(lambda: texts_of(check.sets)), told
 
@@ -74,9 +80,10 @@ def _sha256(sets: Sequence[str]) -> str:
     return hashlib.sha256("".join(shas).encode()).hexdigest()
 
 
-def _again(what: str, where: str) -> SynthgainError:
+def _again(what: str, check: str, where: str) -> SynthgainError:
+    again = f"--against {where or 'DATA'}" if check == "against" else f"--with {check}={where or 'DATA'}"
     return SynthgainError(
         what,
         where=where,
-        next=f"give it again (--against {where or 'DATA'}), or leave the check out (--without against)",
+        next=f"give it again ({again}), or leave the check out (--without {check})",
     )

@@ -108,5 +108,9 @@ def typed_check(part: Named) -> list[str]:
     settings = {name: value for name, value in part.settings.items() if not (part.name == "against" and name == "sets")}
     if part.name == "against" and settings == {k: v for k, v in settings_of(Against()).items() if k != "sets"}:
         return [word for name in part.settings.get("sets", ()) for word in ("--against", str(name))]
-    told = ",".join(f"{name}={_as_text(value)}" for name, value in part.settings.items())
-    return ["--with", f"{part.file or part.name}{':' if told else ''}{told}"]
+    held = dict(part.settings)
+    first = next(iter(held), "")
+    listed = isinstance(held.get(first), list)  # commas part settings: a list is typed as the first one alone can be
+    head = f"={_as_text(held.pop(first))}" if listed else ""
+    told = ",".join(f"{name}={_as_text(value)}" for name, value in held.items())
+    return ["--with", f"{part.file or part.name}{head}{':' if told else ''}{told}"]

@@ -1,4 +1,4 @@
-"""The command that judges: a run again, or a data set that somebody else made."""
+"""Commands that judge: a run again, or a data set that somebody else made; and what selections need in its rows."""
 
 from __future__ import annotations
 
@@ -75,6 +75,45 @@ def curate(
         _print_misses(missed, record)
         _print_unlooked(done)
     _say_skipped(record.get("given") or {})
+
+
+@app.command()
+def score(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="Anybody's data set (of a run: RUN/data).")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The .jsonl file to write: the same rows, with more fields.")
+    ],
+    scorer: Annotated[
+        str, typer.Option("--scorer", help="Weights that read each answer with and without its question, for `ifd`.")
+    ] = "",
+    log: Annotated[
+        str,
+        typer.Option(
+            "--log",
+            help='A training run\'s .jsonl log for `limr`: {"id": …, "epoch": 3, "reward": 1}, or "prompt" in place of "id".',
+        ),
+    ] = "",
+    text_field: TextField = None,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Write what the selections ifd and limr read into the rows of a data set, buying nothing.
+
+    Example: synthgain score theirs.jsonl -o scored.jsonl --scorer local/smollm2-135m
+    """
+    from synthgain import api
+
+    done = api.score(source, out, scorer=scorer, log=log, text_field=text_field, strict=strict, say=say)
+    if as_json:
+        print_json(done.json())
+        return
+    print(f"{done.scored:,} of {done.rows:,} rows have the figures: {done.out}")
+    for why, n in (*done.unscored.most_common(), *(("skipped: " + why, n) for why, n in done.skipped.most_common())):
+        say(f"{n:,} {'row' if n == 1 else 'rows'}: {why}")
+    if done.log_without_rows:
+        say(f"{done.log_without_rows:,} names of the log are of no row")
+    then = "ifd" if scorer else "limr"
+    print(f"then: {shlex.join(['synthgain', 'curate', str(done.out), '-o', 'RUN', '--with', then])}")
 
 
 def _counted(work: Callable[[Any], Any]) -> Any:

@@ -35,7 +35,6 @@ Departures
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -46,9 +45,9 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.equations import Equations
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.final_answer import FinalAnswer
+from synthgain.curate.worked import are_shots, cut, gold_answer, human_solution, shown
 from synthgain.types import (
     Anchor,
-    Message,
     Models,
     Prompt,
     Recipe,
@@ -64,39 +63,15 @@ INSTRUCTION = (
     "Solve the problem step by step. Write every calculation as an equation, for example 3 * 4 = 12. "
     'End with one line of the form "Answer: N", where N is the final answer alone.'
 )
-_ANSWER_LINE = re.compile(
-    r"(?im)^[^\n]*?(?:\banswer\b[ \t*]*:[ \t*]*(?=[^\s*])|####[ \t]*(?=\S))[^\n]*|^A:[ \t]*\S[^\n]*"
-)
 
 
 def question(anchor: Anchor, draft: RFT, draw: int) -> Prompt:
     """The prompt of one draw: what all questions share first, the question last."""
-    shown: list[Message] = [turn for asked, worked in draft.shots for turn in (user(asked), assistant(worked))]
+    before = shown(draft.shots)
     if not draft.shots and draft.instruction:
-        shown = [system(draft.instruction)]
+        before = [system(draft.instruction)]
     law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens, stop=tuple(draft.stop))
-    return Prompt((*shown, user(anchor.text)), sampling=law, draw=draw)
-
-
-def cut(text: str) -> str:
-    """The answer up to the end of the first line that states a final answer."""
-    line = _ANSWER_LINE.search(text)
-    return (text[: line.end()] if line else text).strip()
-
-
-def human_solution(anchor: Anchor) -> str | None:
-    """The solution a person wrote: the field `worked`, or an `answer` that is more than an answer."""
-    worked = anchor.fields.get("worked")
-    if worked:
-        return str(worked).strip()
-    answer = str(anchor.fields["answer"]).strip()
-    return answer if "\n" in answer and final_answer(answer) is not None else None
-
-
-def gold_answer(anchor: Anchor) -> str:
-    """The bare gold answer."""
-    answer = str(anchor.fields["answer"]).strip()
-    return final_answer(answer) or answer
+    return Prompt((*before, user(anchor.text)), sampling=law, draw=draw)
 
 
 @dataclass(frozen=True)
@@ -114,7 +89,7 @@ class RFT:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise SynthgainError(f"k is how often each question is answered: 1 or more, not {self.k}", where="rft")
-        if any(isinstance(shot, str) or len(shot) != 2 for shot in self.shots):
+        if not are_shots(self.shots):
             raise SynthgainError("shots are pairs of a question and its worked answer", where="rft")
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
