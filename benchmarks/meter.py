@@ -58,7 +58,18 @@ def make(folder: Path, rows: int, seed: int = 0) -> None:
     anchors = draw(max(1, rows // EACH), 60)
     names = [f"anchor-{i}" for i in range(len(anchors))]
     told = say(anchors, np.full(len(anchors), 60))
-    pq.write_table(pa.table({"id": names, "text": told}), folder / "anchors.parquet", row_group_size=16_384)
+    pq.write_table(
+        pa.table(
+            {
+                "id": names,
+                "text": told,
+                "asked": pa.nulls(len(told), pa.string()),
+                "answered": pa.nulls(len(told), pa.string()),
+            }
+        ),
+        folder / "anchors.parquet",
+        row_group_size=16_384,
+    )
     writer = None
     for start in range(0, rows, 20_000):
         owner = np.arange(start, min(start + 20_000, rows)) // EACH % len(anchors)
@@ -81,6 +92,8 @@ def make(folder: Path, rows: int, seed: int = 0) -> None:
                 "logprob": -tokens * rng.normal(2.5, 0.2, n),
                 "tokens_out": pa.array(tokens, pa.int32()),
                 "law": ["softmax at T=1"] * n,
+                "asked": prompts,
+                "answered": answers,
             }
         )
         writer = writer or pq.ParquetWriter(folder / "rows.parquet", table.schema, compression="zstd")

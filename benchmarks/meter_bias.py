@@ -15,22 +15,25 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from synthgain.measure.aim import Aim
 from synthgain.measure.curation import curation
 from synthgain.measure.data import Data, Step
 from synthgain.measure.dependence import dependence
 from synthgain.measure.gain import Losses, gain
 from synthgain.measure.memorisation import fano, memo, memo_binned
+from synthgain.measure.probe import Learner, context_gain, probe_gain
 from synthgain.measure.prompt_information import i_prompt
 from synthgain.measure.proxy import proxy_gain
 from synthgain.measure.randomness import delta_i
 from synthgain.measure.semantic_entropy import chao_shen, grassberger, h_meaning, miller_madow, plug_in
-from synthgain.measure.student_eye import surprise
+from synthgain.measure.student_eye import Pair, surprise
 from synthgain.measure.two_sample import gap, held_out
 from synthgain.measure.variety import distinct_2, dup_rate
 from synthgain.measure.vendi import subsampled, vendi_score
@@ -472,6 +475,57 @@ def meant(rng: Rng, repeats: int) -> Iterator[Line]:
         yield line(f"h_meaning, 40 prompts x {k}", truth, found)
 
 
+class Letters:
+    """A student that counts a's and b's, five of each to begin with; it learns by counting its rows, and reads what stands before as seen."""
+
+    identity, rows, said = "letters", 8, "8 rows counted"
+
+    def __init__(self) -> None:
+        self.seen = {"a": 5, "b": 5}
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[list[float]]:
+        found = []
+        for before, text in pairs:
+            n = {letter: self.seen[letter] + str(before).count(letter) for letter in "ab"}
+            found.append([math.log(n[letter] / (n["a"] + n["b"])) for letter in text if letter in "ab"])
+        return found
+
+    @contextmanager
+    def __call__(self, rows: Sequence[Pair], seed: int) -> Iterator[None]:
+        before = self.seen
+        self.seen = {letter: n + sum(text.count(letter) for _, text in rows) for letter, n in before.items()}
+        yield
+        self.seen = before
+
+
+def asked(rng: Rng, repeats: int) -> Iterator[Line]:
+    """Rows of one letter, an a in .7 of them; 40 held-out texts of 10 letters, an a in .8: the truths are sums over binomial counts."""
+    made, held = 0.7, 0.8
+
+    def truth(seen: int) -> float:
+        chances = [math.comb(seen, k) * made**k * (1 - made) ** (seen - k) for k in range(seen + 1)]
+        after = [
+            held * math.log((5 + k) / (10 + seen)) + (1 - held) * math.log((5 + seen - k) / (10 + seen))
+            for k in range(seen + 1)
+        ]
+        return math.fsum(c * a for c, a in zip(chances, after)) + math.log(2)
+
+    found: dict[str, list[Reading]] = {
+        "probe_gain, 2 samples of 8": [],
+        "probe_gain, 4 samples": [],
+        "context_gain, 6 samples of 4": [],
+    }
+    for seed in range(repeats):
+        rows = [f"{'a' if x else 'b'} {i}" for i, x in enumerate(rng.random(400) < made)]
+        target = ["".join("a" if x else "b" for x in rng.random(10) < held) + f" {i}" for i in range(40)]
+        data, aim, who = Data.of(rows, ["x"], target=target, seed=seed), Aim("text", ""), Letters()
+        two, four = (probe_gain(data, aim, Learner(who, who), samples=n)[0] for n in (2, 4))
+        for kept, reading in zip(found.values(), (two, four, context_gain(data, aim, who)[0])):
+            kept.append(reading)
+    for (name, readings), seen in zip(found.items(), (8, 8, 4)):
+        yield line(name, truth(seen), readings)
+
+
 CASES: dict[str, Callable[[Rng, int], Iterator[Line]]] = {
     "delta_I": randomness,
     "transfer_kl": student,
@@ -485,6 +539,7 @@ CASES: dict[str, Callable[[Rng, int], Iterator[Line]]] = {
     "memo": remembered,
     "gain": gained,
     "h_meaning": meant,
+    "asked": asked,
 }
 
 

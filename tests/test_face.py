@@ -34,8 +34,17 @@ def test_no_docstring_speaks_of_papers_that_users_do_not_have() -> None:
     assert not [doc for doc in told if "CONTRACT" in doc or "HOUSE" in doc or "the contract" in doc.lower()]
 
 
+SETTINGS = ("rate", "students", "tokens", "batch", "length", "reference", "documents", "also", "headline", "equal")
+SETTINGS += ("cost_in", "train_price")  # of arms, which Python gives together
 PYTHON = {  # the command's function in Python, and options that are said otherwise there
-    "generate": (sg.generate, {"set_": "knobs", "header": "headers", "engine": None, "dry_run": None}),
+    "generate": (
+        sg.generate,
+        {
+            **{"set_": "knobs", "header": "headers", "engine": None, "dry_run": None},
+            **{"until": None, "slice": None, "target": None},  # sg.allocate's
+        },
+    ),
+    "plan": (sg.plan, {"share": "shares", "run": "runs", "out": None}),
     "preview": (sg.preview, {"set_": "knobs", "header": "headers", "show": "shown"}),
     "check": (sg.check, {"header": "headers"}),
     "curate": (sg.curate, {"set_": "knobs", "run": "source", "show_misses": None}),
@@ -43,7 +52,7 @@ PYTHON = {  # the command's function in Python, and options that are said otherw
     "measure": (sg.measure, {"explain": None}),
     "compare": (sg.compare, {"out": None}),
     "evaluate": (sg.evaluate, {"draws": None, "temperature": None, "max_tokens": None}),
-    "arms": (sg.arms, {}),
+    "arms": (sg.arms, dict.fromkeys(SETTINGS, "settings")),
     "loop": (sg.loop, {"set_": "knobs", "arm": "arms", "draws": None}),
     "train": (sg.train, {}),
     "export": (sg.export, {}),

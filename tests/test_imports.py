@@ -30,7 +30,7 @@ MAY = {
     "report": {"store"},
     "anchors": {"store"},
     "recipes": {"curate"},
-    "curate": {"models"},
+    "curate": {"models", "sandbox"},
     "measure": {"models"},
     "api": ROOMS - {"cli"},
     "cli": {"api"},  # and the thin skin: errors, the live panel, lists of what there is (below)

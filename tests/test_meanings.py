@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from synthgain.meanings import MEANINGS, known, meaning
+from synthgain.meanings import MEANINGS, RECORDS, known, meaning, record_of
 from synthgain.measure.explain import explain
+from synthgain.report.worth import TEXT
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("name", MEANINGS)
@@ -57,3 +61,14 @@ def test_the_page_on_measuring_names_figures_that_are_explained() -> None:
     named = [name for line in table for name in re.findall(r"`([A-Za-z_0-9]+)`", line)]
     assert len(named) > 15 and all(explain(name).name == name for name in named)
     assert not [name for name, sentence in MEANINGS.items() if sentence in page]
+
+
+def test_records_are_those_of_the_study() -> None:
+    """What stands behind a figure was measured: studies/value_truth.json."""
+    held = json.loads((ROOT / "studies" / "value_truth.json").read_text("utf-8"))
+    told = {r["name"]: r for r in held["readings"]}
+    for name, (sets, *figures) in RECORDS.items():
+        found = told[name]
+        assert sets == found["sets"] and figures == [round(found[end], 2) for end in ("spearman", "low", "high")]
+    assert max(told, key=lambda name: abs(told[name]["spearman"])) == TEXT[0]
+    assert record_of("mdm") == "ranked 32 foreign sets at 0.71 [0.44, 0.88]" and record_of("delta_I") == ""

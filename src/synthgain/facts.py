@@ -103,6 +103,11 @@ def facts(text: str) -> Iterator[str]:
 
 def numbers_of(text: str) -> Iterator[str]:
     """Its numbers without marks between thousands and without zeros that say nothing: "1,200.50" is 1200.5, "007" is 7."""
+    return (number for _, _, number in numbers_at(text))
+
+
+def numbers_at(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where each number of a text begins and ends, and the number (see `numbers_of`)."""
     for found in _NUMBER.finditer(text):
         if _is_listed(text, found):
             continue
@@ -118,7 +123,7 @@ def numbers_of(text: str) -> Iterator[str]:
         thousands = thousands and (marks[0] != "." or len(marks) > 1)
         whole, part = ("".join(groups) + last, "") if thousands or not groups else ("".join(groups), last.rstrip("0"))
         whole = whole.lstrip("0") or "0"
-        yield f"{whole}.{part}" if part else whole
+        yield *found.span(), f"{whole}.{part}" if part else whole
 
 
 def _is_listed(text: str, found: re.Match[str]) -> bool:

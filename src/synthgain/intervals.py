@@ -68,8 +68,16 @@ def clustered(shares: Sequence[float], draws: int = 1, level: float = 0.95) -> t
     n = len(shares)
     if n == 0:
         raise ValueError("no shares")
-    p = math.fsum(shares) / n
-    return p, *of_clusters(p, effective_size([x * draws for x in shares], [draws] * n), n, level)
+    return share_of_clusters([x * draws for x in shares], [draws] * n, level)
+
+
+def share_of_clusters(part: Sequence[float], whole: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """(share, low, high) of Σ part / Σ whole, one entry a cluster, 0 ≤ part ≤ whole: the one score interval of clustered draws.
+
+    Clusters without draws are not counted. Of one cluster it is the interval of one draw, which says next to nothing.
+    """
+    share = math.fsum(part) / math.fsum(whole)
+    return share, *of_clusters(share, effective_size(part, whole), sum(n > 0 for n in whole), level)
 
 
 def effective_size(part: Sequence[float], whole: Sequence[float]) -> float:

@@ -20,6 +20,9 @@ MEANINGS: dict[str, str] = {
     "proxy_gain_mixture": "The proxy gain for a student that mixes its own predictions with the n-gram model's: what the rows add to what it already knows.",
     "target_fit": "How well the synthetic rows alone predict held-out real text, against the anchors alone: above zero, the rows could replace them.",
     "target_fit_1": "The target fit with single words instead of word triples: whether the rows use the target's words.",
+    "proxy_gain_answer": "The proxy gain on held-out answers alone, their prompts being given: what the rows' answers add for a small model, blind to whether they are right.",
+    "target_fit_answer": "The target fit on held-out answers alone, their prompts being given: above zero, the rows' answers could replace the real ones.",
+    "right_share": "Share of the writer's answers that a rule held against known ones and found right: what the writer knows, before choosing.",
     "grounded": "Share of the names and numbers in the rows that stand in what each was made from: what is missing was invented, or comes from elsewhere.",
     # ------------------------------------------------------------------------ randomness, and the student's view
     "delta_I": "Randomness of the generator: how unsure it was of its own words; this is randomness, not usefulness, and it grows with temperature without limit.",
@@ -36,6 +39,7 @@ MEANINGS: dict[str, str] = {
     "curation_nats_lost": "The part of what the checks put in that stands in rows which an earlier round had kept too: it is paid for again and teaches nothing new.",
     # ------------------------------------------------------------------------ distance and diversity
     "tv_lower": "A classifier tells synthetic from real at least this well: a lower bound on how far apart the two are.",
+    "mdm": "How far the rows lie from the middle of their kind: more is more varied, and no real row is looked at; compare with the same figure for the anchors.",
     "vendi": "Effective number of different rows among 200; compare with the same figure for real anchors only.",
     "dup_rate": "Share of rows that are near-duplicates of another row: repetition that a student pays for and learns little from.",
     "dup_rate_exact": "Share of rows whose text another row has too, but for case and spacing: counted over all rows.",
@@ -53,6 +57,11 @@ MEANINGS: dict[str, str] = {
     "i_prompt_low": "An answer tells at least this much about which prompt it came from; it can never exceed the logarithm of the prompts compared.",
     "i_prompt_high": "An answer tells at most this much about which prompt it came from; loose where answers depend strongly on their prompt.",
     "h_meaning": "How many different things the answers to one prompt mean, as an entropy over clusters.",
+    "probe_gain": "How much a few very small steps on the rows lower the student's loss on held-out real text, or on its answers: a gain in small, before the real training.",
+    "context_gain": "How much easier held-out real text, or its answers, become for the student when some rows stand before it; nothing is trained.",
+    "context_gain_anchors": "The context gain of real anchors, to compare with.",
+    "context_fit": "How much better rows serve the student as examples than real anchors do: below zero, the anchors serve better.",
+    "grad_match": "How near a weighted choice of the rows comes to the direction in which held-out real text would move the student; rows that repeat each other count once.",
     "grad_align": "Whether a first training step on the rows points the same way as one on held-out real text.",
     # ------------------------------------------------------------------------ after training
     "accuracy": "Share of the test questions that the student answers right; test questions share no instance with training.",
@@ -65,6 +74,9 @@ MEANINGS: dict[str, str] = {
     "loss_at": "Log-loss of held-out text by the place of a token in its text: what the text before it is worth.",
     "cut_off": "Share of the answers that ended at the limit of tokens and not at their end: above 5 % accuracy is too low, give more tokens.",
     "answer_margin": "By how many nats the student finds the right option likelier than the wrong ones; compare two students, the level itself depends on the options.",
+    "preference_accuracy": "Share of the preference pairs whose better answer the student finds likelier than the worse one.",
+    "preference_accuracy_per_token": "The same share by the mean log-likelihood a token, so that length alone does not decide.",
+    "preference_margin": "By how many nats the student finds the better answer of a pair likelier than the worse one; compare two students, the level depends on the lengths.",
     "answer_coverage": "Share of the test questions whose right answer stands word for word in what the student will read; a hint before training, no more.",
     "gain": "How much lower the held-out loss is with the synthetic rows than with the anchors alone, at equal training.",
     "generalisation_gap": "Loss on rows held out of training less the loss on rows trained on: how much was learned by heart.",
@@ -80,6 +92,28 @@ MEANINGS: dict[str, str] = {
     "faithfulness": "Change of the log-loss on the anchors' held-out split by training: below zero, the student has come nearer to the real text.",
     "forgetting": "Change of the log-loss on general text by training: above zero, the student has forgotten.",
 }
+
+
+RECORDS: dict[str, tuple[int, float, float, float]] = {  # sets, Spearman, its interval: studies/value_truth.json
+    "mdm": (32, 0.71, 0.44, 0.88),
+    "vendi": (32, 0.67, 0.36, 0.86),
+    "target_fit_1": (32, 0.64, 0.33, 0.85),
+    "distinct_2": (32, 0.64, 0.32, 0.86),
+    "target_fit": (32, 0.64, 0.32, 0.84),
+    "dup_rate": (32, -0.62, -0.83, -0.31),
+    "proxy_gain": (32, 0.60, 0.26, 0.81),
+    "tv_lower": (32, -0.59, -0.82, -0.24),
+    "proxy_gain_1": (32, 0.56, 0.23, 0.79),
+}
+
+
+def record_of(name: str) -> str:
+    """What a figure has shown against trained students of others, to stand behind its name; "" where it was not tried."""
+    if name not in RECORDS:
+        return ""
+    sets, *figures = RECORDS[name]
+    value, low, high = (f"{x:.2f}".replace("-", "−") for x in figures)
+    return f"ranked {sets} foreign sets at {value} [{low}, {high}]"
 
 
 def known(name: str) -> str | None:

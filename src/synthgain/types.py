@@ -786,6 +786,13 @@ class Fold(Protocol):
 
 
 @runtime_checkable
+class AnchoredFold(Fold, Protocol):
+    """A fold that knows the run's anchors too (novelty against seeds). Where there are anchors `begin_beside` is called in place of `begin`."""
+
+    def begin_beside(self, anchors: Iterable[Anchor]) -> Judge: ...
+
+
+@runtime_checkable
 class Selection(Protocol):
     """The whole set, once, at the end: all rows still alive as columns (see `Fold`), memory-mapped; one verdict a row, in order."""
 
@@ -813,8 +820,8 @@ class Recipe:
     """φ and the rest of one system: how anchors become prompts, rows, and what decides about them.
 
     `draft` is an async generator function or a frozen dataclass with `__call__`; `pick` likewise is a function or a frozen dataclass
-    (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before). Their dataclass fields
-    are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
+    (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before; `wave`: groups of a wave
+    at most, so that the pool grows as often as it should). Their dataclass fields are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
     identity. `calls` says in words what an anchor costs. `stage` is where in a model's life the data is for. `sources` says for each knob
     where its default comes from.
     """

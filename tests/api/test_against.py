@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from synthgain import Scripted, curate, generate
+from synthgain import Run, Scripted, curate, generate
 from synthgain.cli import app
 from synthgain.types import SynthgainError
 
@@ -85,11 +84,11 @@ def test_a_run_against_an_evaluation_set(tmp_path: Path, evals: Path) -> None:
 
 def test_a_set_that_changed_is_not_taken_for_what_it_was(tmp_path: Path, evals: Path, theirs: Path) -> None:
     run = curate(theirs, out=tmp_path / "run", against=[evals])
-    lines(evals, [{"question": OTHERS[0], "answer": "x"}])
+    lines(evals, [{"question": "Which of the two kings signed the treaty of the long winter?", "answer": "x"}])
     with pytest.raises(SynthgainError, match="has changed") as error:
         curate(run)
     assert f"--against {evals}" in error.value.next and "--without against" in error.value.next
-    assert curate(run, against=[evals]).record["counts"]["kept"] == len(OTHERS)
+    assert curate(run, against=[evals]).record["counts"]["kept"] == len(OTHERS) + 1
     evals.unlink()
     with pytest.raises(SynthgainError, match="cannot be read"):
         curate(run)
@@ -153,19 +152,18 @@ def test_misses_of_a_run_are_compared_with_its_anchors(tmp_path: Path) -> None:
         misses(curate(run, without=["final-answer"]))
 
 
-def test_what_it_does_not_find_is_said_with_what_finds_it(tmp_path: Path, evals: Path) -> None:
-    """A question inside a longer chat stays: the closing line holds the command that finds it."""
+def test_a_question_inside_a_longer_chat_falls(tmp_path: Path, evals: Path) -> None:
     long = (
         f"Please help me with my homework of this week, which I could not do. {QUESTION} Say it in one short sentence."
     )
-    chat = {"messages": [{"role": "user", "content": long}, {"role": "assistant", "content": "Twenty-one are left."}]}
-    file = lines(tmp_path / "chats.jsonl", [chat, {"prompt": NEAR, "completion": "It is 21, I think, or so."}])
-    cli = CliRunner()
-    told = cli.invoke(app, ["curate", str(file), "-o", str(tmp_path / "run"), "--against", str(evals)]).stdout
-    assert "1 rows kept of 2 (dropped: 1 against)" in told
-    (line,) = [line for line in told.splitlines() if "synthgain audit" in line]
-    words = shlex.split(line[line.index("synthgain audit") :])[1:]
-    found = json.loads(cli.invoke(app, [*words, "-o", str(tmp_path / "audit"), "--json"]).stdout)
-    assert [(leak["items_found"], leak["rows"]) for leak in found["leaks"]] == [(1, 1)]
-    told = cli.invoke(app, ["curate", "--help"], env={"COLUMNS": "300"}).stdout
-    assert "synthgain audit" in told
+    other = long.replace("12 loaves", "15 loaves")
+    chats = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "Twenty-one are left."}]}
+        for text in (long, other, long.replace(QUESTION, OTHERS[0]))
+    ]
+    file = lines(tmp_path / "chats.jsonl", chats)
+    told = CliRunner().invoke(app, ["curate", str(file), "-o", str(tmp_path / "run"), "--against", str(evals)]).stdout
+    assert "1 rows kept of 3 (dropped: 2 against)" in told
+    run = Run(tmp_path / "run")
+    reasons = [row["reason"] for shard in run.shards() for row in shard.to_pylist()]
+    assert reasons == [f"holds {evals}:1", f"holds {evals}:1 with other numbers", ""]

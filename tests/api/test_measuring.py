@@ -40,10 +40,13 @@ def test_without_anchors_what_can_be_said_comes_first_and_the_rest_is_one_line(t
     """22 of 26 lines said "-", and no sentence stood at the end."""
     said = run("measure", str(rows(tmp_path / "rows.jsonl")))
     table, rest = said.split("not measured: ")
-    assert [line.split()[0] for line in table.splitlines()[1:]][:2] == ["vendi", "dup_rate"]
+    assert [line.split()[0] for line in table.splitlines()[1:]][:2] == ["mdm", "vendi"]
     assert " - " not in table and "proxy_gain" not in table
-    missing, closing = rest.split("\n\n")
+    missing, worth, closing = rest.split("\n\n")
     assert "\n" not in missing.strip() and missing.count("(there are no anchors)") == 1 and "proxy_gain" in missing
+    assert worth.startswith(
+        "Nothing that was measured says what these rows are worth: there are no held-out answers: give anchors"
+    )
     assert closing.startswith("Read some rows first: ") and "40 rows are few" in closing
 
 
@@ -156,3 +159,50 @@ def test_a_run_that_kept_nothing_has_no_sources_to_give(tmp_path: Path) -> None:
     told = run("measure", str(made.path))
     assert "there are no rows" in told and "no row was kept" in told
     assert "name no sources" not in told and "`--target TEST` looks" not in told
+
+
+def right_and_wrong(prompt: sg.Prompt) -> str:
+    """A writer of arithmetic that is right in half of its answers, whatever the question."""
+    numbers = [int(word) for word in prompt.messages[-1]["content"].replace(".", " ").split() if word.isdigit()]
+    answer = sum(numbers[:2]) if prompt.draw % 2 else -1
+    return f"First there are {numbers[0]} and then {numbers[-1]} more of them.\nAnswer: {answer}"
+
+
+def arithmetic(file: Path, **fields: bool) -> Path:
+    """40 sums as anchors; `worked`: with whole solutions, else with bare answers."""
+    sums = [(i, i % 7 + 2) for i in range(3, 43)]
+    told = [{"question": f"Quell has {a} boats and {b} more come in. How many boats are there?", "answer": str(a + b),
+             **({"worked": f"First there are {a} and then {b} more come.\n{a} + {b} = {a + b}\nAnswer: {a + b}"} if fields else {})} for a, b in sums]  # fmt: skip
+    file.write_text("".join(json.dumps(one) + "\n" for one in told))
+    return file
+
+
+@pytest.mark.parametrize("worked", [True, False])
+def test_rows_that_answer_are_judged_by_answers(tmp_path: Path, worked: bool) -> None:
+    """Arithmetic by rejection sampling had proxy_gain −0.12 in large, read off the questions, above a student that had gained."""
+    anchors = arithmetic(tmp_path / "sums.jsonl", **({"worked": True} if worked else {}))
+    options = {"knobs": {"k": 4, "gold": False}, "text_field": "question"}
+    made = sg.generate("rft", anchors, model=sg.Scripted(right_and_wrong), out=tmp_path / "r", **options)
+    found = {r.name: r for r in sg.measure(made)}
+    assert found["right_share"].value == pytest.approx(0.5, abs=0.01) and found["right_share"].n == 40
+    assert (
+        next(iter(found)) == "right_share"
+        and json.loads((made.path / "readings.json").read_text())["target_is"] == "answer"
+    )
+    answers = found["proxy_gain_answer"]
+    assert (answers.value is not None) == worked and (worked or "are bare (median 1 words" in answers.note)
+    assert "of whole texts" in found["proxy_gain"].note
+    page = sg.report(made).read_text("utf-8")
+    said = run("measure", str(made.path))
+    for where in (page, said):
+        assert "a rule found about 50 right" in where and "Held-out real text becomes harder" not in where
+    assert 'class="card below"' not in page and 'class="card kept"' not in page
+    texts = run("measure", str(made.path), "--target-is", "text")
+    assert "right_share" not in texts and json.loads((made.path / "readings.json").read_text())["target_is"] == "text"
+
+
+def test_what_the_target_is_can_only_be_one_of_two(tmp_path: Path) -> None:
+    with pytest.raises(sg.SynthgainError, match="the target is 'prompt'"):
+        sg.measure(rows(tmp_path / "rows.jsonl"), target_is="prompt")
+    with pytest.raises(sg.SynthgainError, match="the target is 'prompt'"):
+        sg.compare([rows(tmp_path / "a.jsonl"), rows(tmp_path / "b.jsonl")], target_is="prompt")

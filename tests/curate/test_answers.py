@@ -39,6 +39,9 @@ from synthgain.types import Anchor, Call, Prompt, Row, assistant, user
         ("Thus \\boxed{7}.\n\nOne may think that it is 8.", "7"),
         ("\\boxed{3} and \\boxed{5}", "3, 5"),
         ("Answer: 7\nThe answer is not 8.", "7"),
+        ("So $a = \\boxed{-7}$. Put in, it fits: the answer is correct.", "-7"),  # said of the answer
+        ("\\boxed{\\frac{7}{9}}. The answer is positive, because two of the factors are negative.", "\\frac{7}{9}"),
+        ("The answer is correct.", "correct"),
         ("<think>Answer: 8</think>\nAnswer: 7", "7"),
         ("<think>Answer: 8\nor is it", None),
         ("<think>so</think><answer>7</answer>", "7"),
@@ -109,6 +112,10 @@ def test_the_last_stated_answer(text: str, answer: str | None) -> None:
         ("Answer:\n- 7", "7"),
         ("\\boxed{\\textbf{(B) }40}", "B"),
         ("Answer: $4k", "4000"),
+        ("Answer: a 7-day week", "7"),
+        ("Answer: 0.333333", "1/3"),
+        ("Answer: 1/3", "0.333333"),
+        ("Answer: 7 m", "7"),
     ],
 )
 def test_the_same(text: str, gold: object) -> None:
@@ -119,6 +126,12 @@ def test_the_same(text: str, gold: object) -> None:
     ("text", "gold"),
     [
         ("Answer: 2x", "2"),
+        ("Answer: 7 - x", "7"),
+        ("Answer: \\frac{1}{5125}", "\\frac{1}{5120}"),
+        ("Answer: x - 7", "7"),
+        ("Answer: x-7", "-7"),
+        ("Answer: n/7", "7"),
+        ("Answer: 7/n", "7"),
         ("Answer: 7 apples and 3 pears", "7"),
         ("Answer: 8", "7"),
         ("Answer: 0.5", "50"),

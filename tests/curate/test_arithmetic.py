@@ -51,6 +51,20 @@ def test_what_is_no_arithmetic_is_refused(expression: str) -> None:
         ("2 + 1 1/2 = 3 1/2", []),
         ("= 7\n- 3 = 4", []),
         ("no numbers", []),
+        ("13 / 4 = 3 and 1/4 loads", []),  # goes on behind
+        ("13 / 4 = 3 with a remainder of 1", []),
+        ("31 / 3 = 10.33..., so 10", []),
+        ("60 pears - 3 - 5 = 52 pears", []),  # goes on before
+        ("6 x 1 and 1/4 = 7.5", []),
+        ("a fifth of 10 + 15 = 5, 20% of 5 * 10 = 10", []),
+        ("a total of 8 * 2 = 16 pounds", ["8*2=16"]),
+        ("Week 1 + Week 2 = 30 + 35 = 65", []),  # a name
+        ("So 7 = 3 + 4", ["7=3+4"]),
+        ("60 / 3/4 = 80", ["60/(3/4)=80"]),  # by a fraction, where that is what holds
+        ("60 / 3 / 4 = 5", ["60/3/4=5"]),
+        ("$2.50 - $2.24 = 26 cents", ["2.50-2.24=(26/100)"]),
+        ("100% - 80% = 20 %", ["(100/100)-(80/100)=(20/100)"]),
+        ("9 – 4 = 5", ["9-4=5"]),
     ],
 )
 def test_equations_of_a_text(text: str, path: list[str]) -> None:
@@ -58,6 +72,12 @@ def test_equations_of_a_text(text: str, path: list[str]) -> None:
 
 
 def test_what_holds() -> None:
+    assert all(
+        holds(e) for text in ("60 / 3/4 = 80", "$1.50 - $1 = 50 cents", "100% - 80% = 20 %") for e in equations(text)
+    )
+    assert not any(
+        holds(e) for text in ("60 / 3/4 = 70", "$1.50 - $1 = 40 cents", "9 – 4 = 6") for e in equations(text)
+    )
     assert holds("3*4=12") and holds("10/4=2.5") and holds("20%*50=10") and holds("75/100*100=75%")
     assert not holds("3*4=13") and not holds("10/3=3.33") and not holds("3*4") and not holds("=") and not holds("1/0=1")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import random
 import time
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from synthgain.curate import load, names
 from synthgain.curate.against import Against
+from synthgain.curate.aligned import Aligned
 from synthgain.curate.banding import MATES, Kept
 from synthgain.curate.distinct_equations import OTHERS, DistinctEquations
 from synthgain.curate.exact_duplicate import ExactDuplicate
@@ -54,10 +56,9 @@ def test_folds_are_told_apart_from_row_checks_and_selections() -> None:
             return []
 
     folds = {name for name in names() if isinstance(load(name), Fold)}
-    shared = {"exact-duplicate", "near-duplicate", "distinct-equations", "against", "at-most", "decontaminate"}
-    assert folds == shared
+    assert folds >= {"exact-duplicate", "near-duplicate", "distinct-equations", "against", "novelty", "near-field"}
     chosen = {name for name in names() if isinstance(load(name), Selection)}
-    assert chosen == {"random", "longest", "k-centre", "deita", "ifd", "limr", "s1"}
+    assert "uniform-style" in chosen and not chosen & folds
     assert isinstance(Best(), Selection) and not isinstance(Best(), Fold)
 
 
@@ -386,3 +387,62 @@ def test_rows_of_another_set_are_all_held_and_the_nearest_is_named() -> None:
 def test_without_the_texts_of_its_sets_the_check_refuses() -> None:
     with pytest.raises(SynthgainError, match="not read"):
         load("against:sets=evals.jsonl").begin()  # type: ignore[union-attr]
+
+
+HELD_ITEMS = [
+    (
+        "set#1",
+        "Max bought stamps at the post office. Some had a snowflake design, some a truck. He bought 16 snowflake stamps. How many has he?",
+    ),
+    ("set#2", "Which organ of the human body filters the blood and makes urine from what is left over?"),
+    ("set#3", "Who?"),
+]
+FILLER = "The river rose in spring and the mill stood still. " * 12
+
+
+@pytest.mark.parametrize(
+    ("inserted", "reason"),
+    [
+        (HELD_ITEMS[0][1], "holds set#1"),
+        (HELD_ITEMS[0][1].replace("16", "35"), "holds set#1 with other numbers"),
+        (HELD_ITEMS[0][1].replace(" ", "\n").upper(), "holds set#1"),
+        (
+            HELD_ITEMS[0][1].replace("truck", "lorry").replace("bought stamps", "got stamps"),
+            "holds set#1 in part or changed",
+        ),
+        (" ".join(HELD_ITEMS[1][1].split()[:11]), "holds set#2 in part or changed"),
+        ("He bought stamps at the office of the mill, and some were blue.", ""),
+        ("Which of the organs is oldest? Who?", ""),
+        ("", ""),
+    ],
+)
+def test_an_item_inside_a_row_is_found_whole_in_part_or_changed(inserted: str, reason: str) -> None:
+    fold = Against(sets=("set",), inside=True).primed(lambda: HELD_ITEMS)
+    verdict = judged(fold, chats((f"{FILLER}{inserted} {FILLER}", "")))[0]
+    assert verdict.reason == reason
+    assert judged(Against(sets=("set",)).primed(lambda: HELD_ITEMS), chats((f"{FILLER}{inserted} {FILLER}", "")))[
+        0
+    ].keeps
+
+
+def test_the_share_of_an_item_by_weight_in_closed_form() -> None:
+    """Two items without a common word, each word once: all words weigh ln(1002 / 1), so the share is that of the words."""
+    items = ["alder birch cedar ebony fir gum hazel ironwood juniper larch", "one two three four five six seven eight"]
+    hits = next(Aligned(items).find(["alder birch cedar ebony fir gum hazel xx juniper yy zz"]))
+    assert [(h.item, round(h.share, 6), round(h.nats, 6), h.same_numbers) for h in hits] == [
+        (0, 0.8, round(8 * math.log(1002), 6), True)
+    ]
+
+
+def test_a_paraphrase_is_found_by_vectors_where_told() -> None:
+    pytest.importorskip("wordllama")
+    held = [("set#1", "Which planet is the largest one in the solar system?"), ("set#2", "How do bees make honey?")]
+    rows = [
+        ("Of the planets in the solar system, which one is largest?", "Jupiter."),
+        ("How is glass made from sand?", "By heat."),
+    ]
+    verdicts = judged(Against(sets=("set",), paraphrase=0.8).primed(lambda: held), chats(*rows))
+    assert stays(verdicts) == [False, True] and verdicts[0].reason in ("means what set#1 means", "close to set#1")
+    assert stays(judged(Against(sets=("set",), paraphrase=0.8).primed(lambda: []), chats(*rows))) == [True, True]
+    with pytest.raises(SynthgainError, match="between 0 and 1"):
+        Against(paraphrase=2.0)

@@ -19,7 +19,7 @@ from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.refusal import Refusal
 from synthgain.curate.repetition import Repetition, repeated_lines, repeated_ngrams
 from synthgain.curate.truncated import Truncated
-from synthgain.types import Anchor, Call, Fold, Prompt, Row, assistant, user
+from synthgain.types import Anchor, Call, Fold, Prompt, Row, Selection, assistant, user
 
 PROSE = (
     "The harbour of Quell was dug in 1611 by forty masons who had never seen the sea. They lined it with slate, "
@@ -190,7 +190,7 @@ def test_a_chat_is_judged_by_its_answer() -> None:
     assert Equations()(row, ()).keeps
 
 
-ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), Fold)]
+ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), Fold | Selection)]
 HOSTILE = ["", "\x00", "\ud800 lone", "(" * 1_000_000, "a " * 500_000, "1+" * 500_000, "<<" * 500_000, "Answer: " * 125_000, "{" * 1_000_000, "\n" * 1_000_000, "Sure, " * 160_000]  # fmt: skip
 
 
@@ -212,3 +212,12 @@ def test_checks_are_pure(check: object) -> None:
     row, anchors = said(PROSE), [Anchor(PROSE, fields={"answer": "1611"})]
     assert check(row, anchors) == check(row, anchors)  # type: ignore[operator]
     assert row == said(PROSE)
+
+
+def test_an_opening_word_is_talk_in_a_text_and_an_answer_in_a_chat() -> None:
+    text = "Certainly, Bo: the mill opens at six."
+    assert Preamble()(said(text), [DOC]).reason == "talks about the task"
+    assert Preamble()(Row(messages=(user("When?"), assistant(text))), [DOC]).keeps
+    assert not Preamble()(
+        Row(messages=(user("Rewrite."), assistant("Certainly. Here is the rewritten text: it opens."))), [DOC]
+    ).keeps

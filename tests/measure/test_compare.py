@@ -5,7 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from synthgain.measure.compare import TOLD, PerDocument, Side, apart, differences, ranking, sentences
+from synthgain.measure.compare import (
+    TOLD,
+    PerDocument,
+    Side,
+    apart,
+    at_equal_size,
+    differences,
+    ranking,
+    sentences,
+)
+from synthgain.measure.data import Data
+from synthgain.measure.equal_size import gains_at
+from synthgain.measure.proxy import held_out_gains, proxy_gain
 from synthgain.types import Reading
 
 DOCUMENTS = np.arange(100)
@@ -205,3 +217,28 @@ def test_a_loss_is_not_shared_out_over_rows() -> None:
 def test_no_price_and_a_price_of_nothing_are_told_apart() -> None:
     d = next(d for d in differences(side("x", cost=0.0), side("y", cost=None)) if d.per == "dollar")
     assert d.value is None and "x cost nothing" in d.note and "price of y" in d.note
+
+
+def test_a_larger_set_is_also_compared_at_the_size_of_the_smaller() -> None:
+    """Rows of one law: the larger set adds more for being larger, and at equal size they cannot be told apart."""
+    rng = np.random.default_rng(1)
+    words = np.array([f"w{i}" for i in range(60)])
+    chances = 1 / np.arange(1, 61)
+
+    def texts(n: int) -> list[str]:
+        return [" ".join(rng.choice(words, 12, p=chances / chances.sum())) for _ in range(n)]
+
+    target, anchors = texts(80), texts(10)
+    small, large = (Data.of(texts(n), anchors, target=target) for n in (40, 400))
+    sides = [
+        Side(name, d.n_rows, 1, None, proxy_gain(d), held_out_gains(d)) for name, d in (("s", small), ("l", large))
+    ]
+    whole = next(d for d in differences(*sides) if d.name == "proxy_gain" and d.per == "set")
+    assert whole.verdict == "b adds more" and whole.high is not None and whole.high < 0
+    equal = {d.name: d for d in at_equal_size(*sides, gains_at(large, 40, answers=False), draws=3)}
+    found = equal["proxy_gain"]
+    assert found.per == "size" and found.paired == 80 and "at 40 rows each" in found.note
+    assert found.low is not None and found.high is not None and found.low < 0.05 and found.high > -0.05
+    assert abs(found.value or 9.0) < abs(whole.value or 0.0) / 3
+    said = sentences(sides, [*differences(*sides), *equal.values()])
+    assert any("at equal size" in line for line in said)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from doubles.tiny import tiny_model
+from synthgain.measure.aim import Aim
 from synthgain.measure.data import Data
-from synthgain.measure.gradients import cosine_jackknife, grad_align
+from synthgain.measure.gradients import cosine_jackknife, grad_align, match, match_jackknife, matched, together
 from synthgain.types import SynthgainError
 
 TEXTS = [
@@ -109,3 +110,50 @@ def test_the_jackknife_covers() -> None:
 def test_the_cosine_of_vectors_without_length_is_none() -> None:
     assert cosine_jackknife(np.zeros((3, 3))) == (None, None, None)
     assert cosine_jackknife(np.full((3, 3), math.nan)) == (None, None, None)
+
+
+def gram(*vectors: list[float]) -> np.ndarray:
+    held = np.array(vectors)
+    return held @ held.T
+
+
+def test_shards_that_repeat_each_other_count_once() -> None:
+    """Three shards of one direction and one of another; held-out text moves both ways alike: summed (3, 1), matched (1, 1)."""
+    shards = [[1.0, 0.0]] * 3 + [[0.0, 1.0]]
+    products = gram(*shards, [1.0, 1.0], [1.0, 1.0])
+    summed, _, _ = cosine_jackknife(together(products))
+    assert summed == pytest.approx(4 / math.sqrt(20)) and match(products) == pytest.approx(1, abs=1e-6)
+    value, low, high = match_jackknife(products)
+    assert value is not None and low is not None and high is not None and low <= value <= high == 1
+
+
+def test_matching_is_the_least_of_its_own_quantity() -> None:
+    """Against 200,000 random weights, and against the equations where all weights are above 0."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(0, 1, (5, 12)) + 0.5
+    direction = np.array([0.5, 1, 0.2, 0.7, 0.3]) @ vectors
+    k, c = vectors @ vectors.T, vectors @ direction
+    b = matched(k, c, penalty=0.0)
+    assert b == pytest.approx([0.5, 1, 0.2, 0.7, 0.3], abs=1e-3)
+    against = -rng.normal(0, 1, 12)
+    c = vectors @ against
+    b, room = matched(k, c), 1e-2 * np.abs(c).max()
+    worth = lambda w: 0.5 * np.einsum("...i,ij,...j", w, k, w) - w @ c + room * w.sum(-1)  # noqa: E731
+    tried = rng.exponential(0.1, (200_000, 5)) * (rng.random((200_000, 5)) < 0.5)
+    assert b.min() >= 0 and worth(b) <= worth(tried).min() + 1e-9
+
+
+def test_rows_against_the_direction_match_nothing() -> None:
+    assert match(gram([-1.0, 0.0], [-1.0, 0.1], [1.0, 0.0], [1.0, 0.0])) == 0.0
+    assert match(gram([1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0])) is None
+
+
+def test_of_answers_the_gradient_is_of_the_answer_alone(folder: Path) -> None:
+    """Prompts differ, answers are those held out: the whole texts point elsewhere."""
+    rows = [{"text": f"Who built the bridge? {t}", "prompt": "Who built the bridge?", "answer": t} for t in TEXTS]
+    held = [{"text": t, "asked": "Who built the bridge?", "answered": t} for t in TEXTS]
+    align, fit = grad_align(Data.of(rows, target=held), folder=folder, aim=Aim("answer", ""))
+    assert align.value == pytest.approx(1, abs=1e-5) and align.name == "grad_align" and "held-out answers" in align.note
+    assert fit.name == "grad_match" and fit.value is not None and 0.5 < fit.value <= 1
+    (none, _) = grad_align(Data.of(rows, target=TEXTS), folder=folder, aim=Aim("answer", ""))
+    assert none.value is None and "have no answers" in none.note

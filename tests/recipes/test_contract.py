@@ -21,11 +21,36 @@ from synthgain import Run, Scripted, SynthgainError, curate, export, generate, t
 from synthgain.recipes import load, names
 from synthgain.store import chat
 from synthgain.train.rows import read_rows
-from synthgain.types import Call, Prompt, Recipe, assistant
+from synthgain.types import Call, Prompt, Recipe, assistant, digest
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
+REPLIES: tuple[
+    tuple[str, Callable[[int], str]], ...
+] = (  # what a prompt ends with, or holds: what is said, varied by a number
+    (
+        "\n4.",
+        lambda n: (
+            f" Tell apart item {n} and thing {n + 1} of lot {n + 2}.\n5. Count {n} of kind {n + 7} in box {n + 9}."
+        ),
+    ),
+    ("Fixed labels:", lambda n: " Yes" if n % 2 else " No"),
+    ("\nLabel:", lambda n: f" red\nInput: a brick {n}\nLabel: green\nInput: a leaf {n}"),
+    (
+        "Do each task. Where",
+        lambda n: f"Example 1\nInput: lot {n}\nOutput: box {n}\nExample 2\nInput: lot {n + 1}\nOutput: bag {n}",
+    ),
+    (
+        "4. Instruction:",
+        lambda n: (
+            f" Sort {n} things by kind {n + 1}.\n4. Input:\n<noinput>\n4. Output:\nA list of {n}.\n"
+            f"###\n5. Instruction: Name part {n} of wheel {n + 3}.\n5. Input:\nwheel {n}\n5. Output:\nThe hub."
+        ),
+    ),
+    ("Equal or Different", lambda n: "Different"),
+    ('line "Score: N"', lambda n: f"It is plain.\nScore: {5 if n % 3 else 4}"),
+)
 TABLE = "| thing | number |\n| --- | --- |\n| scoops | 130 |\n\n"
 PROSE = (
     "The pump of the town was built by two brothers and has never stood still since, as the keeper of its book wrote. "
@@ -48,6 +73,8 @@ MARKED = {  # what a prompt asks for → an answer that has it; the first that f
 
 def fitting(schema: Mapping[str, Any]) -> Any:
     """A value that follows a JSON Schema of the kinds that recipes use."""
+    if "enum" in schema:
+        return schema["enum"][-1]
     match schema["type"]:
         case "object":
             return {name: fitting(part) for name, part in schema["properties"].items()}
@@ -61,8 +88,6 @@ def fitting(schema: Mapping[str, Any]) -> Any:
 def answer(prompt: Prompt) -> str:
     """A sensible answer to any recipe's prompt: JSON where a schema is given, else what it asks for, else prose with a final answer."""
     asked = prompt.messages[-1]["content"]
-    if prompt.schema is not None and "entities" not in prompt.schema["properties"]:
-        return json.dumps(fitting(prompt.schema))
     if prompt.schema is not None and "wrong" in json.dumps(prompt.schema):
         passage = asked.partition("Passage:\n\n")[2].partition("\n\n(End")[0]
         told = [sentence.strip() for sentence in passage.split(". ")]
@@ -77,6 +102,16 @@ def answer(prompt: Prompt) -> str:
             for n, one in enumerate(told)
         ]
         return json.dumps({"questions": listed})
+    if prompt.schema is not None and "entities" not in prompt.schema["properties"]:
+        return json.dumps(fitting(prompt.schema))
+    number = int(digest(prompt.content)[:6], 16)
+    if 'line "Better: A"' in asked:
+        a, b = (re.search(rf"Answer {name}:\n(.*?)\n\n\(End", asked, re.DOTALL) for name in "AB")
+        assert a is not None and b is not None
+        return f"It is shorter.\nBetter: {'A' if a[1] < b[1] else 'B'}"
+    for mark, reply in REPLIES:
+        if asked.endswith(mark) or (len(mark) > 8 and mark in asked):
+            return reply(number)
     if prompt.schema is not None:
         capitals = re.findall(r"\b[A-Z][a-z]+ [A-Z][a-z]+\b", asked)
         return json.dumps(
@@ -92,9 +127,11 @@ def answer(prompt: Prompt) -> str:
 
 
 def small(name: str) -> Recipe:
-    """The shipped recipe, with fewer draws where its default is many."""
+    """The shipped recipe, with fewer draws where its default is many, and fewer requests."""
     recipe = load(name)
     knobs = {f.name for f in fields(recipe.draft)}  # type: ignore[arg-type]
+    if hasattr(recipe.pick, "requests"):
+        recipe = replace(recipe, pick=replace(recipe.pick, requests=3))  # type: ignore[type-var]
     few = {knob: n for knob, n in {"k": 4, "samples": 1}.items() if knob in knobs}
     return replace(recipe, draft=replace(recipe.draft, **few))  # type: ignore[type-var]
 
@@ -119,7 +156,7 @@ def test_it_runs_and_each_row_names_its_parents(name: str, tmp_path: Path) -> No
     run, asked = made(recipe, tmp_path / "run")
     made_rows = rows(run)
     assert run.record["status"] == "complete" and run.record["counts"]["broken"] == 0
-    assert asked and made_rows and any(row["kept"] for row in made_rows)
+    assert bool(asked) == bool(recipe.roles) and made_rows and any(row["kept"] for row in made_rows)
     assert {id for row in made_rows for id in row["anchor_ids"]} == {
         replace(a, needs=recipe.needs).id for a in recipe.examples
     }
@@ -135,7 +172,7 @@ def test_a_second_run_pays_nothing_and_says_the_same(name: str, tmp_path: Path) 
     run, asked = made(small(name), tmp_path / "run")
     first = rows(run)
     again, paid = made(small(name), tmp_path / "run")
-    assert asked and not paid
+    assert bool(asked) == bool(load(name).roles) and not paid
     assert again.record["counts"]["calls_bought"] == 0
     assert rows(again) == first
     elsewhere, _ = made(small(name), tmp_path / "other")
@@ -231,6 +268,8 @@ def test_malformed_answers_end_as_verdicts(name: str, said: str, tmp_path: Path)
             pytest.fail(f"the run stopped: {error}")
         assert run.record["counts"]["broken"] == 0
         drawn = [row for row in rows(run) if row["call_ids"]]
-        assert drawn and all(row["kept"] or (row["check"] and row["reason"]) for row in drawn)
+        assert bool(drawn) == bool(load(name).roles) and all(
+            row["kept"] or (row["check"] and row["reason"]) for row in drawn
+        )
         if not said.strip():
             assert not any(row["kept"] for row in drawn)

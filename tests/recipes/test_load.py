@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from synthgain.api.asking import knobs_of
 from synthgain.recipes import load, names
 from synthgain.types import SynthgainError
 
@@ -59,9 +60,6 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, code: str, words: 
 
 @pytest.mark.parametrize("name", names())
 def test_every_knob_says_where_its_default_comes_from(name: str) -> None:
-    from dataclasses import fields, is_dataclass
-
     recipe = load(name)
-    parts = [part for part in (recipe.draft, recipe.pick) if is_dataclass(part)]
-    assert set(recipe.sources) == {field.name for part in parts for field in fields(part)}
+    assert set(recipe.sources) == set(knobs_of(recipe))
     assert recipe.source and recipe.calls and recipe.anchors and recipe.examples and recipe.departures

@@ -13,6 +13,7 @@ from synthgain.meanings import MEANINGS
 from synthgain.report.figures import Scale, paired, whisker
 from synthgain.report.meter import GROUPS, diagnosis, grouped, headline, meter, shared_scales, side, verdict
 from synthgain.report.page import write
+from synthgain.report.worth import worth
 from synthgain.types import Reading
 
 GAIN = Reading(
@@ -73,22 +74,62 @@ def test_only_what_a_trained_student_gained_takes_a_colour_for_its_sign() -> Non
 def test_names_and_numbers_stand_beside_the_gain() -> None:
     grounded = Reading("grounded", 0.23, 0.17, 0.32, unit="prob", n=12, kind="proxy")
     said = page(GAIN, FIT, grounded).said
-    assert said.index("0.23 [0.17, 0.32]") < said.index("0.18 [0.12, 0.25]")
+    assert said.index("0.23 [0.17, 0.32]") < said.index("Held-out real text becomes easier to predict")
     assert "Of 100 names and numbers in the rows, about 23 stand in what each was made from" in said
 
 
-def test_rows_that_answer_their_anchors_have_no_headline_before_training() -> None:
+def test_rows_that_answer_their_anchors_have_no_headline_of_texts() -> None:
     """The demo's page said "takes away" in red over a student that had gained."""
     said = Document(f"<div>{meter([GAIN, FIT, *REST], task='answers')}</div>").said
-    assert "These rows answer their anchors" in said and "harder to predict" not in said
-    assert "0.18 [0.12, 0.25]" in said  # it is there, among the others
+    assert said.startswith("Nothing that was measured says what these rows are worth.")
+    assert "harder to predict" not in said and "0.18 [0.12, 0.25]" in said  # it is there, among the others
+    right = Reading("right_share", 0.29, 0.24, 0.34, unit="prob", n=100)
+    none = Reading("proxy_gain_answer", None, unit="nats/token", note="the held-out texts have no answers: give some")
+    said = page(GAIN, FIT, none, *REST, right).said
+    assert said.startswith("Of 100 answers that were written, a rule found about 29 right")
+    assert "whether a student gains has to be tried" in said and "harder to predict" not in said
+    assert page(none, GAIN).said.startswith(
+        "Nothing that was measured says what these rows are worth: the held-out texts have no answers: give some."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (Reading("probe_gain", 0.2, 0.1, 0.3), "After a few small steps on the rows the student finds held-out answers easier by 0.20 [0.10, 0.30] nats a token"),
+        (Reading("probe_gain", -0.2, -0.3, -0.1), "the student finds held-out answers harder by 0.20 [0.10, 0.30] nats a token"),
+        (Reading("context_gain", 0.1, -0.1, 0.3), "neither easier nor harder, as far as can be told (context_gain 0.10 [−0.10, 0.30])"),
+        (Reading("gain", 0.2, 0.1, 0.3), "Trained on the rows, the student finds held-out answers easier by 0.20"),
+        (Reading("proxy_gain_answer", 0.3, 0.2, 0.4), "Added to the anchors, the rows make held-out answers easier to predict for a reader that counts words, by 0.30 [0.20, 0.40] nats a word"),
+    ],
+)  # fmt: skip
+def test_the_sentence_is_of_the_task_and_of_its_best_witness(reading: Reading, words: str) -> None:
+    others = [Reading("proxy_gain_answer", None, note="none"), Reading("proxy_gain", -0.5, -0.6, -0.4)]
+    said = worth([reading, *(r for r in others if r.name != reading.name)])
+    assert words in said and "0.5" not in said
+
+
+@pytest.mark.parametrize(
+    ("anchors", "words"),
+    [
+        (Reading("mdm_anchors", 1.2, 1.18, 1.22), "The rows are less varied than the anchors: they lie 1.064 [1.049, 1.080] from the middle of their kind, the anchors 1.20 [1.18, 1.22]"),
+        (Reading("mdm_anchors", 1.0, 0.98, 1.02), "more varied than the anchors"),
+        (Reading("mdm_anchors", 1.07, 1.04, 1.1), "about as varied as the anchors, as far as can be told"),
+        (Reading("mdm_anchors", None, note="there are none"), "there are no anchors to compare with"),
+    ],
+)  # fmt: skip
+def test_of_texts_the_figure_with_the_best_record_speaks(anchors: Reading, words: str) -> None:
+    said = worth([GAIN, FIT, Reading("mdm", 1.064, 1.049, 1.08), anchors])
+    assert words in said and "(mdm ranked 32 foreign sets at 0.71 [0.44, 0.88])" in said and "0.18" not in said
+    assert "Its record: it ranked 32 foreign sets at 0.60 [0.26, 0.81]" in page(GAIN).said.replace(" .", ".")
 
 
 def test_without_a_headline_it_is_said() -> None:
-    assert "have no headline" in page(*REST).said
     none = Reading("proxy_gain", None, note="there is no held-out text")
-    assert "No headline: there is no held-out text" in page(none, *REST).said
-    assert "Not measured: there is no held-out text" in page(none, FIT).said
+    rest = [r for r in REST if not r.name.startswith("vendi")]
+    assert page(none, *rest).said.startswith(
+        "Nothing that was measured says what these rows are worth: there is no held-out text."
+    )
 
 
 def test_anchors_stand_beside_rows_in_one_line() -> None:
@@ -163,7 +204,7 @@ def test_odd_values_break_nothing() -> None:
     odd = [Reading("proxy_gain", 0.0, 0.0, 0.0, unit="nats/token"), Reading("vendi", 1e300, -1e300, 1e300, unit="count"), Reading("dup_rate", 1e-12, 0.0, 1e-11, unit="prob"),
            Reading("delta_I", -0.0, -0.0, -0.0, unit=""), Reading("copy_rate", 7.0, 3.0, 9.0, unit="prob"), Reading("", 1.0), Reading("/", 1.0), Reading("x" * 5_000, 1.0, note="y" * 50_000)]  # fmt: skip
     assert page(*odd).said
-    assert headline({}) is not None and diagnosis([]) is None
+    assert headline([], {}) is None and diagnosis([]) is None
 
 
 # ---------------------------------------------------------------------------------------------- pages

@@ -30,8 +30,8 @@ def listed(given: Sequence[T]) -> list[T]:
 
 
 def against(sets: Sequence[str | Path]) -> list[Against]:
-    """The check that drops what is near a row of these sets; none where there are none."""
-    return [Against(tuple(map(str, listed(sets))))] if sets else []
+    """The check that drops what is near a row of these sets, or holds one; none where there are none."""
+    return [Against(tuple(map(str, listed(sets))), inside=True)] if sets else []
 
 
 def opened_against(check: AnyCheck, part: Named, *, recorded: bool = False) -> tuple[AnyCheck, Named]:

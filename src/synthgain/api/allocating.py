@@ -27,13 +27,16 @@ import pyarrow.compute as pc
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.examining import Panel, no_panel
 from synthgain.api.making import apart_from, generate, writes_to
+from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.replaying import Calls
 from synthgain.api.sources import data_of_run, real_texts
 from synthgain.measure import Data, held_out_gains, judged
 from synthgain.measure.compare import GAINS, PerDocument
 from synthgain.measure.resample import ratio_interval
+from synthgain.models import Reach
 from synthgain.recipes import load as load_recipe
 from synthgain.store import Run, atomic_write
-from synthgain.types import BudgetReached, SynthgainError
+from synthgain.types import AnyCheck, BudgetReached, SynthgainError
 
 PER = {"dollar": ("dollar", 1.0), "token": ("1,000 tokens bought", 1000.0), "row": ("100 kept rows", 100.0)}
 FILE = "slices.json"
@@ -108,6 +111,7 @@ class _Bought:
     last: frozenset[str] = field(default_factory=frozenset)  # … that its last slice brought
 
 
+@reaching
 def allocate(
     recipes: Sequence[str],
     anchors: str | Path,
@@ -120,7 +124,18 @@ def allocate(
     seed: int = 0,
     say: Say | None = None,
     panel: Panel = no_panel,
-    **asking: Any,
+    model: ModelChoice = DEFAULT_MODEL,
+    knobs: Mapping[str, Any] | None = None,
+    with_: Sequence[str | AnyCheck] = (),
+    without: Sequence[str] = (),
+    max_tokens: int | None = None,
+    text_field: str | None = None,
+    id_field: str | None = None,
+    strict: bool = False,
+    calls: Calls = (),
+    calls_only: bool = False,
+    reach: Reach | None = None,
+    **servers: Unpack[Servers],
 ) -> dict[str, Any]:
     """Slices of several recipes, each next one where the lower bound of the gain for its price is highest: what slices.json holds.
 
@@ -143,6 +158,19 @@ def allocate(
             next="give another folder with -o: each recipe gets a run in it",
         )
     apart_from(anchors, place)
+    asking = {
+        "model": model,
+        "knobs": knobs,
+        "with_": with_,
+        "without": without,
+        "max_tokens": max_tokens,
+        "text_field": text_field,
+        "id_field": id_field,
+        "strict": strict,
+        "calls": calls,
+        "calls_only": calls_only,
+        "reach": reach,
+    }
     for name in names:  # what can be wrong with one is found before another buys
         _asked(name, asking)
     _priced(names, rule, asking)
@@ -162,7 +190,7 @@ def _priced(names: Sequence[str], rule: Until, asking: Mapping[str, Any]) -> Non
         ask = _asked(name, asking)
         for role, reached in ask.request.models.items():
             sold = reached.uri.startswith("openai/")
-            opened = opened_models(ask.request, ask.objects, asking.get("reach")) if sold else {}
+            opened = opened_models(ask.request, ask.objects, asking["reach"]) if sold else {}
             if not reached.python and (role not in opened or getattr(opened[role], "price", None) is None):
                 raise SynthgainError(
                     f"no price is known for {reached.uri}, so there is no gain per dollar",
@@ -172,8 +200,8 @@ def _priced(names: Sequence[str], rule: Until, asking: Mapping[str, Any]) -> Non
 
 
 def _asked(recipe: str, asking: Mapping[str, Any]) -> Asked:
-    parts = {name: asking[name] for name in ("knobs", "with_", "without", "reach", "calls_only") if name in asking}
-    return asked(recipe, model=_of_roles(recipe, asking.get("model", DEFAULT_MODEL)), **parts)
+    parts = {name: asking[name] for name in ("knobs", "with_", "without", "reach", "calls_only")}
+    return asked(recipe, model=_of_roles(recipe, asking["model"]), **parts)
 
 
 def _of_roles(recipe: str, model: ModelChoice) -> ModelChoice:
@@ -257,7 +285,7 @@ class _Allocation:
                 seed=self.seed,
                 max_cost=left,
                 watch=watch,
-                **{**self.asking, "model": _of_roles(name, self.asking.get("model", DEFAULT_MODEL))},
+                **{**self.asking, "model": _of_roles(name, self.asking["model"])},
             )
         made = int(run.record["counts"]["groups"])
         mine.ended = made < groups

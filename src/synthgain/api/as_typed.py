@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synthgain.api.against import against
 from synthgain.api.asking import DEFAULT_MODEL, knobs_of
 from synthgain.chain import Named, Request
-from synthgain.curate.against import Against
 from synthgain.settings import settings_of
 from synthgain.types import Recipe, canonical
 
@@ -106,7 +106,7 @@ def _as_text(value: Any) -> str:
 def typed_check(part: Named) -> list[str]:
     """A check as it is typed."""
     settings = {name: value for name, value in part.settings.items() if not (part.name == "against" and name == "sets")}
-    if part.name == "against" and settings == {k: v for k, v in settings_of(Against()).items() if k != "sets"}:
+    if part.name == "against" and settings == {k: v for k, v in settings_of(against(["x"])[0]).items() if k != "sets"}:
         return [word for name in part.settings.get("sets", ()) for word in ("--against", str(name))]
     held = dict(part.settings)
     first = next(iter(held), "")

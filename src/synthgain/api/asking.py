@@ -14,7 +14,7 @@ from synthgain.api.against import opened_against
 from synthgain.api.drafts import gives_rows
 from synthgain.api.given import sha256_of
 from synthgain.chain import Named, Opened, Reached, Request
-from synthgain.chain.judging import judging_order
+from synthgain.chain.judging import judging_order, ready
 from synthgain.curate import file_of, load_file
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
@@ -157,7 +157,8 @@ def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
         part: Any = getattr(recipe, side)
         mine = {f.name: values[f.name] for f in _fields(part) if f.name in values}
         changed[side] = with_settings(part, mine, where)
-    return replace(recipe, **changed)
+    roles = getattr(changed["draft"], "roles", recipe.roles)  # those of a draft may hang on its knobs
+    return replace(recipe, **changed, roles=roles)
 
 
 def _fields(part: Any) -> list[Any]:
@@ -237,8 +238,9 @@ def judged_by(
 
 
 def ordered(parts: Sequence[tuple[AnyCheck, Named]]) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
-    """Checks and how a request names them, in the order in which they judge."""
+    """Checks and how a request names them, in the order in which they judge. Each has said that it can judge here."""
     order = judging_order([check for check, _ in parts])
+    ready(order)
     told = {id(check): part for check, part in parts}
     return order, tuple(told[id(check)] for check in order)
 

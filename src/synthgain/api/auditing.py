@@ -59,6 +59,7 @@ def audit(
     *,
     against: Sequence[str | Path] = (),
     anchors: str | Path | None = None,
+    target_is: str = "",
     out: str | Path | None = None,
     tokenizer: str = "",
     text_field: str | None = None,
@@ -68,7 +69,7 @@ def audit(
 ) -> dict[str, Any]:
     """What can be said of a data set that somebody else made, without a model, a key or a GPU; also of a run (its kept rows).
 
-    `against` are other sets: of evaluation sets, which of their items stand in which rows. `anchors` are real text for the meter.
+    `against` are other sets: of evaluation sets, which of their items stand in which rows. `anchors` are real text for the meter, `target_is` what it looks at (see `measure`).
     `tokenizer` is a tokenizer.json or a folder with one. Into `out` go audit.html (one page), audit.json and faults.jsonl, a line
     {"row", "id", "fault", "reason", "where"} for each fault of a row. Gives what audit.json holds.
     """
@@ -86,7 +87,7 @@ def audit(
             counting.all(file)
         (place / ".faults.new").replace(place / "faults.jsonl")
         with times("the meter"):
-            readings, why_no_meter = _metered(data, anchors, text_field, seed)
+            readings, why_no_meter = _metered(data, anchors, target_is, text_field, seed)
         record = counting.record() | {
             "synthgain": version("synthgain"),
             "tokenizer": tokenizer,
@@ -97,7 +98,7 @@ def audit(
             "seconds": round(time.monotonic() - began, 2),
             "cpu_seconds": round(time.process_time() - worked, 2),
             "seconds_by": {name: round(took, 2) for name, took in times.took.items()},
-            "command": _command(str(source), against, anchors, tokenizer, text_field),
+            "command": _command(str(source), against, anchors, target_is, tokenizer, text_field),
         }
         atomic_write(place / "audit.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
         atomic_write(place / "audit.html", audit_page(record))
@@ -105,11 +106,11 @@ def audit(
 
 
 def _metered(
-    data: str | Path, anchors: str | Path | None, text_field: str | None, seed: int
+    data: str | Path, anchors: str | Path | None, target_is: str, text_field: str | None, seed: int
 ) -> tuple[list[Reading], str]:
     """The meter's readings, or why there are none: what it cannot read costs no other part of an audit."""
     try:
-        return measure(data, anchors=anchors, text_field=text_field, seed=seed), ""
+        return measure(data, anchors=anchors, target_is=target_is, text_field=text_field, seed=seed), ""
     except SynthgainError as error:
         return [], str(error)
 
@@ -373,12 +374,18 @@ def _card(source: str) -> tuple[str, str]:
 
 
 def _command(
-    source: str, against: Sequence[str | Path], anchors: str | Path | None, tokenizer: str, text_field: str | None
+    source: str,
+    against: Sequence[str | Path],
+    anchors: str | Path | None,
+    target_is: str,
+    tokenizer: str,
+    text_field: str | None,
 ) -> str:
     import shlex
 
     words = ["synthgain", "audit", source, *(word for name in against for word in ("--against", str(name)))]
     words += [] if anchors is None else ["--anchors", str(anchors)]
+    words += ["--target-is", target_is] if target_is else []
     words += ["--tokenizer", tokenizer] if tokenizer else []
     words += [] if text_field is None else ["--text-field", text_field]
     return shlex.join(words)

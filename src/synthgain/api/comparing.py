@@ -11,6 +11,11 @@ from synthgain.api.making import on_disk
 from synthgain.api.measuring import Say, data_of, instruments_for
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.measure import Data, Side, differences, held_out_gains, judged, meter, sentences
+from synthgain.measure.aim import aim_of
+from synthgain.measure.answers import held_out_answer_gains, judged_answers
+from synthgain.measure.compare import ALIKE, Difference, at_equal_size
+from synthgain.measure.equal_size import DRAWS, gains_at
+from synthgain.measure.grounded import Grounds
 from synthgain.models import Reach
 from synthgain.store import Run
 from synthgain.types import SynthgainError
@@ -22,6 +27,7 @@ def compare(
     *,
     anchors: str | Path | None = None,
     target: str | Path | None = None,
+    target_is: str = "",
     embedder: str = "words",
     student: str = "",
     text_field: str | None = None,
@@ -33,7 +39,7 @@ def compare(
     """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
 
     Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
-    are not ranked. `text_field` names the column of the texts of sets that are no runs.
+    are not ranked. `text_field` names the column of the texts of sets that are no runs. `target_is`: see `measure`.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -42,16 +48,21 @@ def compare(
     names = _names([Path(r) for r in runs])
     instruments = instruments_for(student, "", embedder, reach or Reach())
     sides: list[Side] = []
+    read: dict[str, tuple[Data, bool]] = {}
     told: list[dict[str, Any]] = []
     for name, run in zip(names, map(Path, runs)):
         if say is not None:
             say(f"measuring {name}")
         data = data_of(run, anchors=anchors, target=target, text_field=text_field, seed=seed)
         record = Run.at(run).record if Run.is_at(run) else {}
-        gains = judged(data)
-        readings = meter(data, instruments, gains=gains)
-        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, held_out_gains(data, gains))
+        grounds = Grounds.of(data)
+        aim = aim_of(data, grounds, target_is)
+        gains, answers = judged(data), judged_answers(data) if aim.answers else ""
+        readings = meter(data, instruments, gains=gains, answers=answers, grounds=grounds, aim=aim)
+        paired = {**held_out_gains(data, gains), **held_out_answer_gains(answers)}
+        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, paired)
         sides.append(side)
+        read[name] = data, aim.answers
         told.append(
             {
                 "name": name,
@@ -63,8 +74,20 @@ def compare(
                 "readings": [r.json() for r in side.readings],
             }
         )
-    found = [d for a, b in combinations(sides, 2) for d in differences(a, b, seed)]
+    found = [d for a, b in combinations(sides, 2) for d in _of_pair(a, b, read, seed, say)]
     return {"runs": told, "differences": [d.json() for d in found], "sentences": sentences(sides, found)}
+
+
+def _of_pair(a: Side, b: Side, read: Mapping[str, tuple[Data, bool]], seed: int, say: Say | None) -> list[Difference]:
+    """The differences of two sets; where one is larger also of its gains at the other's size."""
+    found = differences(a, b, seed)
+    small, large = sorted((a, b), key=lambda side: side.rows)
+    if not small.rows or large.rows - small.rows <= ALIKE * large.rows or not any(d.paired for d in found):
+        return found
+    if say is not None:
+        say(f"measuring {large.name} at the size of {small.name} ({small.rows:,} rows), {DRAWS} draws")
+    data, answers = read[large.name]
+    return found + at_equal_size(a, b, gains_at(data, small.rows, answers), seed, DRAWS)
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

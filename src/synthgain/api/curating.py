@@ -177,7 +177,7 @@ def _sound(run: Run) -> dict[str, Any]:
     wrong += [name for name in FIGURES if not (record.get(name) is None or _is_one(record[name], float | int))]
     if not wrong and set(record.get("models", {})) != set(record.get("identities", {})):
         wrong = ["identities"]
-    if not wrong and not record.get("models"):
+    if not wrong and "models" not in record:  # of a recipe that asks no model there is none
         wrong = ["models"]
     if wrong:
         raise SynthgainError(

@@ -17,6 +17,7 @@ from synthgain.api.given import Given
 from synthgain.api.making import Watch, embedder_for, writes_to
 from synthgain.chain import Named, Request, Tally
 from synthgain.chain.given import GIVEN, judge_given
+from synthgain.chain.judging import closing
 from synthgain.report.given_card import given_card
 from synthgain.store import Run
 from synthgain.store.corpus import write_corpus
@@ -90,15 +91,16 @@ def _written(
     began = time.time()
     tally = Tally(label="curate", target=ask.request.accept)
     embedder = embedder_for(ask)
-    judge_given(
-        rows,
-        ask.checks,
-        run,
-        tally,
-        accept=ask.request.accept,
-        embedder=embedder,
-        watch=watch or (lambda _: None),
-    )
+    with closing(ask.checks):
+        judge_given(
+            rows,
+            ask.checks,
+            run,
+            tally,
+            accept=ask.request.accept,
+            embedder=embedder,
+            watch=watch or (lambda _: None),
+        )
     record = _record(ask, run, tally, given())
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     record |= {"seconds": round(time.time() - began, 3), "finished": now}

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from synthgain.api.given import Given
 from synthgain.chain.given import asked_of
-from synthgain.curate.against import Against
+from synthgain.curate.against import Against, told
+from synthgain.curate.aligned import Aligned
 from synthgain.measure.leaks import COMMON, SHORT, SPAN, Leaks
 from synthgain.store.rows import spoken
 from synthgain.types import Judge
@@ -42,23 +43,25 @@ class Found:
     rows: int = 0
     by_run: int = 0
     by_nearness: int = 0
+    by_words: int = 0  # rows that hold an item in part or changed
     passages: int = 0  # rows that have some words in a row in common, and no more
     examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Evals:
-    """Items that rows are looked up against, by runs of 13 words and by nearness."""
+    """Items that rows are looked up against, by runs of 13 words, by nearness, and word by word."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.names = [item.set for item in items]
         self.where = [item.where for item in items]
         self.leaks = Leaks(item.asked for item in items)
+        self.aligned = Aligned(item.asked for item in items)
         long = [len(words(item.asked)) >= LEAST for item in items]
         self.judge: Judge = Against(("items",)).primed(lambda: _texts(items, long)).begin()
         self.found: dict[str, Found] = {name: Found() for name in dict.fromkeys(self.names)}
-        for item, has_runs, is_long in zip(items, self.leaks.has_runs.tolist(), long):
+        for item, *ways in zip(items, self.leaks.has_runs.tolist(), long, self.aligned.looked_for):
             self.found[item.set].items += 1
-            self.found[item.set].too_short += not (has_runs or is_long)
+            self.found[item.set].too_short += not any(ways)
 
     @staticmethod
     def read(sets: Sequence[str | Path]) -> Evals:
@@ -71,15 +74,17 @@ class Evals:
         return (
             f"An item is in a row where a quarter of the runs of {SPAN} words of its question stand there (of a question of {SHORT} to {SPAN - 1} words "
             f"half of its runs of {SHORT}; runs that stand in more than {COMMON} items are a template's: {self.leaks.common:,} were left out), or where the row or its question nearly says what the item or its question "
-            f"says (word pairs, Jaccard 0.7 or more, texts of {LEAST} words or more). Fewer runs are a passage that both have: a quotation, an "
-            f"idiom of code. {left:,} items are too short for either and were not looked for. A paraphrase or a translation is not seen."
+            f"says (word pairs, Jaccard 0.7 or more, texts of {LEAST} words or more), or where enough of the words of its question stand there in their order, other numbers and changed "
+            f"words between them (by weight: half of them, if they are many; nine tenths of a short one; seldom words weigh more). Fewer runs are a passage that both have: a quotation, an "
+            f"idiom of code. {left:,} items are too short for all of these and were not looked for. A paraphrase or a translation is not seen."
         )
 
     def look(self, table: pa.Table, places: Sequence[int]) -> tuple[list[str], list[str]]:
         """For each row a line for each item that is in it, and one for each with which it shares a passage; three at most; "" for none."""
-        shared = self.leaks.find([text or "" for text in table.column("text").to_pylist()])
+        texts = [text or "" for text in table.column("text").to_pylist()]
+        shared, beside = self.leaks.find(texts), self.aligned.find(texts)
         leaks, passages, enough = [], [], self.leaks.enough
-        for place, runs, verdict in zip(places, shared, self.judge(table)):
+        for place, runs, verdict, laid in zip(places, shared, self.judge(table), beside):
             hits = {
                 item: f"holds the question of {self._place(item)} ({share:.0%} of its runs)"
                 for item, share in runs.items()
@@ -91,6 +96,10 @@ class Evals:
                 item = int(verdict.reason.rsplit(" ", 1)[1])
                 self.found[self.names[item]].by_nearness += 1
                 hits.setdefault(item, f"nearly says what is said in {self._place(item)} ({verdict.score:.2f})")
+            more = {h.item: f"holds {told(h, self._place(h.item))} ({h.share:.0%} of its weight)" for h in laid}
+            for name in {self.names[item] for item in more}:
+                self.found[name].by_words += 1
+            hits = hits | {item: how for item, how in more.items() if item not in hits}
             for name in {self.names[item] for item in hits}:
                 self.found[name].rows += 1
             for item, how in hits.items():
@@ -119,6 +128,7 @@ class Evals:
                 "rows": found.rows,
                 "rows_by_run": found.by_run,
                 "rows_by_nearness": found.by_nearness,
+                "rows_by_words": found.by_words,
                 "rows_with_a_passage": found.passages,
                 "examples": found.examples,
             }

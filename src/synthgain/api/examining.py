@@ -15,6 +15,7 @@ from synthgain.api.choosing import choices, further
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.harness import harness
 from synthgain.api.making import Watch, remark
+from synthgain.api.preferring import pairs_at, preferred
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
@@ -89,19 +90,20 @@ def evaluate(
     examination: Examination | None = None,
     also: Sequence[str] = (),
     general: str | Path | None = None,
+    against: str | None = None,
     held_out: str | Path | None = None,
-    against: str = DEFAULT_MODEL,
     reach: Reach | None = None,
     watch: Watch | None = None,
     **servers: Unpack[Servers],
 ) -> list[Reading]:
-    """A student's readings on questions (a folder, or any model's URI).
+    """A student's readings on questions or preference pairs (a folder, or any model's URI).
 
     Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
     ({"question", "options", "gold"}) is closed-book, by log-likelihood, and as `also` says ("letter", "generation") with the options in
-    sight. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). With `general` text also what was
-    forgotten, against the base; with `held_out` text the perplexity, and the loss by a token's place. `task` are standard tasks
-    (`harness.harness`).
+    sight. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). Of preference pairs (rows with chosen
+    and rejected answers, in any shape that `train` reads, also a run) it is asked which answer is likelier; with `against`, a model whose weights are
+    here, also how much more often and by how much more than there. With `general` text also what was forgotten, against `against` (by default the
+    embedded model); with `held_out` text the perplexity, and the loss by a token's place. `task` are standard tasks (`harness.harness`).
     """
     if on is None and not task and general is None and held_out is None:
         raise SynthgainError(
@@ -112,7 +114,9 @@ def evaluate(
     weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
     readings: list[Reading] = []
-    if on is not None:
+    if on is not None and (pairs := pairs_at(Path(on))):
+        readings += preferred(weights, pairs, against, watch or unwatched)
+    elif on is not None:
         questions = load_questions(Path(on))
         how, longest = examination or Examination(), longest_of(weights)
         readings += answered(weights, questions, how, memory=place, reach=reach, watch=watch, longest=longest).readings
@@ -120,7 +124,7 @@ def evaluate(
             raise SynthgainError("these questions have no options", where="also", next="leave it out")
         readings += further(weights, questions, also, place, reach=reach, watch=watch or unwatched)
     if general is not None:
-        readings.append(forgetting(open_scorer(against), open_scorer(student), texts_of(general)))
+        readings.append(forgetting(open_scorer(against or DEFAULT_MODEL), open_scorer(student), texts_of(general)))
     if held_out is not None:
         readings += perplexity(open_scorer(student), texts_of(held_out))
     return readings + (harness(student, task) if task else [])

@@ -33,6 +33,7 @@ from synthgain.api.replaying import (
     taken_over,
 )
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
+from synthgain.chain.judging import closing
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
@@ -386,7 +387,8 @@ def _drafted(
                 if role not in ask.objects:
                     await model.aclose()
 
-    return local.run(work(), lambda: interrupted(buyers))
+    with closing(parts.checks):
+        return local.run(work(), lambda: interrupted(buyers))
 
 
 def interrupted(buyers: Sequence[Buyer]) -> bool:

@@ -25,18 +25,23 @@ from synthgain.measure import (
     meter,
 )
 from synthgain.measure.after_training import StudentLosses
+from synthgain.measure.aim import MOST, PARTS, aim_of
 from synthgain.measure.data import batched
 from synthgain.measure.gain import Losses
 from synthgain.measure.grounded import Grounds
+from synthgain.measure.probe import Learner
+from synthgain.measure.prompt_information import PROMPTS
+from synthgain.measure.student_eye import Pair
 from synthgain.models import Reach, open_scorer, weights_at
 from synthgain.store import Run, write_readings
-from synthgain.types import Reading, Sampling, Scorer, SynthgainError
+from synthgain.types import Reading, Sampling, Scorer, SynthgainError, user
 
 if TYPE_CHECKING:
     from synthgain.models.embedders import Embedder
     from synthgain.report.verdict import Advice
 
 Say = Callable[[str], None]
+TRIED = {"probe_gain", "context_gain"}  # figures that ask the student
 RESCORED = 256  # rows whose log-probabilities are made anew
 TEXTS = 200  # documents of a student's test and dev text
 CHARS = 2_000  # of each
@@ -48,12 +53,14 @@ def measure(
     *,
     anchors: str | Path | None = None,
     target: str | Path | None = None,
+    target_is: str = "",
     student: str = "",
     writer: str = "",
     rescore: str = "",
     embedder: str = "words",
     against: Sequence[str | Path] = (),
     also: Sequence[str] = (),
+    prompts: int = PROMPTS,
     text_field: str | None = None,
     seed: int = 0,
     reach: Reach | None = None,
@@ -64,10 +71,13 @@ def measure(
     """What a run, anybody's data set, or a trained student is worth, as readings with intervals.
 
     A run (its readings also go to RUN/readings.json) brings its own anchors; a data set is measured against `anchors`.
-    `target` is held-out real text that nothing was made from; without it anchors are held out in turn.
-    `student` (hf/PATH or local/…) is the student before training, `writer` scores texts as the model that wrote.
+    `target` is held-out real text that nothing was made from; without it anchors are held out in turn. `target_is` says whether value lies in the "text"
+    or in the "answer" given its prompt; without it the rows and the held-out text say it (`measure.aim`).
+    `student` (hf/PATH or local/…) is the student before training, `writer` scores texts as the model that wrote, of
+    `prompts` different prompts (`i_prompt`; about 33 scorings each).
     `rescore` (hf/PATH or local/…) reads a sample of answers again where the server gave log-probabilities of
-    another law. `strict` refuses rows of a data set that cannot be used; else they are skipped and said. `embedder` is a URI of `models.embedders`, "" for none. `also` asks for h_meaning, grad_align.
+    another law. `strict` refuses rows of a data set that cannot be used; else they are skipped and said. `embedder` is a URI of `models.embedders`, "" for none. `also` asks for h_meaning, and of the student for
+    grad_align, probe_gain, context_gain (`say` hears what they cost before they begin).
 
     A student folder is measured after training: gain, generalisation gap, memo, ggmi, absorbed information, on `target` and
     `against` students trained on the anchors alone (several of either: seeds).
@@ -80,22 +90,40 @@ def measure(
         {"--against": against},
     )
     if of_student:
-        return measure_students([folder], against=against, target=target, anchors=anchors, seed=seed, say=say)
+        return measure_students(
+            [folder], against=against, target=target, anchors=anchors, target_is=target_is, seed=seed, say=say
+        )
     reach = reach or Reach()
     data = data_of(folder, anchors=anchors, target=target, text_field=text_field, seed=seed, strict=strict, say=say)
     again = _rescored(Run.at(folder), data, rescore, say) if rescore else None
     law = _law_of(folder) if writer else None
     grounds = Grounds.of(data)
-    readings = meter(
-        data, instruments_for(student, writer, embedder, reach, law), again=again, grounds=grounds, also=also, say=say
-    )
+    aim = aim_of(data, grounds, target_is)
+    if say is not None:
+        say(f"the target is the {aim.part}: {aim.why}")
+    instruments = instruments_for(student, writer, embedder, reach, law, learns=bool(TRIED & set(also)))
+    readings = meter(data, instruments, again=again, grounds=grounds, aim=aim, also=also, prompts=prompts, say=say)
     if Run.is_at(folder):
         run = Run.at(folder)
-        beside = {"task": grounds.task, "read_first": [doubt.json() for doubt in grounds.doubts()]}
+        readings = [replace(r, note=_so_far(run, r)) for r in readings]
+        beside = {
+            "task": grounds.task,
+            "target_is": aim.part,
+            "read_first": [doubt.json() for doubt in grounds.doubts()],
+        }
         run.write_readings(readings, beside if target is None else {**beside, "target": str(target)})
         if say is not None and run.record.get("status") != "complete":
             say(f"this run is {run.record.get('status')}: the figures are of what it has so far")
     return readings
+
+
+def _so_far(run: Run, r: Reading) -> str:
+    """The note of a reading; of a run that has not come to its end it says so, because the figures travel without the run."""
+    status = run.record.get("status")
+    if status == "complete" or r.value is None:
+        return r.note
+    ended = "was stopped before its end" if status == "stopped" else "has not ended"
+    return "; ".join(filter(None, (f"the run {ended}: of the rows that it has so far", r.note)))
 
 
 def _given(source: str | Path | Run) -> Path:
@@ -154,8 +182,10 @@ def _first_run(folder: Path) -> str:
 # ---------------------------------------------------------------------------------------------- who looks
 
 
-def instruments_for(student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None) -> Instruments:
-    """`law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
+def instruments_for(
+    student: str, writer: str, embedder: str, reach: Reach, law: Sampling | None = None, *, learns: bool = False
+) -> Instruments:
+    """`learns`: the student is also opened to take small steps. `law` is what the writer sampled from. Ends of answers are scored too, as the writers' own log-probabilities hold them."""
     from synthgain.models.folders import folder_identity
     from synthgain.models.rescoring import LawScorer
 
@@ -169,7 +199,17 @@ def instruments_for(student: str, writer: str, embedder: str, reach: Reach, law:
         embedder=vectors,
         why_no_embedder=why,
         folder=looking,
+        learner=_learner(looking) if looking is not None and learns else None,
     )
+
+
+def _learner(folder: Path) -> Learner:
+    """The student, and the small steps that it takes: one model in memory for both."""
+    from synthgain.models.scorer import HFScorer
+    from synthgain.train.nudge import Nudge
+
+    scorer = HFScorer(folder)
+    return Learner(scorer, Nudge(scorer.model, scorer.tokens))
 
 
 def _law_of(folder: Path) -> Sampling:
@@ -267,20 +307,27 @@ def measure_students(
     against: Sequence[str | Path] = (),
     target: str | Path | None = None,
     anchors: str | Path | None = None,
+    target_is: str = "",
     seed: int = 0,
     say: Say | None = None,
 ) -> list[Reading]:
     """The readings after training of `students` (one a seed), against students trained on the anchors alone.
 
     `target` is held-out real text (200 documents of 2,000 characters are read); `anchors` is real text that the
-    students were not trained on, for `faithfulness`. Also written to readings.json in the first student's folder.
+    students were not trained on, for `faithfulness`. With `target_is` "answer" the loss is on the answers alone, given their prompts; without it that is so
+    where all students learnt answers (sft) and most of the held-out texts have one. Also written to readings.json in the first student's folder.
     """
+    if target_is not in ("", *PARTS):
+        raise SynthgainError(f"the target is {target_is!r}", where="--target-is", next="give text or answer")
     room = min(_checked(Path(s)) for s in (*students, *against))
-    test = None if target is None else _some(target, seed, room)
-    dev = None if anchors is None else _some(anchors, seed, room)
+    if not target_is:
+        target_is = "" if _learnt_answers((*students, *against)) else "text"
+    test = None if target is None else _some(target, seed, room, target_is)
+    dev = None if anchors is None else _some(anchors, seed, room, target_is)
     mine = [_losses(Path(s), test, dev, say) for s in students]
     theirs = [_losses(Path(s), test, None, say) for s in against]
     readings = after_training(mine, theirs, seed=seed)
+    readings = [replace(r, note=_of_what(r, test, dev)) for r in readings]
     write_readings(Path(students[0]), readings)
     return readings
 
@@ -294,12 +341,41 @@ def _checked(student: Path) -> int:
     return min(CHARS, int(context) - 8)
 
 
-def _some(source: str | Path, seed: int, chars: int) -> list[str]:
+def _learnt_answers(students: Sequence[str | Path]) -> bool:
+    from synthgain.train import student_record
+
+    return all(student_record(Path(s)).get("method") == "sft" for s in students)
+
+
+def _some(source: str | Path, seed: int, chars: int, target_is: str) -> list[Pair]:
+    """Held-out pairs: texts after nothing, or answers after their prompts as a user's turn; without a word which, where most have an answer."""
     batches, n = real_texts(source)
-    return [t[:chars] for t in even_sample(batches, ("text",), n, TEXTS, seed).column("text").to_pylist()]
+    table = even_sample(batches, ("text", "asked", "answered"), n, TEXTS, seed)
+    texts, asked, answered = (table.column(name).to_pylist() for name in ("text", "asked", "answered"))
+    pairs: list[Pair] = [
+        ([user(a[: chars // 2])], b[: chars // 2]) for a, b in zip(asked, answered) if a is not None and b is not None
+    ]
+    if target_is == "text" or (not target_is and len(pairs) < MOST * len(texts)):
+        return [("", text[:chars]) for text in texts]
+    if not pairs:
+        raise SynthgainError(
+            "the held-out texts have no answers",
+            where=str(source),
+            next="give chats, or a column `worked`, `solution`, `output` or `answer`, or --target-is text",
+        )
+    return pairs
 
 
-def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None, say: Say | None) -> StudentLosses:
+def _of_what(reading: Reading, test: Sequence[Pair] | None, dev: Sequence[Pair] | None) -> str:
+    """The note of a reading with what its loss is of, where it is of answers."""
+    pairs = {"gain": test, "held_out_loss": test, "held_out_loss_anchors": test, "faithfulness": dev}.get(reading.name)
+    of_answers = reading.value is not None and bool(pairs) and bool(pairs and pairs[0][0])
+    return "; ".join(
+        filter(None, ("loss on the answers alone, given their prompts" if of_answers else "", reading.note))
+    )
+
+
+def _losses(student: Path, test: Sequence[Pair] | None, dev: Sequence[Pair] | None, say: Say | None) -> StudentLosses:
     from synthgain.train import read_pairs, student_record
 
     record = student_record(student)
@@ -309,7 +385,6 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
     pairs = read_pairs(student)
     known = record["base"] != "scratch"  # random weights are on no disk
     base = open_scorer(str(record["base"])) if known and (pairs is not None or dev) else None
-    raw_test, raw_dev = ([("", text) for text in texts or ()] for texts in (test, dev))
 
     def losses(by: Scorer | None, asked: Sequence[Any] | None) -> Losses | None:
         return None if by is None or not asked else Losses.of(by.logprobs(list(asked)))
@@ -317,9 +392,9 @@ def _losses(student: Path, test: Sequence[str] | None, dev: Sequence[str] | None
     members, siblings = (pairs.members, pairs.siblings) if pairs is not None else (None, None)
     return StudentLosses(
         record=record,
-        test=losses(scorer, raw_test),
-        dev=losses(scorer, raw_dev),
-        dev_before=losses(base, raw_dev),
+        test=losses(scorer, test),
+        dev=losses(scorer, dev),
+        dev_before=losses(base, dev),
         members=losses(scorer, members),
         siblings=losses(scorer, siblings),
         members_before=losses(base, members),
@@ -345,6 +420,13 @@ def advice(source: str | Path | Run, readings: Sequence[Reading] = ()) -> Advice
         return advice_on(folder)
     rows = next((r.n for r in readings if r.name == "dup_rate_exact" and r.n), None)
     return advise(Known({r.name: r for r in readings}, rows=rows, kept=rows))
+
+
+def worth(readings: Sequence[Reading]) -> str:
+    """What the rows are worth for the task at hand, in one sentence; "" where no figure that says so was looked for."""
+    from synthgain.report.worth import worth as said
+
+    return said(readings)
 
 
 def explain(name: str) -> Any:

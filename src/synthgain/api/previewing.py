@@ -21,7 +21,7 @@ from synthgain.api.reaching import reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.buying import BUY_THEM
-from synthgain.chain.judging import Judging, row_checks, selections, verdicts_of
+from synthgain.chain.judging import Judging, closing, row_checks, selections, verdicts_of
 from synthgain.engines import local
 from synthgain.models import Reach
 from synthgain.report.broken import what_to_do
@@ -137,7 +137,8 @@ def preview(
         taken_over(recordings, run)
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
         begin(showing.most, len(showing.groups), showing.all.total)
-        return local.run(showing(), showing.interrupted)
+        with closing(ask.checks):
+            return local.run(showing(), showing.interrupted)
 
 
 class Showing:
@@ -157,7 +158,7 @@ class Showing:
         limits = {name: getattr(ask.request, name) for name in ("seed", "max_cost", "max_tokens")}
         limits |= {"recorded_only": ask.request.calls_only}
         self.buyer = Few(parts.models, self.memory, self.tally, watch, share=self.share, **limits)
-        self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder)
+        self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder, corpus)
         self.lives: list[dict[str, Any]] = []
         self.came: set[str] = set()  # calls that a row came from
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.pairs import of_row, pair_of, with_pairs
 from synthgain.intervals import effective_size
 from synthgain.measure.curation import SURPLUS
 from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
@@ -43,6 +44,8 @@ SCHEMA = pa.schema(
         ("logprob", pa.float64()),
         ("tokens_out", pa.int32()),
         ("law", pa.string()),
+        ("asked", pa.string()),
+        ("answered", pa.string()),
     ]
 )
 
@@ -76,7 +79,8 @@ def data_of_run(
     linked = "given" not in record or any(
         pc.any(pc.greater(pc.list_value_length(t.column(0)), 0)).as_py() for t in kept(["anchor_ids"])
     )
-    data = Data(kept, counts["kept"], real, n_real, linked=linked, ledger=steps, judged=judged, seed=seed)
+    rows = with_pairs(kept, ("text", "prompt", "answer", "fields"), of_row)
+    data = Data(rows, counts["kept"], real, n_real, linked=linked, ledger=steps, judged=judged, seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
 
@@ -112,7 +116,7 @@ def _anchors_of(run: Run) -> tuple[Batches, int]:
     def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
         return _readable(run.anchors, lambda: run.batches("anchors", names))
 
-    return anchors, counted
+    return with_pairs(anchors, ("text", "fields"), pair_of), counted
 
 
 def _all_there(run: Run, part: Literal["rows", "anchors"], counted: int) -> None:
@@ -307,6 +311,7 @@ def _row(anchor: Anchor, asked: set[str], *, chats: bool) -> dict[str, Any]:
     logprob, law = _logprob(fields)
     tokens = _number(fields.get("tokens_out")) or 0.0
     own = fields.get("id")
+    question, solution = pair_of(anchor.text, fields)
     return {
         "id": anchor.id,
         "own_id": anchor.id if own is None else str(own),
@@ -317,6 +322,8 @@ def _row(anchor: Anchor, asked: set[str], *, chats: bool) -> dict[str, Any]:
         "logprob": logprob,
         "tokens_out": int(tokens) if tokens.is_integer() and 0 < tokens <= MOST_TOKENS else 0,
         "law": law,
+        "asked": question,
+        "answered": solution,
     }
 
 

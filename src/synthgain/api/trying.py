@@ -16,6 +16,7 @@ from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at
 from synthgain.api.timing import calls_tools, speeds
 from synthgain.chain import Buyer, Desk, Tally
+from synthgain.curate.judges import reward_prompt
 from synthgain.engines import local
 from synthgain.models import Reach, Scripted, key_for, open_model
 from synthgain.models.drawn import drawn
@@ -55,7 +56,8 @@ def check(
         )
         desk = Desk(Buyer({"writer": model}, CallMemory(None), Tally(), lambda tally: say(tally.trouble)))
         try:
-            call = await _small(desk)
+            worth = reward_prompt("Say hello.", "Hello.", "writer")
+            call = await (desk(worth) if uri.startswith("reward/") else _small(desk))
             if why := hollow(call):
                 most = call.prompt.sampling.max_tokens
                 what = f"it answers, and with up to {most:,} tokens the answer holds nothing: {why}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from synthgain.chain.judging import AGAIN, Judging, row_checks, selected, verdicts_of
+from synthgain.chain.judging import AGAIN, Judging, each_judged, row_checks, selected, verdicts_of
 from synthgain.chain.tally import Tally
 from synthgain.store import Met, Run
 from synthgain.types import Anchor, AnyCheck, Check, Embedder, Models, Recipe, Row, SynthgainError
@@ -45,7 +45,7 @@ def judge_given(
     by_row = row_checks(checks)
     try:
         for shard in _shards(numbered(rows)):
-            judged = judging.shard([_judged(row, by_row) for row in shard])
+            judged = judging.shard(each_judged(shard, partial(_judged, checks=by_row), by_row))
             for row in judged:
                 fallen = row.fallen
                 tally.rows += 1

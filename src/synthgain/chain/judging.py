@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +15,12 @@ from synthgain.store import Met
 from synthgain.store.rows import columns_of, table
 from synthgain.types import (
     Anchor,
+    AnchoredFold,
     AnyCheck,
     Check,
     Embedder,
     Fold,
+    Interrupted,
     Judge,
     Row,
     Selection,
@@ -24,6 +29,7 @@ from synthgain.types import (
     drop,
 )
 
+SIDE_BY_SIDE = 16  # rows judged at once by checks that wait for another process
 AGAIN = "mend the check, or leave it out with --without; `synthgain curate` judges again and buys nothing"
 
 
@@ -40,6 +46,50 @@ def selections(checks: Sequence[AnyCheck]) -> tuple[Selection, ...]:
     return tuple(c for c in checks if isinstance(c, Selection))
 
 
+def ready(checks: Sequence[AnyCheck]) -> None:
+    """Let each check see whether it can judge here: what it raises is raised before anything is bought. See docs/write-a-check.md."""
+    for check in checks:
+        if hasattr(check, "ready"):
+            check.ready()
+
+
+@contextmanager
+def closing(checks: Sequence[AnyCheck]) -> Iterator[None]:
+    """At its end the checks let go what they hold (processes)."""
+    try:
+        yield
+    finally:
+        for check in checks:
+            if hasattr(check, "close"):
+                check.close()
+
+
+def _waits(checks: Sequence[AnyCheck]) -> bool:
+    return any(getattr(check, "waits", False) for check in checks)
+
+
+async def verdicts_beside(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) -> tuple[Verdict, ...]:
+    """`verdicts_of`, and in a thread where a check waits for another process: calls under way go on."""
+    if _waits(checks):
+        return await asyncio.to_thread(verdicts_of, row, anchors, checks)
+    return verdicts_of(row, anchors, checks)
+
+
+def each_judged(rows: Sequence[Row], judge: Callable[[Row], Row], checks: Sequence[Check]) -> list[Row]:
+    """What `judge` makes of each row, in their order; several at once where a check waits for another process."""
+    if not _waits(checks):
+        return [judge(row) for row in rows]
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        try:
+            return list(threads.map(judge, rows))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for check in checks:
+                if hasattr(check, "stop"):
+                    check.stop()  # or else it would be waited for
+            raise
+
+
 def verdicts_of(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) -> tuple[Verdict, ...]:
     """The row checks' verdicts, up to the first that drops it."""
     verdicts = list(row.verdicts)
@@ -47,6 +97,8 @@ def verdicts_of(row: Row, anchors: Sequence[Anchor], checks: Sequence[Check]) ->
         for check in checks:
             try:
                 verdict = plain_verdict(check(row, anchors))
+            except Interrupted:
+                raise
             except Exception as error:
                 raise ValueError(f"the check {check.name} failed: {type(error).__name__}: {error}") from error
             if not verdict.keeps or verdict.score is not None:
@@ -68,10 +120,19 @@ def plain_verdict(verdict: Verdict) -> Verdict:
 
 
 class Judging:
-    """Judges rows in their order, a shard at a time. `accepted` counts those that every row check and fold let through."""
+    """Judges rows in their order, a shard at a time. `accepted` counts those that every row check and fold let through.
 
-    def __init__(self, checks: Sequence[AnyCheck], accept: int | None, embedder: Embedder | None) -> None:
-        self.folds: list[tuple[Fold, Judge]] = [(c, c.begin()) for c in checks if isinstance(c, Fold)]
+    `anchors` are the run's, for folds that know them; None: there are none.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[AnyCheck],
+        accept: int | None,
+        embedder: Embedder | None,
+        anchors: Iterable[Anchor] | None = None,
+    ) -> None:
+        self.folds: list[tuple[Fold, Judge]] = [(c, _begun(c, anchors)) for c in checks if isinstance(c, Fold)]
         self.columns = list(dict.fromkeys(["id", *(name for fold, _ in self.folds for name in fold.columns)]))
         self.accept, self.embedder = accept, embedder
         self.accepted = self.repeated = 0
@@ -106,6 +167,10 @@ class Judging:
         new = self._met.new([row.id for row in rows])
         self.repeated += len(rows) - sum(new)
         return [row for row, first in zip(rows, new) if first]
+
+
+def _begun(fold: Fold, anchors: Iterable[Anchor] | None) -> Judge:
+    return fold.begin_beside(anchors) if anchors is not None and isinstance(fold, AnchoredFold) else fold.begin()
 
 
 def selected(checks: Sequence[AnyCheck], alive: Any) -> dict[int, Verdict]:

@@ -91,8 +91,9 @@ class Round:
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
         self.buyer.ask_again, self.buyer.heard = ask_again, Hearing(self.buyer)
-        self.judging = Judging(parts.checks, request.accept, parts.embedder)
+        self.judging = Judging(parts.checks, request.accept, parts.embedder, corpus)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
+        self.wave = int(getattr(parts.recipe.pick, "wave", WAVE)) if self.pooled else WAVE
         self.pool = Accepted(self.staged)
         recorded = replay and bool(run.files("groups"))
         self.waves: Waves = (
@@ -154,6 +155,7 @@ class Round:
         """Draft, judge, write; the next wave begins while this one drains, unless it has to look at what this one gave."""
         waits = self.pooled or self.request.accept is not None
         size = WAVE if self.request.accept is None else min(WAVE, max(8, self.request.accept // 4))
+        size = min(size, self.wave)
         at_turn = self.staged.rows
         ahead: list[Wave] = []
 

@@ -15,7 +15,7 @@ from typing import Any
 from synthgain.chain.buying import Buyer, NotBought, Stopped
 from synthgain.chain.desk import CANCELLED, Desk, defined_at, place_of, said_of, told_to_end
 from synthgain.chain.groups import Numbered
-from synthgain.chain.judging import plain_verdict, row_checks, verdicts_of
+from synthgain.chain.judging import plain_verdict, row_checks, verdicts_beside
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
@@ -144,7 +144,7 @@ async def drafted(
             if row.verdicts:
                 said = map(plain_verdict, row.verdicts)
                 row = replace(row, verdicts=tuple(v if v.check else replace(v, check="draft") for v in said))
-            verdicts = verdicts_of(row, group, checks) if checks else row.verdicts
+            verdicts = await verdicts_beside(row, group, checks) if checks else row.verdicts
             rows.append(
                 Row(
                     row.messages,

@@ -48,14 +48,18 @@ Against = Annotated[
     list[str] | None,
     typer.Option(
         "--against",
-        help="Drop rows whose text, prompt or answer is nearly that of a row of this set (a file, a folder, hf://…), repeatable. "
-        "A question inside a longer text is not found: `synthgain audit ROWS --against SET` looks for it.",
+        help="Drop rows whose text, prompt or answer is nearly that of a row of this set (a file, a folder, hf://…), or that hold one inside them, "
+        "with words or numbers changed too; repeatable.",
     ),
 ]
 TextField = Annotated[str | None, typer.Option("--text-field", help="The column that holds the text.")]
 IdField = Annotated[str | None, typer.Option("--id-field", help="The column that names a row.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="A row or file that cannot be used is an error; else it is skipped and said.")
+]
+TargetIs = Annotated[
+    str,
+    typer.Option("--target-is", help="Where the value lies: text, or answer (given its prompt). Default: by the data."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed buys other answers.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N groups of anchors.")]

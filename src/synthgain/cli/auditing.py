@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthgain.cli.arguments import Json, Seed, Strict, TextField, app
+from synthgain.cli.arguments import Json, Seed, Strict, TargetIs, TextField, app
 from synthgain.cli.lives import shown
 from synthgain.cli.printing import print_json, say
 
@@ -25,6 +25,7 @@ def audit(
         ),
     ] = None,
     anchors: Annotated[str | None, typer.Option("--anchors", help="Real text that the meter measures against.")] = None,
+    target_is: TargetIs = "",
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The folder to write (default: runs/audit-NAME).")
     ] = None,
@@ -48,6 +49,7 @@ def audit(
         source,
         against=against or (),
         anchors=anchors,
+        target_is=target_is,
         out=out,
         tokenizer=tokenizer,
         text_field=text_field,
@@ -76,7 +78,8 @@ def _print_audit(found: Mapping[str, Any]) -> None:
     told = ", ".join(f"{code or 'too short to tell'} {n:,}" for code, n in list(by.items())[:5])
     print(f"languages: {told or 'not told apart: that ' + found['languages']['why_not']}")
     readings = {r["name"]: r for r in found["readings"]}
-    for name in ("proxy_gain", "dup_rate", "vendi"):
+    gain = "proxy_gain_answer" if "proxy_gain_answer" in readings else "proxy_gain"
+    for name in (gain, "dup_rate", "vendi"):
         reading = readings.get(name)
         if reading is not None and reading["value"] is not None:
             ends = "" if reading["low"] is None else f" [{reading['low']:.3g}, {reading['high']:.3g}]"

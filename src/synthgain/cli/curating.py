@@ -73,7 +73,6 @@ def curate(
         _print_given(record, done.path)
     if not as_json:
         _print_misses(missed, record)
-        _print_unlooked(done)
     _say_skipped(record.get("given") or {})
 
 
@@ -135,19 +134,6 @@ def _print_given(record: dict[str, Any], path: Path) -> None:
     print(f"{counts['kept']:,} rows kept of {counts['rows']:,}" + (f" (dropped: {fell})" if fell else ""))
     print(f"rows of {given['source']}, which were given: nothing was bought")
     print(f"data: {path / 'data'}")
-
-
-def _print_unlooked(run: Any) -> None:
-    """What `--against` does not find, and the command that does: on the kept rows, as they lie in `data`."""
-    checks = [check for check in run.record["recipe"]["checks"] if check["name"] == "against"]
-    sets = [str(name) for check in checks for name in check["settings"].get("sets") or ()]
-    if sets and run.record["counts"]["kept"]:
-        looks = shlex.join(
-            ["synthgain", "audit", str(run.path), *(word for name in sets for word in ("--against", name))]
-        )
-        print(
-            f"--against drops rows that nearly say what a row of the set says; for its items inside longer rows: {looks}"
-        )
 
 
 def _print_misses(missed: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> None:

@@ -108,7 +108,7 @@ def models(as_json: Json = False) -> None:
             f"  here: {m['here']}" if m["here"] else f"  not here{begun}: fetched when first used, from {m['package']}"
         )
     print(
-        "Others: local/PATH.gguf, hf://REPO/FILE.gguf (a file of a hub), hf/PATH (transformers), openai/NAME (any OpenAI-compatible server: --base-url URL)."
+        "Others: local/PATH.gguf, hf://REPO/FILE.gguf (a file of a hub), hf/PATH (transformers), reward/PATH (a reward model: its answer is a score), openai/NAME (any OpenAI-compatible server: --base-url URL)."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TextField, app, reach
+from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TargetIs, TextField, app, reach
 from synthgain.cli.printing import print_comparison, print_json, print_readings, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
@@ -25,6 +25,7 @@ def measure(
     source: Annotated[str | None, typer.Argument(help="A run, a data set of anybody's, or a student folder.")] = None,
     anchors: Real = None,
     target: Target = None,
+    target_is: TargetIs = "",
     student: Student = "",
     writer: Annotated[
         str,
@@ -43,7 +44,13 @@ def measure(
         list[str] | None,
         typer.Option("--against", help="A student of the anchors alone, repeatable (of a student folder: gain, ggmi)."),
     ] = None,
-    also: Annotated[list[str] | None, typer.Option("--also", help="h_meaning, grad_align; repeatable.")] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="h_meaning; of the student probe_gain, context_gain, grad_align; repeatable."),
+    ] = None,
+    prompts: Annotated[
+        int, typer.Option("--prompts", help="How many prompts i_prompt compares (about 33 scorings each).", min=2)
+    ] = 64,
     embedder: Vectors = "words",
     explain: Annotated[
         str | None, typer.Option("--explain", help="What a figure or a quantity of the paper is, and stop.")
@@ -73,11 +80,13 @@ def measure(
         source,
         anchors=anchors,
         target=target,
+        target_is=target_is,
         student=student,
         writer=writer,
         rescore=rescore,
         against=against or (),
         also=also or (),
+        prompts=prompts,
         embedder=embedder,
         text_field=text_field,
         strict=strict,
@@ -86,6 +95,9 @@ def measure(
         say=say,
     )
     print_readings(readings, as_json)
+    said = "" if as_json else api.worth(readings)
+    if said:
+        print(f"\n{said}")
     advice = None if as_json else api.advice(source, readings)
     if advice is not None:
         print(f"\n{advice}")
@@ -96,6 +108,7 @@ def compare(
     runs: Annotated[list[str], typer.Argument(help="Two or more runs or data sets.")],
     anchors: Real = None,
     target: Target = None,
+    target_is: TargetIs = "",
     student: Student = "",
     embedder: Vectors = "words",
     text_field: TextField = None,
@@ -114,6 +127,7 @@ def compare(
         runs,
         anchors=anchors,
         target=target,
+        target_is=target_is,
         embedder=embedder,
         student=student,
         text_field=text_field,

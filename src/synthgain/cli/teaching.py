@@ -44,7 +44,8 @@ On = Annotated[
     Path,
     typer.Option(
         "--on",
-        help='Questions, one a line: {"id", "question", "answer"} or {"id", "question", "options", "gold"} (docs/questions.md).',
+        help='Questions, one a line: {"id", "question", "answer"} or {"id", "question", "options", "gold"}; of `evaluate` also preference '
+        "pairs (docs/questions.md).",
     ),
 ]
 Learn = Annotated[
@@ -178,8 +179,12 @@ def evaluate(
         Path | None, typer.Option("--held-out", help="Held-out text: its perplexity, and the loss by a token's place.")
     ] = None,
     against: Annotated[
-        str, typer.Option("--against", help="The model it is compared with for that.")
-    ] = "local/smollm2-135m",
+        str | None,
+        typer.Option(
+            "--against",
+            help="The model it is compared with: for --general (default: local/smollm2-135m), and on preference pairs where it is named.",
+        ),
+    ] = None,
     answers: Annotated[
         Path | None,
         typer.Option(
@@ -189,7 +194,7 @@ def evaluate(
     base_url: BaseUrl = "",
     as_json: Json = False,
 ) -> None:
-    """Evaluate a student: questions checked by rule, or closed-book multiple choice.
+    """Evaluate a student: questions checked by rule, closed-book multiple choice, or preference pairs by log-likelihood.
 
     Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
     """

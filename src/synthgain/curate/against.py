@@ -1,14 +1,14 @@
-"""Rows that say almost what a row of another set says (a fold): an evaluation set, or a data set that is there already."""
+"""Rows that say what a row of another set says, nearly or somewhere inside them (a fold): an evaluation set, or data that is there already."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthgain.curate.aligned import WHOLE, Aligned, Hit
 from synthgain.curate.banding import Kept
 from synthgain.types import Judge, SynthgainError, Verdict, drop, keep
 from synthgain.words import SHINGLE, signatures
@@ -26,20 +26,30 @@ class Against:
 
     Near is what it is for near-duplicate: sets of word `n`-grams that overlap by `threshold` or more, estimated. A row's whole text,
     its prompt and its answer are each compared, so a question of an evaluation set is found in a chat that answers it. The reason
-    names the set and its row, the score is the estimate. A passage of the other set inside a longer text is not seen.
+    names the set and its row, the score is the estimate.
 
-    The check reads no files: who runs it gives it the sets' texts (`primed`). A text takes 0.9 KB of memory.
+    `inside` (as `--against` sets it) also drops a row that holds a text of the sets somewhere inside it, whole or in part, with words or numbers changed or lines
+    wrapped (`aligned.py`): the score is then the share of that text, by weight. `paraphrase` above 0 drops a row whose prompt (or text) has so high a cosine
+    with one of theirs, by the vectors of `embedder`: static word vectors tell a paraphrase from another question on the same matter badly
+    (docs/decontamination.md), so it is off.
+
+    The check reads no files: who runs it gives it the sets' texts (`primed`). A text takes 0.9 KB of memory, and with `inside` about 60 bytes a word.
     """
 
     sets: tuple[str, ...] = ()
     threshold: float = 0.7
     n: int = SHINGLE
+    inside: bool = False
+    paraphrase: float = 0.0
+    embedder: str = "words"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold <= 1.0:
             raise SynthgainError(f"threshold lies between 0 and 1, not {self.threshold}", where=self.name)
         if self.n < 1:
             raise SynthgainError(f"n is 1 or more, not {self.n}", where=self.name)
+        if not 0.0 <= self.paraphrase <= 1.0:
+            raise SynthgainError(f"paraphrase lies between 0 and 1, not {self.paraphrase}", where=self.name)
 
     @property
     def name(self) -> str:
@@ -75,28 +85,97 @@ class Primed:
         return self.check.columns
 
     def begin(self) -> Judge:
-        """A judge that holds the signatures of the other sets' texts."""
-        held, sources, texts = Kept(self.check.threshold), list[str](), iter(self.texts())
-        while some := list(islice(texts, BATCH)):
-            numbers, said = signatures([text for _, text in some], self.check.n)
-            held.hold(numbers, said)
-            sources += [source for (source, _), has_words in zip(some, said.tolist()) if has_words]
+        """A judge that holds what the looks need of the other sets' texts."""
+        held = list(self.texts())
+        looks = [near_rows(self.check, held)]
+        looks += [inside_rows(held)] if self.check.inside else []
+        looks += [paraphrased_rows(self.check, held)] if self.check.paraphrase else []
 
         def judge(table: pa.Table) -> Sequence[Verdict]:
-            best, which = np.zeros(len(table)), np.zeros(len(table), np.int64)
-            for column in self.columns:
-                for start in range(0, len(table), BATCH):
-                    part = table.column(column).slice(start, BATCH).to_pylist()
-                    near, row = held.closest(*signatures([text or "" for text in part], self.check.n))
-                    here = slice(start, start + len(part))
-                    better = near > best[here]
-                    best[here][better], which[here][better] = near[better], row[better]
-            return [
-                drop(f"close to {sources[row]}", round(score, 4)) if score >= self.check.threshold else keep()
-                for score, row in zip(best.tolist(), which.tolist())
-            ]
+            verdicts = [keep()] * len(table)
+            for look in looks:
+                verdicts = [old if not old.keeps else new for old, new in zip(verdicts, look(table))]
+            return verdicts
 
         return judge
+
+
+Look = Callable[["pa.Table"], Sequence[Verdict]]
+
+
+def near_rows(check: Against, items: Sequence[tuple[str, str]]) -> Look:
+    """Rows whose text, prompt or answer nearly says what an item says, by the estimate of the Jaccard index."""
+    held, sources = Kept(check.threshold), list[str]()
+    for first in range(0, len(items), BATCH):
+        some = items[first : first + BATCH]
+        numbers, said = signatures([text for _, text in some], check.n)
+        held.hold(numbers, said)
+        sources += [source for (source, _), has_words in zip(some, said.tolist()) if has_words]
+
+    def look(table: pa.Table) -> Sequence[Verdict]:
+        best, which = np.zeros(len(table)), np.zeros(len(table), np.int64)
+        for column in check.columns:
+            for start in range(0, len(table), BATCH):
+                part = table.column(column).slice(start, BATCH).to_pylist()
+                near, row = held.closest(*signatures([text or "" for text in part], check.n))
+                here = slice(start, start + len(part))
+                better = near > best[here]
+                best[here][better], which[here][better] = near[better], row[better]
+        return [
+            drop(f"close to {sources[row]}", round(score, 4)) if score >= check.threshold else keep()
+            for score, row in zip(best.tolist(), which.tolist())
+        ]
+
+    return look
+
+
+def inside_rows(items: Sequence[tuple[str, str]]) -> Look:
+    """Rows that hold an item, or most of it, somewhere in their text."""
+    aligned, sources = Aligned(text for _, text in items), [source for source, _ in items]
+
+    def look(table: pa.Table) -> Sequence[Verdict]:
+        found = aligned.find(text or "" for text in table.column("text").to_pylist())
+        return [
+            drop(f"holds {told(hits[0], sources[hits[0].item])}", round(hits[0].share, 4)) if hits else keep()
+            for hits in found
+        ]
+
+    return look
+
+
+def told(hit: Hit, source: str) -> str:
+    """How an item was found inside a row, in words that are counted by."""
+    changed = (
+        ""
+        if hit.share >= WHOLE and hit.same_numbers
+        else " in part or changed"
+        if hit.same_numbers
+        else " with other numbers"
+    )
+    return f"{source}{changed}"
+
+
+def paraphrased_rows(check: Against, items: Sequence[tuple[str, str]]) -> Look:
+    """Rows whose prompt (their text, where they have none) means nearly what an item means, by the cosine of their vectors."""
+    from synthgain.models.embedders import open_embedder
+
+    embed = open_embedder(check.embedder)
+    vectors, sources = embed([text for _, text in items]), [source for source, _ in items]
+
+    def look(table: pa.Table) -> Sequence[Verdict]:
+        asked = [p or t or "" for p, t in zip(table.column("prompt").to_pylist(), table.column("text").to_pylist())]
+        verdicts: list[Verdict] = []
+        for start in range(0, len(asked), BATCH):
+            cosines = embed(asked[start : start + BATCH]) @ vectors.T
+            for row, which in enumerate(cosines.argmax(axis=1).tolist() if len(items) else []):
+                score = float(cosines[row, which])
+                close = score >= check.paraphrase
+                verdicts.append(
+                    drop(f"means what {sources[which]} means", round(score, 4)) if close else keep(round(score, 4))
+                )
+        return verdicts or [keep()] * len(asked)
+
+    return look
 
 
 CHECK = Against

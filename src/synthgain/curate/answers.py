@@ -2,7 +2,7 @@
 
 A text states its answer after the last of these marks: `Answer:` (also in other languages, and as a heading), a line that begins with `A:`,
 `####` (GSM8K), `\\boxed{…}` (MATH), `<answer>`, "the answer is". What stands on the mark's line counts, or else the next line with text.
-What was thought states nothing. Without a mark there is no final answer, unless the whole text is nothing but one ("50 %", "(C)"): a
+What was thought states nothing. What is said of an answer behind a boxed one ("the answer is correct") is no answer either. Without a mark there is no final answer, unless the whole text is nothing but one ("50 %", "(C)"): a
 number that merely stands last is not one. A mark that is denied ("the answer is not 20") is none.
 
 Two answers are the same where they are
@@ -55,6 +55,9 @@ _LINE = re.compile(
     rf"^[ \t>]{{0,4}}(?:#{{1,6}}|\*\*|__)[ \t]*(?i:final[ \t]+)?(?i:answer|{_ELSEWHERE})[ \t]*(?:\*\*|__)?[ \t]*$|^[ \t>*]{{0,8}}A:",
     re.MULTILINE,
 )
+_ABOUT = re.compile(  # behind a boxed answer "the answer is correct" says something about it, and states none
+    r"(?i:(?:in)?correct|right|wrong|positive|negative|valid|reasonable|plausible|consistent|verified|confirmed|unique)\b"
+)
 _DECORATION = " \t\r*_`:：#>=~≈|"  # around an answer, without meaning of their own
 _BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{0,3}\{")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
@@ -69,9 +72,11 @@ _OTHER_OPTION = re.compile(r"(?:^|[\s(\[])[A-J][).\]]|\b(?:or|and)\s+[(\[]?[A-J]
 def final_answer(text: str) -> str | None:
     """The answer that the text states last, as written there; None where it states none. What was thought is not looked at."""
     said = parted(text).content
-    for mark in reversed(_marks(said)):
-        stated = _boxes(said, mark) if mark.group().startswith("\\") else _behind(said, mark)
-        if stated:
+    marks = _marks(said)
+    signed = [place for place, mark in enumerate(marks) if _SIGNED.match(mark.group())]
+    for place in range(len(marks) - 1, -1, -1):
+        stated = _boxes(said, marks[place]) if marks[place].group().startswith("\\") else _behind(said, marks[place])
+        if stated and not (signed and signed[0] < place not in signed and _ABOUT.match(stated)):
             return stated
     return None
 

@@ -14,11 +14,23 @@ from itertools import pairwise
 LONGEST = 200  # characters of one expression
 READ, LINE = 20_000, 1_000  # characters of a text, and of one line, in which plain equations are looked for
 _ANNOTATION = re.compile(r"<<([^<>]{0,400})>>")
-_NUM = r"[$£€]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d])%?|[$£€]?\d{1,30}(?:\.\d{1,30})?%?|[$£€]?\.\d{1,30}%?"
-_SIDE = rf"(?:-[ \t]?)?\(?(?:{_NUM})(?:[ \t]?[-+*/×÷x−][ \t]?\(?(?:{_NUM})\)?){{0,20}}"
+_PERCENT = r"(?:%|[ \t]%(?![ \t]?[\d(]))?"
+_NUM = rf"[$£€]?\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d]){_PERCENT}|[$£€]?\d{{1,30}}(?:\.\d{{1,30}})?{_PERCENT}|[$£€]?\.\d{{1,30}}{_PERCENT}"
+_SIDE = rf"(?:-[ \t]?)?\(?(?:{_NUM})(?:[ \t]?[-+*/×÷x−–][ \t]?\(?(?:{_NUM})\)?){{0,20}}"
 _PLAIN = re.compile(rf"(?<![\w.,$%)(^])(?P<left>{_SIDE})(?P<rest>(?:[ \t]?=[ \t]?{_SIDE}){{1,20}})")
-_GOES_ON_BEFORE = re.compile(r"(?:[-+*/×÷−^=\d]|\b(?:x|of|times|by))[ \t]*\Z")
-_GOES_ON_AFTER = re.compile(r"[ \t]?\d|:\d|\(|[ \t]?[A-Za-z]{0,12}[ \t]?[-+*/×÷^=]|[A-Za-z](?![A-Za-z])")
+_GOES_ON_BEFORE = re.compile(
+    r"(?:[-+*/×÷−–^=\d]|\b(?:x|times|by)|(?:[\d%]|\b(?:hal[fv]|third|quarter|fourth|fifth|sixth|eighth|tenth|percent)\w{0,3})[ \t]of|\d,|\d[ \t]and)[ \t]*\Z"
+)
+_GOES_ON_AFTER = re.compile(
+    r"[ \t]?\d|:\d|\(|[ \t]?[A-Za-z]{0,12}[ \t]?[-+*/×÷^=]|[A-Za-z](?![A-Za-z])|\.\.|…"
+    r"|[ \t]?(?:and|&)[ \t]?\(?\$?\d+/\d|[^.\n=]{0,40}\bremainder\b"  # "= 5 and 2/3", "= 2 with a remainder of 1"
+)
+_WORD_BEFORE = re.compile(r"[^\W_][ \t]*\Z")
+_NAMED_BEFORE = re.compile(
+    r"(?:\A|[^\w])(?!(?:So|Then|Thus|Hence|Now|That|This|And|Therefore|Since|As)\b)[A-Z][a-z]+[ \t]\Z"
+)  # "Week 2 ="
+_CENTS = re.compile(r"[ \t]?(?:cents?\b|¢)")
+_FRACTION_BELOW = re.compile(r"([/÷])[ \t]+(\d+/\d+)(?![\d/.])")  # "60 / 3/4"
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*|\.\d+)|(?P<sign>\*\*|//|[-+*/%()]))")
 
 
@@ -46,9 +58,13 @@ def _on_line(bare: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for match in _PLAIN.finditer(bare):
         start, end = match.span()
-        if _GOES_ON_BEFORE.search(bare[max(0, start - 12) : start]) or _GOES_ON_AFTER.match(bare, end):
-            continue  # part of something longer that is not plain: "x + 3 = 7", "2 + 1 1/2 = 3 1/2"
-        sides = [normal(side) for side in (match["left"] + match["rest"]).split("=")]
+        if _goes_on(bare[max(0, start - 20) : start], match["left"]) or _GOES_ON_AFTER.match(bare, end):
+            continue
+        sides = [normal(side) for side in match.group().split("=")]
+        if not all(holds(f"{left}={right}") for left, right in pairwise(sides)):  # perhaps "60 / 3/4" means 60 / (3/4)
+            sides = [normal(_FRACTION_BELOW.sub(r"\1(\2)", side)) for side in match.group().split("=")]
+        if "$" in match.group() and _CENTS.match(bare, end) and _value_or_none(sides[-1]) is not None:
+            sides[-1] = f"({sides[-1]}/100)"  # "$2.50 - $2.24 = 26 cents"
         if any(_value_or_none(side) is None for side in sides):
             continue
         if not any(re.search(r"[\d)][-+*/]", side.replace("/100)", ")")) for side in sides):
@@ -57,10 +73,17 @@ def _on_line(bare: str) -> list[tuple[str, str]]:
     return found
 
 
+def _goes_on(before: str, left: str) -> bool:
+    """Whether an equation is part of something longer that is not plain: "x + 3 = 7", "1 and 1/4 = …", "40 pears - 3 = 37", "Week 2 = 3 + 4"."""
+    if _GOES_ON_BEFORE.search(before) or (left[:2] in ("- ", "-\t") and _WORD_BEFORE.search(before)):
+        return True
+    return re.fullmatch(_NUM, left.strip()) is not None and _NAMED_BEFORE.search(before) is not None
+
+
 def normal(expression: str) -> str:
     """An expression without currency signs, thousands commas and spaces, with ASCII signs. "20%" becomes "(20/100)"."""
     text = re.sub(r"[$£€\s]|(?<=\d),(?=\d{3})", "", expression)
-    for given, meant in (("×", "*"), ("÷", "/"), ("−", "-"), ("x", "*")):
+    for given, meant in (("×", "*"), ("÷", "/"), ("−", "-"), ("–", "-"), ("x", "*")):
         text = text.replace(given, meant)
     return re.sub(r"(\d+\.?\d*|\.\d+)%(?!\d)", r"(\1/100)", text)
 

@@ -28,7 +28,7 @@ class Grounded:
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         said = list(dict.fromkeys(facts(row.answer)))
-        sources = [_source(_whole(anchor)) for anchor in anchors]
+        sources = [_source(whole(anchor)) for anchor in anchors]
         strange = [fact for fact in said if not any(source.has(fact) for source in sources)]
         share = len(strange) / len(said) if said else 0.0
         if share <= self.most:
@@ -37,8 +37,8 @@ class Grounded:
         return drop(f"not in its source: {', '.join(strange[:SHOWN])}{more}", round(share, 4))
 
 
-def _whole(anchor: Anchor) -> str:
-    """The anchor's text, and what its fields say."""
+def whole(anchor: Anchor) -> str:
+    """The anchor's text, and what its fields say: what a row is held against."""
     return "\n".join([anchor.text, *(str(value) for value in anchor.fields.values())])
 
 

@@ -27,8 +27,9 @@ _CLOSING = re.compile(
     r"(?is)\n\s*(?:(?:i\s+hope\s+(?:this|that)\s+helps|let\s+me\s+know\s+if|please\s+let\s+me\s+know|feel\s+free\s+to\s+ask|"
     r"would\s+you\s+like\s+me\s+to|is\s+there\s+anything\s+else)[^\n]{0,300}|note:\s*(?:this|i|the)\s+(?:is|have|rephras|paraphras|rewrit)[^\n]{0,300})\s*$"
 )
+_OPENS = re.compile(r"(?i)^\s*(?:sure|certainly|of\s+course|absolutely)\s*[!,.:]")
 _REMAINS = re.compile(
-    rf"(?i)^\s*(?:sure|certainly|of\s+course|absolutely)\s*[!,.:]|^\s*here(?:['’]s|\s+is|\s+are)\b[^\n]{{0,80}}{_THING}"
+    rf"(?i)^\s*here(?:['’]s|\s+is|\s+are)\b[^\n]{{0,80}}{_THING}"
     rf"|\bhere(?:['’]s|\s+is)\s+(?:the|a|my|your)\s+(?:\w+\s+){{0,2}}{_THING}"
     rf"|\b(?:paraphrased|rephrased|rewritten|reworded|simplified)\s+(?:version|text|passage)\b"
     rf"|\bi\s+hope\s+(?:this|that)\s+helps\b|\blet\s+me\s+know\s+if\s+you\b|\bas\s+an\s+ai\b"
@@ -75,6 +76,8 @@ def _is_talk(front: str) -> bool:
 class Preamble:
     """Drops an answer in which talk about the task remains ("here is the paraphrased version"). English phrases.
 
+    "Certainly, …" at the beginning is such talk in a text; in a chat it answers a person, and stays.
+
     WRAP strips the typical preambles and discards the outputs that still hold such words (fewer than 0.1 %).
     """
 
@@ -83,7 +86,7 @@ class Preamble:
         return "preamble"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        found = _REMAINS.search(row.answer)
+        found = _REMAINS.search(row.answer) or (_OPENS.search(row.answer) if row.messages is None else None)
         if found is None:
             return keep()
         phrase = " ".join(found.group().lower().split())

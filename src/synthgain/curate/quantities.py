@@ -32,6 +32,8 @@ _NUMBER = re.compile(
     r"(?:[eE](?P<power>[-+]?\d{1,2}))?(?:\s?/\s?(?P<bottom>\d{1,30}))?\s?(?P<percent>%|percent\b)?"
 )
 _ALGEBRA = frozenset("\\^_{}*+÷×√≤≥<>|()[]±=")
+_TERM_BEFORE = re.compile(r"(?<![a-zA-Z])[a-zA-Z]\s?[-+/]\s?\Z")  # a letter and a sign before a number, and behind one
+_TERM_AFTER = re.compile(r"\s?(?:[-+]\s?[a-zA-Z]|/\s?[xyznab])(?![a-zA-Z])")
 _SCALES = {
     "hundred": 100,
     "thousand": 1_000,
@@ -93,6 +95,8 @@ def _named(answer: str) -> tuple[Fraction, bool] | None:
     outside = answer[: match.start()] + rest
     if re.match(r"[a-zA-Z](?![a-zA-Z])", rest) and rest[0] not in "mgshLlNJWVFCkK":  # 2x is not 2
         return None
+    if _TERM_BEFORE.search(answer[: match.start("top")]) or _TERM_AFTER.match(rest):
+        return None  # x − 12 is not 12
     if any(c.isdigit() for c in outside) or re.search(r"(?i)\bor\b|\bnot\b|n't\b", outside):
         return None
     found_value = _value(match)
@@ -130,7 +134,7 @@ def close(a: Fraction, b: Fraction) -> bool:
         return True
     if a.denominator == b.denominator == 1:
         return False
-    return bool(abs(a - b) <= max(Fraction(1), abs(b)) / 1_000_000)
+    return bool(abs(a - b) <= max(abs(a), abs(b)) / 1_000_000)
 
 
 def closed(inside: str) -> bool:

@@ -1,4 +1,4 @@
-"""Err(π): how good a student is. Verifiable questions, closed-book multiple choice, and forgetting, each with an interval."""
+"""Err(π): how good a student is. Verifiable questions, closed-book multiple choice, preference pairs, and forgetting, each with an interval."""
 
 from synthgain.evaluate.averaged import averaged
 from synthgain.evaluate.choose import choose, chosen, closed_book, scored
@@ -10,6 +10,7 @@ from synthgain.evaluate.margin import margin, margin_difference
 from synthgain.evaluate.order import Order, order_of
 from synthgain.evaluate.pass_at_k import ks_of, passed
 from synthgain.evaluate.perplexity import perplexity
+from synthgain.evaluate.prefer import Preference, prefer, preference_differences
 from synthgain.evaluate.questions import Question, Solved, load_questions
 from synthgain.evaluate.retrieval import Passage, Passages
 from synthgain.evaluate.solve import GREEDY, ask, solve
@@ -19,6 +20,7 @@ __all__ = [
     "Order",
     "Passage",
     "Passages",
+    "Preference",
     "Question",
     "Solved",
     "after_letters",
@@ -44,6 +46,8 @@ __all__ = [
     "passed",
     "perplexity",
     "picked",
+    "prefer",
+    "preference_differences",
     "scored",
     "solve",
     "units_of",

@@ -23,7 +23,7 @@ from synthgain.types import Reading
 
 NAME = "answer_margin"
 UNIT = "nats"
-KINDS = {"options": "sets of options", "document": "documents", "question": "questions"}
+KINDS = {"options": "sets of options", "document": "documents", "question": "questions", "prompt": "prompts"}
 
 
 def margin(logprobs: Sequence[Sequence[float]], gold: int) -> float:
@@ -49,21 +49,21 @@ def margin_readings(questions: Sequence[Question], margins: Mapping[str, float])
     """`answer_margin`, and `answer_margin/facts=1` and so on where questions say how many facts they need."""
     clusters, documents = clusters_of(questions), {q.id: q.document for q in questions if q.document}
     what = "right option less the mean of the others"
-    found = [_mean(NAME, margins, clusters, documents, what)]
+    found = [mean_margin(NAME, margins, clusters, documents, what)]
     numbers = sorted({q.facts for q in questions if q.facts is not None})
     for n in numbers if len(numbers) > 1 else ():
         mine = {q.id: margins[q.id] for q in questions if q.facts == n}
-        found.append(_mean(f"{NAME}/facts={n}", mine, clusters, documents, what))
+        found.append(mean_margin(f"{NAME}/facts={n}", mine, clusters, documents, what))
     return found
 
 
 def margin_difference(a: Solved, b: Solved, *, level: float = 0.95, name: str = f"{NAME} difference") -> Reading:
     """How much larger the margins of `a` are than those of `b`, nats, paired over the questions that both have."""
     shared = {q: a.margins[q] - b.margins[q] for q in a.margins if q in b.margins}
-    return _mean(name, shared, a.clusters, a.documents, "mean of paired differences", level)
+    return mean_margin(name, shared, a.clusters, a.documents, "mean of paired differences", level)
 
 
-def _mean(
+def mean_margin(
     name: str,
     margins: Mapping[str, float],
     clusters: Mapping[str, str],
@@ -71,6 +71,7 @@ def _mean(
     what: str,
     level: float = 0.95,
 ) -> Reading:
+    """The mean of margins by id, nats, with Student's t over their clusters; `documents` are what other clusters there could be."""
     if not margins:
         return Reading(
             name, None, level=level, unit=UNIT, estimator=what, note="no question has a margin on both sides"

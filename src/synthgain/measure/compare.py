@@ -25,6 +25,8 @@ GAINS = (
     "proxy_gain_1",
     "target_fit",
     "target_fit_1",
+    "proxy_gain_answer",
+    "target_fit_answer",
 )  # higher adds more; of others only "higher" is said
 SIZED = ("vendi", "distinct_2")  # their size is a part of what they are: `estimator` names it
 RATIOS = {  # what a ratio is written for, how a user reads it, and how much of it both sets must hold: no unit beyond what was measured
@@ -32,10 +34,11 @@ RATIOS = {  # what a ratio is written for, how a user reads it, and how much of 
     "token": (10_000.0, "per 10,000 words", 10_000.0, "words"),
     "dollar": (0.1, "per 10 cents", 0.1, "dollars"),
 }
+SIZE = "size"  # what a difference at equal size is per
 GROWING = {"dup_rate": 10_000, "dup_rate_exact": None}  # they grow with the rows that are read, at most so many
 CLOSE = ("delta_I", "vendi", "copy_rate")  # of these it is said where they do not tell two sets apart
 ALIKE = 0.1  # by which two sizes may differ
-HEADLINE = "proxy_gain"
+HEADLINES = ("proxy_gain_answer", "proxy_gain")  # by which sets are ranked: the first that all of them have
 TOLD = "cannot be told apart"
 APART = "held out against other real text, so not ranked"
 NO_FORECAST = (
@@ -104,6 +107,29 @@ def differences(a: Side, b: Side, seed: int = 0) -> list[Difference]:
             found.append(_difference(mine, theirs, a, b, "set", seed))
             if mine.name in GAINS:
                 found += [_difference(mine, theirs, a, b, per, seed) for per in ("row", "token", "dollar")]
+    return found
+
+
+def at_equal_size(
+    a: Side, b: Side, gains: Mapping[str, PerDocument], seed: int = 0, draws: int = 0
+) -> list[Difference]:
+    """The gains of two sets of unequal size at the smaller one's: `gains` are those of the larger there (`equal_size.gains_at`)."""
+    rows = min(a.rows, b.rows)
+    sides = [replace(side, gains=gains) if side.rows > rows else side for side in (a, b)]
+    found = []
+    for name in GAINS:
+        mine, theirs = a.reading(name), b.reading(name)
+        if mine is None or theirs is None or None in (mine.value, theirs.value):
+            continue
+        blank = Difference(name, a.name, b.name, SIZE, None, None, None, "not measured", mine.unit)
+        paired = _paired(name, sides[0], sides[1], (1.0, 1.0), seed)
+        if paired is None:
+            found.append(_noted(blank, APART))
+            continue
+        (value, low, high), n = paired
+        note = f"at {rows:,} rows each, the larger set drawn {draws} times; paired by held-out document"
+        verdict = _verdict(name, low, high)
+        found.append(replace(blank, value=value, low=low, high=high, verdict=verdict, paired=n, note=note))
     return found
 
 
@@ -218,7 +244,7 @@ def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
     said = _not_ranked(strangers) if strangers else ranking(sides) if len(sides) > 2 else []
     for a, b, mine in pairs:
         said += _of_pair(a, b, mine)
-    ratios = [d for d in found if d.per != "set"]
+    ratios = [d for d in found if d.per not in ("set", SIZE)]
     if any(d.value is not None for d in ratios):
         said.append(NO_FORECAST)
     elif few := next((d.note for d in ratios if "too few" in d.note), ""):
@@ -236,11 +262,12 @@ def _not_ranked(strangers: Sequence[tuple[Side, Side]]) -> list[str]:
 
 def _of_pair(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
     """What is said of two sets, and how much more text would tell them apart where it cannot."""
-    heads = [d for d in found if d.name == HEADLINE]
+    head = headline((a, b))
+    heads = [d for d in found if d.name == head]
     said = [_sentence(a, b, d) for d in heads if d.value is not None]
     if not said and not any(d.note == APART for d in heads):
         why = heads[0].note if heads else "it was not measured"
-        said.append(f"{a.name} and {b.name} cannot be compared by {HEADLINE}: {why}.")
+        said.append(f"{a.name} and {b.name} cannot be compared by {head}: {why}.")
     other = [d for d in found if d.per == "set" and d.name not in GAINS and d.verdict.endswith("is higher")]
     close = [d for d in found if d.per == "set" and d.name in CLOSE and d.verdict == TOLD]
     if other:
@@ -252,7 +279,7 @@ def _of_pair(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
 
 
 def _sentence(a: Side, b: Side, d: Difference) -> str:
-    scale, per = (1.0, "") if d.per == "set" else RATIOS[d.per][:2]
+    scale, per = (1.0, "") if d.per == "set" else (1.0, "at equal size") if d.per == SIZE else RATIOS[d.per][:2]
     value, low, high = (None if v is None else v * scale for v in (d.value, d.low, d.high))
     per, unit = (f" {per}" if per else ""), d.unit.partition(" per ")[0]
     assert value is not None
@@ -299,9 +326,16 @@ def _needed(a: Side, b: Side, d: Difference) -> str:
     return f" If the difference is real, sets of about {rows:,} rows would show it."
 
 
+def headline(sides: Sequence[Side]) -> str:
+    """The figure that ranks these sets: of answers where all have one, else of whole texts."""
+    told = [{r.name for r in side.readings if r.value is not None} for side in sides]
+    return next((name for name in HEADLINES if all(name in mine for mine in told)), HEADLINES[-1])
+
+
 def ranking(sides: Sequence[Side]) -> list[str]:
     """One line a set, by the headline. For sets that were held out against one text."""
-    known = [(side, r) for side in sides if (r := side.reading(HEADLINE)) is not None and r.value is not None]
+    head = headline(sides)
+    known = [(side, r) for side in sides if (r := side.reading(head)) is not None and r.value is not None]
     known.sort(key=lambda pair: -(pair[1].value or 0.0))
-    lines = [f"{side.name}: {HEADLINE} {interval(r.value or 0.0, r.low, r.high)}" for side, r in known]
-    return lines + [f"{s.name}: {HEADLINE} not measured" for s in sides if s.name not in {k.name for k, _ in known}]
+    lines = [f"{side.name}: {head} {interval(r.value or 0.0, r.low, r.high)}" for side, r in known]
+    return lines + [f"{s.name}: {head} not measured" for s in sides if s.name not in {k.name for k, _ in known}]

@@ -17,6 +17,7 @@ from synthgain.measure.data import Data, Step, nothing
 from synthgain.types import Reading
 
 SURPLUS = "accept"  # drops what is beyond the number asked for: no judgement of quality
+VERIFIERS = ("final-answer", "choice")  # checks that hold an answer against a known one
 NATS, TV = "curation_nats", "curation_tv"
 CLUSTERED = "Wilson on the kept share at the effective size of prompts"
 INDEPENDENT = "Wilson on the kept share"
@@ -73,6 +74,19 @@ def kept_share(data: Data) -> Reading:
         estimator=how,
         note="; ".join(filter(None, ("kept over all candidates", beyond, unknown))),
     )
+
+
+def right_share(data: Data) -> Reading:
+    """Share of the answers that a check held against known ones and found right: what the writer knows, not what a student gains."""
+    step = next((s for s in data.ledger if s.check.replace("_", "-") in VERIFIERS), None)
+    if step is None or step.seen <= 0 or not 0 <= step.kept <= step.seen:
+        checks = ", ".join(VERIFIERS)
+        why = f"no check held answers against known ones ({checks})" if step is None else _wrong(step)
+        return nothing("right_share", why, unit="prob")
+    (low, high), how, unknown = _interval(step)
+    note = "; ".join(filter(None, (f"by the check {step.check}, of what the checks before it let through", unknown)))
+    share = step.kept / step.seen
+    return Reading("right_share", share, low, high, unit="prob", n=step.prompts or step.seen, estimator=how, note=note)
 
 
 def best_of(n: int) -> float:

@@ -63,13 +63,13 @@ class Data:
     @staticmethod
     def of(
         rows: Sequence[str] | Sequence[Mapping[str, Any]],
-        anchors: Sequence[str] = (),
+        anchors: Sequence[str | Mapping[str, Any]] = (),
         *,
-        target: Sequence[str] | None = None,
+        target: Sequence[str | Mapping[str, Any]] | None = None,
         ledger: Sequence[Step] = (),
         seed: int = 0,
     ) -> Data:
-        """Data held in memory. A row is a text, or columns by name; the id of an anchor, and of a row that has none, is its place in its list ("0", "1", …)."""
+        """Data held in memory. Whatever it is of, one is a text, or columns by name; the id of an anchor, and of a row that has none, is its place in its list ("0", "1", …)."""
         told: list[Mapping[str, Any]] = [{"text": r} if isinstance(r, str) else r for r in rows]
         table = pa.table(
             {
@@ -81,6 +81,7 @@ class Data:
                 "logprob": pa.array([r.get("logprob") for r in told], pa.float64()),
                 "tokens_out": pa.array([r.get("tokens_out", 0) for r in told], pa.int32()),
                 "law": pa.array([r.get("law", "") for r in told], pa.string()),
+                **_pairs([{"asked": r.get("prompt") or None, "answered": r.get("answer"), **r} for r in told]),
             }
         )
         return Data(
@@ -110,10 +111,18 @@ def batched(table: pa.Table, size: int = BATCH) -> Batches:
     return read
 
 
-def texts(found: Sequence[str]) -> Batches:
-    """Texts in memory as batches of `id` (their place) and `text`."""
-    ids = [str(i) for i in range(len(found))]
-    return batched(pa.table({"id": pa.array(ids, pa.string()), "text": pa.array(list(found), pa.string())}))
+def texts(found: Sequence[str | Mapping[str, Any]]) -> Batches:
+    """Texts in memory, or columns by name, as batches of `id` (their place), `text`, `asked` and `answered`."""
+    told: list[Mapping[str, Any]] = [{"text": t} if isinstance(t, str) else t for t in found]
+    ids = pa.array([str(i) for i in range(len(told))], pa.string())
+    return batched(pa.table({"id": ids, "text": pa.array([t["text"] for t in told], pa.string()), **_pairs(told)}))
+
+
+def _pairs(told: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    """`asked` and `answered`, null where one of them is missing."""
+    both = [(t.get("asked"), t.get("answered")) for t in told]
+    both = [pair if None not in pair else (None, None) for pair in both]
+    return {name: pa.array([pair[i] for pair in both], pa.string()) for i, name in enumerate(("asked", "answered"))}
 
 
 def even_sample(batches: Batches, names: Sequence[str], total: int, most: int, seed: int = 0) -> pa.Table:

@@ -81,6 +81,11 @@ class Asked:
         third[some] = _find(self.contexts[2], before[some] * (self.size + 1) + last[some])
         return np.zeros(len(last), np.int64), second, third
 
+    @property
+    def events(self) -> Ints:
+        """The number of every held-out event."""
+        return self.grams[0][self.gram[0]]
+
     @cached_property
     def _word_places(self) -> Ints:
         """Word → its place among the contexts of one word."""

@@ -22,10 +22,11 @@ from synthgain.measure.curation import SURPLUS
 from synthgain.measure.data import Data, nothing
 from synthgain.measure.randomness import Told, UnitSums, keys_of
 from synthgain.measure.student_eye import conditioned, scores, unscored
-from synthgain.types import Reading, ReadingClass, Scorer, user
+from synthgain.types import Reading, ReadingClass, Scorer, SynthgainError, user
 
 RESAMPLES = 1_000
 FEWEST = 8  # prompts below which there is no bootstrap
+PROMPTS = 64  # that are compared, where nothing else is said
 UNIT = "nats/sample"
 END = 3.0  # nats a sample by which two scorings of the same law may differ where one holds the end of the answer
 DRIFT = 0.05  # and nats a token for another path of computation
@@ -33,13 +34,21 @@ CHOSEN = 0.9  # share kept by curation below which kept rows are no draws of the
 
 
 def i_prompt(
-    data: Data, *, scorer: Scorer, prompts: int = 64, negatives: int = 31, as_chat: bool = True, writer: bool = True
+    data: Data,
+    *,
+    scorer: Scorer,
+    prompts: int = PROMPTS,
+    negatives: int = 31,
+    as_chat: bool = True,
+    writer: bool = True,
 ) -> list[Reading]:
     """`i_prompt_low`, `i_prompt_high` and `i_prompt` (value: the lower bound), on one answer each of `prompts` different prompts.
 
     `writer` says that the scorer is the model that wrote, under the law of the rows; where rows have log-probabilities it is
     held against them, and with another scorer the upper end is ln N alone. Costs prompts · (negatives + 2) scorings.
     """
+    if prompts < 2:
+        raise SynthgainError(f"{prompts} prompts cannot be compared", where="--prompts", next="give 2 or more")
     chosen = _choose(data, prompts)
     if len(chosen.prompts) < 2:
         return _none(chosen.why, len(chosen.prompts))

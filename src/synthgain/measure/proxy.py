@@ -11,7 +11,7 @@ counts would take it for certainty). With a student π0 that gives its token ids
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -153,9 +153,16 @@ class Judged:
 
 
 def judged(
-    data: Data, dev_limit: int = DEV_DOCUMENTS, folds: int = 10, overlap: float | None = OVERLAP
+    data: Data,
+    dev_limit: int = DEV_DOCUMENTS,
+    folds: int = 10,
+    overlap: float | None = OVERLAP,
+    beside: Callable[[Dev, Asked], Floats] | None = None,
 ) -> Judged | str:
-    """Every held-out document's gains, or why there are none."""
+    """Every held-out document's gains, or why there are none.
+
+    `beside` gives ln p of every held-out event under a law that needs no counting; each model is then a mixture with it, its weight cross-fitted.
+    """
     dev = hold_out(data, dev_limit, max(2, min(folds, MOST_FOLDS)))
     if isinstance(dev, str):
         return dev
@@ -174,6 +181,9 @@ def judged(
         notes.append(f"each text counts once: {counted.repeated:,} rows repeat an anchor or an earlier row")
     real, both = log_odds(counted.real), log_odds(counted.real, counted.made)
     made = log_odds(counted.made, counted.copied)
+    if beside is not None:
+        law = beside(dev, counted.asked)
+        real, both, made = ([mixed(q, law, document) for q in model] for model in (real, both, made))
     gains = {
         name: np.where(use, _by_document(document, against[order - 1] - real[order - 1], n), 0.0)
         for name, order, against in zip(NAMES, ORDER.values(), (both, both, made, made))
@@ -202,7 +212,7 @@ def proxy_gain(
     readings = []
     for name, gain in found.gains.items():
         model = f"interpolated Witten–Bell {ORDER[name]}-gram, V = {found.dev.vocabulary.size:,} ({NAME})"
-        readings.append(_reading(name, gain, found.length, model, found.notes, data))
+        readings.append(gain_reading(name, gain, found.length, model, found.notes, data))
     if scorer is not None:
         readings.append(mixture(data, found.dev, scorer, found.use, found.notes))
     return readings
@@ -237,7 +247,7 @@ def _notes(data: Data, dev: Dev, staying: int) -> list[str]:
     return notes
 
 
-def _reading(name: str, gain: Floats, length: Floats, model: str, notes: Sequence[str], data: Data) -> Reading:
+def gain_reading(name: str, gain: Floats, length: Floats, model: str, notes: Sequence[str], data: Data) -> Reading:
     """Σ gain / Σ length over documents, with its interval."""
     documents = int((length > 0).sum())
     ratio = ratio_interval(gain, length, seed=data.seed)
@@ -293,4 +303,4 @@ def mixture(data: Data, dev: Dev, scorer: Scorer, use: Mask, notes: Sequence[str
     model = f"(1 − λ) π0 + λ q over π0's tokens, q a Witten–Bell 3-gram, λ cross-fitted; π0 {scorer.identity[:12]}"
     if any(len(text) == SCORED_CHARACTERS for text in texts):
         notes = [*notes, f"the student read documents up to {SCORED_CHARACTERS:,} characters"]
-    return _reading(name, _by_document(document, both - real, len(texts)), length, model, notes, data)
+    return gain_reading(name, _by_document(document, both - real, len(texts)), length, model, notes, data)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthgain.intervals import effective_size, of_clusters, t_quantile, wilson
+from synthgain.intervals import share_of_clusters, t_quantile
 from synthgain.types import Reading, ReadingClass
 
 Floats = NDArray[np.float64]
@@ -103,14 +103,11 @@ def share_interval(part: ArrayLike, whole: ArrayLike, *, level: float = 0.95) ->
     units = len(n)
     if not units:
         raise ValueError("no unit has a whole above 0")
-    total = float(n.sum())
-    p = float(k.sum()) / total
+    p, low, high = share_of_clusters(k.tolist(), n.tolist(), level)
     if units < 2:
         return Ratio(p, None, None, "no interval from one unit")
-    if p in (0.0, 1.0):
-        return Ratio(p, *wilson(p * units, units, level), "Wilson over units")
-    low, high = of_clusters(p, effective_size(k.tolist(), n.tolist()), units, level)
-    return Ratio(p, low, high, "Wilson at the effective size of units")
+    method = "Wilson over units" if p in (0.0, 1.0) else "Wilson at the effective size of units"
+    return Ratio(p, low, high, method)
 
 
 def share_reading(

@@ -54,12 +54,13 @@ class Reach:
 
 
 def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Model:
-    """The model that a URI names for a role: local/…, openai/…, hf/…, scripted/…. SynthgainError where it names none."""
+    """The model that a URI names for a role: local/…, openai/…, hf/…, reward/…, scripted/…. SynthgainError where it names none."""
     reach = reach or Reach()
     kind, slash, name = ("local", "/", uri) if uri.startswith("hf://") else uri.partition("/")
     if not slash or not name:
         raise SynthgainError(
-            f"{uri!r} names no model", next="write local/smollm2-135m, openai/NAME, hf/PATH or scripted/echo"
+            f"{uri!r} names no model",
+            next="write local/smollm2-135m, openai/NAME, hf/PATH, reward/PATH or scripted/echo",
         )
     if kind == "scripted":
         return open_scripted(name)
@@ -73,6 +74,10 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
         from synthgain.models.hf import HF
 
         return HF(Path(name), batch=reach.concurrency)
+    if kind == "reward":
+        from synthgain.models.reward import Reward
+
+        return Reward(Path(name), batch=reach.concurrency)
     if kind == "openai":
         from synthgain.models.openai import OpenAI
         from synthgain.models.pacing import USUAL
@@ -98,7 +103,7 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
     raise SynthgainError(
         f"there is no way {kind!r} to reach a model",
         where=uri,
-        next="use local/…, openai/…, hf/… or scripted/… (see `synthgain check --help`)",
+        next="use local/…, openai/…, hf/…, reward/… or scripted/… (see `synthgain check --help`)",
     )
 
 

@@ -113,7 +113,7 @@ def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def load(folder: Path, device: str, arithmetic: str = "float32") -> Loaded:
     """`arithmetic` is a dtype of torch, or "int8" (see `eight_bits`)."""
-    torch, transformers = _torch()
+    torch, transformers = torch_and_transformers()
     light = arithmetic == "int8"
     try:
         with quiet(transformers):
@@ -131,14 +131,14 @@ def load(folder: Path, device: str, arithmetic: str = "float32") -> Loaded:
 
 def device_here() -> str:
     """Where a model that writes is best put: the GPU where there is one."""
-    torch, _ = _torch()
+    torch, _ = torch_and_transformers()
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def arithmetic(device: str, light: bool = False) -> str:
     """The numbers that a model writes with: bfloat16 where the device computes in it, else float32; with `light`, before float32, int8
     where the processor multiplies bytes fast."""
-    torch, _ = _torch()
+    torch, _ = torch_and_transformers()
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if multiplies_bfloat16() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -154,7 +154,7 @@ def sizes(arithmetic: str) -> tuple[float, int]:
 
 def free_bytes(device: str) -> int:
     """Memory that is free where a model would lie."""
-    torch, _ = _torch()
+    torch, _ = torch_and_transformers()
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     free = free_memory()
@@ -183,7 +183,8 @@ class quiet:
             self.logging.enable_progress_bar()
 
 
-def _torch() -> tuple[Any, Any]:
+def torch_and_transformers() -> tuple[Any, Any]:
+    """The two libraries, or how to install them."""
     try:
         with patient_threads():
             import torch

@@ -8,7 +8,6 @@ digits, so the same call answers the same unless a draw falls within that roundi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import threading
@@ -24,6 +23,7 @@ from synthgain.models.batching import Batch, Row
 from synthgain.models.folders import Loaded, arithmetic, device_here, folder_identity, free_bytes, load, sizes
 from synthgain.models.lending import Shared
 from synthgain.models.local import law_of
+from synthgain.models.promised import settle
 from synthgain.models.reading import OneByOne, reader
 from synthgain.models.schemas import UNDER, Schemas
 from synthgain.models.tool_calls import read_calls
@@ -154,17 +154,7 @@ class _Asked:
 
     def give(self, what: Call | Exception) -> None:
         """From the engine's thread."""
-
-        def settle() -> None:
-            if self.answer.done():
-                return
-            if isinstance(what, Exception):
-                self.answer.set_exception(what)
-            else:
-                self.answer.set_result(what)
-
-        with contextlib.suppress(RuntimeError):  # its loop is gone, and nobody waits
-            self.answer.get_loop().call_soon_threadsafe(settle)
+        settle(self.answer, what)
 
 
 class _Engine:

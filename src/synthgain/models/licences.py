@@ -36,7 +36,7 @@ def licensed(uri: str) -> Licensed | None:
         if (known := KNOWN.get(name)) is not None:
             return Licensed(known.licence, (name, known.hub))
         return _of_file(_on_hub(name) if name.startswith(HUB) else Path(name).expanduser(), name)
-    return _of_folder(Path(name).expanduser()) if kind == "hf" else None
+    return _of_folder(Path(name).expanduser()) if kind in ("hf", "reward") else None
 
 
 def _on_hub(uri: str) -> Path | None:

@@ -35,6 +35,8 @@ from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, system, user
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
+NO_TEXT = "this prompt is text to go on with, without a chat template, and a server is asked in chats only"
+CHATS_ONLY = "use local/… or hf/… for this role; of self-instruct, --set base=false asks in chats"
 AT_ONCE = 2.0  # seconds within which a connection that the server had closed already fails
 CONTEXT = (
     "loaded_context_length",
@@ -142,6 +144,8 @@ class OpenAI:
 
     async def _answer(self, prompt: Prompt) -> Call:
         """The answer, after as many tries as it takes; a place is held when one begins, and at the end."""
+        if any(turn["role"] == "raw" for turn in prompt.messages):
+            raise SynthgainError(NO_TEXT, where=self._server.where, next=CHATS_ONLY)
         self._opened()
         await self._refuse_too_long(prompt)
         id, gate, terms = prompt.id(self._identity), self.gate, self._terms

@@ -59,6 +59,16 @@ class HFScorer:
         end = sorted(loaded.ends())[:1] if self.ends else []
         return [[*loaded.text(text), *end] for text in texts]
 
+    @property
+    def model(self) -> Any:
+        """The torch module in memory."""
+        return self._ready().model
+
+    def tokens(self, pairs: Sequence[tuple[str | Sequence[Message], str]]) -> list[tuple[list[int], list[int]]]:
+        """The ids that `logprobs` reads: of what stands before, and of what is scored."""
+        loaded = self._ready()
+        return [self._tokens(loaded, first, second) for first, second in pairs]
+
     def logprobs(self, pairs: Sequence[tuple[str | Sequence[Message], str]]) -> list[list[float]]:
         """ln p(token | before), nats, for each token of the second text given the first, pair by pair."""
         loaded = self._ready()

@@ -13,6 +13,7 @@ Where the numbers come from (RECIPES' secondary card of the paper, checked there
     temperature = 1.0                  ours: the paper's sampling was not found
     max_tokens = 600                   ours: twice the chunk
     language = auto                    ours: the document's own; the paper's is English
+    judged = False                     ours: the paper asks no judge
 
 Clean-up as in the paper: typical preambles are stripped ("Sure, here is …"), and a text in which such words remain
 falls by the check `preamble` (under 0.1 % there).
@@ -20,7 +21,10 @@ falls by the check `preamble` (under 0.1 % there).
 What the trainer must do, not this recipe: train on real and synthetic text 1:1, the same documents on both
 sides. Trained on the synthetic text alone the paper's models get worse on specialised tasks.
 
-Rows are texts. Fields: `style`, `chunk` (its number in the document, from 0), `chunks`.
+With `--set judged=1` the role "judge" is asked of each sentence of a restatement whether the chunk states it (one call more for each restatement of up
+to twelve sentences); its words are the field `stated`, and the check `entailed` drops a restatement with a sentence that is not.
+
+Rows are texts. Fields: `style`, `chunk` (its number in the document, from 0), `chunks`, with a judge `stated`.
 
 Departures
     Prompts are written anew; the passage stands first and the style last, so that the four prompts of a chunk share a prefix.
@@ -33,14 +37,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from synthgain.curate.empty import NotEmpty
+from synthgain.curate.entailed import FIELD, Entailed, judged
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.truncated import Truncated
 from synthgain.passages import chunks
 from synthgain.prompting import AUTO, check_language, in_language
 from synthgain.settings import at_least, chosen
-from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, system, user
+from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, system, user
 
 SYSTEM = "You rewrite passages. You keep every fact, add none, and write nothing but the rewritten passage."
 STYLES = {
@@ -73,13 +79,18 @@ def restated(chunk: str, style: str, draft: Rephrase, wish: str = "") -> Prompt:
 
 @dataclass(frozen=True)
 class Rephrase:
-    """One call for each chunk and style. `chunk` is the most tokens of a chunk."""
+    """One call for each chunk and style. `chunk` is the most tokens of a chunk. `judged`: a judge reads each restatement."""
 
     styles: tuple[str, ...] = tuple(STYLES)
     chunk: int = 300
     temperature: float = 1.0
     max_tokens: int = 600
     language: str = AUTO
+    judged: bool = False
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return ("writer", "judge") if self.judged else ("writer",)
 
     def __post_init__(self) -> None:
         chosen(self.styles, STYLES, "style", "rephrase")
@@ -95,9 +106,23 @@ class Rephrase:
             for number, part in enumerate(parts)
             for style in self.styles
         )
-        async for (style, number), call in models.each(prompts):
-            fields = {"style": style, "chunk": number, "chunks": len(parts)}
-            yield Row(text=strip_preamble(call.text), calls=(call,), fields=fields)
+
+        def row(about: tuple[str, int], *calls: Call, **more: Any) -> Row:
+            style, number = about
+            fields = {"style": style, "chunk": number, "chunks": len(parts), **more}
+            return Row(text=strip_preamble(calls[-1].text), calls=calls, fields=fields)
+
+        async def read(about: tuple[str, int], prompt: Prompt) -> Row:
+            call = await models(prompt)
+            verdicts, stated = await judged(models, parts[about[1]], strip_preamble(call.text))
+            return row(about, *verdicts, call, **{FIELD: stated})
+
+        if self.judged:
+            async for done in models.side_by_side(read(about, prompt) for about, prompt in prompts):
+                yield done
+        else:
+            async for about, call in models.each(prompts):
+                yield row(about, call)
 
 
 EXAMPLES = (
@@ -117,18 +142,19 @@ RECIPE = Recipe(
     name="rephrase",
     version="1",
     draft=Rephrase(),
-    checks=(NotEmpty(), Truncated(), Preamble()),
+    checks=(NotEmpty(), Truncated(), Preamble(), Entailed()),
     examples=EXAMPLES,
     source="WRAP, arXiv 2401.16380",
     stage="pretraining",
     anchors="documents; cut into chunks of up to 300 tokens",
-    calls="chunks × styles (4)",
+    calls="chunks × styles (4); twice that with judged",
     sources={
         "styles": "paper",
         "chunk": "paper: up to 300 tokens",
         "temperature": "ours: the paper's sampling was not found",
         "max_tokens": "ours: twice the chunk",
         "language": "ours: that of the document; the paper's is English",
+        "judged": "ours: the paper asks no judge",
     },
     departures=(
         "prompts are our own; passage first, style last",

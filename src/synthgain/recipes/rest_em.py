@@ -27,7 +27,7 @@ So take an untouched test set, and the one-shot control with as many draws.
 Departures
     Without `shots` an `instruction` asks for the form of the answer; the source has few-shot prompts.
     The text is cut after the line with the final answer; small models go on with new problems.
-    Unit tests for code problems are the check `unit-tests`, where it is there, and no default here: `--without final-answer --with unit-tests`.
+    Problems with gold answers only: the source's code problems (APPS) are judged by their tests, and have no gold answer to compare with.
 """
 
 from __future__ import annotations
@@ -145,6 +145,7 @@ RECIPE = Recipe(
     departures=(
         "an instruction takes the place of the few-shot prompt, unless shots are given",
         "the text is cut after the line with the final answer",
+        "problems with gold answers only, not the source's code problems",
         "rounds, training the original model, and stopping by validation are the loop's part",
     ),
 )

@@ -148,10 +148,21 @@ def _leaks(record: Record) -> Safe:
     if not record["leaks"]:
         return el("p", "No other set was given. ", el("code", "--against EVALS"), " names some.", class_="absent")
     lines = [
-        (el("code", leak["set"]), count(leak["items"]), count(leak["items_found"]), share(leak["items_found"], leak["items"]), count(leak["rows"]), count(leak["rows_by_run"]), count(leak["rows_by_nearness"]), count(leak["rows_with_a_passage"]), count(leak["too_short"]))
+        (el("code", leak["set"]), count(leak["items"]), count(leak["items_found"]), share(leak["items_found"], leak["items"]), count(leak["rows"]), count(leak["rows_by_run"]), count(leak["rows_by_nearness"]), count(leak["rows_by_words"]), count(leak["rows_with_a_passage"]), count(leak["too_short"]))
         for leak in record["leaks"]
     ]  # fmt: skip
-    head = ("set", "items", "found", "share", "rows", "by their words", "by nearness", "a passage only", "too short")
+    head = (
+        "set",
+        "items",
+        "found",
+        "share",
+        "rows",
+        "by runs",
+        "by nearness",
+        "word by word",
+        "a passage only",
+        "too short",
+    )
     examples = [
         el(
             "details",
@@ -162,7 +173,7 @@ def _leaks(record: Record) -> Safe:
         for leak in record["leaks"]
         if leak["examples"]
     ]
-    return join(table(head, lines, range(1, 9)), el("p", record["rule"], class_="note"), examples)
+    return join(table(head, lines, range(1, 10)), el("p", record["rule"], class_="note"), examples)
 
 
 def _made_of(record: Record) -> Safe:

@@ -22,6 +22,7 @@ from synthgain.types import Reading, SynthgainError
 # how a difference is counted: what the page writes over it, and what it is multiplied with to be read
 PER: dict[str, tuple[str, float]] = {
     "set": ("as they are", 1.0),
+    "size": ("at the size of the smaller", 1.0),
     "row": ("for 100 rows", 1e2),
     "token": ("for 10,000 words", 1e4),
     "dollar": ("for 10 cents", 0.1),
@@ -179,7 +180,7 @@ def _differences(found: Sequence[Difference], unit: Mapping[str, str], *, said: 
         parts.append(el("h3", group.title, asks, class_="group-title"))
         parts += [_figure(name, by_name[name], unit.get(name, "")) for name in names]
     note = "Each line is the figure of the first run less that of the second. An interval that holds zero means that these data cannot tell the two apart; it does not mean that they are equal."
-    if not said and any(d.per != "set" and d.reading.value is not None for d in found):
+    if not said and any(d.per not in ("set", "size") and d.reading.value is not None for d in found):
         note += " A figure for so many rows, words or cents is a ratio of what was measured, not a forecast: gains flatten as sets grow."
     return join(el("div", parts, class_="sided"), el("p", note, class_="note"), _not_compared(found, by_name, known))
 

@@ -1,6 +1,6 @@
-"""The meter on a page: the headline first, then the figures that say why, each with its interval, its class and one sentence.
+"""The meter on a page: one sentence for the task at hand, its figures, then those that say why, each with its interval, its class and one sentence.
 
-Colour says that something is better or worse, so only what a trained student showed has one: a gain by n-grams can be nonsense.
+Colour says that something is better or worse, so only what a student's loss on held-out real text showed has one: a gain by n-grams can be nonsense.
 """
 
 from __future__ import annotations
@@ -9,17 +9,25 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from synthgain.meanings import known, meaning
+from synthgain.meanings import known, meaning, record_of
 from synthgain.numbers import count, interval, tick
 from synthgain.report.figures import Scale, axis, gridlines, paired, whisker
 from synthgain.report.markup import Safe, el, join
+from synthgain.report.worth import STUDENT, worth
+from synthgain.report.worth import headline as fitting
 from synthgain.types import Reading
 
-HEADLINE = ("grounded", "proxy_gain", "target_fit")
-GAINS = ("proxy_gain", "target_fit")  # of the headline, those that are drawn on one scale
+GAINS = (
+    "probe_gain",
+    "context_gain",
+    "proxy_gain",
+    "target_fit",
+    "proxy_gain_answer",
+    "target_fit_answer",
+)  # on one scale
 EARNED = frozenset({"gain"})  # figures whose sign has a colour
 ADDS = frozenset(
-    {"proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1", "gain"}
+    {*GAINS, *EARNED, "context_fit", "proxy_gain_1", "proxy_gain_mixture", "target_fit_1"}
 )  # more is more added
 MINOR = {"proxy_gain": ("proxy_gain_1", "proxy_gain_mixture"), "target_fit": ("target_fit_1",)}
 
@@ -38,8 +46,21 @@ GROUPS = (
     Group(
         "headline",
         "What it adds",
-        "do rows keep to their sources, and does held-out real text become easier to predict",
-        ("grounded", "proxy_gain", "proxy_gain_1", "proxy_gain_mixture", "target_fit", "target_fit_1"),
+        "do held-out answers, or does held-out real text, become easier for a student or for a reader that counts words",
+        (
+            "probe_gain",
+            "context_gain",
+            "context_fit",
+            "right_share",
+            "proxy_gain_answer",
+            "target_fit_answer",
+            "grounded",
+            "proxy_gain",
+            "proxy_gain_1",
+            "proxy_gain_mixture",
+            "target_fit",
+            "target_fit_1",
+        ),
     ),
     Group(
         "after",
@@ -49,6 +70,9 @@ GROUPS = (
             "gain",
             "accuracy",
             "answer_margin",
+            "preference_accuracy",
+            "preference_accuracy_per_token",
+            "preference_margin",
             "pass_at_k",
             "parsable",
             "cut_off",
@@ -79,6 +103,7 @@ GROUPS = (
             "transfer_kl_byte",
             "transfer_kl_sample",
             "grad_align",
+            "grad_match",
             "logprob_per_token",
         ),
     ),
@@ -93,7 +118,7 @@ GROUPS = (
         "diversity",
         "Diversity",
         "how different the rows are from each other; real anchors beside them",
-        ("vendi", "dup_rate", "dup_rate_exact", "repeated", "distinct_2", "distinct_1"),
+        ("mdm", "vendi", "dup_rate", "dup_rate_exact", "repeated", "distinct_2", "distinct_1"),
     ),
     Group(
         "copying",
@@ -110,11 +135,6 @@ GROUPS = (
     Group("size", "Size, and other figures", "", ("rows_kept", "tokens_out", "tokens_in")),
 )
 
-ANSWERS = (
-    "These rows answer their anchors. Held-out text here is questions, and what predicts questions better says nothing of answers: the figures of "
-    "what rows add stand below without a headline. Whether the answers are right, and what a student makes of them, is what counts."
-)
-
 CLASSES = {
     "exact": "counted or an identity",
     "estimate": "aims at the quantity itself",
@@ -126,14 +146,19 @@ CLASSES = {
 
 
 def meter(readings: Sequence[Reading], task: str = "") -> Safe:
-    """All readings of a run (or of one student). Where rows answer their anchors (`task`) no figure before training is a headline."""
+    """All readings of a run (or of one student): the sentence, the cards that fit the task, then every other figure. `task`: see `verdict.Known`."""
     by_name = {r.name: r for r in readings}
     told = [r for r in readings if r.value is not None]
     missing = [r for r in readings if r.value is None]
-    answers = task == "answers"
+    heads = [by_name[name] for name in fitting(readings, task) if name in by_name and by_name[name].value is not None]
+    own = {r.name for r in heads} & set(
+        GROUPS[0].names
+    )  # figures of another group stand there too, beside the anchors'
+    shown = own | {minor for name in own for minor in MINOR.get(name, ())}
     return join(
-        el("p", ANSWERS, class_="lede") if answers else headline(by_name),
-        diagnosis(told, headlined=not answers),
+        el("p", said, class_="lede worth", dir="auto") if (said := worth(readings, task)) else None,
+        headline(heads, by_name),
+        diagnosis([r for r in told if r.name not in shown]),
         legend(told),
         not_measured(missing),
     )
@@ -142,29 +167,18 @@ def meter(readings: Sequence[Reading], task: str = "") -> Safe:
 # ---------------------------------------------------------------------------------------------- the headline
 
 
-def headline(by_name: Mapping[str, Reading]) -> Safe | None:
-    """What keeps to its sources; proxy_gain and target_fit, drawn on one scale with their variants under them."""
-    main = [by_name[name] for name in HEADLINE if name in by_name]
-    if not main:
-        return el(
-            "p",
-            "These readings have no headline: ",
-            el("code", "proxy_gain"),
-            " and ",
-            el("code", "target_fit"),
-            " are not among them.",
-            class_="note",
-        )
-    if not any(r.value is not None for r in main):
-        gain = next((r for r in main if r.name in GAINS), main[0])
-        return el("p", "No headline: ", gain.note or "the figure is missing", ".", class_="absent")
-    drawn = [r for name in GAINS for r in (by_name.get(n) for n in (name, *MINOR[name])) if r is not None]
-    there = [r for r in drawn if r.value is not None]
-    cards = el("div", [card(r) for r in main], class_="cards")
+def headline(heads: Sequence[Reading], by_name: Mapping[str, Reading]) -> Safe | None:
+    """A card for each figure that fits the task; the gains among them drawn on one scale with their variants under them."""
+    if not heads:
+        return None
+    cards = el("div", [card(r) for r in heads], class_="cards")
+    names = [n for r in heads if r.name in GAINS for n in (r.name, *MINOR.get(r.name, ()))]
+    there = [by_name[n] for n in names if n in by_name and by_name[n].value is not None]
     if not there:
         return cards
     scale = around_zero(there)
-    rows = [_headline_row(r, scale, minor=r.name not in HEADLINE) for r in there]
+    minor = {n for others in MINOR.values() for n in others}
+    rows = [_headline_row(r, scale, minor=r.name in minor) for r in there]
     foot = el(
         "div",
         el("span", ""),
@@ -177,40 +191,51 @@ def headline(by_name: Mapping[str, Reading]) -> Safe | None:
 
 def card(r: Reading) -> Safe:
     """A headline reading in large, with what its interval bears out in words."""
-    if r.value is None:
-        why = el("p", "Not measured: ", r.note or "no reason given", ".", class_="says")
-        return el("div", el("p", el("code", r.name), class_="what"), why, class_="card mark")
-    value, _, ends = interval(r.value, r.low, r.high).partition(" ")
+    value, _, ends = interval(r.value or 0.0, r.low, r.high).partition(" ")
     big = el("p", el("strong", value), el("span", ends), el("small", _size(r)), class_="big")
+    record, said = record_of(r.name), verdict(r)
     parts = (
         el("p", el("code", r.name), badge(r), class_="what"),
         big,
-        el("p", verdict(r), class_="says"),
+        el("p", said, class_="says") if said else None,
         el("p", meaning(r.name) or "", class_="means"),
+        el("p", "Its record: it ", record, ".", class_="means record") if record else None,
     )
-    said = [el("p", part, dir="auto") for part in (r.estimator, *r.note.split("; ")) if part]
-    how = el("details", el("summary", "How it was measured"), said, class_="how deep") if said else None
+    lines = [el("p", part, dir="auto") for part in (r.estimator, *r.note.split("; ")) if part]
+    how = el("details", el("summary", "How it was measured"), lines, class_="how deep") if lines else None
     return el("div", parts, how, class_=f"card {side(r)}")
 
 
 def verdict(r: Reading) -> str:
     """What a headline reading says, in words, and no more than its interval bears out."""
-    fit = r.name.startswith("target_fit")
+    fit = r.name.startswith(("target_fit", "context_fit"))
+    what = "Held-out answers become" if r.name.endswith("_answer") else "Held-out real text becomes"
     if r.name == "grounded":
         return f"Of 100 names and numbers in the rows, about {count(100 * (r.value or 0.0))} stand in what each was made from."
+    if r.name == "right_share":
+        return f"Of 100 answers that were written, a rule found about {count(100 * (r.value or 0.0))} right."
+    if r.name not in (*GAINS, *EARNED):
+        return ""
     if r.low is None or r.high is None:
         return "Without an interval nobody can say more."
+    if r.name in STUDENT:
+        moved = "lower" if r.low > 0 else "higher" if r.high < 0 else ""
+        return (
+            f"The student’s own loss is {moved}."
+            if moved
+            else "The interval holds zero: the student’s loss has not moved, as far as can be told."
+        )
     if r.low > 0:
         return (
             "Alone, the rows predict held-out real text better than the anchors do."
             if fit
-            else "Held-out real text becomes easier to predict for a small model when the rows are added; nonsense can do that too."
+            else f"{what} easier to predict for a small model when the rows are added; nonsense can do that too."
         )
     if r.high < 0:
         return (
             "Alone, the rows predict held-out real text worse than the anchors do."
             if fit
-            else "Held-out real text becomes harder to predict for a small model when the rows are added; faithful restatements can do that too."
+            else f"{what} harder to predict for a small model when the rows are added; faithful restatements, and right answers in other words, can do that too."
         )
     whether = "whether the rows alone are better or worse than the anchors" if fit else "whether the rows add anything"
     return f"The interval holds zero: {whether} cannot be told from these data."
@@ -251,10 +276,10 @@ def _size(r: Reading) -> str:
 # ---------------------------------------------------------------------------------------------- the diagnosis
 
 
-def diagnosis(told: Sequence[Reading], *, headlined: bool = True) -> Safe | None:
-    """Every figure that has a value, in its group; of the first group only where it is no headline."""
+def diagnosis(told: Sequence[Reading]) -> Safe | None:
+    """Every figure that has a value, in its group."""
     by_name = {r.name: r for r in told}
-    groups = [(group, names) for group, names in grouped(by_name) if group.slug != "headline" or not headlined]
+    groups = grouped(by_name)
     if not groups:
         return None
     alone = len(groups) == 1  # one group needs no title

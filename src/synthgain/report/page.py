@@ -237,7 +237,7 @@ FILTERED = "filtered"  # the arm that learns from the kept rows
 
 
 def _loop_page(loop: LoopPart) -> str:
-    last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
+    last = loop.reported
     shared = loop_sections(loop)
     after = after_training(loop)
     if after is not None:

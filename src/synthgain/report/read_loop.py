@@ -55,6 +55,13 @@ class LoopPart:
         return next((r.run.record for r in reversed(self.rounds) if r.run is not None), {})
 
     @property
+    def reported(self) -> RoundPart | None:
+        """The round whose arms are the folder's: that of the best student where one was chosen, else the last that has a run."""
+        there = [r for r in self.rounds if r.run is not None]
+        best = number(self.record.get("best_round"))
+        return next((r for r in there if r.number == best), there[-1] if there else None)
+
+    @property
     def looks(self) -> Mapping[int, Json]:
         """By round: how its student compared with the best so far, where anything was decided."""
         found = [mapping(look) for look in listed(mapping(self.record.get("decided")).get("looks"))]

@@ -24,7 +24,13 @@ LEAKED, LEAKING = 0.05, 0.005  # of 8-grams that stand in the held-out test
 BROKEN = 0.05  # of drafts or calls that gave nothing
 OWN = 0.5  # of kept rows that no model wrote
 STRICT = 0.1  # share kept, under which the fallen are worth reading
-CHECKED = ("final-answer", "final_answer", "choice")  # checks that hold an answer against a known one
+CHECKED = (
+    "final-answer",
+    "final_answer",
+    "choice",
+    "unit-tests",
+    "sql",
+)  # checks that hold an answer against a known one
 
 Call = Literal["use", "read", "no"]
 WORDS: dict[Call, str] = {"use": "Use it", "read": "Read these rows first", "no": "Do not use it as it is"}

@@ -150,16 +150,21 @@ class _Padded:
         return batch | {"at": torch.tensor([int(sample["at"]) for sample in samples])}
 
     def batch(self, examples: Sequence[Example]) -> dict[str, Any]:
-        import torch
+        return padded(examples, self.pad)
 
-        longest = max(len(example.ids) for example in examples)
-        ids = torch.full((len(examples), longest), self.pad)
-        labels, mask = torch.full_like(ids, IGNORED), torch.zeros_like(ids)
-        for row, example in enumerate(examples):
-            n = len(example.ids)
-            ids[row, :n], labels[row, :n] = torch.tensor(example.ids), torch.tensor(example.labels)
-            mask[row, :n] = 1
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+
+def padded(examples: Sequence[Example], pad: int) -> dict[str, Any]:
+    """`input_ids`, `labels` and `attention_mask` of examples, padded on the right."""
+    import torch
+
+    longest = max(len(example.ids) for example in examples)
+    ids = torch.full((len(examples), longest), pad)
+    labels, mask = torch.full_like(ids, IGNORED), torch.zeros_like(ids)
+    for row, example in enumerate(examples):
+        n = len(example.ids)
+        ids[row, :n], labels[row, :n] = torch.tensor(example.ids), torch.tensor(example.labels)
+        mask[row, :n] = 1
+    return {"input_ids": ids, "labels": labels, "attention_mask": mask}
 
 
 # ---------------------------------------------------------------------------------------------- the curve, and checkpoints
