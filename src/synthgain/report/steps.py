@@ -65,9 +65,10 @@ def _turn(loop: LoopPart, r: RoundPart) -> Safe:
     arm = _writing_arm(r)
     accuracy = _readings(arm).get("accuracy")
     kept_share = run.kept / run.rows if run.rows else None
+    writes = "its student writes" if r.told.get("written_by") else "writes"
     picture = el(
         "ol",
-        step("anchors", symbol("θ", str(r.number)), _writer(r, run), "writes", "", data_stage="0"),
+        step("anchors", symbol("θ", str(r.number)), _writer(r, run), writes, "", data_stage="0"),
         arrow("generate", "", _tokens(run), 1.0, data_stage="1"),
         step("plain", symbol("M(p)", ""), count(run.rows), "candidates", "", data_stage="1"),
         arrow("filter", "", f"{share(run.kept, run.rows)} pass" if run.rows else "", kept_share, data_stage="2"),
