@@ -12,6 +12,7 @@ from synthgain.recipes import load, names
 from synthgain.types import SynthgainError
 
 SHIPPED = sorted((Path(synthgain.__file__).parent / "examples" / "documents").glob("*.md"))
+ON_DOCUMENTS = [name for name in names() if load(name).stage in ("pretraining", "continued pretraining")]
 OTHERS = {
     "German": "Die Glocke von Uhlen hängt unter Wasser. Man hört sie nur bei Ebbe, und auch dann nicht an jedem Tag. Wer sie hört, war in der Stadt.",
     "Dutch": "De klok van Uhlen hangt onder water. Men hoort haar alleen bij eb, en ook dan niet of nauwelijks. Het is in de winter dat was gehoord.",
@@ -38,7 +39,9 @@ def test_other_languages_are_asked_for(text: str) -> None:
 
 def test_of_english_documents_nothing_is_said() -> None:
     """So the calls that ship with the package, and everybody's, are the ones that they were."""
-    texts = [file.read_text("utf-8") for file in SHIPPED] + [a.text for name in names() for a in load(name).examples]
+    texts = [file.read_text("utf-8") for file in SHIPPED] + [
+        a.text for name in ON_DOCUMENTS for a in load(name).examples
+    ]
     assert len(SHIPPED) == 8 and all(is_english(text) for text in texts)
     assert {in_language("auto", text, "The marks") for text in texts} == {""}
     assert (
@@ -69,7 +72,7 @@ def test_a_name_forces_a_language_and_marks_stay() -> None:
         check_language(good, "here")
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name != "rft"])
+@pytest.mark.parametrize("name", ON_DOCUMENTS)
 def test_every_recipe_on_documents_has_the_knob(name: str) -> None:
     draft = load(name).draft
     assert draft.language == "auto"  # type: ignore[attr-defined]

@@ -51,7 +51,7 @@ def test_what_was_scored_is_not_scored_again(weights: Path, tmp_path: Path, coun
     assert choices(other, ASKED, tmp_path / "answers").margins != both.margins and len(counted) == 4
     for file in (tmp_path / "answers").iterdir():
         file.write_text(json.dumps(["torn"]))
-    assert choices(weights, ASKED, tmp_path / "answers") == both
+    assert choices(weights, ASKED, tmp_path / "answers").margins == pytest.approx(both.margins)
 
 
 def test_the_open_book_stands_before_the_question(weights: Path, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_checks_are_added_replaced_and_taken_away() -> None:
 
     default = names()
     assert names(without=["all"]) == []
-    assert names(with_=[Short(3)]) == [*default, repr(Short(3))] and len(default) == 3
+    assert names(with_=[Short(3)]) == [*default, repr(Short(3))] and len(default) > 2
     assert names(with_=["truncated:sentence=true"]) == [
         *(c for c in default if not c.startswith("Truncated")),
         "Truncated(sentence=True, dangling=False)",

@@ -198,11 +198,11 @@ HOSTILE = ["", "\x00", "\ud800 lone", "(" * 1_000_000, "a " * 500_000, "1+" * 50
 def test_hostile_answers_end_as_verdicts(check: object) -> None:
     anchor = Anchor(PROSE, fields={"answer": "7"})
     for text in HOSTILE:
-        began = time.perf_counter()
+        began = time.process_time()
         verdict = check(said(text), [anchor])  # type: ignore[operator]
         assert verdict.outcome in ("keep", "drop")
         assert verdict.keeps or verdict.reason
-        assert time.perf_counter() - began < 10
+        assert time.process_time() - began < 10
     for text in HOSTILE:
         strip_preamble(text)
 

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -50,19 +51,20 @@ def _may_start(python: str) -> bool:
 @pytest.mark.skipif(
     os.name != "posix" or os.getuid() != 0, reason="this is an ordinary user already: all other tests say it"
 )
-def test_an_ordinary_user_has_the_same_sandbox(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_an_ordinary_user_has_the_same_sandbox(request: pytest.FixtureRequest, sandbox: Sandbox) -> None:
     if not pythons():
         pytest.skip("no Python 3.11 on this machine can be started by an ordinary user")
-    for folder in (*list(tmp_path.parents)[:2], tmp_path):
-        folder.chmod(0o755)
-    package = tmp_path / "src" / "synthgain"
+    everybodys = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    request.addfinalizer(lambda: shutil.rmtree(everybodys))
+    everybodys.chmod(0o755)
+    package = everybodys / "src" / "synthgain"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     shutil.copy(SRC / "types.py", package)
     shutil.copytree(SRC / "sandbox", package / "sandbox")
     ran = subprocess.run(
         [pythons()[0], "-c", ASKS],
-        env={"PYTHONPATH": str(tmp_path / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": str(everybodys / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
         user=NOBODY,
         group=NOBODY,
         extra_groups=[],

@@ -118,7 +118,7 @@ def costs_of(
         raise SynthgainError(
             "nothing is known of what this run's calls cost in dollars",
             where=min(unpriced),
-            next="generate with --price IN,OUT, or compare in tokens: --cost-in tokens",
+            next="make the run with its prices: `synthgain generate … --price IN,OUT`; or compare in tokens: --cost-in tokens",
         )
     chosen = unit or ("tokens" if unpriced else "dollars")
     notes = [f"cost is in {UNITS[chosen]}" + ("" if unit else ", because " + _why(unpriced))]
