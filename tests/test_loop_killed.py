@@ -27,7 +27,7 @@ import sys
 from synthgain.api import loop
 from synthgain.api.examining import Examination
 folder, tiny = sys.argv[1:]
-loop(folder + "/said.py", folder + "/anchors.jsonl", out=folder + "/loop", on=folder + "/test.jsonl", model="hf/" + tiny, rounds=2,
+loop(folder + "/said.py", folder + "/anchors.jsonl", out=folder + "/loop", on=folder + "/test.jsonl", model="hf/" + tiny, rounds=2, patience=2,
      examination=Examination(draws=2, max_tokens=6),
      settings={"max_steps": 3, "batch": 2, "length": 64}, say=lambda text: print(text, flush=True))
 """
@@ -38,8 +38,11 @@ STAGES = (
     "  unfiltered",
     "  training filtered",
     "  filtered",
+    "  on the",  # deciding
     "Round 1",
     "  training filtered",
+    "One shot",
+    "  training one-shot",
 )
 
 
@@ -62,14 +65,15 @@ def prepared(folder: Path) -> Path:
     (folder / "test.jsonl").write_text(
         "".join(
             json.dumps({"id": str(i), "question": f"Who built the bridge? {i}", "answer": str(i)}) + "\n"
-            for i in range(6)
+            for i in range(30)
         )
     )
     return folder
 
 
 def arms(folder: Path) -> list[dict[str, object]]:
-    return [json.loads((folder / "loop" / f"round-{i}" / "arms.json").read_text()) for i in (0, 1)]
+    files = ["round-0/arms.json", "round-1/arms.json", "arms.json"]
+    return [json.loads((folder / "loop" / f).read_text().replace(folder.name, "")) for f in files]
 
 
 @pytest.mark.slow

@@ -183,11 +183,24 @@ class Result(Generic[S]):
 
 @dataclass(frozen=True)
 class Round(Generic[S]):
-    """What became of one round: its run and every arm."""
+    """What became of one round: its run and every arm. `written_by` is the student that wrote its rows; None: the first writer."""
 
     number: int
     run: Path
     results: tuple[Result[S], ...]
+    written_by: Path | None = None
+
+    def result(self, arm: str) -> Result[S]:
+        """What became of the arm of that name."""
+        return next(result for result in self.results if result.arm.name == arm)
+
+
+@dataclass(frozen=True)
+class Next:
+    """What follows a round: the student that writes the next one (None: the first writer, and "previous" is the base), or none follows."""
+
+    student: Path | None
+    stop: bool = False
 
 
 Weights = str | Path  # a model's URI, or a student's folder
@@ -195,6 +208,7 @@ Generate = Callable[[int, Path | None, Path], Path]  # round, the student that w
 WriteRows = Callable[[Sequence[Arm], Path, Path], Mapping[str, Rows]]  # arms, run, folder → rows of each trained arm
 TrainArm = Callable[[Arm, Rows, Weights, Path], Student]  # arm, its rows, what it starts from, folder → student
 Examine = Callable[[Arm, Weights], S]
+Decide = Callable[[Round[S]], Next]
 
 
 # ---------------------------------------------------------------------------------------------- the order
@@ -234,8 +248,10 @@ def run_rounds(
     out: Path,
     base: str,
     writer: str = "filtered",
+    decide: Decide[S] | None = None,
 ) -> Iterator[Round[S]]:
-    """`n` rounds into `out`, one after the other. The student of the arm `writer` makes the next round's run.
+    """`n` rounds into `out`, one after the other. `decide` says who makes the next round's run, if there is one: without it the student
+    of the arm `writer`.
 
     An arm that is the same in every round is trained and examined in the first only.
     """
@@ -249,12 +265,21 @@ def run_rounds(
         run = generate(number, previous, here / "run")
         rows = write_rows(arms, run, here / "arms")
         fresh = [arm for arm in arms if arm.name not in lasting]
-        made = compared(fresh, rows, train=train, examine=examine, out=here / "students", base=base, previous=previous)
-        found = lasting | {result.arm.name: result for result in made}
+        each = compared(fresh, rows, train=train, examine=examine, out=here / "students", base=base, previous=previous)
+        found = lasting | {result.arm.name: result for result in each}
         lasting = {name: result for name, result in found.items() if not result.arm.changes}
-        yield Round(number, run, tuple(found[arm.name] for arm in arms))
-        student = found[writer].student
-        previous = student.folder if student else None
+        made = Round(number, run, tuple(found[arm.name] for arm in arms), previous)
+        follows = decide(made) if decide else last_of(made, writer)
+        yield made
+        if follows.stop:
+            return
+        previous = follows.student
+
+
+def last_of(made: Round[S], writer: str) -> Next:
+    """The round's own student goes on."""
+    student = made.result(writer).student
+    return Next(student.folder if student else None)
 
 
 # ---------------------------------------------------------------------------------------------- arms.json

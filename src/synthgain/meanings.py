@@ -35,12 +35,15 @@ MEANINGS: dict[str, str] = {
     # ------------------------------------------------------------------------ curation
     "curation_nats": "Information that the checks put in by choosing: minus the logarithm of the share accepted.",
     "curation_tv": "How far choosing moved the rows away from what the writer would write: one minus the share accepted, and not a fault.",
+    "curation_nats_total": "Information that the checks put into all kept rows of a round by choosing.",
+    "curation_nats_lost": "The part of what the checks put in that stands in rows which an earlier round had kept too: it is paid for again and teaches nothing new.",
     # ------------------------------------------------------------------------ distance and diversity
     "tv_lower": "A classifier tells synthetic from real at least this well: a lower bound on how far apart the two are.",
     "mdm": "How far the rows lie from the middle of their kind: more is more varied, and no real row is looked at; compare with the same figure for the anchors.",
     "vendi": "Effective number of different rows among 200; compare with the same figure for real anchors only.",
     "dup_rate": "Share of rows that are near-duplicates of another row: repetition that a student pays for and learns little from.",
     "dup_rate_exact": "Share of rows whose text another row has too, but for case and spacing: counted over all rows.",
+    "repeated": "Share of a round's kept rows whose text an earlier round kept too, but for case and spacing.",
     "distinct_1": "Share of different words among all words; it falls as a set grows, so compare at equal size only.",
     "distinct_2": "Share of different word pairs among all word pairs; it falls as a set grows, so compare at equal size only.",
     # ------------------------------------------------------------------------ copying and leakage

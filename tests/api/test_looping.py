@@ -74,14 +74,14 @@ def test_a_recipe_of_texts_is_learnt_as_text_against_its_documents(place: Path) 
 
 def test_the_judge_stays_when_the_writer_changes(place: Path) -> None:
     models = {"writer": f"hf/{place / 'tiny'}", "judge": "scripted/echo"}
-    looped(place, "judged.py", model=models, rounds=2, on=place / "problems.jsonl")
+    looped(place, "judged.py", model=models, rounds=2, development=0, control=False, on=place / "problems.jsonl")
     first, second = (sg.Run.at(place / "loop" / f"round-{n}" / "run").record["models"] for n in (0, 1))
     assert first == models
     assert second["judge"] == "scripted/echo" and "round-0/students/filtered" in second["writer"]
 
 
 def test_one_model_for_all_roles_stays_the_judge(place: Path) -> None:
-    looped(place, "judged.py", rounds=2, on=place / "problems.jsonl")
+    looped(place, "judged.py", rounds=2, development=0, control=False, on=place / "problems.jsonl")
     second = sg.Run.at(place / "loop" / "round-1" / "run").record["models"]
     assert second["judge"] == f"hf/{place / 'tiny'}" and "round-0/students/filtered" in second["writer"]
 

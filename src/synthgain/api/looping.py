@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,24 +14,25 @@ from synthgain.api.asking import DEFAULT_MODEL, ModelChoice
 from synthgain.api.examining import ArmExaminer, Examination, Panel, no_panel
 from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
+from synthgain.api.loop_record import LoopRecord
 from synthgain.api.making import generate
 from synthgain.api.measuring import measure
+from synthgain.api.one_shot import OneShot
 from synthgain.api.reaching import reaching
+from synthgain.api.stopping import Decision, Stopping, said_of_split
 from synthgain.api.training import ArmTrainer, Say, to_stderr, usable
-from synthgain.evaluate import Solved, differences, load_questions
+from synthgain.evaluate import load_questions
 from synthgain.loop import (
     BASE,
     FEW_SHOT,
     SHIPPED,
     Arm,
-    Result,
-    arms_json,
     check_arms,
     run_rounds,
     starting_from,
 )
 from synthgain.recipes import load as load_recipe
-from synthgain.store import atomic_write, writing
+from synthgain.store import writing
 from synthgain.train.rows import no_chat, read_rows
 from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
 
@@ -51,6 +52,9 @@ def loop(
     arms: Sequence[str | Arm] = ("unfiltered", WRITER),
     method: Method | None = None,
     train_from: str = "base",
+    patience: int | None = 1,
+    development: float = 0.3,
+    control: bool = True,
     examination: Examination | None = None,
     settings: Mapping[str, Any] | None = None,
     students: int = 1,
@@ -68,12 +72,19 @@ def loop(
     worked examples in the `examination` `base-few-shot`. Each trained arm has `students` of different seeds and is the mean of them; the first
     of `filtered` writes the next round. `method` is "sft" or "cpt"; without it the rows decide. `settings`
     are `train.FineTune`'s and shared by all arms, `options` are `generate`'s.
+
+    With several rounds a share `development` of the questions decides and the others are reported: a round is better where the lower
+    bound of its student's paired gain over the best so far lies above zero; the best student writes the next round, and after `patience`
+    rounds in a row that are not better the loop ends (None: all rounds run). With `development` 0 nothing is decided and each round is
+    written by the last student. `control` adds the arm `one-shot`: one student, of as many draws by the first writer as all rounds had.
     """
     place = Path(out)
     start = base or _writer(model)
+    rule = Stopping(development, patience)
+    deciding, questions = rule.split(load_questions(Path(on)), rounds)
     train = ArmTrainer(start, seed, settings or {}, say, students)
     examine = ArmExaminer(
-        load_questions(Path(on)),
+        questions,
         examination or Examination(),
         place / "answers",
         place / "round-0" / "run",
@@ -81,40 +92,43 @@ def loop(
         say,
         panel,
     )
-    chosen = _arms(arms, examine.shows, train_from, method)
-    check_arms(chosen, WRITER)
+    chosen_arms = _arms(arms, examine.shows, train_from, method)
+    check_arms(chosen_arms, WRITER)
     if options.get("calls_only") and rounds > 1:
         raise SynthgainError(
             "from the second round on a student writes, and nobody has recorded its answers",
             where="--calls-only",
             next="leave it out, or ask for one round",
         )
-    train.check(chosen)
-    examine.check(chosen)
+    train.check(chosen_arms)
+    examine.check(chosen_arms)
     make = RunMaker(recipe, anchors, model, {"seed": seed, **options}, say, panel)
-    if any(arm.method == "sft" for arm in chosen):
+    if any(arm.method == "sft" for arm in chosen_arms):
         make.refuse_texts()
     told = {"recipe": make.named.name, "seed": seed, "train_from": train_from, **dict(settings or {})}
-    result: dict[str, Any] = {}
-    done: list[dict[str, Any]] = []
+    decision = None
+    if deciding:
+        decision = Decision(
+            replace(examine, questions=deciding, say=lambda _: None), start, WRITER, rounds, rule, len(questions), say
+        )
+        say(said_of_split(deciding, questions))
+    one_shot = OneShot(make, train, examine, place, start, seed, method) if control and rounds > 1 else None
+    record = LoopRecord(place, WRITER, train_from, decision, {"asked": rounds, "settings": told, "note": note})
     with writing(place):
-        for made in run_rounds(
-            chosen,
+        for one in run_rounds(
+            chosen_arms,
             rounds,
-            generate=make,
+            generate=Afresh(make),
             write_rows=partial(write_rows, seed=seed),
             train=train,
             examine=examine,
             out=place,
             base=start,
             writer=WRITER,
+            decide=decision,
         ):
-            here = f"round-{made.number}"
-            result = write_arms(
-                [place / here, place], made.results, [(WRITER, arm.name) for arm in chosen if arm.name != WRITER]
-            )
-            done.append(round_json(place, made.number, made.run, f"{here}/arms.json", made.results))
-            write_loop(place, done, asked=rounds, settings=told, note=note)
+            record.add(one)
+        result = record.close(one_shot)
     report(place)
     return result
 
@@ -154,6 +168,11 @@ class RunMaker:
     options: Mapping[str, Any] = field(default_factory=dict)
     say: Say = to_stderr
     panel: Panel = no_panel
+    title: str = ""  # what is said to be made; "": the round
+
+    def with_options(self, title: str = "", **more: Any) -> RunMaker:
+        """The same with other options for `generate`."""
+        return replace(self, options={**self.options, **more}, title=title)
 
     @property
     def named(self) -> Recipe:
@@ -163,7 +182,7 @@ class RunMaker:
     def __call__(self, number: int, student: Path | None, out: Path) -> Path:
         """The run folder. `student` writes, where there is one; every other role keeps its model."""
         model = self.model if student is None else self.written_by(usable(student))
-        self.say(f"Round {number}: {self.named.name} with {_writer(model)}")
+        self.say(f"{self.title or f'Round {number}'}: {self.named.name} with {_writer(model)}")
         options = {**self.options, **({"replace": True} if number else {})}  # later rounds follow from the first
         with self.panel() as watch:
             run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **options)
@@ -197,32 +216,19 @@ class RunMaker:
         raise no_chat("method", f"the rows of {self.named.name} are plain texts")
 
 
+@dataclass
+class Afresh:
+    """Makes rounds' runs, and gives a writer that wrote before another seed: the same draws again would bring nothing new."""
+
+    make: RunMaker
+    wrote: Counter[Path | None] = field(default_factory=Counter)
+
+    def __call__(self, number: int, student: Path | None, out: Path) -> Path:
+        seed = self.make.options["seed"] + self.wrote[student]
+        self.wrote[student] += 1
+        return self.make.with_options(seed=seed)(number, student, out)
+
+
 def _came_of(record: Mapping[str, Any]) -> str:
     c, fell = record["counts"], ", ".join(f"{n} {name}" for name, n in record["dropped_by"].items())
     return f"  {c['kept']} of {c['rows']} answers kept ({fell}); {record['tokens']['out']:,} tokens in {record['seconds']:.0f} s"
-
-
-# ---------------------------------------------------------------------------------------------- what is written
-
-
-def write_arms(
-    folders: Sequence[Path], results: Sequence[Result[Solved]], pairs: Sequence[tuple[str, str]], **more: Any
-) -> dict[str, Any]:
-    """arms.json in each of the folders, with the differences a - b of `pairs`; what it holds."""
-    told = {**arms_json(results, pairs, differences), **more}
-    for folder in folders:
-        atomic_write(folder / "arms.json", json.dumps(told, ensure_ascii=False, indent=2) + "\n")
-    return told
-
-
-def round_json(
-    place: Path, number: int, run: Path, arms: str, results: Sequence[Result[Solved]], **more: Any
-) -> dict[str, Any]:
-    """One of loop.json's rounds: where its run, its arms and its students lie in `place`."""
-    students = {r.arm.name: r.student.folder.relative_to(place).as_posix() for r in results if r.student}
-    return {"round": number, "run": run.relative_to(place).as_posix(), "arms": arms, "students": students, **more}
-
-
-def write_loop(place: Path, rounds: Sequence[Mapping[str, Any]], **more: Any) -> None:
-    """loop.json, from which the report of a folder of rounds starts."""
-    atomic_write(place / "loop.json", json.dumps({"rounds": list(rounds), **more}, ensure_ascii=False, indent=2) + "\n")

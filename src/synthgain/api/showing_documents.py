@@ -22,7 +22,7 @@ from synthgain.api.examining import Panel, no_panel
 from synthgain.api.foretold import Foretold, foretold_json
 from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
-from synthgain.api.looping import round_json, write_arms, write_loop
+from synthgain.api.loop_record import round_json, write_arms, write_loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import measure
 from synthgain.api.reaching import Servers, Unpack, reaching

@@ -239,6 +239,22 @@ def loop(
         ),
     ] = None,
     train_from: Annotated[str, typer.Option("--train-from", help="base (as STaR, RFT, ReST-EM) or previous.")] = "base",
+    patience: Annotated[
+        int, typer.Option("--patience", help="Rounds in a row that are not better before the loop ends.")
+    ] = 1,
+    no_stop: Annotated[
+        bool, typer.Option("--no-stop", help="All rounds run, each written by the best student so far.")
+    ] = False,
+    development: Annotated[
+        float,
+        typer.Option(
+            "--development",
+            help="Share of the questions that decides, with --rounds above 1; 0: nothing is decided, each round is written by the last student.",
+        ),
+    ] = 0.3,
+    without_control: Annotated[
+        bool, typer.Option("--without-control", help="No arm `one-shot`: as many draws as all rounds, written at once.")
+    ] = False,
     max_steps: Annotated[int, typer.Option("--max-steps", help="Optimiser steps of every arm.")] = 45,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Default 1e-4; of dpo 1e-6.")] = None,
     batch: Annotated[int, typer.Option("--batch")] = 8,
@@ -262,7 +278,8 @@ def loop(
 ) -> None:
     """Rounds of generate, curate, train and evaluate, against matched arms.
 
-    From the second round on the student of the arm `filtered` writes; other roles keep their models.
+    From the second round on the best student of the arm `filtered` writes; other roles keep their models. A share of the questions decides
+    which student is best and when the loop ends (docs/loop.md).
 
     Example: synthgain loop rft problems.jsonl -o runs/loop --on test.jsonl --rounds 2 --set k=8
     """
@@ -281,6 +298,9 @@ def loop(
         arms=arm or ("unfiltered", "filtered"),
         method=method,  # type: ignore[arg-type]
         train_from=train_from,
+        patience=None if no_stop else patience,
+        development=development,
+        control=not without_control,
         examination=Examination(draws=draws, max_tokens=max_tokens),
         settings={
             "max_steps": max_steps,

@@ -8,6 +8,7 @@ from synthgain.evaluate.forgetting import forgetting
 from synthgain.evaluate.lettered import after_letters, asked_for_a_letter, asked_raw, by_letter, picked
 from synthgain.evaluate.margin import margin, margin_difference
 from synthgain.evaluate.order import Order, order_of
+from synthgain.evaluate.pass_at_k import ks_of, passed
 from synthgain.evaluate.perplexity import perplexity
 from synthgain.evaluate.prefer import Preference, prefer, preference_differences
 from synthgain.evaluate.questions import Question, Solved, load_questions
@@ -37,10 +38,12 @@ __all__ = [
     "difference",
     "differences",
     "forgetting",
+    "ks_of",
     "load_questions",
     "margin",
     "margin_difference",
     "order_of",
+    "passed",
     "perplexity",
     "picked",
     "prefer",

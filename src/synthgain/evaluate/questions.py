@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from synthgain.evaluate.pass_at_k import passed_by_all
 from synthgain.intervals import clustered
 from synthgain.types import Reading, SynthgainError
 
@@ -55,12 +56,12 @@ class Solved:
     def pooled(self, others: Sequence[Solved]) -> Solved:
         """This one and other students' answers to the same questions as one: each student's answers are further draws of a question.
 
-        Accuracy has the interval of clustered draws, so it speaks of these students and of questions like these; a student with yet
+        Accuracy and pass@k have the interval of clustered draws, so they speak of these students and of questions like these; a student with yet
         another seed is not in it. Of other readings value and bounds are means.
         """
         whole = self.together(others)
-        readings = (_pooled([one.reading(r.name) for one in (self, *others)], whole.right) for r in self.readings)
-        return replace(whole, readings=tuple(readings))
+        several = (self, *others)
+        return replace(whole, readings=tuple(_pooled(r.name, several, whole.right) for r in self.readings))
 
     def together(self, others: Sequence[Solved]) -> Solved:
         """What `pooled` gives, with nothing read from it: of questions that all answered the draws side by side, margins as means."""
@@ -80,14 +81,18 @@ class Solved:
         )
 
 
-def _pooled(readings: Sequence[Reading], right: Mapping[str, Sequence[bool]]) -> Reading:
-    """The mean of one reading of several students."""
+def _pooled(name: str, students: Sequence[Solved], right: Mapping[str, Sequence[bool]]) -> Reading:
+    """The mean of one reading of several students; `right` are all their draws side by side."""
+    readings = [one.reading(name) for one in students]
     first, n = readings[0], len(readings)
     note = "; ".join(dict.fromkeys([f"mean of {n} students", *(r.note for r in readings if r.note)]))
     if first.name == "accuracy" and right:
         share, least, most = clustered([sum(r) / len(r) for r in right.values()], max(map(len, right.values())))
         estimator = f"{first.estimator} at the effective size of {n} students' answers"
         return replace(first, value=share, low=least, high=most, n=len(right), estimator=estimator, note=note)
+
+    if name.startswith("pass_at_") and right:
+        return passed_by_all([one.right for one in students], int(name.rpartition("_")[2]), note)
 
     def mean(values: Sequence[float | None]) -> float | None:
         known = [v for v in values if v is not None]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from synthgain.evaluate.pass_at_k import ks_of, passed, share
 from synthgain.evaluate.questions import Question, Solved
-from synthgain.intervals import clustered
-from synthgain.types import Call, CallFailed, Message, Prompt, Reading, Sampling, SynthgainError, user
+from synthgain.types import Call, CallFailed, Message, Prompt, Sampling, SynthgainError, user
 
 GREEDY = Sampling(temperature=0.0, max_tokens=256)
 MOST_CUT = 0.05  # of the answers: above it accuracy says more of the limit than of the model
@@ -42,7 +41,7 @@ async def solve(
     width: int = 32,
     watch: Callable[[int, int], None] | None = None,
 ) -> Solved:
-    """Readings `accuracy`, `pass_at_k` for each k (the number of draws, where none is given), `parsable` and `cut_off`.
+    """Readings `accuracy`, `pass_at_k` for each k (`ks_of`, where none is given), `parsable` and `cut_off`.
 
     Every question gets `draws` answers, in the order question by question, at most `width` under way. `few_shot` stands
     before each question; `correct(text, gold)` and `parsable(text)` decide. Accuracy is the mean over questions of the
@@ -70,13 +69,13 @@ async def solve(
     gold = {q.id: q.answer or "" for q in questions}
     right = {i: [bool(correct(text, gold[i])) for text in texts] for i, texts in said.items()}
     note = "; ".join(part for part in (_failed(failed, len(prompts)), _cut(cut, sampling.max_tokens)) if part)
-    readings = [_share("accuracy", [sum(r) / len(r) for r in right.values()], draws, note)]
-    readings += [passed(right, k, note) for k in (ks or ([draws] if draws > 1 else ()))]
+    readings = [share("accuracy", [sum(r) / len(r) for r in right.values()], draws, note)]
+    readings += [passed(right, k, note) for k in ks or ks_of(draws)]
     if parsable:
         readings.append(
-            _share("parsable", [sum(map(parsable, texts)) / len(texts) for texts in said.values()], draws, note)
+            share("parsable", [sum(map(parsable, texts)) / len(texts) for texts in said.values()], draws, note)
         )
-    readings.append(_share("cut_off", [sum(c) / len(c) for c in cut.values()], draws, note))
+    readings.append(share("cut_off", [sum(c) / len(c) for c in cut.values()], draws, note))
     return Solved(tuple(readings), right, said)
 
 
@@ -135,25 +134,3 @@ async def _answers(
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from several
     return [task.result() for task in tasks]
-
-
-def passed(right: Mapping[str, Sequence[bool]], k: int, note: str = "") -> Reading:
-    """Whether one of k draws is right: 1 − C(n−c, k)/C(n, k) for n draws with c right (Chen et al., arXiv 2107.03374)."""
-    enough = [r for r in right.values() if len(r) >= k]
-    if len(enough) < len(right):
-        note = "; ".join(
-            part for part in (note, f"{len(right) - len(enough)} questions have fewer than {k} answers") if part
-        )
-    shares = [1 - math.comb(len(r) - sum(r), k) / math.comb(len(r), k) for r in enough]
-    draws = max((len(r) // k for r in enough), default=1)
-    return _share(f"pass_at_{k}", shares, draws, note)
-
-
-def _share(name: str, shares: Sequence[float], draws: int, note: str) -> Reading:
-    estimator = "mean over questions, Wilson interval" + (
-        " at the effective size of clustered draws" if draws > 1 else ""
-    )
-    if not shares:
-        return Reading(name, None, estimator=estimator, note=note or "no question was answered")
-    mean, low, high = clustered(shares, draws)
-    return Reading(name, mean, low, high, n=len(shares), estimator=estimator, note=note)

@@ -28,19 +28,19 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
     written = number(mapping(record.get("tokens")).get("out"))
     each = f"{drafted / anchors:.1f} an anchor" if drafted and anchors else ""
     steps: list[Safe] = [
-        _step(
+        step(
             "anchors",
-            _sub("S", "anchor"),
+            symbol("S", "anchor"),
             count(anchors),
             "anchors",
             "the real text" if anchors == there else f"used of {count(there)}",
         ),
-        _arrow(_recipe(record), "writes the prompts", each, 1.0),
-        _step("plain", _sub("p", ""), count(drafted), "prompts", _bought(counts)),
-        _arrow(models, "answers", f"{count(written)} tokens" if written else "", 1.0),
-        _step("plain", _sub("M(p)", ""), count(rows), "candidate rows", _broken(counts)),
-        _arrow("the checks", "decide", f"{share(kept or 0, rows)} pass" if rows else "", part),
-        _step("kept", _sub("S", "gen"), count(kept), "rows kept", "the data set"),
+        arrow(_recipe(record), "writes the prompts", each, 1.0),
+        step("plain", symbol("p", ""), count(drafted), "prompts", _bought(counts)),
+        arrow(models, "answers", f"{count(written)} tokens" if written else "", 1.0),
+        step("plain", symbol("M(p)", ""), count(rows), "candidate rows", _broken(counts)),
+        arrow("the checks", "decide", f"{share(kept or 0, rows)} pass" if rows else "", part),
+        step("kept", symbol("S", "gen"), count(kept), "rows kept", "the data set"),
         *_learned(student, accuracy),
     ]
     return el(
@@ -50,7 +50,7 @@ def chain(run: RunPart, student: Json | None = None, accuracy: Reading | None = 
 
 def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
     if student is None and accuracy is None:
-        return (_arrow("train", "", "", None), _step("absent", _sub("W", ""), "–", "student", "none in this folder"))
+        return (arrow("train", "", "", None), step("absent", symbol("W", ""), "–", "student", "none in this folder"))
     student = student or {}
     epochs = number(student.get("epochs"))
     how = str(student.get("method") or "training").upper()
@@ -63,26 +63,29 @@ def _learned(student: Json | None, accuracy: Reading | None) -> Sequence[Safe]:
     )
     if accuracy is None or accuracy.value is None:
         return (
-            _arrow(how, "trains", long, 0.5),
-            _step("student", _sub("W", ""), count(student.get("rows")), "rows learned", "student"),
+            arrow(how, "trains", long, 0.5),
+            step("student", symbol("W", ""), count(student.get("rows")), "rows learned", "student"),
         )
     said = interval(accuracy.value, accuracy.low, accuracy.high)
     value, _, rest = said.partition(" ")
-    return (_arrow(how, "trains", long, 0.5), _step("student", _sub("W", ""), value, "student’s accuracy", rest))
+    return (arrow(how, "trains", long, 0.5), step("student", symbol("W", ""), value, "student’s accuracy", rest))
 
 
-def _step(kind: str, symbol: Safe, value: str, what: str, more: str) -> Safe:
+def step(kind: str, sign: Safe, value: str, what: str, more: str, **attributes: object) -> Safe:
+    """One station: its symbol, its number, what that is, and a word more."""
     return el(
         "li",
-        el("span", symbol, class_="symbol"),
+        el("span", sign, class_="symbol"),
         el("strong", value),
         el("span", what, class_="what"),
         el("span", more or "\u00a0", class_="more"),
         class_=f"step {kind}",
+        **attributes,
     )
 
 
-def _arrow(who: str, does: str, much: str, flow: float | None) -> Safe:
+def arrow(who: str, does: str, much: str, flow: float | None, **attributes: object) -> Safe:
+    """What leads to the next station; `flow` is the share that passes, None where nothing does."""
     width = 1.5 if flow is None else 1.5 + 6 * min(1.0, max(0.0, flow))
     return el(
         "li",
@@ -91,10 +94,12 @@ def _arrow(who: str, does: str, much: str, flow: float | None) -> Safe:
         el("i", class_="shaft", style=f"--flow:{width:.1f}px", aria_hidden="true"),
         el("span", much, class_="much"),
         class_="arrow" + (" open" if flow is None else ""),
+        **attributes,
     )
 
 
-def _sub(letter: str, low: str) -> Safe:
+def symbol(letter: str, low: str) -> Safe:
+    """A letter of the theory with its index."""
     return join(el("i", letter), el("sub", low) if low else "")
 
 

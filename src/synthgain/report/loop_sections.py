@@ -8,10 +8,11 @@ from synthgain.meanings import meaning
 from synthgain.numbers import count, duration, figure, interval, number, share
 from synthgain.report.arm_tables import cell, foretold_table, rates_table
 from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
-from synthgain.report.markup import Safe, el, join
+from synthgain.report.markup import Safe, el, join, snippet
 from synthgain.report.read import Json, listed, mapping, reading
 from synthgain.report.read_loop import LoopPart, RoundPart
 from synthgain.report.run_sections import absent, section
+from synthgain.report.steps import ledger_table, look_said, steps
 from synthgain.report.tables import stacked
 from synthgain.types import Reading
 
@@ -20,8 +21,10 @@ HEADLINE = "accuracy"
 
 def loop_sections(loop: LoopPart) -> list[tuple[str, str, Safe]]:
     """(anchor in the page, short title, section) for what all rounds share."""
+    picture = steps(loop)
     made = [
         ("arms", "Arms", "The arms, side by side", arms_body(loop)),
+        *([("steps", "Step by step", "The loop, step by step", picture)] if picture is not None else []),
         ("training", "Training", "Training", _training(loop)),
         ("rounds", "Rounds", "Rounds side by side", _rounds(loop)),
     ]
@@ -260,7 +263,30 @@ def _rounds(loop: LoopPart) -> Safe:
         for name, why in r.missing.items()
         if not name.startswith("student")
     ]
-    return join(_over_rounds(loop), table, gone)
+    return join(_decided(loop), _over_rounds(loop), table, ledger_table(loop), gone)
+
+
+def _decided(loop: LoopPart) -> Safe | None:
+    """Which questions decided, what they said of each round, and why the loop ended."""
+    decided = mapping(loop.record.get("decided"))
+    if not decided:
+        return None
+    lead = (
+        f"{count(decided.get('questions'))} questions decided which student is best, chosen by {snippet(str(decided.get('by') or '?'), 120)}; "
+        f"the figures of this page are on the other {count(decided.get('reported'))}, which decided nothing."
+    )
+    best, stopped = str(loop.record.get("best") or ""), str(loop.record.get("stopped") or "")
+    control = mapping(loop.record.get("control"))
+    left_out = (
+        f"There is no one-shot control: {snippet(str(control['left_out']), 200)}." if control.get("left_out") else ""
+    )
+    end = stopped or "All rounds ran."
+    return join(
+        el("p", lead, class_="lede"),
+        [el("p", el("b", f"Round {n}. "), look_said(loop, n)) for n in loop.looks],
+        el("p", snippet(end, 600), f" The best student is {snippet(best, 120)}." if best else ""),
+        el("p", left_out) if left_out else None,
+    )
 
 
 def _arm_names(loop: LoopPart) -> list[str]:

@@ -112,13 +112,18 @@ GROUPS = (
             "logprob_per_token",
         ),
     ),
-    Group("curation", "Curation", "what the checks did by choosing", ("kept_share", "curation_nats", "curation_tv")),
+    Group(
+        "curation",
+        "Curation",
+        "what the checks did by choosing",
+        ("kept_share", "curation_nats", "curation_nats_total", "curation_nats_lost", "curation_tv"),
+    ),
     Group("distance", "Distance", "how far the rows are from real text", ("tv_lower",)),
     Group(
         "diversity",
         "Diversity",
         "how different the rows are from each other; real anchors beside them",
-        ("mdm", "vendi", "dup_rate", "dup_rate_exact", "distinct_2", "distinct_1"),
+        ("mdm", "vendi", "dup_rate", "dup_rate_exact", "repeated", "distinct_2", "distinct_1"),
     ),
     Group(
         "copying",

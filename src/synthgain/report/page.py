@@ -237,7 +237,7 @@ FILTERED = "filtered"  # the arm that learns from the kept rows
 
 
 def _loop_page(loop: LoopPart) -> str:
-    last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
+    last = loop.reported
     shared = loop_sections(loop)
     after = after_training(loop)
     if after is not None:
@@ -255,6 +255,7 @@ def _loop_page(loop: LoopPart) -> str:
         el("p", "synthgain · report of a loop", class_="brand"),
         el("h1", name),
         el("p", _loop_lead(loop), class_="lead"),
+        el("p", snippet(str(loop.record["stopped"]), 600), class_="loop-note") if loop.record.get("stopped") else None,
         missing,
         verdict_box(advise(known_of_loop(loop)), where=f"round-{last.number}-samples" if last is not None else ""),
         picture,

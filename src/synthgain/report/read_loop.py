@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from synthgain.numbers import number
-from synthgain.report.read import Json, RunPart, json_at, listed, mapping, readings_at, run_part
+from synthgain.report.read import Json, RunPart, json_at, listed, mapping, reading, readings_at, run_part
 from synthgain.types import Reading
 
 
@@ -21,6 +21,13 @@ class RoundPart:
     students: Mapping[str, Json]
     missing: Mapping[str, str]
     after: Mapping[str, Sequence[Reading]] = field(default_factory=dict)  # by student: what was measured after training
+    told: Json = field(default_factory=dict)  # what loop.json says of the round: who wrote it, its ledger
+
+    @property
+    def ledger(self) -> Mapping[str, Reading]:
+        """The ledger's readings by name; none where loop.json has no ledger."""
+        found = [reading(r) for r in listed(mapping(self.told.get("ledger")).get("readings"))]
+        return {r.name: r for r in found if r is not None}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,19 @@ class LoopPart:
     def last_run(self) -> Json:
         """The last round's run.json."""
         return next((r.run.record for r in reversed(self.rounds) if r.run is not None), {})
+
+    @property
+    def reported(self) -> RoundPart | None:
+        """The round whose arms are the folder's: that of the best student where one was chosen, else the last that has a run."""
+        there = [r for r in self.rounds if r.run is not None]
+        best = number(self.record.get("best_round"))
+        return next((r for r in there if r.number == best), there[-1] if there else None)
+
+    @property
+    def looks(self) -> Mapping[int, Json]:
+        """By round: how its student compared with the best so far, where anything was decided."""
+        found = [mapping(look) for look in listed(mapping(self.record.get("decided")).get("looks"))]
+        return {int(n): look for look in found if (n := number(look.get("round"))) is not None}
 
 
 def loop_part(path: Path) -> LoopPart:
@@ -103,9 +123,8 @@ def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
             missing[f"student {name}"] = why
     number_ = number(given.get("round"))
     told = {name: readings for name, readings in after.items() if readings}
-    return RoundPart(
-        place if number_ is None else int(number_), run, arms, students, {k: v for k, v in missing.items() if v}, told
-    )
+    gone = {k: v for k, v in missing.items() if v}
+    return RoundPart(place if number_ is None else int(number_), run, arms, students, gone, told, given)
 
 
 def _inside(path: Path, relative: object, what: str) -> tuple[Path | None, str]:

@@ -29,10 +29,11 @@ def known_of(run: RunPart) -> Known:
 
 
 def known_of_loop(loop: LoopPart) -> Known:
-    """What the last round says: its rows, and the students that were compared."""
-    last = next((r for r in reversed(loop.rounds) if r.run is not None), None)
+    """What the reported round says: its rows, and the students that were compared. Less the one-shot control a difference says what rounds
+    are worth, and nothing of the rows."""
+    last = loop.reported
     own = {r.name: r for r in loop.readings}
-    answered = [d for d in loop.differences if d.get("name") != MARGINS]
+    answered = [d for d in loop.differences if d.get("name") != MARGINS and d.get("b") != "one-shot"]
     if last is None or last.run is None:
         return Known(own, differences=answered)
     of_run = known_of(last.run)
