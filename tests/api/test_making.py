@@ -470,7 +470,9 @@ class StrangeAtTheEnd:
 
 
 @pytest.mark.parametrize(
-    "check", ["exact-duplicate=texts", "near-duplicate:column=texts", Strange(), StrangeAtTheEnd()], ids=str
+    "check",
+    ["exact-duplicate=texts", "near-duplicate:column=texts", Strange(), StrangeAtTheEnd()],
+    ids=["fold", "fold-with-a-knob", "ones-own-fold", "ones-own-selection"],
 )
 def test_a_column_that_rows_do_not_have_is_refused_before_a_call(tmp_path: Path, check: Any) -> None:
     model = sg.Scripted(lambda prompt: "a b c", identity="counted")
