@@ -39,6 +39,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "api/scoring.py": ("score",),
     "api/showing.py": ("demo",),
     "api/sources.py": ("measure", "compare"),
+    "api/stopping.py": ("loop",),
     "chain/budget.py": ("preview", "generate"),
     "chain/buying.py": MAKING,
     "cli/arguments.py": ("preview", "generate"),

@@ -239,4 +239,5 @@ def test_a_loop_takes_recorded_calls_for_what_is_no_students(tmp_path: Path) -> 
             base="hf/nowhere",
             calls=file,
             calls_only=True,
+            development=0,
         )

@@ -120,6 +120,7 @@ def read(file: Path) -> list[dict[str, object]]:
         return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PLANTED.is_file(), reason="the shared planted leaks are not here")
 def test_planted_leaks_as_questions_are_found_and_clean_ones_stay() -> None:
     """Questions of three evaluation sets, verbatim and changed; and questions that are in none of them."""

@@ -103,6 +103,7 @@ def test_few_words_again_and_again_are_a_collapse_by_pairs() -> None:
     assert "distinct" in running.collapse
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_windows() -> None:
     draw, running, held = random.Random(4), Running(), []
     tracemalloc.start()

@@ -31,6 +31,7 @@ def greedy(text: str) -> Prompt:
     return Prompt((Message(role="raw", content=text),), sampling=Sampling(temperature=0.0, max_tokens=3))
 
 
+@pytest.mark.slow
 def test_requantised_weights_are_the_same_to_eight_bits(base: Path) -> None:
     import gguf
     import numpy as np
@@ -47,6 +48,7 @@ def test_requantised_weights_are_the_same_to_eight_bits(base: Path) -> None:
     assert eight_bit(path) == path
 
 
+@pytest.mark.slow
 async def test_the_folder_continues_as_the_runtime_does_and_so_does_the_way_back(
     base: Path, folder: Path, tmp_path: Path
 ) -> None:

@@ -192,6 +192,7 @@ TOOLS_TOO = """
 """
 
 
+@pytest.mark.slow
 async def test_tools_are_offered_and_a_call_of_one_comes_back(model: Local, tmp_path: Path) -> None:
     """The same weights with a chat template that has a place for tools; a call in the chat shows the small model how."""
     path = tmp_path / "tools.gguf"
