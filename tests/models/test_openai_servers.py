@@ -401,7 +401,7 @@ async def test_every_call_that_fails_from_the_first_ends_the_run_soon(planned: P
             answers = await asyncio.wait_for(ask(model, 500), 20)
         assert server.stats()["asked"] < 40
     assert all(isinstance(a, SynthgainError) and a.code == 5 for a in answers)
-    assert "a fault on order" in troubles[0] and "next try in" in troubles[0]
+    assert any("a fault on order" in said and "next try in" in said for said in troubles)
 
 
 async def test_a_gateway_whose_server_is_away_is_waited_for(planned: Planned) -> None:
