@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -63,17 +63,43 @@ class Against:
         """The fold that judges: `texts` is called once a run."""
         return Primed(self, texts)
 
+    def beside(self, items: Sequence[tuple[str, str]]) -> Judge:
+        """A judge that holds what the looks need of the other sets' texts."""
+        looks = [near_rows(self, items)]
+        looks += [inside_rows(items)] if self.inside else []
+        looks += [paraphrased_rows(self, items)] if self.paraphrase else []
+
+        def judge(table: pa.Table) -> Sequence[Verdict]:
+            verdicts = [keep()] * len(table)
+            for look in looks:
+                verdicts = [old if not old.keeps else new for old, new in zip(verdicts, look(table))]
+            return verdicts
+
+        return judge
+
     def begin(self) -> Judge:
         raise SynthgainError(
             "the sets that rows are compared with were not read", where=self.name, next="use --against DATA"
         )
 
 
+class Compares(Protocol):
+    """A check that compares rows with the texts of other sets, as soon as it has these."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    def beside(self, items: Sequence[tuple[str, str]]) -> Judge:
+        """The judge that holds these (where it stands, text)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Primed:
-    """`Against` with the texts of its sets: the fold that a run uses. Its settings are the check's own."""
+    """A check with the texts of its sets: the fold that a run uses. Its settings are the check's own."""
 
-    check: Against
+    check: Compares
     texts: Callable[[], Sourced]
 
     @property
@@ -85,19 +111,8 @@ class Primed:
         return self.check.columns
 
     def begin(self) -> Judge:
-        """A judge that holds what the looks need of the other sets' texts."""
-        held = list(self.texts())
-        looks = [near_rows(self.check, held)]
-        looks += [inside_rows(held)] if self.check.inside else []
-        looks += [paraphrased_rows(self.check, held)] if self.check.paraphrase else []
-
-        def judge(table: pa.Table) -> Sequence[Verdict]:
-            verdicts = [keep()] * len(table)
-            for look in looks:
-                verdicts = [old if not old.keeps else new for old, new in zip(verdicts, look(table))]
-            return verdicts
-
-        return judge
+        """A judge that holds the sets' texts."""
+        return self.check.beside(list(self.texts()))
 
 
 Look = Callable[["pa.Table"], Sequence[Verdict]]

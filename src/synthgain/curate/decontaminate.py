@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from synthgain.curate.against import Sourced
+from synthgain.curate.against import Primed, Sourced
 from synthgain.types import Judge, SynthgainError, Verdict, drop, keep
 from synthgain.words import ngrams, spans, words
 
@@ -59,36 +59,14 @@ class Decontaminate:
     def columns(self) -> tuple[str, ...]:
         return ("prompt", "text")
 
-    def primed(self, texts: Callable[[], Sourced]) -> PrimedDecontaminate:
+    def primed(self, texts: Callable[[], Sourced]) -> Primed:
         """The fold that judges: `texts` is called once a run."""
-        return PrimedDecontaminate(self, texts)
+        return Primed(self, texts)
 
-    def begin(self) -> Judge:
-        raise SynthgainError(
-            "the evaluation sets were not read", where=self.name, next="use --with decontaminate=EVALS"
-        )
-
-
-@dataclass(frozen=True)
-class PrimedDecontaminate:
-    """`Decontaminate` with the texts of its sets: the fold that a run uses. Its settings are the check's own."""
-
-    check: Decontaminate
-    texts: Callable[[], Sourced]
-
-    @property
-    def name(self) -> str:
-        return self.check.name
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.check.columns
-
-    def begin(self) -> Judge:
+    def beside(self, items: Sequence[tuple[str, str]]) -> Judge:
         """A judge that holds the sets' items."""
-        items = list(self.texts())
         sources = [source for source, _ in items]
-        shared, alike = _Runs(items, self.check.n), _Alike([text for _, text in items], self.check.indel)
+        shared, alike = _Runs(items, self.n), _Alike([text for _, text in items], self.indel)
 
         def judge(table: pa.Table) -> Sequence[Verdict]:
             verdicts: list[Verdict] = []
@@ -98,7 +76,7 @@ class PrimedDecontaminate:
                 for text, score, item in zip(asked, near.tolist(), which.tolist()):
                     held = shared.item(text)
                     if held >= 0:
-                        verdicts.append(drop(f"shares {self.check.n} words with {sources[held]}"))
+                        verdicts.append(drop(f"shares {self.n} words with {sources[held]}"))
                     elif score > 0:
                         verdicts.append(drop(f"close to {sources[item]}", round(score, 2)))
                     else:
@@ -106,6 +84,11 @@ class PrimedDecontaminate:
             return verdicts
 
         return judge
+
+    def begin(self) -> Judge:
+        raise SynthgainError(
+            "the evaluation sets were not read", where=self.name, next="use --with decontaminate=EVALS"
+        )
 
 
 class _Runs:
