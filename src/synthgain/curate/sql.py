@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthgain.curate.boxed import Boxed
 from synthgain.curate.code import fenced
 from synthgain.curate.empty import no_answer
 from synthgain.sandbox import shared
@@ -27,7 +28,7 @@ _TAGS = ("", "sql", "sqlite", "sqlite3")
 
 
 @dataclass(frozen=True)
-class Sql:
+class Sql(Boxed):
     """Drops a query whose result is not the gold query's, on a database in memory that has the anchor's schema and rows.
 
     `gold`, `schema` and `rows` name the anchor's fields: a query; the statements that make the tables (and may fill them); further rows, by
@@ -45,22 +46,6 @@ class Sql:
     @property
     def name(self) -> str:
         return "sql"
-
-    @property
-    def waits(self) -> bool:
-        return True
-
-    def ready(self) -> None:
-        """SynthgainError where this machine allows no sandbox."""
-        shared().ready()
-
-    def close(self) -> None:
-        """The workers end; programs under way are waited for by whoever runs them."""
-        shared().close()
-
-    def stop(self) -> None:
-        """Programs under way end at once."""
-        shared().stop()
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         anchor = next((a for a in anchors if a.fields.get(self.gold) and a.fields.get(self.schema)), None)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthgain.curate.boxed import Boxed
 from synthgain.curate.code import defines, program_in
 from synthgain.curate.empty import no_answer
 from synthgain.sandbox import Limits, shared
@@ -42,7 +43,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class UnitTests:
+class UnitTests(Boxed):
     """Drops a program that fails its task's tests; of those it holds, the share is the score. It runs in the sandbox, or not at all.
 
     The program is the answer's fenced or bare code. Tests are the anchor's `tests` (a text or a list), or MBPP's `test_list` and
@@ -65,24 +66,8 @@ class UnitTests:
         return "unit-tests"
 
     @property
-    def waits(self) -> bool:
-        return True
-
-    @property
     def limits(self) -> Limits:
         return Limits(seconds=self.seconds, memory=self.memory << 20, wall=self.wall)
-
-    def ready(self) -> None:
-        """SynthgainError where this machine allows no sandbox."""
-        shared().ready()
-
-    def close(self) -> None:
-        """The workers end; programs under way are waited for by whoever runs them."""
-        shared().close()
-
-    def stop(self) -> None:
-        """Programs under way end at once."""
-        shared().stop()
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         task = next((task for task in map(task_of, anchors) if task is not None), None)
