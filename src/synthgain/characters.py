@@ -9,15 +9,20 @@ from typing import Any
 from synthgain.types import Call
 
 
-def whole(text: str) -> str:
-    """The text as every file can hold it: lone surrogates become U+FFFD, and so does NUL."""
+def encodable(text: str) -> str:
+    """The text as UTF-8 can hold it: lone surrogates become U+FFFD."""
     if text.isascii():
-        return text if "\0" not in text else text.replace("\0", "\ufffd")
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.replace("\0", "\ufffd")
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def whole(text: str) -> str:
+    """The text as every file can hold it: lone surrogates become U+FFFD, and so does NUL."""
+    return encodable(text).replace("\0", "\ufffd")
 
 
 def whole_call(call: Call) -> Call:

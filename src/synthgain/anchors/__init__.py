@@ -39,6 +39,7 @@ from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes, Skipped, Summary
 from synthgain.anchors.spool import Anchors, Spool
 from synthgain.anchors.tables import Rows
+from synthgain.characters import encodable
 from synthgain.store.corpus import Corpus
 from synthgain.types import Anchor, SynthgainError
 
@@ -294,7 +295,7 @@ class _Taker:
         needed(fields, self.spool.needs)
         self.taken += 1
         if not (self.strict and self.notes.bad):  # what will be refused is only checked from then on
-            clean, fields = _encodable(text), {name: _clean(value) for name, value in fields.items()}
+            clean, fields = encodable(text), {name: _clean(value) for name, value in fields.items()}
             if clean is not text:
                 self.notes.warn("half a surrogate pair, which is no character, became U+FFFD", place)
             self.spool.add(clean, source, fields)
@@ -306,23 +307,12 @@ def _unreadable(error: OSError, found: Found) -> SynthgainError:
     return SynthgainError(f"cannot be read ({error.strerror or error})", where=found.where, next="copy the file again")
 
 
-def _encodable(text: str) -> str:
-    """The text itself where UTF-8 can hold it."""
-    if text.isascii():
-        return text
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def _clean(value: Any) -> Any:
     """A JSON value whose strings UTF-8 can hold."""
     if isinstance(value, str):
-        return _encodable(value)
+        return encodable(value)
     if isinstance(value, list):
         return [_clean(v) for v in value]
     if isinstance(value, dict):
-        return {_encodable(k): _clean(v) for k, v in value.items()}
+        return {encodable(k): _clean(v) for k, v in value.items()}
     return value
