@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from synthgain.curate.answers import final_answer
-from synthgain.types import Anchor, Message, assistant, user
+from synthgain.types import Anchor, Message, assistant, system, user
 
 _ANSWER_LINE = re.compile(
     r"(?im)^[^\n]*?(?:\banswer\b[ \t*]*:[ \t*]*(?=[^\s*])|####[ \t]*(?=\S))[^\n]*|^A:[ \t]*\S[^\n]*"
@@ -36,6 +36,16 @@ def human_solution(anchor: Anchor) -> str | None:
 def shown(shots: tuple[tuple[str, str], ...]) -> list[Message]:
     """Worked examples (question, solution) as earlier turns."""
     return [turn for asked, solution in shots for turn in (user(asked), assistant(solution))]
+
+
+def asked_before(shots: tuple[tuple[str, str], ...], instruction: str) -> list[Message]:
+    """What stands before every question: worked examples, or without any the instruction that asks for the form of an answer."""
+    return shown(shots) if shots else [system(instruction)] if instruction else []
+
+
+def question_id(anchor: Anchor) -> dict[str, str]:
+    """The field by which rows name their question: the anchor's own `id`, where it has one."""
+    return {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
 
 
 def are_shots(shots: object) -> bool:

@@ -37,6 +37,7 @@ from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.instruction import BANNED, MEDIA, Instruction
 from synthgain.curate.novelty import Novelty
 from synthgain.curate.tasks import HELD, Task, task_of
+from synthgain.settings import at_least
 from synthgain.types import (
     Anchor,
     Call,
@@ -112,9 +113,7 @@ class SeedsOnly:
     shown: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("requests", "shown"):
-            if getattr(self, name) < 1:
-                raise SynthgainError(f"{name} is 1 or more, not {getattr(self, name)}", where="alpaca")
+        at_least(self, "alpaca", requests=1, shown=1)
 
     def total(self, corpus: Corpus) -> int:
         return self.requests

@@ -27,6 +27,7 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.found_score import score_in
 from synthgain.curate.tasks import HELD, conversation
+from synthgain.settings import at_least
 from synthgain.turns import readable
 from synthgain.types import (
     Anchor,
@@ -37,7 +38,6 @@ from synthgain.types import (
     Recipe,
     Row,
     Sampling,
-    SynthgainError,
     assistant,
     drop,
     user,
@@ -68,9 +68,7 @@ class BestOfN:
     scores: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 2), ("scores", 1)):
-            if getattr(self, name) < least:
-                raise SynthgainError(f"{name} is {least} or more, not {getattr(self, name)}", where="best-of-n")
+        at_least(self, "best-of-n", n=2, scores=1)
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         asked, _ = conversation(anchor)

@@ -37,6 +37,7 @@ from synthgain.curate.found_json import objects_in
 from synthgain.curate.grounded import Grounded
 from synthgain.curate.stands_alone import StandsAlone
 from synthgain.passages import chunks
+from synthgain.settings import at_least
 from synthgain.types import (
     Anchor,
     Call,
@@ -45,7 +46,6 @@ from synthgain.types import (
     Recipe,
     Row,
     Sampling,
-    SynthgainError,
     digest,
     drop,
     system,
@@ -105,9 +105,7 @@ class ExamQuestions:
     max_tokens: int = 900
 
     def __post_init__(self) -> None:
-        for name, least in (("questions", 1), ("lists", 1), ("options", 2), ("chunk", 10)):
-            if getattr(self, name) < least:
-                raise SynthgainError(f"{name} is {least} or more, not {getattr(self, name)}", where="exam-questions")
+        at_least(self, "exam-questions", questions=1, lists=1, options=2, chunk=10)
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         title = str(anchor.fields.get("title") or "").strip()

@@ -26,6 +26,7 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.near_duplicate import NearDuplicate
 from synthgain.curate.refusal import Refusal
+from synthgain.settings import at_least
 from synthgain.types import (
     Anchor,
     Call,
@@ -35,7 +36,6 @@ from synthgain.types import (
     Recipe,
     Row,
     Sampling,
-    SynthgainError,
     assistant,
     drop,
     user,
@@ -85,9 +85,7 @@ class MultiTurn:
     max_tokens: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("turns", "k"):
-            if getattr(self, name) < 1:
-                raise SynthgainError(f"{name} is 1 or more, not {getattr(self, name)}", where="multi-turn")
+        at_least(self, "multi-turn", turns=1, k=1)
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         async for row in models.side_by_side(self._talk(models, anchor, draw) for draw in range(self.k)):

@@ -51,6 +51,7 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.hashed import Seen
 from synthgain.curate.true_field import TrueField
 from synthgain.curate.truncated import Truncated
+from synthgain.curate.worked import question_id
 from synthgain.types import (
     Anchor,
     Call,
@@ -201,12 +202,11 @@ class OpenThoughts:
             raise SynthgainError("without a filter and without answers nothing is bought", where="openthoughts")
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
-        named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
         fields: dict[str, Any] = {
             "domain": domain_of(anchor),
             "source": source_of(anchor),
             "question_score": None,
-            **named,
+            **question_id(anchor),
         }
         how = self._how(anchor)
         if how != "none":

@@ -32,6 +32,7 @@ from synthgain.curate.near_duplicate import NearDuplicate
 from synthgain.curate.near_field import NearField
 from synthgain.curate.preamble import strip_preamble
 from synthgain.curate.truncated import Truncated
+from synthgain.settings import at_least
 from synthgain.types import (
     Anchor,
     Call,
@@ -97,9 +98,7 @@ class Persona:
         if unknown or not self.kinds:
             what = f"there is no kind {unknown[0]!r}" if unknown else "no kind is given"
             raise SynthgainError(what, where="persona", next=f"the kinds are: {', '.join(KINDS)}")
-        for name, least in (("personas", 1), ("relations", 0)):
-            if getattr(self, name) < least:
-                raise SynthgainError(f"{name} is {least} or more, not {getattr(self, name)}", where="persona")
+        at_least(self, "persona", personas=1, relations=0)
 
     @property
     def law(self) -> Sampling:

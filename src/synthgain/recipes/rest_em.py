@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from synthgain.curate.at_most import AtMost
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.final_answer import FinalAnswer
-from synthgain.curate.worked import are_shots, cut, gold_answer, shown
+from synthgain.curate.worked import are_shots, asked_before, cut, gold_answer, question_id
 from synthgain.types import (
     Anchor,
     Message,
@@ -49,7 +49,6 @@ from synthgain.types import (
     Sampling,
     SynthgainError,
     assistant,
-    system,
     user,
 )
 
@@ -57,13 +56,6 @@ INSTRUCTION = (
     "Work the problem out in small steps and write every calculation as an equation, for example 3 * 4 = 12. "
     'Close with one line "Answer: N", where N is the final answer and nothing else.'
 )
-
-
-def before(draft: ReSTEM) -> tuple[Message, ...]:
-    """What stands before every problem."""
-    if draft.shots:
-        return tuple(shown(draft.shots))
-    return (system(draft.instruction),) if draft.instruction else ()
 
 
 @dataclass(frozen=True)
@@ -86,16 +78,17 @@ class ReSTEM:
             raise SynthgainError("shots are pairs of a problem and its worked answer", where="rest-em")
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
-        gold, first = gold_answer(anchor), before(self)
+        gold, first = gold_answer(anchor), asked_before(self.shots, self.instruction)
         law = Sampling(
             temperature=self.temperature, top_k=self.top_k, max_tokens=self.max_tokens, stop=tuple(self.stop)
         )
         unlearnt = [_unlearnt(turn) for turn in first] if self.prompt_in_row else []
-        named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
         asked = user(anchor.text)
         async for call in models.each(Prompt((*first, asked), sampling=law, draw=draw) for draw in range(self.k)):
             solution = assistant(cut(call.text), call.message.get("reasoning", ""))
-            yield Row(messages=(*unlearnt, asked, solution), calls=(call,), fields={"answer": gold, **named})
+            yield Row(
+                messages=(*unlearnt, asked, solution), calls=(call,), fields={"answer": gold, **question_id(anchor)}
+            )
 
 
 def _unlearnt(turn: Message) -> Message:

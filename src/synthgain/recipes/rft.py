@@ -45,7 +45,7 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.equations import Equations
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.final_answer import FinalAnswer
-from synthgain.curate.worked import are_shots, cut, gold_answer, human_solution, shown
+from synthgain.curate.worked import are_shots, asked_before, cut, gold_answer, human_solution, question_id
 from synthgain.types import (
     Anchor,
     Models,
@@ -55,7 +55,6 @@ from synthgain.types import (
     Sampling,
     SynthgainError,
     assistant,
-    system,
     user,
 )
 
@@ -67,11 +66,8 @@ INSTRUCTION = (
 
 def question(anchor: Anchor, draft: RFT, draw: int) -> Prompt:
     """The prompt of one draw: what all questions share first, the question last."""
-    before = shown(draft.shots)
-    if not draft.shots and draft.instruction:
-        before = [system(draft.instruction)]
     law = Sampling(temperature=draft.temperature, max_tokens=draft.max_tokens, stop=tuple(draft.stop))
-    return Prompt((*before, user(anchor.text)), sampling=law, draw=draw)
+    return Prompt((*asked_before(draft.shots, draft.instruction), user(anchor.text)), sampling=law, draw=draw)
 
 
 @dataclass(frozen=True)
@@ -101,8 +97,7 @@ class RFT:
             stated = None if human else final_answer(answer)
             if stated is not None and same_answer(stated, gold):
                 paths.add(tuple(path))
-            named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
-            fields = {"answer": gold, "equations": path, "paths": len(paths), "human": human, **named}
+            fields = {"answer": gold, "equations": path, "paths": len(paths), "human": human, **question_id(anchor)}
             return Row(messages=(user(anchor.text), assistant(answer, thought)), fields=fields)
 
         solution = human_solution(anchor) if self.gold else None

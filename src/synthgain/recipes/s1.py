@@ -52,7 +52,7 @@ from synthgain.curate.empty import NotEmpty
 from synthgain.curate.final_answer import FinalAnswer
 from synthgain.curate.s1 import S1
 from synthgain.curate.truncated import Truncated
-from synthgain.curate.worked import gold_answer
+from synthgain.curate.worked import gold_answer, question_id
 from synthgain.passages import tokens
 from synthgain.types import (
     Anchor,
@@ -145,7 +145,6 @@ class S1K:
     long: int = 5_600
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
-        named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
         fields: dict[str, Any] = {
             "answer": gold_answer(anchor),
             "domain": str(anchor.fields.get("domain") or ""),
@@ -154,7 +153,7 @@ class S1K:
             "trace_tokens": None,
             "preselected": False,
             "solved_by": "",
-            **named,
+            **question_id(anchor),
         }
         attempts: list[Call] = []
         for student in STUDENTS if self.difficulty else ():

@@ -48,6 +48,7 @@ from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.instruction import Instruction
 from synthgain.curate.novelty import Novelty
 from synthgain.curate.tasks import HELD, Task, task_of
+from synthgain.settings import at_least
 from synthgain.types import (
     Anchor,
     Call,
@@ -265,9 +266,7 @@ class Demonstrations:
     pooled: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("requests", 0), ("shown", 2), ("machine", 0), ("wave", 1)):
-            if getattr(self, name) < least:
-                raise SynthgainError(f"{name} is {least} or more, not {getattr(self, name)}", where="self-instruct")
+        at_least(self, "self-instruct", requests=0, shown=2, machine=0, wave=1)
 
     def total(self, corpus: Corpus) -> int:
         return self.requests + len(corpus)

@@ -42,7 +42,7 @@ from synthgain.curate.answers import same_answer
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.final_answer import FinalAnswer
 from synthgain.curate.truncated import Truncated
-from synthgain.curate.worked import gold_answer
+from synthgain.curate.worked import gold_answer, question_id
 from synthgain.types import (
     Anchor,
     Call,
@@ -184,8 +184,12 @@ class SkyT1:
         return self.easiest > 0 or self.hardest < 10
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
-        named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
-        fields: dict[str, Any] = {"answer": gold_answer(anchor), "difficulty": None, "teacher_right": None, **named}
+        fields: dict[str, Any] = {
+            "answer": gold_answer(anchor),
+            "difficulty": None,
+            "teacher_right": None,
+            **question_id(anchor),
+        }
         bought: list[Call] = []
         if anchor.fields.get("difficulty") is not None:
             fields["difficulty"] = difficulty(f"[[{anchor.fields['difficulty']}]]")

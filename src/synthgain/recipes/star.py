@@ -37,7 +37,7 @@ from synthgain.curate.answers import final_answer
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.final_answer import FinalAnswer
 from synthgain.curate.hint_left import HintLeft
-from synthgain.curate.worked import are_shots, cut, gold_answer, shown
+from synthgain.curate.worked import are_shots, cut, gold_answer, question_id, shown
 from synthgain.types import (
     Anchor,
     Call,
@@ -101,8 +101,7 @@ class STaR:
 
 def _row(anchor: Anchor, gold: str, call: Call, rationalised: bool) -> Row:
     """A solution under the question as it stands in the anchor: no hint."""
-    named = {"question_id": str(anchor.fields["id"])} if "id" in anchor.fields else {}
-    fields = {"answer": gold, "rationalised": rationalised, **named}
+    fields = {"answer": gold, "rationalised": rationalised, **question_id(anchor)}
     solution = assistant(cut(call.text), call.message.get("reasoning", ""))
     return Row(messages=(user(anchor.text), solution), calls=(call,), fields=fields)
 
