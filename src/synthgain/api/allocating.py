@@ -177,13 +177,12 @@ def allocate(
         "calls_only": calls_only,
         "reach": reach,
     }
-    for name in names:  # what can be wrong with one is found before another buys
-        _asked(name, asking)
-    _priced(names, rule, asking)
+    asks = [_asked(name, asking) for name in names]  # what can be wrong with one is found before another buys
+    if rule.per == "dollar":
+        _priced(asks, reach)
     real = None if target is None else real_texts(target)
     with writes_to(place):
-        work = _Allocation(place, rule, slice, real, max_cost, seed, say or (lambda _: None), panel)
-        work.anchors, work.asking = anchors, asking
+        work = _Allocation(place, rule, slice, real, max_cost, seed, say or (lambda _: None), panel, anchors, asking)
         work.begin(names, {"recipes": names, "anchors": str(anchors), "until": until, "slice": slice, "seed": seed})
         return work.carry_out()
 
@@ -200,16 +199,14 @@ def _apart(names: Sequence[str]) -> None:
             )
 
 
-def _priced(names: Sequence[str], rule: Until, asking: Mapping[str, Any]) -> None:
-    """SynthgainError where nobody knows what a call costs, or it costs nothing, and the gain is to be told by dollar."""
-    if rule.per != "dollar":
-        return
-    for name in names:
-        ask = _asked(name, asking)
-        for role, reached in ask.request.models.items():
-            sold = reached.uri.startswith("openai/")
-            opened = opened_models(ask.request, ask.objects, asking["reach"]) if sold else {}
-            if not reached.python and (role not in opened or getattr(opened[role], "price", None) is None):
+def _priced(asks: Sequence[Asked], reach: Reach | None) -> None:
+    """SynthgainError where nobody knows what a call costs, or it costs nothing."""
+    for ask in asks:
+        models = ask.request.models
+        sold = {role: reached for role, reached in models.items() if reached.uri.startswith("openai/")}
+        opened = opened_models(replace(ask.request, models=sold), ask.objects, reach)
+        for role, reached in models.items():
+            if not reached.python and getattr(opened.get(role), "price", None) is None:
                 raise SynthgainError(
                     f"no price is known for {reached.uri}, so there is no gain per dollar",
                     where="--until",
@@ -242,8 +239,8 @@ class _Allocation:
     seed: int
     say: Say
     panel: Panel
-    anchors: Any = None
-    asking: Mapping[str, Any] = field(default_factory=dict)
+    anchors: str | Path
+    asking: Mapping[str, Any]
     told: Mapping[str, Any] = field(default_factory=dict)
     bought: dict[str, _Bought] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
@@ -322,8 +319,8 @@ class _Allocation:
 
     def _judged(self) -> dict[str, float | None]:
         """Of each recipe the lower bound of what its last slice added, for its price; written into its last slice."""
-        runs = [one.run for one in self.bought.values()]
-        every = self._gains(runs, frozenset())
+        sides = [data_of_run(one.run, seed=self.seed) for one in self.bought.values()]
+        every = self._gains(sides, frozenset())
         found: dict[str, float | None] = {}
         for name, mine in self.bought.items():
             at = max(i for i, step in enumerate(self.slices) if step.recipe == name)
@@ -331,7 +328,7 @@ class _Allocation:
             if not mine.last:
                 step = replace(step, gain=None, low=None, high=None, documents=0, note="no row was kept")
             else:
-                value, low, high, n, note = _added(every, self._gains(runs, mine.last), self.seed)
+                value, low, high, n, note = _added(every, self._gains(sides, mine.last), self.seed)
                 step = replace(step, gain=value, low=low, high=high, documents=n, note=note)
             self.slices[at] = step
             found[name] = step.worth(self.rule.per, step.low)
@@ -339,9 +336,9 @@ class _Allocation:
         self._write("")
         return found
 
-    def _gains(self, runs: Sequence[Run], without: frozenset[str]) -> PerDocument | str:
+    def _gains(self, sides: Sequence[Data], without: frozenset[str]) -> PerDocument | str:
         """The gain of all rows but these, held-out document by document; or why there is none."""
-        data = rows_of(runs, without, self.seed)
+        data = together(sides, without, self.seed)
         if self.target is not None:
             data = data.with_target(*self.target)
         found = judged(data)
@@ -405,9 +402,8 @@ def _spent(run: Run) -> tuple[float | None, int]:
     return record.get("cost_usd"), int(tokens.get("in") or 0) + int(tokens.get("out") or 0)
 
 
-def rows_of(runs: Sequence[Run], without: frozenset[str], seed: int) -> Data:
+def together(sides: Sequence[Data], without: frozenset[str], seed: int) -> Data:
     """The kept rows of several runs as one set, but for these; beside all their anchors."""
-    sides = [data_of_run(run, seed=seed) for run in runs]
     gone = pa.array(sorted(without), pa.string())
 
     def rows(names: Sequence[str]) -> Iterator[pa.Table]:
