@@ -219,7 +219,7 @@ def _yield_of(run: Run, count: Count, speed: float | None, price: tuple[float, f
     record = run.record
     counts, tokens = record.get("counts") or {}, record.get("tokens") or {}
     name = f"{(record.get('recipe') or {}).get('name', 'recipe')} ({run.path.name})"
-    used = _used(run)
+    used = run.anchor_ids_used()
     read = _total((anchor.text for anchor in run.corpus() if anchor.id in used), count)
     kept = _total((text for table in run.kept(("text",)) for text in table.column("text").to_pylist()), count)
     calls = sum(counts.get(name, 0) for name in ("calls_bought", "calls_reused", "calls_recorded"))
@@ -243,14 +243,6 @@ def _yield_of(run: Run, count: Count, speed: float | None, price: tuple[float, f
         notes.append("the run is not complete")
     per = [None if one is None else one / read for one in (went_in, came_out, dollars, seconds)]
     return Yield(name, kept / read, calls / read, per[0] or 0.0, per[1] or 0.0, per[2], per[3], "; ".join(notes))
-
-
-def _used(run: Run) -> set[str]:
-    """The ids of anchors that rows were made from, kept or fallen: with a limit, or in a run that was stopped, not all."""
-    used: set[str] = set()
-    for table in run.batches("rows", ["anchor_ids"]):
-        used.update(id for ids in table.column("anchor_ids").to_pylist() for id in ids)
-    return used
 
 
 # ---------------------------------------------------------------------------------------------- what is said

@@ -376,10 +376,14 @@ class Run:
 
     def anchors_used(self) -> int:
         """From how many anchors rows were made."""
+        return len(self.anchor_ids_used())
+
+    def anchor_ids_used(self) -> set[str]:
+        """The ids of the anchors that rows were made from, kept or fallen: with a limit, or in a run that was stopped, not all."""
         used: set[str] = set()
         for table in self.batches("rows", ["anchor_ids"]):
             used |= set(pc.unique(pc.list_flatten(table.column("anchor_ids"))).to_pylist())
-        return len(used)
+        return used
 
     def stamp(self) -> str:
         """A digest of the rows as they are judged, whatever their order: figures with another one are of other rows."""
