@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import synthgain as sg
+from synthgain.api import demo_documents
 from synthgain.api.showing_documents import RECIPES
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ RATES = (4e-4, 2e-4)
 def main() -> None:
     found: dict[str, Any] = {}
     for rates in (RATES[:1], RATES):  # each rate is written down when it is done
-        found = sg.demo_documents(
+        found = demo_documents(
             RUNS, recipes={"document-qa": RECIPES["document-qa"]}, rates=rates, settings={"tokens": 56_000}
         )
         kept = {key: found[key] for key in ("arms", "differences", "by_rate", "foretold")}
