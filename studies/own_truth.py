@@ -363,18 +363,25 @@ def error(found: Mapping[str, Any], key: str, students: Sequence[str]) -> float:
 
 
 def tables() -> None:
+    """All sets, then without those that hold test questions."""
     found = found_so_far()
-    lines = [
+    clean = {key: values for key, values in found["readings"].items() if "contaminated" not in key}
+    for readings in (found["readings"], clean):
+        print(table(analysed({**found, "readings": readings})), end="\n\n")
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    told = [
         "| reading | tasks, sets | Spearman | arithmetic, documents, rules | regret | sign errors |",
         "|---" * 6 + "|",
     ]
-    for one in analysed(found):
+    for one in lines:
         each = ", ".join(f"{one['by_task'][t]:+.2f}" if t in one["by_task"] else "–" for t in STEPS)
         lost = ", ".join(f"{one['regret'][t]:.2f}" if t in one["regret"] else "–" for t in STEPS)
         signs = "{} of {}".format(*one["sign_errors"]) if "sign_errors" in one else ""
-        rho = f"{one['spearman']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]"
-        lines.append(f"| `{one['name']}` | {len(one['by_task'])}, {one['sets']} | {rho} | {each} | {lost} | {signs} |")
-    print("\n".join(lines))
+        rank = f"{one['spearman']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]"
+        told.append(f"| `{one['name']}` | {len(one['by_task'])}, {one['sets']} | {rank} | {each} | {lost} | {signs} |")
+    return "\n".join(told)
 
 
 def main() -> None:
