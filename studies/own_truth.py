@@ -141,7 +141,7 @@ def written(task: Task, model: str, name: str) -> tuple[list[Chat], list[Chat]]:
     else:
         recorded = {} if model == SMALL else {"calls": examples.recorded_calls("document-qa"), "calls_only": True}
         run = generated("document-qa", anchors, place, model, RECIPES["document-qa"], **recorded)
-    rows = [(row["kept"], plain(row)) for row in run.rows() if row["messages"]]
+    rows = [(row["kept"], plain(row)) for row in run.rows()]
     return [row for kept, row in rows if kept], [row for _, row in rows]
 
 
@@ -164,7 +164,11 @@ def recorded(recipe: str, task: Task) -> list[Chat]:
 
 
 def plain(row: Mapping[str, Any]) -> Chat:
-    return {"messages": [{"role": m["role"], "content": m["content"]} for m in row["messages"]]}
+    """A row as a chat; of the documents' pairs ("About: …\nQuestion: …\nAnswer: …") what stands before the answer is the prompt."""
+    if row["messages"]:
+        return {"messages": [{"role": m["role"], "content": m["content"]} for m in row["messages"]]}
+    asked, _, answer = row["text"].partition("\nAnswer: ")
+    return chat(asked, answer)
 
 
 def duplicated(rows: Sequence[Chat]) -> list[Chat]:
