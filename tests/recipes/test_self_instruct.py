@@ -243,7 +243,9 @@ def test_a_server_without_completions_says_so_before_anything_is_bought(tmp_path
 def test_a_base_models_server_grows_a_list(tmp_path: Path) -> None:
     """One that takes no chats at all."""
     recipe = replace(RECIPE, pick=Demonstrations(requests=2))
-    with served(no_chat="no chat template", text=" Name a tree that loses its leaves.\n10. Say why some birds fly south.\n") as server:
+    with served(
+        no_chat="no chat template", text=" Name a tree that loses its leaves.\n10. Say why some birds fly south.\n"
+    ) as server:
         run = generate(recipe, SEEDS, model=f"openai/some@{server.base_url}", out=tmp_path / "run")
         assert server.stats()["statuses"].keys() == {"200"}
     assert run.record["counts"]["broken"] == 0 and run.record["counts"]["calls_bought"] > 2

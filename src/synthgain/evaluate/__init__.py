@@ -1,6 +1,7 @@
 """Err(π): how good a student is. Verifiable questions, closed-book multiple choice, preference pairs, and forgetting, each with an interval."""
 
 from synthgain.evaluate.averaged import averaged
+from synthgain.evaluate.budget_forcing import BudgetForcing, thinking
 from synthgain.evaluate.choose import choose, chosen, closed_book, scored
 from synthgain.evaluate.crossed import averaged_values, crossed, crossed_difference, units_of, values_of
 from synthgain.evaluate.difference import difference, differences
@@ -17,6 +18,7 @@ from synthgain.evaluate.solve import GREEDY, ask, solve
 
 __all__ = [
     "GREEDY",
+    "BudgetForcing",
     "Order",
     "Passage",
     "Passages",
@@ -50,6 +52,7 @@ __all__ = [
     "preference_differences",
     "scored",
     "solve",
+    "thinking",
     "units_of",
     "values_of",
 ]
