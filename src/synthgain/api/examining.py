@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,17 @@ from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
-from synthgain.evaluate import BudgetForcing, Question, Solved, forgetting, load_questions, perplexity, solve, thinking
+from synthgain.evaluate import (
+    BudgetForcing,
+    Question,
+    Solved,
+    differences,
+    forgetting,
+    load_questions,
+    perplexity,
+    solve,
+    thinking,
+)
 from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
 from synthgain.models import Reach, open_scorer
 from synthgain.store import Run
@@ -108,7 +119,8 @@ def evaluate(
 
     Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
     ({"question", "options", "gold"}) is closed-book, by log-likelihood, and as `also` says ("letter", "generation") with the options in
-    sight. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). Of preference pairs (rows with chosen
+    sight. With `against` the same questions are put to that model too, and the readings "accuracy difference" and "pass_at_k difference" are the student's
+    less its, paired by question. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). Of preference pairs (rows with chosen
     and rejected answers, in any shape that `train` reads, also a run) it is asked which answer is likelier; with `against`, a model whose weights are
     here, also how much more often and by how much more than there. With `general` text also what was forgotten, against `against` (by default the
     embedded model). With `think`, budgets in tokens of thinking, verifiable questions are answered at each of them (`budget_forcing.py`); a
@@ -120,7 +132,7 @@ def evaluate(
             where="--on",
             next="give questions: --on FILE, or a standard task: --task FILE.yaml",
         )
-    weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
+    weights = _weights(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
     readings: list[Reading] = []
     if on is not None and (pairs := pairs_at(Path(on))):
@@ -128,15 +140,22 @@ def evaluate(
     elif on is not None:
         questions = load_questions(Path(on))
         how, longest = examination or Examination(), longest_of(weights)
+        if think and against is not None and general is None:
+            what = "thinking at budgets is not compared with another model"
+            raise SynthgainError(what, where="--against", next="evaluate each by itself")
         if think:
             forcing = think if isinstance(think, BudgetForcing) else budget_forcing(think)
             readings += thought(
                 weights, questions, how, forcing, memory=place, reach=reach, watch=watch, longest=longest
             )
         else:
-            readings += answered(
-                weights, questions, how, memory=place, reach=reach, watch=watch, longest=longest
-            ).readings
+            told = partial(
+                answered, questions=questions, how=how, memory=place, reach=reach, watch=watch, longest=longest
+            )
+            mine = told(weights)
+            readings += mine.readings
+            if against is not None:
+                readings += [_less(r, against) for r in differences(mine, told(_weights(against)))]
         if also and not questions[0].options:
             raise SynthgainError("these questions have no options", where="also", next="leave it out")
         readings += further(weights, questions, also, place, reach=reach, watch=watch or unwatched)
@@ -145,6 +164,15 @@ def evaluate(
     if held_out is not None:
         readings += perplexity(open_scorer(student), texts_of(held_out))
     return readings + (harness(student, task) if task else [])
+
+
+def _weights(model: str | Path) -> Weights:
+    """A student's folder, or a URI."""
+    return str(model) if "/" in str(model) and not Path(model).exists() else Path(model)
+
+
+def _less(difference: Reading, against: str) -> Reading:
+    return replace(difference, note="; ".join(filter(None, (f"less {against}, question by question", difference.note))))
 
 
 def texts_of(source: str | Path) -> list[str]:

@@ -197,7 +197,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--against",
-            help="The model it is compared with: for --general (default: local/smollm2-135m), and on preference pairs where it is named.",
+            help="The model it is compared with, where it is named also on the questions or preference pairs (--general: local/smollm2-135m).",
         ),
     ] = None,
     answers: Annotated[

@@ -60,22 +60,22 @@ class BudgetForcing:
 
     async def __call__(self, model: Answering, asked: Prompt) -> list[Thought]:
         """A thought for each budget, the smallest first. `asked` is the question, and the law of the answer."""
-        text, tokens, again, ended = self.opening, 0, 0, False
+        text, tokens, again, ended = self.opening, 0, 0, False  # ended: by the model itself
         found: list[Thought] = []
         before = ""
         for budget in sorted(self.budgets):
-            while tokens < budget and not ended:
+            while tokens < budget:
+                if ended and again == self.again:
+                    break
+                if ended:
+                    text, again = f"{text.rstrip()}\n{self.word}", again + 1
                 part = await model(self._thinking(asked, text, budget - tokens))
                 if part.fault:
                     raise CallFailed(part.fault)
                 said, tokens = _as_it_came(part, text), tokens + _written(part, budget - tokens)
-                text += said
-                if part.finish == "length":
+                text, ended = text + said, part.finish != "length"
+                if not ended:
                     break
-                if again == self.again:
-                    ended = True
-                else:
-                    text, again = f"{text.rstrip()}\n{self.word}", again + 1
             thought = text.rstrip() if text != self.opening else text
             if not found or thought != before:
                 call = await model(_begun(asked, f"{thought}{self.closing}{self.answer}"))
