@@ -186,7 +186,7 @@ RECIPE = Recipe(
     calls="3 k (300)",
     sources={
         "k": "ours: the source draws millions from one opening",
-        "template": "code: the model's own",
+        "template": f"code: the model's own; written out here: {', '.join(OPENINGS)}",
         "opening": "ours: any other template, written out",
         "temperature": "code",
         "tokens": "ours",
