@@ -54,6 +54,7 @@ class Plan:
     no_text_says: str = ""  # … and what it says
     no_chat: str = ""  # what it says (400) to every chat
     template: str = ""  # how it tells its chat template: "apply" as llama.cpp, "tokenize" as vLLM
+    loading: int = 0  # so many requests for it get 503 before
     window: int = 0  # context length that /models gives
     schema: bool = True  # a response_format is obeyed
     refuse: str = ""  # name of one more parameter that is refused with 400
@@ -91,6 +92,7 @@ class Double:
             "fault": plan.fault_first,
             "drop": plan.drop_first,
             "malformed": plan.malformed_first,
+            "loading": plan.loading,
         }
         self.last: dict[str, Any] = {}
         self.heads: dict[str, str] = {}
@@ -144,6 +146,8 @@ class Double:
             ("tokenize", "detokenize"),
         ):
             return refusal(404, f"no route {path}")
+        if self.plan.loading and self.take("loading"):
+            return refusal(503, "Loading model")
         body = json.loads(raw)
         if of == "detokenize":
             return web.json_response({"prompt": "<s>" + "".join(map(chr, body["tokens"]))})

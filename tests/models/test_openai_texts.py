@@ -193,6 +193,15 @@ async def test_a_server_that_does_not_tell_its_template_refuses_before_a_token_i
     assert "--set template=" in error.value.next and "local/" in error.value.next
 
 
+async def test_a_server_that_is_loading_is_waited_for(planned: Planned) -> None:
+    with planned(template="apply", loading=2) as server:
+        async with reached(server) as model:
+            calls = [begun("assistant", "So", user("2 + 3?")), begun("user", "", system("Be brief."))]
+            assert all(call.text for call in await asyncio.gather(*map(model, calls)))
+            assert (model.gate.held, model.gate.aside) == (0, 0)
+        assert server.stats()["served"] == 2
+
+
 async def test_a_chat_that_the_template_refuses_is_one_lost_call(planned: Planned) -> None:
     with planned(template="apply", no_system=400) as server:
         async with reached(server) as model:

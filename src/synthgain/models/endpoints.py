@@ -43,6 +43,14 @@ class Reply:
     body: bytes
 
 
+class Unwritten(Exception):
+    """A server that is to say what its template writes is busy, or fails: `reply` says how, as one to the call itself would."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
 @dataclass
 class Endpoint:
     """One address of a server: how it fares there, and what it was found to take."""
@@ -72,7 +80,7 @@ class Templates:
     _known: dict[str, str] = field(default_factory=dict)
 
     async def __call__(self, chat: Sequence[Message]) -> str:
-        """The chat with the opening of an answer. SynthgainError: no such server. CallFailed: the template refuses it. aiohttp.ClientError: it is away."""
+        """The chat with the opening of an answer. SynthgainError: no such server. CallFailed: the template refuses it. Unwritten: not now."""
         turns = protocol.sent(chat)
         key = json.dumps(turns)
         if (text := self._known.get(key)) is not None:
@@ -94,7 +102,7 @@ class Templates:
         """The JSON that the server gives there; None where it has no such address."""
         reply = await self.post(self.root / path, json.dumps({"model": self.name, **asked}).encode())
         if reply.status >= 500 or reply.status in (408, 429):
-            raise aiohttp.ClientPayloadError(f"{reply.status} from /{path}")
+            raise Unwritten(reply)
         try:
             body = json.loads(reply.body)
         except (ValueError, RecursionError):

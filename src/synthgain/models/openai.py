@@ -26,7 +26,17 @@ from yarl import URL
 from synthgain.models import protocol
 from synthgain.models.answers import NONE_GIVEN, NOT_LAW, Answer, read
 from synthgain.models.begun import NO_TOOLS, before, is_text, text_of
-from synthgain.models.endpoints import Endpoint, Reply, Templates, endpoint, for_text, goes_on, proxy_of, was_closed
+from synthgain.models.endpoints import (
+    Endpoint,
+    Reply,
+    Templates,
+    Unwritten,
+    endpoint,
+    for_text,
+    goes_on,
+    proxy_of,
+    was_closed,
+)
 from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
@@ -148,7 +158,7 @@ class OpenAI:
             began = monotonic()
             failure: Exception | None = None
             try:
-                reply = await self._post(at.url, await self._body(prompt, id, terms, at), fresh=fresh)
+                reply = await self._sent(prompt, id, terms, at, fresh=fresh)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError, too
                 if not fresh and was_closed(error) and monotonic() - began < AT_ONCE:
                     fresh = True  # nothing has failed: another connection serves it
@@ -168,13 +178,17 @@ class OpenAI:
                 assert not isinstance(answer, Answer)
                 terms = await retries.unserved(answer, reply.headers, began, terms, prompt)
 
-    async def _body(self, prompt: Prompt, id: str, terms: Terms, at: Endpoint) -> bytes:
-        """The request; before a text that begins a turn stands what the server says that the template writes."""
+    async def _sent(self, prompt: Prompt, id: str, terms: Terms, at: Endpoint, *, fresh: bool) -> Reply:
+        """The reply to a call. Before a text that begins a turn stands what the server says that its template writes."""
         if at is self._chats:
-            return self._bodies(prompt, id, terms)
+            return await self._post(at.url, self._bodies(prompt, id, terms), fresh=fresh)
         chat = before(prompt.messages)
-        text = text_of(prompt.messages, await self._templates(chat) if chat else "")
-        return self._bodies.of_text(text, prompt, id, terms, begins=bool(chat) and self._templates.begins)
+        try:
+            text = text_of(prompt.messages, await self._templates(chat) if chat else "")
+        except Unwritten as busy:
+            return busy.reply
+        body = self._bodies.of_text(text, prompt, id, terms, begins=bool(chat) and self._templates.begins)
+        return await self._post(at.url, body, fresh=fresh)
 
     def _call(self, prompt: Prompt, id: str, answer: Answer, seconds: float) -> Call:
         logprob, law = answer.logprob, answer.law
