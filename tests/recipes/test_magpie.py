@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from doubles.drafting import Desk, drafted
-from synthgain import Scripted, generate
+from synthgain import Scripted, curate, generate
 from synthgain.recipes.magpie import OPENINGS, RECIPE, Magpie, tags_in
 from synthgain.types import Anchor, Prompt, Recipe, SynthgainError
 
@@ -99,12 +99,25 @@ def test_poor_and_untagged_instructions_and_near_ones_fall(tmp_path: Path) -> No
         )
 
     run = generate(small(k=4), [SYSTEM], model=Scripted(reply), out=tmp_path / "run")
-    assert run.record["counts"]["kept"] == 1 and run.record["dropped_by"] == {"near-duplicate": 1, "scored": 2}
+    assert run.record["counts"]["kept"] == 1 and run.record["dropped_by"] == {"judge-score": 2, "near-duplicate": 1}
 
 
 @pytest.mark.parametrize("said", ["", "{", "[1]", '{"quality": 3, "difficulty": null}', '{"quality": ["good"]}'])
 def test_tags_that_are_none(said: str) -> None:
     assert tags_in(said) == {"quality": None, "difficulty": None, "category": ""}
+
+
+def test_without_tags_no_judge_is_asked_and_none_is_missed(tmp_path: Path) -> None:
+    lines = ["How do bees keep warm?", "Name a plant that bees avoid."]
+
+    def reply(prompt: Prompt) -> str:
+        return lines[prompt.draw] if prompt.messages[0]["role"] == "raw" else f"To {prompt.messages[0]['content']}"
+
+    knobs = {"k": 2, "tags": "false"}
+    run = generate("magpie", [SYSTEM], model={"writer": Scripted(reply)}, knobs=knobs, out=tmp_path / "run")
+    assert run.record["counts"]["kept"] == 2 and run.record["counts"]["calls_bought"] == 4
+    assert "judge-score" not in {check["name"] for check in run.record["recipe"]["checks"]}
+    assert curate(run).record["counts"]["kept"] == 2
 
 
 def test_a_server_of_chats_says_so_before_anything_is_bought(tmp_path: Path) -> None:

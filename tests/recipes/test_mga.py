@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from doubles.drafting import Desk, drafted
-from synthgain import Scripted, curate, generate
+from synthgain import Run, Scripted, curate, generate
 from synthgain.recipes.mga import CALIBRATIONS, EXAMPLES, MGA, RECIPE, pairs_in
 from synthgain.types import CallFailed, Prompt, SynthgainError
 
@@ -57,16 +57,26 @@ async def test_the_judge_compares_each_reformulation_with_its_source() -> None:
 def test_three_and_above_stay_and_another_limit_buys_nothing(tmp_path: Path) -> None:
     run = generate(RECIPE, EXAMPLES[:1], model=Scripted(reply), out=tmp_path / "run")
     assert [row["fields"]["fidelity"] for row in run.rows() if row["kept"]] == [3, 4, 5]
-    assert run.record["dropped_by"] == {"judged": 2}
-    again = curate(run, with_=["judged=5"])
+    assert run.record["dropped_by"] == {"judge-score": 2}
+    again = curate(run, with_=["judge-score=5"])
     assert [row["fields"]["fidelity"] for row in again.rows() if row["kept"]] == [5]
-    assert [row["fields"]["fidelity"] for row in curate(run, without=["judged"]).rows() if row["kept"]] == [
+    assert [row["fields"]["fidelity"] for row in curate(run, without=["judge-score"]).rows() if row["kept"]] == [
         1,
         2,
         3,
         4,
         5,
     ]
+
+
+def test_a_limit_that_is_typed_leaves_the_recipes_field_as_it_is(tmp_path: Path) -> None:
+    run = generate(RECIPE, EXAMPLES[:1], model=Scripted(reply), out=tmp_path / "run", with_=["judge-score=5"])
+    assert run.record["dropped_by"] == {"judge-score": 4}
+    again = curate(run, with_=["judge-score=2"])
+    assert again.record["dropped_by"] == {"judge-score": 1}
+    assert again.record["request"]["checks"][-1]["settings"] == {"least": 2, "field": "fidelity"}
+    curate(run, with_=["judge-score=2"], without=["judge-score"])
+    assert Run.at(run.path).record["request"]["checks"][-1]["settings"] == {"least": 2, "field": "judge_score"}
 
 
 async def test_a_judge_that_says_nothing_usable_keeps_nothing(tmp_path: Path) -> None:
@@ -77,9 +87,7 @@ async def test_a_judge_that_says_nothing_usable_keeps_nothing(tmp_path: Path) ->
         model=Scripted(lambda p: odd[len(said(p)) % 5] if p.to == "judge" else reply(p)),
         out=tmp_path / "run",
     )
-    assert not any(row["kept"] for row in run.rows()) and {row["reason"] for row in run.rows()} == {
-        "the judge gave no score"
-    }
+    assert not any(row["kept"] for row in run.rows()) and {row["reason"] for row in run.rows()} == {"has no score"}
 
 
 async def test_without_a_judge() -> None:
