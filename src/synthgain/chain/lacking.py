@@ -1,0 +1,71 @@
+"""A check that finds in no row what it judges by keeps or drops all of them: a run says so before a token is bought, or after a few rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from synthgain.chain.buying import SOME
+from synthgain.types import Anchor, AnyCheck, Row, SynthgainError
+
+SHOWN = 12  # fields that are named
+
+
+def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor]) -> None:
+    """SynthgainError where a check needs of its anchors what none of them has. `anchors` are read up to the first that has it."""
+    for check in checks:
+        if not hasattr(check, "lacks"):
+            continue
+        said, held = "", dict[str, None]()
+        for anchor in anchors:
+            said = check.lacks(None, (anchor,)) or ""
+            if not said:
+                break
+            held |= dict.fromkeys(anchor.fields)
+        if said:
+            raise _refusal(check.name, f"no anchor has {said}", "anchors", held)
+
+
+class Lacking:
+    """Which checks have not found yet, in any row that came to them, what they judge by (`lacks`)."""
+
+    def __init__(self, checks: Sequence[AnyCheck]) -> None:
+        self.order = [check.name for check in checks]  # in which they judge
+        self.asks = {check.name: check.lacks for check in checks if hasattr(check, "lacks")}
+        self.blind = {name: Counter[str]() for name in self.asks}  # what was lacking; not there once it was found
+        self.held: dict[str, None] = {}  # fields of such rows
+
+    def look(self, row: Row, anchors: Sequence[Anchor]) -> None:
+        """Look at a row with the row checks' verdicts: a check that comes behind the one that dropped it did not see it."""
+        if not self.blind:
+            return
+        fallen = row.fallen
+        if fallen is not None and fallen.check not in self.order:
+            return  # by the draft itself
+        for name in self.order[: self.order.index(fallen.check) + 1] if fallen else self.order:
+            if name in self.blind and (said := self.asks[name](row, anchors)) is not None:
+                if said:
+                    self.blind[name][said] += 1
+                    self.held |= dict.fromkeys(row.fields)
+                else:
+                    del self.blind[name]
+
+    def refusal(self, least: int = SOME) -> SynthgainError | None:
+        """What to say of a check that found nothing in `least` rows or more, its first ones."""
+        for name, said in self.blind.items():
+            if said and said.total() >= least:
+                return _refusal(
+                    name, f"none of {said.total():,} rows has {said.most_common(1)[0][0]}", "rows", self.held
+                )
+        return None
+
+
+def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:
+    names = list(fields)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    there = f"these {of} have the fields {', '.join(names[:SHOWN])}{more}" if names else f"these {of} have no fields"
+    return SynthgainError(
+        f"{what}, by which the check judges",
+        where=check,
+        next=f"{there}; `synthgain checks {check}` says what it reads, and which setting names it; or leave the check out",
+    )
