@@ -21,7 +21,7 @@ from synthgain.curate import names as check_names
 from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
-from synthgain.settings import settings_of, typed, with_settings
+from synthgain.settings import advised, settings_of, typed, with_settings
 from synthgain.types import AnyCheck, Model, Recipe, SynthgainError, canonical
 
 DEFAULT_MODEL = "local/smollm2-135m"
@@ -131,6 +131,12 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
     known = {f.name: part for part in (recipe.draft, recipe.pick) for f in _fields(part)}
     if not known:
         raise SynthgainError(f"the recipe {recipe.name!r} has no knobs", next="leave --set out")
+    with advised(next=f"`synthgain recipes {recipe.name}` lists its knobs and their defaults"):
+        return with_knobs(recipe, _typed_knobs(recipe, known, knobs), f"--set {dict(knobs)}")
+
+
+def _typed_knobs(recipe: Recipe, known: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of knobs, those given as text as the knob's own type. `known` says which part holds each."""
     values: dict[str, Any] = {}
     for name, value in knobs.items():
         if name not in known:
@@ -142,7 +148,7 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
             if isinstance(value, str)
             else value
         )
-    return with_knobs(recipe, values, f"--set {dict(knobs)}")
+    return values
 
 
 def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:

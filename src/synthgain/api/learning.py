@@ -143,7 +143,11 @@ def write_rows(arms: Sequence[Arm], run: Path | None, folder: Path, *, seed: int
 def _source(part: Part, run: Path | None, beside: Path) -> Run | Path:
     """The run that a part draws on, or the files."""
     if not part.source and run is None:
-        raise SynthgainError("a part names no source, and there is no run of a round", where="Part")
+        raise SynthgainError(
+            "a part names no source, and there is no run of a round",
+            where="Part",
+            next="give its `source`: a run, or a file of rows",
+        )
     path = Path(part.source) if part.source else run or Path()
     if Run.is_at(path) or not part.source:
         return Run(path)
@@ -199,7 +203,9 @@ def _lot(part: Part, source: Run | Path, method: Method, seed: int) -> _Lot:
         return lot
     if part.rows > lot.n:
         raise SynthgainError(
-            f"{part.rows} rows are asked for, and there are {lot.n}", where=part.source or "the round's run"
+            f"{part.rows} rows are asked for, and there are {lot.n}",
+            where=part.source or "the round's run",
+            next=f"ask for {lot.n} at most, or make more rows",
         )
     return lot.drawn(part.rows)
 

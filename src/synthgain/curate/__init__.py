@@ -25,7 +25,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from synthgain.curate.files import read_with_hash
-from synthgain.settings import typed, with_settings
+from synthgain.settings import advised, typed, with_settings
 from synthgain.types import AnyCheck, SynthgainError
 
 __all__ = ["file_of", "load", "load_file", "names", "shipped"]
@@ -69,8 +69,11 @@ def load(spec: str, own: Mapping[str, Mapping[str, Any]] | None = None) -> AnyCh
             where=f"--with {spec}",
             next=f"{hint}the checks are: {', '.join(sorted(shipped))}; or give the path of a .py file",
         )
-    made = check()
-    return _with_settings(with_settings(made, (own or {}).get(made.name, {}), f"--with {spec}"), spec, first, settings)
+    with advised(next=f"`synthgain checks {name}` lists its settings and their defaults"):
+        made = check()
+        return _with_settings(
+            with_settings(made, (own or {}).get(made.name, {}), f"--with {spec}"), spec, first, settings
+        )
 
 
 def file_of(spec: str) -> Path | None:
@@ -91,7 +94,8 @@ def load_file(spec: str) -> tuple[AnyCheck, str]:
             where=name,
             next="see docs/write-a-check.md",
         )
-    return _with_settings(check, spec, first, settings), sha256
+    with advised(next="its settings are the fields of CHECK in that file"):
+        return _with_settings(check, spec, first, settings), sha256
 
 
 def _parted(spec: str) -> tuple[str, str | None, list[str]]:

@@ -334,7 +334,9 @@ def _parquet(file: Path) -> Iterator[Found]:
                     yield f"{file}#{n}", without_nulls(record) | _null(record)
                     n += 1
     except (pa.ArrowException, OSError) as error:
-        raise SynthgainError(f"this is no readable Parquet file ({error})", where=str(file)) from error
+        raise SynthgainError(
+            f"this is no readable Parquet file ({error})", where=str(file), next="write it anew, or leave it out"
+        ) from error
     except UnicodeDecodeError as error:
         raise SynthgainError(
             f"a text is not UTF-8 ({error})", where=f"{file}, row {n} or after it", next="convert it to UTF-8"
@@ -353,7 +355,9 @@ def _lines(file: Path) -> Iterator[Found]:
                 if line.strip():
                     yield where, _json(line.removeprefix(b"\xef\xbb\xbf"), where)
     except (OSError, EOFError) as error:
-        raise SynthgainError(f"this file cannot be read ({error})", where=str(file)) from error
+        raise SynthgainError(
+            f"this file cannot be read ({error})", where=str(file), next="mend it, or leave it out"
+        ) from error
 
 
 def _opened(file: Path) -> BinaryIO:
