@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,34 @@ def test_what_no_anchor_has_is_said_before_a_token_is_bought(
             make(RECIPE, questions(3, answer="7", level=2), model=asks.model, out=tmp_path / "run", with_=[check])  # type: ignore[operator]
         assert (error.value.code, asks.asked) == (2, 0) and not (tmp_path / "run").exists()
         assert lacking in error.value.what and there in error.value.next
+
+
+def test_a_field_that_the_recipe_does_not_give_is_said_before_a_token_is_bought(tmp_path: Path) -> None:
+    asks, told = Counted(), replace(RECIPE, fields=("quality", "good", "instruction"))
+    for check in ("judge-score:field=qualty", "deita:quality=quality", "near-field", "novelty:field=instrution"):
+        with pytest.raises(SynthgainError, match="no row of this recipe has the field") as error:
+            sg.generate(told, questions(3), model=asks.model, out=tmp_path / "run", with_=[check])
+        assert (error.value.code, asks.asked) == (2, 0) and not (tmp_path / "run").exists()
+        assert "quality, good, instruction" in error.value.next
+    for check in ("judge-score=1:field=quality", "true-field=good", "novelty", "pattern=answer"):
+        assert (
+            sg.generate(told, questions(3), model=asks.model, out=tmp_path / check, with_=[check]).record["counts"][
+                "rows"
+            ]
+            == 3
+        )
+
+
+def test_a_shipped_recipe_says_its_fields(tmp_path: Path) -> None:
+    with pytest.raises(SynthgainError, match="no row of this recipe has the field 'quality'") as error:
+        sg.generate(
+            "rephrase",
+            ["The mill of Orrin has two wheels."],
+            model="scripted/echo",
+            out=tmp_path / "run",
+            with_=["judge-score:field=quality"],
+        )
+    assert "style, chunk, chunks" in error.value.next and not (tmp_path / "run").exists()
 
 
 def test_a_field_that_one_anchor_has_is_enough(tmp_path: Path) -> None:

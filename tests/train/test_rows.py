@@ -126,7 +126,7 @@ def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / "r.jsonl").write_text('{"text": "good"}\n' + line, "utf-8")
+    (tmp_path / "r.jsonl").write_text("\n".join(['{"text": "good"}', line, line]), "utf-8")
     with pytest.raises(SynthgainError) as error:
         read_rows(tmp_path / "r.jsonl")
     assert error.value.where == f"{tmp_path / 'r.jsonl'}:2" and error.value.code == 2

@@ -24,11 +24,11 @@ from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
 from synthgain.train.rows import first_row, no_chat, read_rows, reads
-from synthgain.turns import content_of
+from synthgain.turns import ANSWERED, CHATS, content_of
 from synthgain.types import Anchor, Method, Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
-ANSWERED = frozenset({"messages", "conversations", "chosen", "completion", "output", "response", "answer", "solution"})
+ANSWERS = frozenset({*CHATS, "chosen", *ANSWERED})
 SHARD = 1_000  # rows
 
 
@@ -54,7 +54,7 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None, 
         except SynthgainError as error:
             why = error
     anchors = load_anchors(str(source), text_field=text_field, repeats=True, strict=strict, tell=remark)
-    if text_field is None and any(ANSWERED & a.fields.keys() and not a.fields.get("messages") for a in anchors):
+    if text_field is None and any(ANSWERS & a.fields.keys() and not a.fields.get("messages") for a in anchors):
         raise why
     rows = (_row(anchor, chats=text_field is None) for anchor in anchors)
     return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(rows))

@@ -153,7 +153,7 @@ def suited(ask: Asked, corpus: Corpus) -> None:
     if first is not None and hasattr(ask.recipe.draft, "ready"):
         ask.recipe.draft.ready(*first)
     if not getattr(ask.recipe.pick, "pooled", False):
-        refuse_blind(ask.checks, corpus)
+        refuse_blind(ask.checks, corpus, ask.recipe.fields)
 
 
 @contextmanager

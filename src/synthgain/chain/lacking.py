@@ -6,16 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from synthgain.chain.buying import SOME
-from synthgain.types import Anchor, AnyCheck, Row, SynthgainError
+from synthgain.types import Anchor, AnyCheck, Row, SynthgainError, user
 
 SHOWN = 12  # fields that are named
 
 
-def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor]) -> None:
-    """SynthgainError where a check needs of its anchors what none of them has. `anchors` are read up to the first that has it."""
+def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: Sequence[str] = ()) -> None:
+    """SynthgainError where a check needs of its anchors what none of them has, or a field that is not among those that rows can have (`fields`;
+    none: not known). `anchors` are read up to the first that has it."""
+    row = Row(messages=(user(""),), fields=dict.fromkeys(fields))  # as far as it is known before there is one
     for check in checks:
         if not hasattr(check, "lacks"):
             continue
+        first = next(iter(anchors), None)
+        if fields and first is not None and not check.lacks(None, (first,)) and (said := check.lacks(row, (first,))):
+            raise _refusal(check.name, f"no row of this recipe has {said}", "rows", fields)
         said, held = "", dict[str, None]()
         for anchor in anchors:
             said = check.lacks(None, (anchor,)) or ""

@@ -72,7 +72,7 @@ class JsonSchema:
         if self.schema or (row is not None and row.calls and row.calls[-1].prompt.schema is not None):
             return ""
         said = of_anchors(anchors, self.field)
-        return None if said and row is None else said
+        return None if said and (row is None or not (row.calls or row.answer)) else said
 
     def _schema(self, row: Row, anchors: Sequence[Anchor]) -> Any:
         if self.schema:

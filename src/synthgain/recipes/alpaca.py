@@ -186,6 +186,7 @@ RECIPE = Recipe(
     draft=Alpaca(),
     pick=SeedsOnly(),
     checks=(NotEmpty(), Instruction(banned=(*BANNED, *MEDIA)), Novelty(), ExactDuplicate()),
+    fields=("instruction", "input", "output", "place"),
     examples=EXAMPLES,
     needs=("instruction?", *HELD),
     source="Alpaca, tatsu-lab 2023; code tatsu-lab/stanford_alpaca",

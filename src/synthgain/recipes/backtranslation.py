@@ -190,6 +190,7 @@ RECIPE = Recipe(
     draft=Backtranslation(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), JudgeScore(4.5, "score"), ExactDuplicate()),
+    fields=("instruction", "score", "human"),
     examples=EXAMPLES,
     needs=HELD,
     source="Instruction backtranslation (Humpback), arXiv 2308.06259",

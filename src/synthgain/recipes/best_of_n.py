@@ -144,6 +144,7 @@ RECIPE = Recipe(
     draft=BestOfN(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), ExactDuplicate()),
+    fields=("chosen_score", "rejected_score", "margin", "scores"),
     examples=EXAMPLES,
     needs=HELD,
     source="Magpie's preference pairs, arXiv 2406.08464; code magpie-align/magpie",

@@ -206,6 +206,7 @@ RECIPE = Recipe(
     draft=KimiRephrase(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), Preamble(), JudgeScore(3, "fidelity")),
+    fields=("style", "first", "last", "chunks", "fidelity", "retried"),
     examples=EXAMPLES,
     source="Kimi K2, arXiv 2507.20534, rephrasing of pretraining data",
     stage="pretraining",

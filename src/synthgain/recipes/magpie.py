@@ -183,6 +183,7 @@ RECIPE = Recipe(
     draft=Magpie(),
     roles=Magpie().roles,
     checks=Magpie().checks,
+    fields=("instruction", "quality", "difficulty", "category"),
     examples=EXAMPLES,
     source="Magpie, arXiv 2406.08464; code magpie-align/magpie",
     stage="post-training (supervised)",

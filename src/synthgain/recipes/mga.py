@@ -219,6 +219,7 @@ RECIPE = Recipe(
     draft=MGA(),
     roles=MGA().roles,
     checks=MGA().checks,
+    fields=("genre", "audience", "place", "proposed", "part", "parts", "fidelity"),
     examples=EXAMPLES,
     source="MGA, arXiv 2502.04235",
     stage="pretraining",

@@ -274,6 +274,7 @@ RECIPE = Recipe(
     draft=OpenThoughts(),
     roles=("writer", "rater"),
     checks=OpenThoughts().checks,
+    fields=("domain", "source", "question_score", "draw", "right", "verified", "question_id"),
     examples=EXAMPLES,
     pick=Sources(),
     needs=("domain?", "source?", "answer?"),

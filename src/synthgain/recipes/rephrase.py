@@ -148,6 +148,7 @@ RECIPE = Recipe(
     version="1",
     draft=Rephrase(),
     checks=Rephrase().checks,
+    fields=("style", "chunk", "chunks", "stated"),
     examples=EXAMPLES,
     source="WRAP, arXiv 2401.16380",
     stage="pretraining",

@@ -249,6 +249,7 @@ RECIPE = Recipe(
     draft=SkyT1(),
     roles=("writer", "editor", "judge"),
     checks=(NotEmpty(), FinalAnswer(), Truncated()),
+    fields=("answer", "difficulty", "teacher_right", "question_id"),
     examples=EXAMPLES,
     needs=("answer", "difficulty?"),
     source="Sky-T1-32B-Preview (2025); code NovaSky-AI/SkyThought",
