@@ -31,7 +31,7 @@ def one(tmp_path: Path, *records: object) -> TrainingRow:
 
 def refused(tmp_path: Path, record: object) -> SynthgainError:
     with pytest.raises(SynthgainError) as error:
-        one(tmp_path, {"text": "good"}, record)
+        one(tmp_path, {"text": "good"}, record, record)
     assert error.value.where.endswith("one.jsonl:2") and error.value.next
     return error.value
 
