@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import synthgain as sg
 from synthgain.cli import app
-from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, assistant, user
+from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, assistant, keep, user
 
 MANY = 60
 
@@ -185,6 +185,21 @@ def test_somebody_elses_data(tmp_path: Path) -> None:
     with pytest.raises(SynthgainError, match="none of 4 rows has the field"):
         sg.curate(run, with_=["judge-score:field=socre"])
     assert sg.Run.at(run.path).record["counts"]["kept"] == 2
+
+
+def test_a_check_that_fails_when_it_is_asked_is_named(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        name: str = "odd"
+
+        def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+            return keep()
+
+        def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str:
+            return "" if row is None else str(1 / 0)
+
+    with pytest.raises(SynthgainError, match="odd: the check failed: ZeroDivisionError"):
+        sg.generate(RECIPE, questions(3), model=Counted().model, out=tmp_path / "run", with_=[Odd()])
 
 
 def test_a_preview_says_so(tmp_path: Path) -> None:

@@ -79,6 +79,17 @@ def test_a_limit_that_is_typed_leaves_the_recipes_field_as_it_is(tmp_path: Path)
     assert Run.at(run.path).record["request"]["checks"][-1]["settings"] == {"least": 2, "field": "judge_score"}
 
 
+def test_without_a_judge_none_is_named_and_no_score_is_missed(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text(DOC.text)
+    knobs = {"judge": False}
+    run = generate("mga", tmp_path / "letter.txt", model="scripted/echo", out=tmp_path / "typed", knobs=knobs)
+    assert "--set judge=false" in run.record["command"] and "--without" not in run.record["command"]
+    run = generate("mga", [DOC], model={"writer": Scripted(reply)}, out=tmp_path / "run", knobs=knobs)
+    assert run.record["counts"]["kept"] == 5 and curate(run).record["counts"]["kept"] == 5
+    with pytest.raises(SynthgainError, match="none of 5 rows has the field 'fidelity'"):
+        curate(run, with_=["judge-score:field=fidelity"])
+
+
 async def test_a_judge_that_says_nothing_usable_keeps_nothing(tmp_path: Path) -> None:
     odd = ["", "fine", '{"score": 9}', '{"score": "high"}', "5 or 3"]
     run = generate(

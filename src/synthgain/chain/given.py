@@ -72,7 +72,7 @@ def judge_given(
 
 
 def numbered(rows: Iterable[Row]) -> Iterator[Row]:
-    """The rows, each that was there before with its number among those by_rows, so that ids stay unique. 8 bytes a row and some for each repeat."""
+    """The rows, each that was there before with its number among those alike, so that ids stay unique. 8 bytes a row and some for each repeat."""
     met, again = Met(), Counter[str]()
     for shard in _shards(rows):
         for row, new in zip(shard, met.new([row.id for row in shard])):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
 
 from synthgain.chain.buying import SOME
+from synthgain.chain.judging import AGAIN
 from synthgain.types import Anchor, AnyCheck, Row, SynthgainError, user
 
 SHOWN = 12  # fields that are named
@@ -18,12 +21,12 @@ def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: 
     for check in checks:
         if not hasattr(check, "lacks"):
             continue
-        first = next(iter(anchors), None)
-        if fields and first is not None and not check.lacks(None, (first,)) and (said := check.lacks(row, (first,))):
+        first = tuple(islice(anchors, 1))
+        if fields and first and not _asked(check, None, first) and (said := _asked(check, row, first)):
             raise _refusal(check.name, f"no row of this recipe has {said}", "rows", fields)
         said, held = "", dict[str, None]()
         for anchor in anchors:
-            said = check.lacks(None, (anchor,)) or ""
+            said = _asked(check, None, (anchor,)) or ""
             if not said:
                 break
             held |= dict.fromkeys(anchor.fields)
@@ -36,7 +39,7 @@ class Lacking:
 
     def __init__(self, checks: Sequence[AnyCheck]) -> None:
         self.order = [check.name for check in checks]  # in which they judge
-        self.asks = {check.name: check.lacks for check in checks if hasattr(check, "lacks")}
+        self.asks = {check.name: check for check in checks if hasattr(check, "lacks")}
         self.blind = {name: Counter[str]() for name in self.asks}  # what was lacking; not there once it was found
         self.held: dict[str, None] = {}  # fields of such rows
 
@@ -48,7 +51,7 @@ class Lacking:
         if fallen is not None and fallen.check not in self.order:
             return  # by the draft itself
         for name in self.order[: self.order.index(fallen.check) + 1] if fallen else self.order:
-            if name in self.blind and (said := self.asks[name](row, anchors)) is not None:
+            if name in self.blind and (said := _asked(self.asks[name], row, anchors)) is not None:
                 if said:
                     self.blind[name][said] += 1
                     self.held |= dict.fromkeys(row.fields)
@@ -63,6 +66,17 @@ class Lacking:
                     name, f"none of {said.total():,} rows has {said.most_common(1)[0][0]}", "rows", self.held
                 )
         return None
+
+
+def _asked(check: Any, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+    """What the check says that it lacks; SynthgainError in its name where it fails."""
+    try:
+        said: str | None = check.lacks(row, anchors)
+        return said
+    except Exception as error:
+        raise SynthgainError(
+            f"the check failed: {type(error).__name__}: {error}", where=check.name, next=AGAIN
+        ) from error
 
 
 def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:

@@ -167,16 +167,8 @@ class Round:
         def begin() -> None:
             groups = self.waves.next(size) if self.buyer.stopped is None else []
             if groups:
-                ahead.append(
-                    Wave(
-                        self.parts,
-                        groups,
-                        self.buyer,
-                        self.request.round,
-                        (lambda: None) if waits else begin,
-                        self._seen,
-                    )
-                )
+                spent = (lambda: None) if waits else begin
+                ahead.append(Wave(self.parts, groups, self.buyer, self.request.round, spent, self._seen))
 
         begin()
         try:

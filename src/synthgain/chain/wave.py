@@ -70,14 +70,8 @@ class Wave:
         spent: Callable[[], None],
         told: Callable[[Group, Row], None] = lambda group, row: None,
     ) -> None:
-        self.parts, self.groups, self.buyer, self.round, self.spent, self.told = (
-            parts,
-            groups,
-            buyer,
-            round,
-            spent,
-            told,
-        )
+        self.parts, self.groups, self.buyer, self.round = parts, groups, buyer, round
+        self.spent, self.told = spent, told
         self.checks = row_checks(parts.checks)
         self.upcoming = self.consumed = 0
         self.done: dict[int, Drafted] = {}
