@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from doubles.drafting import Desk, drafted
-from synthgain import Run, Scripted, curate, generate
+from synthgain import Scripted, curate, generate
 from synthgain.recipes.mga import CALIBRATIONS, EXAMPLES, MGA, RECIPE, pairs_in
 from synthgain.types import CallFailed, Prompt, SynthgainError
 
@@ -75,8 +75,8 @@ def test_a_limit_that_is_typed_leaves_the_recipes_field_as_it_is(tmp_path: Path)
     again = curate(run, with_=["judge-score=2"])
     assert again.record["dropped_by"] == {"judge-score": 1}
     assert again.record["request"]["checks"][-1]["settings"] == {"least": 2, "field": "fidelity"}
-    curate(run, with_=["judge-score=2"], without=["judge-score"])
-    assert Run.at(run.path).record["request"]["checks"][-1]["settings"] == {"least": 2, "field": "judge_score"}
+    with pytest.raises(SynthgainError, match="the field 'judge_score'"):  # the check's own default
+        curate(run, with_=["judge-score=2"], without=["judge-score"])
 
 
 def test_without_a_judge_none_is_named_and_no_score_is_missed(tmp_path: Path) -> None:
