@@ -128,7 +128,7 @@ def test_without_tags_no_judge_is_asked_and_none_is_missed(tmp_path: Path) -> No
     lines = ["How do bees keep warm?", "Name a plant that bees avoid."]
 
     def reply(prompt: Prompt) -> str:
-        return lines[prompt.draw] if prompt.messages[0]["role"] == "raw" else f"To {prompt.messages[0]['content']}"
+        return lines[prompt.draw] if prompt.messages[-1]["role"] == "raw" else f"To {prompt.messages[0]['content']}"
 
     knobs = {"k": 2, "tags": "false"}
     run = generate("magpie", [SYSTEM], model={"writer": Scripted(reply)}, knobs=knobs, out=tmp_path / "run")
