@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from doubles.server import served
 from synthgain import cli
@@ -94,7 +93,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def options(arguments: tuple[str, ...]) -> set[str]:
     """The options of the command that was typed."""
-    found = typer.main.get_command(cli.app)
+    found: Any = cli.parser()
     for word in arguments:
         found = getattr(found, "commands", {}).get(word, found)
     return {option for param in found.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
 from doubles.server import Server, served
 from synthgain import cli
@@ -24,7 +23,7 @@ from synthgain import cli
 ROOT = Path(__file__).parent.parent
 MADE = ROOT / "docs" / "reference.md"  # of the code itself: tests/test_reference.py
 DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {MADE})]
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COMMANDS = cli.parser().commands
 NOT_RUN = {"train", "evaluate", "loop", "arms", "simulate", "demo", "push"}
 FILES = {"RECIPE = ": "asked.py", "CHECK = ": "figures.py"}
 
