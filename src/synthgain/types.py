@@ -173,7 +173,9 @@ def offered(tools: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 class Message(TypedDict):
-    """One turn of a chat. `role` is "system", "user", "assistant" or "tool" ("raw": text without a template).
+    """One turn of a chat. `role` is "system", "user", "assistant" or "tool".
+
+    "raw" is text that the model goes on with, without a template; behind a chat, with the `name` "user" or "assistant", it begins that turn.
 
     The other keys stand only where they say something; any key that is not here is refused where a prompt or row is made.
     """
@@ -686,6 +688,7 @@ class ModelInfo:
     tools: bool | None = None  # whether it calls a tool that it is offered
     speeds: tuple[Speed, ...] = ()  # of a model in this process
     memory: int | None = None  # the most bytes that this process held
+    completes: bool | None = None  # whether it goes on with text (messages of the role "raw")
 
 
 class Gate(Protocol):
@@ -823,7 +826,8 @@ class Recipe:
     (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before; `wave`: groups of a wave
     at most, so that the pool grows as often as it should). Their dataclass fields are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
     identity. `calls` says in words what an anchor costs. `stage` is where in a model's life the data is for. `sources` says for each knob
-    where its default comes from.
+    where its default comes from. `fields` names all fields that its rows can have (none: not known), so that a check that reads another is
+    refused before anything is bought.
     """
 
     name: str
@@ -840,6 +844,7 @@ class Recipe:
     calls: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 Method = Literal[

@@ -75,7 +75,11 @@ def plan(
 
 def _sensible(speed: float | None, price: tuple[float, float] | None) -> None:
     if speed is not None and not (math.isfinite(speed) and speed > 0):
-        raise SynthgainError(f"new tokens a second are a number above 0, not {speed:g}", where="--speed")
+        raise SynthgainError(
+            f"new tokens a second are a number above 0, not {speed:g}",
+            where="--speed",
+            next="write it like --speed 300, or leave it out",
+        )
     if price is not None and not all(math.isfinite(one) and one >= 0 for one in price):
         said = ",".join(f"{one:g}" for one in price)
         raise SynthgainError(
@@ -225,7 +229,9 @@ def _yield_of(run: Run, count: Count, speed: float | None, price: tuple[float, f
     calls = sum(counts.get(name, 0) for name in ("calls_bought", "calls_reused", "calls_recorded"))
     if not (read and kept and calls):
         raise SynthgainError(
-            "the run holds no kept rows that were bought, so it says nothing about a yield", where=str(run.path)
+            "the run holds no kept rows that were bought, so it says nothing about a yield",
+            where=str(run.path),
+            next="name a run that `synthgain generate` made and that kept rows",
         )
     went_in, came_out = tokens.get("in"), tokens.get("out")
     notes, dollars, seconds = [], record.get("cost_usd"), record.get("seconds")
