@@ -52,6 +52,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "measure/running.py": ("generate",),
     "models/__init__.py": ("check", "preview", "generate"),
     "models/embedders.py": ("measure", "compare"),
+    "models/endpoints.py": ("check", *MAKING, "evaluate"),
     "models/gguf.py": ("check", "preview", "generate"),
     "models/memory.py": ("check", *MAKING),
     "models/openai.py": ("check", *MAKING, "evaluate"),
