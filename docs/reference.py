@@ -8,8 +8,6 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
 import synthgain
 from synthgain import cli
 from synthgain.api.reaching import Servers
@@ -34,7 +32,7 @@ def text() -> str:
     classes = [part for part in parts if inspect.isclass(part)]
     errors = [part for part in classes if issubclass(part, Exception)]
     nouns = [part for part in classes if part not in errors]
-    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    commands = cli.parser().commands
     sections = [
         HEAD,
         *map(_function, functions),

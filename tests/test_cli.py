@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from doubles.server import served
 from synthgain import cli
@@ -94,7 +93,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def options(arguments: tuple[str, ...]) -> set[str]:
     """The options of the command that was typed."""
-    found = typer.main.get_command(cli.app)
+    found: Any = cli.parser()
     for word in arguments:
         found = getattr(found, "commands", {}).get(word, found)
     return {option for param in found.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
@@ -399,21 +398,27 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_bought(run: Cli, tmp_path: Path
 
 
 def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_path: Path) -> None:
-    with served(latency=60) as server:
+    """What came before, and what came between the two, is kept and not bought again; what is left is asked for again."""
+    with served(stuck="Orrin") as server:
         ask = ("generate", "rephrase", "docs", "-o", "r", "-m", "openai/double", "--base-url", server.base_url)
         running = process(tmp_path, *ask)
         assert running.stderr is not None and running.stdout is not None
-        while server.stats()["in_flight"] < 2:
+        while server.stats()["asked"] < 8:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         first = running.stderr.readline()
         assert re.search(r"waiting for [1-9]\d* calls in flight to be kept; press again to leave them", first)
+        began = time.monotonic()
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=30)
-    assert running.returncode == 130 and out == "", err
-    assert re.search(r"[1-9]\d* calls in flight were left", err) and "synthgain generate" in err
-    record = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))
-    assert (record["status"], record["why"]) == ("stopped", "interrupted")
+        assert time.monotonic() - began < 20  # the server would have taken an hour
+        assert running.returncode == 130 and out == "", err
+        assert re.search(r"4 calls in flight were left", err) and "synthgain generate" in err
+        record = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))
+        assert (record["status"], record["why"]) == ("stopped", "interrupted")
+        server.become()
+        again = run(*ask, "--json")
+        assert bought(again) == 4 == server.stats()["asked"] and again.json["counts"]["kept"] == 8
 
 
 def test_a_reader_that_went_away_is_no_fault(run: Cli, tmp_path: Path) -> None:

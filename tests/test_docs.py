@@ -1,6 +1,6 @@
 """The documents do what they say.
 
-- Every Python block of a document is run, top to bottom, in one process and an empty folder.
+- Every Python block of a document is run, top to bottom, as one script in an empty folder.
 - Every line of its other blocks that starts with `synthgain` (or `$ synthgain`) is run too, in order, in one folder that has
   `docs/` with two texts, and `asked.py` and `figures.py` made of the document's own Python blocks. Two things are put in its
   words' place: the address of a server is that of our test server, and a line that names no model is given that server's. Lines
@@ -9,14 +9,14 @@
 """
 
 import re
+import runpy
 import shlex
-import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
 from doubles.server import Server, served
 from synthgain import cli
@@ -24,7 +24,7 @@ from synthgain import cli
 ROOT = Path(__file__).parent.parent
 MADE = ROOT / "docs" / "reference.md"  # of the code itself: tests/test_reference.py
 DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {MADE})]
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COMMANDS = cli.parser().commands
 NOT_RUN = {"train", "evaluate", "loop", "arms", "simulate", "demo", "push"}
 FILES = {"RECIPE = ": "asked.py", "CHECK = ": "figures.py"}
 
@@ -80,11 +80,14 @@ def options(command: str) -> set[str]:
 
 
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if python(d).strip()], ids=name)
-def test_python_blocks_run_top_to_bottom(document: Path, tmp_path: Path) -> None:
+def test_python_blocks_run_top_to_bottom(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / f"{document.stem}.py"
-    script.write_text(python(document), "utf-8")
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, f"{document.name} (line numbers are its own)\n{done.stderr}"
+    script.write_text(python(document), "utf-8")  # an error's line numbers are the document's
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as when it is typed
+        runpy.run_path(str(script), run_name="__main__")
 
 
 # ---------------------------------------------------------------------------------------------- commands

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import synthgain as sg
 from doubles.server import served
@@ -74,7 +73,7 @@ def test_what_the_command_line_can_do_can_be_done_from_python(command: str) -> N
     made, otherwise = PYTHON[command]
     known = inspect.signature(made).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    params = typer.main.get_command(cli.app).commands[command].params  # type: ignore[attr-defined]
+    params = cli.parser().commands[command].params
     asked = [otherwise.get(p.name, p.name) for p in params if p.name not in ("as_json", "help")]
     assert [name for name in asked if name is not None and name not in known and not open_ended] == []
 

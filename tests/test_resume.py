@@ -1,11 +1,13 @@
 """The five resume tests: a real server, a real process, SIGKILL.
 
 Two hundred prompts, twenty in flight, answers after 0.1 s. Buying a call that the run already holds,
-or giving an old answer to a new question, is a failure.
+or giving an old answer to a new question, is a failure. What is killed or interrupted, and the run that others go on from, are
+processes of their own; what goes on is the same command line in this process, which holds nothing of theirs.
 """
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 
 import synthgain as sg
 from doubles.server import Server, served
+from synthgain import cli
 
 RECIPE = """
 from synthgain.types import Prompt, Recipe, Row, system, user
@@ -30,10 +33,16 @@ RECIPE = Recipe("one-call", "1", draft)
 PROMPTS = 200
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with served(latency=0.1, poison="POISON") as running:
+@pytest.fixture(scope="module")
+def one_server() -> Iterator[Server]:
+    with served() as running:
         yield running
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    one_server.become(latency=0.1, poison="POISON")  # nothing was asked yet
+    return one_server
 
 
 def anchors(folder: Path, n: int, poison: int | None = None) -> Path:
@@ -69,9 +78,30 @@ def command(folder: Path, server: Server) -> list[str]:
 
 
 def finish(folder: Path, server: Server) -> dict[str, object]:
-    done = subprocess.run(command(folder, server), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command(folder, server)[2:])
+        cli.main()
     return json.loads((folder / "run" / "run.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, one_server: Server) -> Path:
+    """A folder with a run that a process has finished."""
+    folder = tmp_path_factory.mktemp("whole")
+    anchors(folder, PROMPTS)
+    recipe(folder)
+    one_server.become(latency=0.1)
+    done = subprocess.run(command(folder, one_server), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert asked(one_server) == PROMPTS == len(rows(folder))
+    return folder
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """The same, moved to a folder that a test may change."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
@@ -110,37 +140,28 @@ def test_a_killed_run_goes_on_and_buys_again_only_what_was_in_flight(tmp_path: P
     assert len({r["id"] for r in rows(tmp_path)}) == PROMPTS
 
 
-def test_an_unchanged_run_buys_nothing(tmp_path: Path, server: Server) -> None:
-    anchors(tmp_path, PROMPTS)
-    recipe(tmp_path)
-    finish(tmp_path, server)
-    first, bought = rows(tmp_path), asked(server)
-    record = finish(tmp_path, server)
-    assert asked(server) == bought == PROMPTS and rows(tmp_path) == first
+def test_an_unchanged_run_buys_nothing(finished: Path, server: Server) -> None:
+    first = rows(finished)
+    record = finish(finished, server)
+    assert asked(server) == 0 and rows(finished) == first
     assert record["counts"]["calls_reused"] == PROMPTS  # type: ignore[index]
 
 
-def test_an_edited_system_prompt_buys_everything_anew(tmp_path: Path, server: Server) -> None:
-    anchors(tmp_path, PROMPTS)
-    recipe(tmp_path)
-    finish(tmp_path, server)
-    old = rows(tmp_path)
-    recipe(tmp_path, system="You are chatty.")
-    finish(tmp_path, server)
-    assert asked(server) == 2 * PROMPTS
-    assert all(a["messages"] != b["messages"] for a, b in zip(old, rows(tmp_path)))
-    recipe(tmp_path)  # and back: the old answers serve again
-    finish(tmp_path, server)
-    assert asked(server) == 2 * PROMPTS and rows(tmp_path) == old
+def test_an_edited_system_prompt_buys_everything_anew(finished: Path, server: Server) -> None:
+    old = rows(finished)
+    recipe(finished, system="You are chatty.")
+    finish(finished, server)
+    assert asked(server) == PROMPTS
+    assert all(a["messages"] != b["messages"] for a, b in zip(old, rows(finished)))
+    recipe(finished)  # and back: the old answers serve again
+    finish(finished, server)
+    assert asked(server) == PROMPTS and rows(finished) == old
 
 
-def test_twenty_rows_appended_buy_twenty(tmp_path: Path, server: Server) -> None:
-    anchors(tmp_path, PROMPTS)
-    recipe(tmp_path)
-    finish(tmp_path, server)
-    anchors(tmp_path, PROMPTS + 20)
-    finish(tmp_path, server)
-    assert asked(server) == PROMPTS + 20 and len(rows(tmp_path)) == PROMPTS + 20
+def test_twenty_rows_appended_buy_twenty(finished: Path, server: Server) -> None:
+    anchors(finished, PROMPTS + 20)
+    finish(finished, server)
+    assert asked(server) == 20 and len(rows(finished)) == PROMPTS + 20
 
 
 def test_one_refused_row_breaks_itself_only(tmp_path: Path, server: Server) -> None:

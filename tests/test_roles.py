@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doubles.server import served
+from synthgain import cli
 
 RECIPE = """
 from synthgain.types import Prompt, Recipe, Row, drop, user
@@ -25,33 +27,55 @@ RECIPE = Recipe("judged", "1", draft, roles=("writer", "judge"))
 WRITER_KEY, JUDGE_KEY = "sk-writer-0123456789", "sk-judge-9876543210"
 
 
-def synthgain(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
+@dataclass(frozen=True)
+class Said:
+    """What a command came to."""
 
-    return subprocess.run(
-        [sys.executable, "-m", "synthgain", *words],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    code: int
+    out: str
+    err: str
 
 
-def test_a_judge_elsewhere_has_its_own_server_key_and_price(tmp_path: Path) -> None:
+Typed = Callable[..., Said]
+
+
+@pytest.fixture
+def synthgain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """`synthgain("generate", …, NAME=VALUE)`: a command line and its environment, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words: str, **environment: str) -> Said:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_JUDGE", "OPENAI_BASE_URL"):
+                patch.delenv(name, raising=False)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["synthgain", *words])
+            code = 0
+            try:
+                cli.main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Said(code, *capsys.readouterr())
+
+    return typed
+
+
+def test_a_judge_elsewhere_has_its_own_server_key_and_price(tmp_path: Path, synthgain: Typed) -> None:
     (tmp_path / "judged.py").write_text(RECIPE)
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": f"text {i}"}) + "\n" for i in range(5)))
     keys = {"OPENAI_API_KEY": WRITER_KEY, "OPENAI_API_KEY_JUDGE": JUDGE_KEY}
     with served(key=WRITER_KEY, model="big") as writer, served(key=JUDGE_KEY, model="small") as judge:
         words = ["generate", "judged.py", "texts.jsonl", "-o", "run", "-m", f"writer=openai/big@{writer.base_url}"]
         words += ["-m", f"judge=openai/small@{judge.base_url}", "--price", "writer=100,0", "--price", "judge=0,1000000"]
-        done = synthgain(tmp_path, *words, "--json", **keys)
-        assert done.returncode == 0, done.stderr
-        record: dict[str, Any] = json.loads(done.stdout)
-        again = synthgain(tmp_path, *words, "--json", **keys)
-        assert json.loads(again.stdout)["counts"]["calls_bought"] == 0
-        refused = synthgain(tmp_path, *words[:4], "wrong", *words[5:], OPENAI_API_KEY=WRITER_KEY)
-        assert refused.returncode == 4 and "does not accept the key" in refused.stderr
+        done = synthgain(*words, "--json", **keys)
+        assert done.code == 0, done.err
+        record: dict[str, Any] = json.loads(done.out)
+        again = synthgain(*words, "--json", **keys)
+        assert json.loads(again.out)["counts"]["calls_bought"] == 0
+        refused = synthgain(*words[:4], "wrong", *words[5:], OPENAI_API_KEY=WRITER_KEY)
+        assert refused.code == 4 and "does not accept the key" in refused.err
     assert record["models"] == {"writer": f"openai/big@{writer.base_url}", "judge": f"openai/small@{judge.base_url}"}
     assert record["counts"]["kept"] == 5 and record["cost_usd"] == pytest.approx(
         5 * 8 + record_in(record) * 1e-4, rel=0.2
@@ -60,7 +84,7 @@ def test_a_judge_elsewhere_has_its_own_server_key_and_price(tmp_path: Path) -> N
         if file.is_file():
             held = file.read_bytes()
             assert WRITER_KEY.encode() not in held and JUDGE_KEY.encode() not in held, file
-    assert WRITER_KEY not in done.stdout + done.stderr + refused.stdout + refused.stderr
+    assert WRITER_KEY not in done.out + done.err + refused.out + refused.err
 
 
 def record_in(record: dict[str, Any]) -> int:
@@ -68,9 +92,9 @@ def record_in(record: dict[str, Any]) -> int:
     return int(record["tokens"]["in"]) // 2
 
 
-def test_a_role_without_a_model_is_refused_before_anything_is_bought(tmp_path: Path) -> None:
+def test_a_role_without_a_model_is_refused_before_anything_is_bought(tmp_path: Path, synthgain: Typed) -> None:
     (tmp_path / "judged.py").write_text(RECIPE)
     (tmp_path / "texts.jsonl").write_text('{"text": "a"}\n')
-    done = synthgain(tmp_path, "generate", "judged.py", "texts.jsonl", "-o", "run", "-m", "writer=scripted/echo")
-    assert done.returncode == 2 and "no model is named for the role 'judge'" in done.stderr
+    done = synthgain("generate", "judged.py", "texts.jsonl", "-o", "run", "-m", "writer=scripted/echo")
+    assert done.code == 2 and "no model is named for the role 'judge'" in done.err
     assert not (tmp_path / "run").exists()

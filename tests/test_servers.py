@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from doubles.server import Server, served
-from synthgain import Reach, Run, SynthgainError, cli, generate
+from synthgain import Reach, Run, Scripted, SynthgainError, cli, generate
 from synthgain.chain import Tally
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, user
 
@@ -168,6 +168,25 @@ def test_a_few_hollow_answers_among_many_are_asked_again_without_an_end(one_serv
         run = made(one_server, tmp_path / "run", [*texts(120), *texts(24, "odd")], ask_again=ask_again, replace=True)
         assert run.record["dropped_by"] == {"answer": 24}
     assert one_server.stats()["asked"] == 48
+
+
+def test_a_model_that_turns_to_nothing_ends_the_run_and_goes_on_when_it_is_told(tmp_path: Path) -> None:
+    def falls_silent(prompt: Prompt) -> str:
+        return "An answer." if silent.asked <= 150 else ""
+
+    silent, well = Scripted(falls_silent, width=8), Scripted(lambda prompt: "An answer.", width=8)
+    with pytest.raises(SynthgainError, match=r"its last 1\d\d answers hold nothing") as error:
+        generate(RECIPE, texts(2000), out=tmp_path / "run", model=silent)
+    assert error.value.code == 5 and "--ask-again" in error.value.next and silent.asked < 300
+    assert sum(bool(row["text"]) for row in rows_of(Run(tmp_path / "run"))) == 150  # what it gave before is kept
+    run = generate(RECIPE, texts(2000), out=tmp_path / "run", model=well, ask_again=True)
+    assert well.asked == 1850 and sum(bool(row["text"]) for row in rows_of(run)) == 2000
+
+
+def test_a_model_that_often_says_nothing_goes_on(tmp_path: Path) -> None:
+    model = Scripted(lambda prompt: "" if model.asked % 10 else "An answer.", width=8)
+    run = generate(RECIPE, texts(400), out=tmp_path / "run", model=model)
+    assert model.asked == 400 and sum(bool(row["text"]) for row in rows_of(run)) == 40
 
 
 def run_calls(run: Run) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 
@@ -242,3 +243,15 @@ def test_short_texts_of_one_batch_do_not_touch() -> None:
     hashes, whose = runs(["yes", "no no", "yes", ""], 2, alike=True)
     assert whose.tolist() == [0, 1, 2] and hashes[0] == hashes[2] != hashes[1]
     assert np.array_equal(runs(["no no"], 2, alike=True)[0], hashes[1:2])
+
+
+@given(st.text(alphabet="ab1Z'., \n\t\x1c", max_size=30))
+def test_words_of_ascii_are_runs_of_letters_and_digits_with_apostrophes_inside(text: str) -> None:
+    assert words(text) == re.findall(r"[a-z0-9]+(?:'[a-z0-9]+)*", text.lower())
+
+
+@pytest.mark.parametrize("sum", ["2 × -3", "4 * (5", "$4 + $5", "1 = 1", "2 ** 3", "3 ≈ 3.1", "7 < 8", "9>-1"])
+def test_a_sum_is_found_in_a_text(sum: str) -> None:
+    assert len(calculations(f"It says that {sum} here.")) == 1 and not calculations(
+        "It says that 3/4 of 1914-18 is here."
+    )

@@ -87,6 +87,7 @@ _SPACES = re.compile(r"[^\S\n]{2,}|\t")
 _SUM = re.compile(
     r"\(*[$£€¥]?\d[\d,]*(?:\.\d+)?%?\)*(?:[^\S\n]?(?:\*\*|==|[-−+*/×÷x^=<>≈])[^\S\n]?\(*[-−]?[$£€¥]?\d[\d,]*(?:\.\d+)?%?\)*)+"
 )
+_MAY_BE_SUM = re.compile(r"[+*=^<>≈×x][^\S\n]?\(*[-−]?[$£€¥]?\d")  # in every sum that counts, and found at once
 _PLAIN_SIGNS = str.maketrans("×x÷−", "**/-", "$£€¥, \t")
 
 
@@ -177,13 +178,24 @@ def words(text: str) -> list[str]:
 def _compared(read: str, ascii: bool) -> tuple[list[str], bool, bool]:
     """The words, whether there may be operators among them, and whether the text holds code."""
     if ascii and _MAYBE.search(read) is None:
-        return _plain(ascii).findall(read), False, False
+        return _split(read), False, False
     if not any(sign in read for sign in (_IN_ASCII if ascii else _IN_ASCII + _BEYOND)) and read[:1] not in "-−±":
-        return _plain(ascii).findall(read), False, False
+        return _split(read) if ascii else _plain(ascii).findall(read), False, False
     code = _holds_code(read)
     if "  " in read or "\t" in read:
         read = _SPACES.sub(" ", read)
     return _words(ascii, code).findall(read), True, code
+
+
+_WORD_SIGNS = "".join(c if re.match(r"[a-z0-9']", c) else " " for c in map(chr, range(128)))
+_OUTER = re.compile(r"'(?:(?![a-z0-9])|(?<![a-z0-9]'))")  # an apostrophe that is not inside a word
+
+
+def _split(read: str) -> list[str]:
+    """What `_plain(True)` finds in ASCII, in half the time."""
+    if "'" in read:
+        read = _OUTER.sub(" ", read)
+    return read.translate(_WORD_SIGNS).split()
 
 
 def _holds_code(read: str) -> bool:
@@ -242,7 +254,7 @@ def calculations(text: str) -> list[str]:
 
 
 def _calculated(read: str, said: Sequence[str], code: bool) -> list[str]:
-    found = [sum.translate(_PLAIN_SIGNS) for sum in _SUM.findall(read)]
+    found = [sum.translate(_PLAIN_SIGNS) for sum in _SUM.findall(read)] if _MAY_BE_SUM.search(read) else []
     sums = [sum for sum in found if any(sign in sum for sign in "+*=^<>≈")]
     if not code:
         return sums

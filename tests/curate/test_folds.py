@@ -187,9 +187,9 @@ def test_near_duplicates_do_not_depend_on_the_cut_into_shards(threshold: float) 
     fold = NearDuplicate(threshold=threshold, n=2)
     whole = judged(fold, table)
     assert 2 * MATES < sum(v.keeps for v in whole) < len(table)
-    for pieces in (1, 10, 100):
+    for pieces in (1, 30):
         assert judged(fold, *cut(table, [rng.randrange(800) for _ in range(pieces)])) == whole
-    assert judged(fold, *cut(table, list(range(1, 800)))) == whole
+    assert judged(fold, *cut(table, list(range(200, 500)))) == whole  # one row at a time, for a while
 
 
 def seconds(fold: Fold, shards: list[pa.Table]) -> float:

@@ -191,7 +191,7 @@ def test_a_chat_is_judged_by_its_answer() -> None:
 
 
 ROW_CHECKS = [load(name) for name in names() if not isinstance(load(name), Fold | Selection)]
-HOSTILE = ["", "\x00", "\ud800 lone", "(" * 300_000, "a " * 150_000, "1+" * 150_000, "<<" * 150_000, "Answer: " * 40_000, "{" * 300_000, "\n" * 300_000, "Sure, " * 50_000]  # fmt: skip
+HOSTILE = ["", "\x00", "\ud800 lone", "(" * 100_000, "a " * 50_000, "1+" * 50_000, "<<" * 50_000, "Answer: " * 12_500, "{" * 100_000, "\n" * 100_000, "Sure, " * 16_500]  # fmt: skip
 
 
 @pytest.mark.parametrize("check", ROW_CHECKS, ids=lambda check: check.name)
@@ -202,7 +202,7 @@ def test_hostile_answers_end_as_verdicts(check: object) -> None:
         verdict = check(said(text), [anchor])  # type: ignore[operator]
         assert verdict.outcome in ("keep", "drop")
         assert verdict.keeps or verdict.reason
-        assert time.process_time() - began < 10
+        assert time.process_time() - began < 5  # what grows with the square takes more
     for text in HOSTILE:
         strip_preamble(text)
 

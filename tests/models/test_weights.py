@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,26 @@ def test_the_hash_follows_the_content(cache: Path, tmp_path: Path) -> None:
     assert weights.content_hash(path) == hashlib.sha256(b"one").hexdigest()
     path.write_bytes(b"other")
     assert weights.content_hash(path) == hashlib.sha256(b"other").hexdigest()
+    assert list(cache.rglob("*.json")) == []  # of a small file nothing is kept
+
+
+def test_a_large_file_is_read_once_and_the_oldest_notes_are_forgotten(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "SMALL", 2)
+    monkeypatch.setattr(weights, "NOTES", 3)
+    paths = [tmp_path / f"weights-{n}" for n in range(5)]
+    before = []
+    for n, path in enumerate(paths):
+        path.write_bytes(b"old")
+        os.utime(path, ns=(n, n))
+        before.append(weights.content_hash(path))
+    assert set(before) == {hashlib.sha256(b"old").hexdigest()} and len(list(cache.rglob("*.json"))) == 3
+    for n, path in enumerate(paths):  # other bytes behind the same size and time: only reading shows them
+        path.write_bytes(b"new")
+        os.utime(path, ns=(n, n))
+    new = hashlib.sha256(b"new").hexdigest()
+    assert [weights.content_hash(path) == new for path in reversed(paths)] == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A model that answers and gives nothing: a run notices in its first tens of answers, and buys no more."""
+"""A model that answers and gives nothing, from the first answer on or from some answer on: a run notices, and buys no more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from synthgain.chain.buying import SOME, TOO_MANY, Buyer
 from synthgain.thinking import hollow
 from synthgain.types import Call, SynthgainError
 
+IN_A_ROW = 100  # answers with nothing, one after the other, end a run whose model did answer before
+
 
 @dataclass
 class _Heard:
@@ -16,33 +18,41 @@ class _Heard:
 
     gives: bool = False  # whether it gave anything that was bought now
     remembered: int = 0  # answers of before that hold something
-    hollow: Counter[str] = field(default_factory=Counter)  # bought now, by reason
+    hollow: Counter[str] = field(default_factory=Counter)  # bought since it last gave something, by reason
+
+    @property
+    def barren(self) -> bool:
+        n = self.hollow.total()
+        return n >= IN_A_ROW if self.gives else n >= SOME and n > TOO_MANY * (n + self.remembered)
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """Ends a run whose model answers nothing: all of the first SOME answers bought now, and more than TOO_MANY of what there is of it."""
+    """Ends a run whose model answers nothing: all of the first SOME answers bought now, and more than TOO_MANY of what there is of it;
+    or IN_A_ROW of a model that gave something before.
+    """
 
     buyer: Buyer
     _heard: dict[str, _Heard] = field(default_factory=dict)
 
     def __call__(self, call: Call, bought: bool) -> None:
         heard = self._heard.setdefault(call.model, _Heard())
-        if heard.gives:
-            return
-        if not (why := hollow(call)):
-            heard.gives, heard.remembered = bought, heard.remembered + 1
+        why = hollow(call)
+        if bought and not why:
+            heard.gives = True
+            heard.hollow.clear()
+        elif not why:
+            heard.remembered += 1
         elif bought:
             heard.hollow[why] += 1
-            n = heard.hollow.total()
-            if n >= SOME and n > TOO_MANY * (n + heard.remembered) and self.buyer.stopped is None:
-                self.buyer.fail(barren(call, heard.hollow))
+            if heard.barren and self.buyer.stopped is None:
+                self.buyer.fail(barren(call, heard.hollow, "last" if heard.gives else "first"))
 
 
-def barren(call: Call, reasons: Counter[str]) -> SynthgainError:
+def barren(call: Call, reasons: Counter[str], which: str = "first") -> SynthgainError:
     """What to say of a model that gave only such answers, the last of which is `call`."""
     why, n = reasons.most_common(1)[0]
-    what = f"its first {reasons.total():,} answers hold nothing; {n:,} of them: {why}"
+    what = f"its {which} {reasons.total():,} answers hold nothing; {n:,} of them: {why}"
     return SynthgainError(what, where=call.model, code=5, next=cure(call))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 from typer.models import CommandInfo
 
 from synthgain.cli import (  # their commands register themselves
@@ -23,7 +26,19 @@ from synthgain.cli.arguments import app, command_line
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
 
-__all__ = ["app", "arms", "auditing", "curating", "looking", "main", "making", "measuring", "planning", "teaching"]
+__all__ = [
+    "app",
+    "arms",
+    "auditing",
+    "curating",
+    "looking",
+    "main",
+    "making",
+    "measuring",
+    "parser",
+    "planning",
+    "teaching",
+]
 
 app.add_typer(laboratory, name="simulate")
 FIRST = [
@@ -57,12 +72,18 @@ def _options(
     pass
 
 
+@functools.cache
+def parser() -> TyperGroup:
+    """What reads the arguments, its commands by name in `commands`. Made once: that takes longer than many a command."""
+    return get_group(app)
+
+
 def main() -> None:
     """The console script: every error a person can act on is said in words, with its exit code."""
     from synthgain.types import SynthgainError
 
     try:
-        ended = app(standalone_mode=False)
+        ended = parser()(standalone_mode=False)
         sys.stdout.flush()
         if ended == 130:  # what the parser makes of a KeyboardInterrupt, ours (`Interrupted`) among them
             raise KeyboardInterrupt

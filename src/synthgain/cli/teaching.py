@@ -242,7 +242,9 @@ def _budgets(think: str) -> tuple[int, ...]:
 
     said = [part.strip() for part in think.split(",")] if think else []
     if not all(part.isascii() and part.isdigit() for part in said):
-        raise SynthgainError(f"{think!r} are no numbers of tokens", where="--think", next="write --think 0,64,256")
+        raise SynthgainError(
+            f"{think!r} are no numbers of tokens", where="--think", next="write synthgain evaluate … --think 0,64,256"
+        )
     return tuple(map(int, said))
 
 

@@ -23,6 +23,10 @@ from synthgain.types import SynthgainError, digest
 
 HUB = "hf://"
 LARGE = 500_000_000  # bytes of a GGUF file from which how it is run and turned matters
+SMALL = (
+    10_000_000  # bytes up to which a file is read again sooner than a note about it is kept: a hundredth of a second
+)
+NOTES = 1000  # about files that are kept
 
 
 def cache_folder() -> Path:
@@ -44,7 +48,7 @@ def cache_folder() -> Path:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, remembered, so that it is read once."""
+    """SHA-256 of a file, remembered where it is large, so that it is read once."""
     path = path.resolve()
 
     def read() -> str:
@@ -55,8 +59,12 @@ def content_hash(path: Path) -> str:
 
 
 def _remembered(path: Path, what: str, read: Callable[[], Any]) -> Any:
-    """What `read` found in a file (anything that JSON holds), kept in the cache until its size or modification time changes."""
+    """What `read` found in a file (anything that JSON holds): of a large one kept in the cache until its size or modification
+    time changes, or `NOTES` newer ones are there.
+    """
     status = path.stat()
+    if status.st_size <= SMALL:
+        return read()
     seen = [status.st_size, status.st_mtime_ns]
     note = cache_folder() / "files" / f"{digest(str(path))[:32]}.{what}.json"
     with contextlib.suppress(OSError, ValueError):
@@ -67,7 +75,17 @@ def _remembered(path: Path, what: str, read: Callable[[], Any]) -> Any:
     note.parent.mkdir(exist_ok=True)
     with replacing(note) as half:
         half.write_text(json.dumps({"seen": seen, what: found}), "utf-8")
+    _forget_oldest(note.parent)
     return found
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Leave the `NOTES` newest of the notes in a folder."""
+    with contextlib.suppress(OSError):  # another process forgets at the same time
+        notes = list(folder.glob("*.json"))
+        if len(notes) > NOTES:
+            for note in sorted(notes, key=lambda note: note.stat().st_mtime_ns)[:-NOTES]:
+                note.unlink()
 
 
 # ---------------------------------------------------------------------------------------------- GGUF
