@@ -235,7 +235,7 @@ class _Study:
 def compared_at_last(told: Mapping[str, Any], arm: str) -> list[str]:
     """What `arm` has more than repetition at the rate that was trained last; nothing where there is no such comparison yet."""
     students = told["by_rate"][-1]["arms"] if told["by_rate"] else []
-    less = next((one["less_reference"] for one in students if one["name"] == arm), [])
+    less: list[dict[str, Any]] = next((one["less_reference"] for one in students if one["name"] == arm), [])
     return [
         f"    {arm} less {REPEATED}: {d['name'].removesuffix(' difference')} {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]"
         for d in less
