@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.as_typed import typed_check
-from synthgain.api.asking import Asked, judged_by
+from synthgain.api.asking import Asked, judged_by, recorded_checks
 from synthgain.api.given import Given
 from synthgain.api.making import Watch, embedder_for, writes_to
 from synthgain.chain import Named, Request, Tally
@@ -132,7 +132,7 @@ def _record(ask: Asked, run: Run, tally: Tally, given: Mapping[str, Any]) -> dic
             "version": GIVEN.version,
             "source": "",
             "knobs": {},
-            "checks": [{"name": part.name, "settings": dict(part.settings)} for part in request.checks],
+            "checks": recorded_checks(ask.checks, request.checks),
         },
         "given": dict(given),
         "models": {},

@@ -17,7 +17,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.as_typed import command
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, recorded_checks
 from synthgain.api.licensing import licence_of, news, terms_by_uri
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
@@ -421,7 +421,7 @@ def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
             "version": ask.recipe.version,
             "source": ask.recipe.source,
             "knobs": dict(request.recipe.settings),
-            "checks": [{"name": p.name, "settings": dict(p.settings)} for p in request.checks],
+            "checks": recorded_checks(ask.checks, request.checks),
         },
         "models": {role: model.uri for role, model in parts.models.items()},
         "identities": {role: model.identity for role, model in parts.models.items()},

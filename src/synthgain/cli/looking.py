@@ -60,7 +60,7 @@ def checks(
         print_json({"checks": described})
         return
     for c in described:
-        print(f"{c['name']}  ({c['looks_at']})\n  {c['does']}")
+        print(f"{c['name']}  ({c['looks_at']}{'; verifies answers' if c['verifies'] else ''})\n  {c['does']}")
         if name and c["more"]:
             print("\n".join(f"  {line}".rstrip() for line in ("", *c["more"].splitlines(), "")))
         if c["needs"]:

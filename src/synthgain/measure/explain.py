@@ -149,7 +149,7 @@ _FIGURES: dict[str, _Entry] = {
     ),
     "right_share": (
         "",
-        "answers that final-answer or choice let through / answers that reached it",
+        "answers that the first check which verifies let through / answers that reached it",
         "counting",
         "prob",
         "estimate",
