@@ -109,6 +109,7 @@ def measure(
         beside = {
             "task": grounds.task,
             "target_is": aim.part,
+            "headline": headline(readings),
             "read_first": [doubt.json() for doubt in grounds.doubts()],
         }
         run.write_readings(readings, beside if target is None else {**beside, "target": str(target)})
@@ -422,9 +423,12 @@ def advice(source: str | Path | Run, readings: Sequence[Reading] = ()) -> Advice
     return advise(Known({r.name: r for r in readings}, rows=rows, kept=rows))
 
 
-def worth(readings: Sequence[Reading]) -> str:
-    """What the rows are worth for the task at hand, in one sentence; "" where no figure that says so was looked for."""
-    from synthgain.report.worth import worth as said
+def headline(readings: Sequence[Reading]) -> dict[str, str]:
+    """What the rows are worth for the task at hand: `name`, the figure that says most, and `says`, its sentence.
+
+    Both are "" where no figure that says so was looked for; the name alone, where none has a value.
+    """
+    from synthgain.report.worth import headline as said
 
     return said(readings)
 

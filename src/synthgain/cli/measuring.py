@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TargetIs, TextField, app, reach
-from synthgain.cli.printing import print_comparison, print_json, print_readings, say
+from synthgain.cli.printing import print_comparison, print_json, print_table, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
 Target = Annotated[str | None, typer.Option("--target", help="Held-out real text that nothing was made from.")]
@@ -94,11 +94,14 @@ def measure(
         reach=reach(base_url),
         say=say,
     )
-    print_readings(readings, as_json)
-    said = "" if as_json else api.worth(readings)
-    if said:
-        print(f"\n{said}")
-    advice = None if as_json else api.advice(source, readings)
+    head = api.headline(readings)
+    if as_json:
+        print_json({"headline": head, "readings": [r.json() for r in readings]})
+        return
+    print_table(readings)
+    if head["says"]:
+        print(f"\n{head['says']}")
+    advice = api.advice(source, readings)
     if advice is not None:
         print(f"\n{advice}")
 

@@ -38,6 +38,7 @@ class Difference:
     per: str
     reading: Reading
     paired: int  # documents that both were held out against; 0: measured apart
+    verdict: str = ""  # what `compare` said of it; "": nothing
 
     @property
     def drawn(self) -> Reading:
@@ -63,7 +64,8 @@ class Difference:
         if r.low <= 0 <= r.high:
             return "cannot be told apart"
         first = self.a if r.low > 0 else self.b
-        return f"{first} adds more" if r.name in ADDS else f"{first} is higher"
+        more = self.verdict.endswith("adds more") if self.verdict else r.name in ADDS
+        return f"{first} adds more" if more else f"{first} is higher"
 
 
 def write_comparison(result: Mapping[str, Any], out: Path) -> Path:
@@ -89,7 +91,8 @@ def differences(result: Json, names: Mapping[str, str]) -> list[Difference]:
         r = reading(given)
         if r is not None:
             a, b = (names.get(str(given.get(k)), str(given.get(k) or "?")) for k in ("a", "b"))
-            found.append(Difference(a, b, str(given.get("per") or "set"), r, int(number(given.get("paired")) or 0)))
+            paired, verdict = int(number(given.get("paired")) or 0), str(given.get("verdict") or "")
+            found.append(Difference(a, b, str(given.get("per") or "set"), r, paired, verdict))
     return found
 
 

@@ -13,8 +13,7 @@ from synthgain.meanings import known, meaning, record_of
 from synthgain.numbers import count, interval, tick
 from synthgain.report.figures import Scale, axis, gridlines, paired, whisker
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.worth import STUDENT, worth
-from synthgain.report.worth import headline as fitting
+from synthgain.report.worth import STUDENT, fitting, worth
 from synthgain.types import Reading
 
 GAINS = (
