@@ -176,11 +176,11 @@ def generate(
                 "--limit": limit is not None,
                 "--collapse": bool(collapse),
                 "--stop-on-collapse": stop_on_collapse,
-                "--replace": replace,
                 "--ask-again": ask_again,
             }
         )
-        _until(recipe, anchors, out, {"until": until, "slice": slice, "target": target, **asked}, as_json)
+        asked |= {"until": until, "slice": slice, "target": target}
+        _until(recipe, anchors, out, asked, replace, as_json)
         return
     if target is not None:
         raise SynthgainError(
@@ -247,12 +247,19 @@ def _not_with_until(given: Mapping[str, bool]) -> None:
         )
 
 
-def _until(recipes: str, anchors: str, out: Path, asked: dict[str, Any], as_json: bool) -> None:
+def _until(recipes: str, anchors: str, out: Path, asked: dict[str, Any], replace: bool, as_json: bool) -> None:
     from synthgain import api
     from synthgain.report.live import Live
 
     names = [name for name in recipes.split(",") if name]
-    result = api.allocate(names, anchors, out=out, say=say, panel=lambda: Live(sys.stderr, mode="log"), **asked)
+
+    def panel() -> Live:
+        return Live(sys.stderr, mode="log")
+
+    def made(replace: bool) -> dict[str, Any]:
+        return api.allocate(names, anchors, out=out, replace=replace, say=say, panel=panel, **asked)
+
+    result = _asking_first(made, replace)
     if as_json:
         print_json(result)
         return
