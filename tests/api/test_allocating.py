@@ -311,7 +311,7 @@ def test_another_slice_limit_or_budget_goes_on_and_cuts_no_run_down(place: Path)
 def test_a_recipe_more_gets_its_slice_beside_those_that_are_there(place: Path) -> None:
     names = [str(place / f"{name}.py") for name in ("noise", "good")]
     how = {"out": place / "out", "slice": 4, "target": place / "held.jsonl", "model": Scripted(reply)}
-    first = allocate(names, place / "docs.jsonl", until="gain_per_token < 1e9", **how)  # type: ignore[arg-type]
+    first = allocate(names, place / "docs.jsonl", until="gain_per_token < 1e9", **how)
     both = asked(place, until="gain_per_token < 1e9")
     assert [Path(s["recipe"]).stem for s in both["slices"]] == ["noise", "good", "echo"]
     assert [s["kept"] for s in both["slices"][:2]] == [s["kept"] for s in first["slices"]]
