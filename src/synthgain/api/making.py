@@ -83,7 +83,7 @@ def generate(
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
-    `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
+    `model` is a URI (local/…, openai/…, hf/…, reward/PATH for a reward model whose answer is a score, scripted/…), a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
     knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is

@@ -131,7 +131,12 @@ ShortWait = Annotated[
 
 @app.command()
 def check(
-    uri: Annotated[str, typer.Argument(help="local/…, hf://…, openai/…, hf/…, scripted/…")],
+    uri: Annotated[
+        str,
+        typer.Argument(
+            help="local/…, hf://…, openai/…, hf/…, reward/PATH (a reward model in a transformers folder), scripted/…"
+        ),
+    ],
     base_url: BaseUrl = "",
     concurrency: Concurrency = None,
     runtime: RuntimeOption = "auto",

@@ -63,6 +63,8 @@ def measure(
 ) -> None:
     """What a run, a data set or a student is worth, with intervals.
 
+    --json prints {"headline": {"name": the figure that says most for the task, "says": its sentence}, "readings": […]}.
+
     Example: synthgain measure runs/first --target held-out.jsonl --json
     """
     from synthgain import api
@@ -121,6 +123,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which set adds more, per set, row, token and dollar, with the interval of the difference.
+
+    Sets are ranked by the figure that fits the task, which the first sentence names. --json prints {"runs": [{"name", "path", "recipe", "rows", "tokens",
+    "cost_usd", "readings"}], "headline": {"name", "says"}, "differences": [{"name", "a", "b", "per": set, size (both at the smaller's), row, token or dollar, "value", "low", "high", "level",
+    "verdict", "unit", "paired", "note"}], "sentences"}.
 
     Example: synthgain compare runs/rephrase runs/entigraph -o compared.html
     """
