@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from synthgain.meanings import meaning
 from synthgain.numbers import count, interval
 from synthgain.report.figures import Scale, axis, gridlines, whisker
+from synthgain.report.groups import GAINS, grouped, side
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.meter import GAINS, around_zero, badge, grouped, legend, quiet_list, shared_scales, side
+from synthgain.report.readings_table import around_zero, badge, legend, quiet_list, shared_scales
 from synthgain.types import Reading
 
 Readings = Mapping[str, Reading]
