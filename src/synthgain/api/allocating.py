@@ -20,7 +20,8 @@ from typing import Any
 
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.examining import Panel, no_panel
-from synthgain.api.making import apart_from, generate, writes_to
+from synthgain.api.making import generate
+from synthgain.api.places import apart_from, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replaying import Calls
 from synthgain.api.slices import PER, Slice, Until, added, row_ids, shown, spent, together

@@ -20,8 +20,8 @@ import pyarrow as pa
 from synthgain.anchors.hub import SCHEME
 from synthgain.api.evals import Evals
 from synthgain.api.given import Given, GivenRow
-from synthgain.api.making import on_disk
 from synthgain.api.measuring import headline, measure
+from synthgain.api.places import on_disk
 from synthgain.api.tokenizers import open_tokenizer
 from synthgain.chain.given import asked_of, numbered
 from synthgain.curate import load as load_check

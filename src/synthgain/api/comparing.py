@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgain.api.instruments import Say, instruments_for
-from synthgain.api.making import on_disk
 from synthgain.api.measuring import data_of
+from synthgain.api.places import on_disk
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.measure import Data, Side, differences, held_out_gains, judged, meter, sentences
 from synthgain.measure.aim import aim_of

@@ -14,7 +14,8 @@ from typing import Any
 from synthgain.api.as_typed import typed_check
 from synthgain.api.asking import Asked, judged_by, recorded_checks
 from synthgain.api.given import Given
-from synthgain.api.making import Watch, embedder_for, writes_to
+from synthgain.api.making import Watch, embedder_for
+from synthgain.api.places import writes_to
 from synthgain.chain import Named, Request, Tally
 from synthgain.chain.given import GIVEN, judge_given
 from synthgain.chain.judging import closing

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain import anchors, passages
-from synthgain.api.making import on_disk
+from synthgain.api.places import on_disk
 from synthgain.api.tokenizers import open_tokenizer
 from synthgain.models.prices import Price
 from synthgain.repetition import LAW, LITTLE, Planned, Source, Yield, planned, worth
