@@ -9,7 +9,7 @@ from typing import Any
 
 from synthgain.meanings import meaning
 from synthgain.numbers import count, interval, money, number
-from synthgain.report.figures import Scale, axis, gridlines, whisker
+from synthgain.report.figures import Scale, axis, on_scale, whisker
 from synthgain.report.groups import ADDS, EARNED, grouped
 from synthgain.report.markup import Safe, el, join, visible
 from synthgain.report.page import page
@@ -236,23 +236,11 @@ def _line(d: Difference, scale: Scale) -> Safe:
     label = el("span", el("b", d.a), el("small", f"less {d.b}"), class_="arm-name")
     said = el("small", d.says, class_=f"says {colour}", title=d.reading.note or None)
     if r.value is None:
-        return el(
-            "div",
-            label,
-            el("span", gridlines(scale, 4), class_="plot-cell"),
-            el("span", said, class_="arm-value"),
-            class_="arm",
-        )
+        return on_scale(label, scale, None, el("span", said, class_="arm-value"), about=4)
     plot = whisker(scale, r.value, r.low, r.high, class_=colour, zero=False)
     value = el("b", interval(r.value, r.low, r.high, signed=True))
     level = el("small", f"at {100 * r.level:g} %") if abs(r.level - 0.95) > 1e-9 and r.low is not None else None
-    return el(
-        "div",
-        label,
-        el("span", gridlines(scale, 4), plot, class_="plot-cell"),
-        el("span", value, said, level, class_="arm-value"),
-        class_="arm",
-    )
+    return on_scale(label, scale, plot, el("span", value, said, level, class_="arm-value"), about=4)
 
 
 def _runs(runs: Sequence[Json], names: Sequence[str]) -> Safe:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from synthgain.meanings import meaning, record_of
 from synthgain.numbers import count, interval
-from synthgain.report.figures import Scale, axis, gridlines, whisker
+from synthgain.report.figures import Scale, axis, on_scale, whisker
 from synthgain.report.groups import EARNED, GAINS, GROUPS, MINOR, side
 from synthgain.report.markup import Safe, el, join
 from synthgain.report.readings_table import around_zero, badge, diagnosis, legend, not_measured
@@ -119,13 +119,8 @@ def _headline_row(r: Reading, scale: Scale, minor: bool) -> Safe:
     label = el("span", el("b", el("code", r.name)), class_="arm-name", title=meaning(r.name))
     value = [el("b", interval(r.value, r.low, r.high)), el("small", _size(r))]
     plot = whisker(scale, r.value, r.low, r.high, class_=side(r), zero=False)
-    return el(
-        "div",
-        label,
-        el("span", gridlines(scale), plot, class_="plot-cell"),
-        el("span", value, class_="arm-value"),
-        class_="arm minor" if minor else "arm",
-    )
+    beside = el("span", value, class_="arm-value")
+    return on_scale(label, scale, plot, beside, class_="arm minor" if minor else "arm")
 
 
 def _sides(left: str, right: str) -> Safe:
