@@ -10,9 +10,9 @@ from typing import Any
 from synthgain.meanings import meaning
 from synthgain.numbers import count, interval, money, number
 from synthgain.report.figures import Scale, axis, on_scale, whisker
+from synthgain.report.frame import page
 from synthgain.report.groups import ADDS, EARNED, grouped
 from synthgain.report.markup import Safe, el, join, visible
-from synthgain.report.page import page
 from synthgain.report.read import Json, listed, mapping, reading
 from synthgain.report.readings_table import around_zero, quiet_list
 from synthgain.report.side_by_side import side_by_side
