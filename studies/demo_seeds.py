@@ -56,7 +56,9 @@ def one(seed: int) -> dict[str, Any]:
             "training": sum(student["seconds"] for student in students),
         },
         "accuracy": {arm["name"]: interval(arm["readings"], "accuracy") for arm in told["arms"]},
-        "differences": {d["b"]: [d["value"], d["low"], d["high"]] for d in told["differences"]},
+        "differences": {
+            d["b"]: [d["value"], d["low"], d["high"]] for d in told["differences"] if d["name"] == "accuracy difference"
+        },
         "tests": next(r["n"] for arm in told["arms"] for r in arm["readings"] if r["name"] == "accuracy"),
     }
 

@@ -90,6 +90,43 @@ def test_what_cannot_be_trained_is_refused_with_what_to_type(
     assert said in capsys.readouterr().err and not Path("s").exists()
 
 
+def script(name: str, *answers: str) -> str:
+    """A model that answers the questions 1, 2, … with these, and otherwise thinks."""
+    lines(name, [{"match": f"Number {n}", "answer": answer} for n, answer in enumerate(answers, 1)])
+    return f"scripted/{name}"
+
+
+def test_two_models_are_set_against_each_other_on_questions(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("asked.jsonl", [{"question": f"Number {n}?", "answer": "7"} for n in (1, 2, 3)])
+    good, poor = script("good.jsonl", *["Answer: 7"] * 3), script("poor.jsonl", "Answer: 7", *["Answer: 8"] * 2)
+    assert typed("evaluate", good, "--on", "asked.jsonl", "--against", poor, "--json") == 0
+    found = {r["name"]: r for r in json.loads(capsys.readouterr().out)["readings"]}
+    for name in ("accuracy difference", "pass_at_2 difference", "pass_at_4 difference"):
+        assert found[name]["value"] == pytest.approx(2 / 3) and found[name]["n"] == 3
+        assert found[name]["low"] < 2 / 3 < found[name]["high"] and f"less {poor}" in found[name]["note"]
+    assert typed("evaluate", good, "--on", "asked.jsonl", "--against", poor, "--think", "0,4") == 2
+    assert "by itself" in capsys.readouterr().err
+
+
+def test_accuracy_against_thinking_tokens_is_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("asked.jsonl", [{"question": f"Number {n}?", "answer": "7"} for n in (1, 2)])
+    lines("thinks.jsonl", [{"match": "</t>", "answer": "Answer: 7"}, {"answer": "so so so"}])
+    words = ["evaluate", "scripted/thinks.jsonl", "--on", "asked.jsonl", "--think", "0,2, 8", "--think-again", "1"]
+    assert typed(*words, "--think-marks", "<t>", "</t>", "--json") == 0
+    found = {r["name"]: r["value"] for r in json.loads(capsys.readouterr().out)["readings"]}
+    assert [found[f"thinking_tokens/think={n}"] for n in (0, 2, 8)] == [
+        0,
+        2,
+        5,
+    ]  # the script writes three words, of which two count at first
+    assert found["accuracy/think=8"] == 1 and found["accuracy difference/think=8"] == 0
+    assert typed(*words, "--think-marks", "<t>", "</t>") == 0
+    assert "accuracy/think=2" in capsys.readouterr().out
+    for wrong in ("a", "5,5", "-1", ","):
+        assert typed("evaluate", "scripted/echo", "--on", "asked.jsonl", "--think", wrong) == 2
+        assert "--think" in capsys.readouterr().err
+
+
 PLAN = """
 from synthgain.loop import Arm, Part
 

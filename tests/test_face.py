@@ -51,7 +51,10 @@ PYTHON = {  # the command's function in Python, and options that are said otherw
     "score": (sg.score, {}),
     "measure": (sg.measure, {"explain": None}),
     "compare": (sg.compare, {"out": None}),
-    "evaluate": (sg.evaluate, {"draws": None, "temperature": None, "max_tokens": None}),
+    "evaluate": (
+        sg.evaluate,
+        {"draws": None, "temperature": None, "max_tokens": None, "think_again": "think", "think_marks": "think"},
+    ),
     "arms": (sg.arms, dict.fromkeys(SETTINGS, "settings")),
     "loop": (sg.loop, {"set_": "knobs", "arm": "arms", "draws": None}),
     "train": (sg.train, {}),

@@ -173,7 +173,9 @@ def offered(tools: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 class Message(TypedDict):
-    """One turn of a chat. `role` is "system", "user", "assistant" or "tool" ("raw": text without a template).
+    """One turn of a chat. `role` is "system", "user", "assistant" or "tool".
+
+    "raw" is text that the model goes on with, without a template; behind a chat, with the `name` "user" or "assistant", it begins that turn.
 
     The other keys stand only where they say something; any key that is not here is refused where a prompt or row is made.
     """
@@ -686,6 +688,7 @@ class ModelInfo:
     tools: bool | None = None  # whether it calls a tool that it is offered
     speeds: tuple[Speed, ...] = ()  # of a model in this process
     memory: int | None = None  # the most bytes that this process held
+    completes: bool | None = None  # whether it goes on with text (messages of the role "raw")
 
 
 class Gate(Protocol):

@@ -172,6 +172,14 @@ def test_it_stops_where_no_gain_is_told_and_reports_the_best_students_round(loop
     assert accuracy(tmp_path / "loop", "filtered") == best and best["accuracy"]["n"] == len(rest)
     assert best["pass_at_1"]["value"] == pytest.approx(best["accuracy"]["value"])
     assert best["pass_at_1"]["value"] < best["pass_at_2"]["value"] < best["pass_at_4"]["value"]
+    base = accuracy(tmp_path / "loop" / "round-0", "base")
+    gains = json.loads((tmp_path / "loop" / "round-0" / "arms.json").read_text())["differences"]
+    less = {d["name"]: d for d in gains if (d["a"], d["b"]) == ("filtered", "base")}
+    assert list(less) == ["accuracy difference", "pass_at_2 difference", "pass_at_4 difference"]
+    for name in ("accuracy", "pass_at_2", "pass_at_4"):
+        gain = less[f"{name} difference"]
+        assert gain["value"] == pytest.approx(best[name]["value"] - base[name]["value"]) and gain["n"] == len(rest)
+        assert gain["low"] < gain["value"] < gain["high"]
 
 
 def test_the_best_student_writes_on_and_not_the_last(looped: Loop) -> None:

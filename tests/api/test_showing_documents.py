@@ -40,8 +40,20 @@ def shown(place: Path, **more: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
-    shown(folder)
+    said: list[str] = []
+    shown(folder, say=said.append)
+    (folder / "said.txt").write_text("\n".join(said))
     return folder
+
+
+def test_each_student_is_set_against_repetition_as_soon_as_it_is_examined(place: Path) -> None:
+    said = (place / "said.txt").read_text()
+    first, second = said.split("learning rate ")[1:]
+    by_rate = json.loads((place / "demo" / "arms.json").read_text())["by_rate"]
+    for told, at in zip((first, second), by_rate):
+        margin = at["arms"][1]["less_reference"][1]
+        assert f"rephrase less repeated: answer_margin {margin['value']:+.2f} [{margin['low']:+.2f}, " in told
+        assert "repeated less repeated" not in told
 
 
 def test_every_arm_reads_as_much_at_every_rate_and_is_set_against_repetition(place: Path) -> None:

@@ -50,6 +50,11 @@ class Plan:
     thinks: int = 0  # so many tokens go into reasoning_content before the content begins
     key: str = ""  # the only API key let in
     model: str = ""  # the only model there is
+    no_text: int = 0  # status of /completions, which it then has not
+    no_text_says: str = ""  # … and what it says
+    no_chat: str = ""  # what it says (400) to every chat
+    template: str = ""  # how it tells its chat template: "apply" as llama.cpp, "tokenize" as vLLM
+    loading: int = 0  # so many requests for it get 503 before
     window: int = 0  # context length that /models gives
     schema: bool = True  # a response_format is obeyed
     refuse: str = ""  # name of one more parameter that is refused with 400
@@ -87,6 +92,7 @@ class Double:
             "fault": plan.fault_first,
             "drop": plan.drop_first,
             "malformed": plan.malformed_first,
+            "loading": plan.loading,
         }
         self.last: dict[str, Any] = {}
         self.heads: dict[str, str] = {}
@@ -110,7 +116,8 @@ class Double:
             return web.Response()
         self.peers.add(peer)
         try:
-            answer = await self.answer(request, raw)
+            told = self.told(request.path, raw)
+            answer = await self.answer(request, raw) if told is None else told
         finally:
             self.in_flight -= 1
         self.statuses[str(answer.status)] = self.statuses.get(str(answer.status), 0) + 1
@@ -128,6 +135,27 @@ class Double:
         entry: dict[str, Any] = {"id": self.plan.model or "double", "object": "model"}
         return {"object": "list", "data": [entry | ({"max_model_len": self.plan.window} if self.plan.window else {})]}
 
+    def told(self, path: str, raw: bytes) -> web.Response | None:
+        """What the chat template writes, at the addresses of llama.cpp and of vLLM; None: another address."""
+        of = path.rpartition("/")[2]
+        if of not in ("apply-template", "tokenize", "detokenize"):
+            return None
+        if (self.plan.template, of) not in (
+            ("apply", "apply-template"),
+            ("tokenize", "tokenize"),
+            ("tokenize", "detokenize"),
+        ):
+            return refusal(404, f"no route {path}")
+        if self.plan.loading and self.take("loading"):
+            return refusal(503, "Loading model")
+        body = json.loads(raw)
+        if of == "detokenize":
+            return web.json_response({"prompt": "<s>" + "".join(map(chr, body["tokens"]))})
+        if self.plan.no_system and body["messages"][:1] and body["messages"][0]["role"] == "system":
+            return refusal(400, "System role not supported")
+        text = written(body["messages"])
+        return web.json_response({"prompt": text} if of == "apply-template" else {"tokens": [ord(c) for c in text]})
+
     def take(self, what: str) -> bool:
         self.left[what] -= 1
         return self.left[what] >= 0
@@ -136,8 +164,13 @@ class Double:
         plan = self.plan
         if plan.key and request.headers.get("Authorization") != f"Bearer {plan.key}":
             return refusal(401, f"Incorrect API key provided: {request.headers.get('Authorization')}")
-        if not request.path.endswith("/chat/completions"):
+        if not request.path.endswith("/completions"):
             return refusal(404, f"no route {request.path}")
+        text = not request.path.endswith("/chat/completions")
+        if text and plan.no_text:
+            return refusal(plan.no_text, plan.no_text_says or f"no route {request.path}")
+        if plan.no_chat and not text:
+            return refusal(400, plan.no_chat)
         if plan.busy_first or plan.busy_for or plan.busy_over:
             over = plan.busy_over and self.in_flight > plan.busy_over
             if over or self.take("busy") or time.monotonic() - self.began < plan.busy_for:
@@ -150,7 +183,7 @@ class Double:
             return web.Response()
         asked = json.loads(raw)
         self.last = asked
-        said = "\n".join(m["content"] for m in asked["messages"])
+        said = asked["prompt"] if text else "\n".join(m["content"] for m in asked["messages"])
         wrong = self.wrong(asked, said)
         if wrong is not None:
             return wrong
@@ -179,7 +212,7 @@ class Double:
             return refusal(500, "this prompt breaks the server")
         if plan.forbid and plan.forbid in said:
             return refusal(403, "this prompt is forbidden")
-        roles = [m["role"] for m in asked["messages"]]
+        roles = [m["role"] for m in asked.get("messages", ())]
         if plan.no_system and roles[:1] == ["system"]:
             return refusal(plan.no_system, "Error in the chat template: System role not supported")
         if plan.no_system and any(a == b for a, b in pairwise(roles)):
@@ -217,6 +250,8 @@ class Double:
         if asked.get("logprobs") and plan.logprobs in ("given", "nan"):
             each = -math.log(16) if plan.logprobs == "given" else math.nan
             choice["logprobs"] = {"content": [{"token": word, "logprob": each} for word in text.split()]}
+        if "prompt" in asked:
+            choice = as_text(choice)
         reply: dict[str, Any] = {
             "id": "chatcmpl-double",
             "object": "chat.completion",
@@ -231,9 +266,32 @@ class Double:
         return reply
 
 
+def written(turns: list[dict[str, Any]]) -> str:
+    """What the double's chat template makes of a chat, with the opening of an answer."""
+    return "".join(f"<{turn['role']}>{turn['content'].strip()}</>" for turn in turns) + "<assistant>"
+
+
+def as_text(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice as /completions has it: `text`, and log-probabilities side by side in lists."""
+    content = (choice.get("logprobs") or {}).get("content")
+    values = (
+        {"tokens": [t["token"] for t in content], "token_logprobs": [t["logprob"] for t in content]}
+        if content
+        else None
+    )
+    return {
+        "index": choice["index"],
+        "text": choice["message"]["content"] or "",
+        "finish_reason": choice["finish_reason"],
+        "logprobs": values,
+    }
+
+
 def as_events(reply: dict[str, Any]) -> str:
     """The same answer as a stream: a piece for each three characters, then how it ended, then the counts."""
     choice = reply["choices"][0]
+    if "text" in choice:
+        return as_text_events(reply, choice)
     message = choice["message"]
     content = message["content"] or ""
     pieces: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}}]
@@ -247,6 +305,25 @@ def as_events(reply: dict[str, Any]) -> str:
     chunks.append({"choices": [], "usage": reply.get("usage")})
     head = {"id": reply["id"], "object": "chat.completion.chunk"}
     return "".join(f"data: {json.dumps(head | chunk)}\n\n" for chunk in chunks) + ": bye\n\ndata: [DONE]\n\n"
+
+
+def as_text_events(reply: dict[str, Any], choice: dict[str, Any]) -> str:
+    """The same of /completions: a piece for each word, with its log-probability."""
+    words = choice["text"].split(" ")
+    values = (choice["logprobs"] or {}).get("token_logprobs")
+    pieces: list[dict[str, Any]] = []
+    for at, word in enumerate(words):
+        piece: dict[str, Any] = {"text": word if at == 0 else f" {word}", "finish_reason": None}
+        if values:
+            piece["logprobs"] = {"tokens": [word], "token_logprobs": [values[at]]}
+        pieces.append(piece)
+    pieces.append({"text": "", "finish_reason": choice["finish_reason"]})
+    chunks: list[dict[str, Any]] = [{"choices": [piece | {"index": 0}]} for piece in pieces]
+    chunks.append({"choices": [], "usage": reply.get("usage")})
+    return (
+        "".join(f"data: {json.dumps({'object': 'text_completion'} | chunk)}\n\n" for chunk in chunks)
+        + "data: [DONE]\n\n"
+    )
 
 
 def refusal(

@@ -18,7 +18,7 @@ from synthgain.models.hf import HF
 from synthgain.models.laws import fined, laws
 from synthgain.models.scorer import HFScorer
 from synthgain.train.template import Template
-from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, user
+from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError, system, user
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,40 @@ async def test_thinking_that_the_template_opens_and_nothing_closes_is_no_answer(
     await model.aclose()
     assert call.text == "" and call.raw is not None and call.raw["content"].startswith("<think>\n")
     assert call.message.get("reasoning", "") == call.raw["content"].removeprefix("<think>").strip()
+
+
+async def test_a_turn_that_the_template_begins_is_gone_on_with(tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }} {% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    model = HF(tiny_model(tmp_path / "begins", template=template))
+    law = Sampling(max_tokens=5, temperature=0.0)
+
+    async def said(*messages: Message) -> tuple[str, int]:
+        call = await model(Prompt(messages, sampling=law))
+        return call.text, call.tokens_in
+
+    begun = Message(role="raw", name="assistant", content="The river")
+    written = Message(role="raw", content="<user>Who built it? <assistant>The river")
+    assert await said(user("Who built it?"), begun) == await said(written)
+    opened = Message(role="raw", content="<system>Short. <user>")
+    assert await said(system("Short."), Message(role="raw", name="user", content="")) == await said(opened)
+    for wrong in ((begun, user("a")), (user("a"), Message(role="raw", content="b"))):
+        with pytest.raises(CallFailed, match="raw"):
+            await said(*wrong)
+    await model.aclose()
+
+
+async def test_thinking_that_the_template_opened_is_not_opened_twice(tmp_path: Path) -> None:
+    opened = "{% for m in messages %}{{ m.content }} {% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}"
+    model = HF(tiny_model(tmp_path / "opened", template=opened))
+    turns = [
+        (user("Who?"), Message(role="raw", name="assistant", content=content)) for content in ("<think>\nSo", "So")
+    ]
+    twice, once = [await model(Prompt(turn, sampling=Sampling(max_tokens=3, temperature=0.0))) for turn in turns]
+    await model.aclose()
+    assert (twice.text, twice.tokens_in) == (once.text, once.tokens_in)
 
 
 async def test_the_log_probability_is_that_of_the_tokens_drawn(folder: Path) -> None:

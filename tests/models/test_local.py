@@ -230,8 +230,20 @@ async def test_raw_text_is_continued_without_a_template(model: Local) -> None:
     assert "Paris" in call.text and call.tokens_in == 5
     empty = await model(raw("", max_tokens=4))
     assert empty.tokens_in == 1 and empty.tokens_out > 0
-    with pytest.raises(CallFailed, match="only one"):
+    with pytest.raises(CallFailed, match="whose turn"):
         await model(Prompt((user("a"), Message(role="raw", content="b"))))
+
+
+async def test_a_turn_that_the_template_begins_is_gone_on_with(model: Local) -> None:
+    asked, law = user("Who are you?"), Sampling(max_tokens=6, temperature=0.0)
+    written = (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\nI am"
+    )
+    begun = Prompt((system("Be brief."), asked, Message(role="raw", name="assistant", content="I am")), sampling=law)
+    call, plain = await model(begun), await model(raw(written, max_tokens=6, temperature=0.0))
+    assert (call.text, call.tokens_in) == (plain.text, plain.tokens_in) and call.text
+    opened = await model(Prompt((system("Be brief."), Message(role="raw", name="user", content="")), sampling=law))
+    assert opened.text == (await model(raw(written.partition("Who")[0], max_tokens=6, temperature=0.0))).text
 
 
 async def test_a_prompt_that_does_not_fit_fails_alone_and_says_the_sizes(model: Local) -> None:

@@ -664,11 +664,11 @@ def test_one_model_serves_two_loops() -> None:
 # ------------------------------------------------------------------------------------------ info
 
 
-async def test_info_says_what_one_small_call_shows(planned: Planned) -> None:
+async def test_info_says_what_two_small_calls_show(planned: Planned) -> None:
     with planned(window=4096) as server:
         async with reached(server) as model:
             info = await model.info()
-        assert server.stats()["asked"] == 1
+        assert server.stats()["asked"] == 2 and info.completes is True
     assert (info.uri, info.context, info.logprobs, info.schema, info.seeds) == ("openai/double", 4096, True, True, None)
 
 

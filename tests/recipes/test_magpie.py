@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from doubles.drafting import Desk, drafted
+from doubles.server import served
 from synthgain import Scripted, generate
 from synthgain.recipes.magpie import OPENINGS, RECIPE, Magpie, tags_in
 from synthgain.types import Anchor, Prompt, Recipe, SynthgainError
@@ -25,7 +26,7 @@ def replies(
     instruction: Callable[[int], str], tags: str = '{"quality": "good", "difficulty": "easy", "category": "advice"}'
 ) -> Callable[[Prompt], str]:
     def reply(prompt: Prompt) -> str:
-        if prompt.messages[0]["role"] == "raw":
+        if prompt.messages[-1]["role"] == "raw":
             return instruction(prompt.draw)
         return tags if prompt.to == "judge" else "Feed them in October."
 
@@ -35,9 +36,9 @@ def replies(
 async def test_the_opening_alone_is_sent_and_the_instruction_is_then_asked_greedily() -> None:
     desk = Desk(replies(lambda n: f"  How do I winter hive {n}?"))
     rows = await drafted(small(), SYSTEM, desk)
-    raw = [p for p in desk.asked if p.messages[0]["role"] == "raw"]
-    opening = "<|im_start|>system\nYou help people who keep bees.<|im_end|>\n<|im_start|>user\n"
-    assert [(p.messages, p.draw) for p in raw] == [(({"role": "raw", "content": opening},), n) for n in (0, 1)]
+    raw = [p for p in desk.asked if p.messages[-1]["role"] == "raw"]
+    opened = ({"role": "system", "content": SYSTEM.text}, {"role": "raw", "name": "user", "content": ""})
+    assert [(p.messages, p.draw) for p in raw] == [(opened, n) for n in (0, 1)]
     assert (raw[0].sampling.temperature, raw[0].sampling.top_p, raw[0].sampling.stop) == (1.0, 1.0, ("\n",))
     assert [[turn["content"] for turn in row.messages or ()] for row in rows] == [
         [f"How do I winter hive {n}?", "Feed them in October."] for n in (0, 1)
@@ -89,7 +90,7 @@ def test_poor_and_untagged_instructions_and_near_ones_fall(tmp_path: Path) -> No
     qualities = {lines[2]: "poor", lines[3]: "splendid"}
 
     def reply(prompt: Prompt) -> str:
-        if prompt.messages[0]["role"] == "raw":
+        if prompt.messages[-1]["role"] == "raw":
             return lines[prompt.draw]
         asked = prompt.messages[0]["content"].split("Question:\n")[-1]
         return (
@@ -107,10 +108,20 @@ def test_tags_that_are_none(said: str) -> None:
     assert tags_in(said) == {"quality": None, "difficulty": None, "category": ""}
 
 
-def test_a_server_of_chats_says_so_before_anything_is_bought(tmp_path: Path) -> None:
-    with pytest.raises(SynthgainError, match="without a chat template") as error:
-        generate(small(), [SYSTEM], model="openai/some@http://127.0.0.1:9/v1", out=tmp_path / "run")
-    assert "local/" in error.value.next
+def test_a_server_without_text_or_template_says_so_before_anything_is_bought(tmp_path: Path) -> None:
+    refusals = {"text": ({"no_text": 404, "template": "apply"}, "/completions"), "template": ({}, "chat template")}
+    for name, (plan, said) in refusals.items():
+        with served(**plan) as server, pytest.raises(SynthgainError, match=said) as error:
+            generate(small(), [SYSTEM], model=f"openai/some@{server.base_url}", out=tmp_path / name)
+        assert "local/" in error.value.next
+
+
+def test_a_server_that_tells_its_template_is_given_the_opening(tmp_path: Path) -> None:
+    with served(template="apply") as server:
+        run = generate(small(tags=False), [SYSTEM], model=f"openai/some@{server.base_url}", out=tmp_path / "run")
+    asked = [call.prompt for call in run.memory(readonly=True)]
+    assert sum(p.messages[-1]["role"] == "raw" for p in asked) == 2 and run.record["counts"]["broken"] == 0
+    assert run.record["counts"]["rows"] == 2
 
 
 def test_the_opening_is_what_the_embedded_models_template_writes() -> None:

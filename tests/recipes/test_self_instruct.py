@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from doubles.drafting import Desk
+from doubles.server import served
 from synthgain import Scripted, generate
 from synthgain.curate.tasks import Task
 from synthgain.recipes.self_instruct import (
@@ -233,9 +234,21 @@ def test_one_seed_is_too_few(tmp_path: Path) -> None:
         generate(RECIPE, SEEDS[:1], model=Scripted(script("")), out=tmp_path / "run")
 
 
-def test_a_server_of_chats_says_so_before_anything_is_bought(tmp_path: Path) -> None:
-    with pytest.raises(SynthgainError, match="without a chat template"):
-        generate(RECIPE, SEEDS, model="openai/some@http://127.0.0.1:9/v1", out=tmp_path / "run")
+def test_a_server_without_completions_says_so_before_anything_is_bought(tmp_path: Path) -> None:
+    with served(no_text=404) as server, pytest.raises(SynthgainError, match="/completions") as error:
+        generate(RECIPE, SEEDS, model=f"openai/some@{server.base_url}", out=tmp_path / "run")
+    assert "base=false" in error.value.next
+
+
+def test_a_base_models_server_grows_a_list(tmp_path: Path) -> None:
+    """One that takes no chats at all."""
+    recipe = replace(RECIPE, pick=Demonstrations(requests=2))
+    with served(
+        no_chat="no chat template", text=" Name a tree that loses its leaves.\n10. Say why some birds fly south.\n"
+    ) as server:
+        run = generate(recipe, SEEDS, model=f"openai/some@{server.base_url}", out=tmp_path / "run")
+        assert server.stats()["statuses"].keys() == {"200"}
+    assert run.record["counts"]["broken"] == 0 and run.record["counts"]["calls_bought"] > 2
 
 
 @pytest.mark.parametrize("knobs", [{"requests": -1}, {"shown": 1}, {"machine": -1}, {"wave": 0}])

@@ -56,6 +56,17 @@ def test_every_round_has_four_stages_and_one_dropped_row_for_each_check(folder: 
     assert len(examples) >= 2 and document.said.count("loop.json has no ledger of this round") == 4
 
 
+def test_each_round_sets_its_student_against_the_base_question_by_question(folder: Path) -> None:
+    for n in (0, 1):
+        file = folder / f"round-{n}" / "arms.json"
+        told = json.loads(file.read_text())
+        gain = Reading("pass_at_4 difference", -0.25 * (n + 1), -0.7, 0.2, n=100).json()
+        dump(file, {**told, "differences": [*told["differences"], {"a": "filtered", "b": "base", **gain}]})
+    said = changed(folder).said
+    assert [w.split()[0] for w in said.split("filtered less base pass_at_4 ")[1:]] == ["−0.25", "−0.50"]
+    assert "filtered less unfiltered pass_at_4" not in said
+
+
 def test_the_ledger_the_decision_and_the_end_are_shown(folder: Path) -> None:
     gain = Reading("accuracy difference", 0.02, -0.1, 0.14, n=36).json()
     looks = [{"round": 1, "less": "the student of round 0", "better": False, "gain": gain}]

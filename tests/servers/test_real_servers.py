@@ -20,7 +20,9 @@ import pytest
 
 from servers import running
 from servers.running import Server
+from synthgain.models.openai import OpenAI
 from synthgain.store import Run
+from synthgain.types import Message, Prompt, Sampling, system
 
 pytestmark = pytest.mark.slow
 CALLS, WIDTH = 200, 8
@@ -221,3 +223,24 @@ def test_without_the_key_of_a_gateway_nothing_is_bought_and_the_key_is_named(gat
             command(gateway, "check", "openai/claude"), capture_output=True, text=True, env=os.environ | with_key
         )
         assert done.returncode == 4 and "OPENAI_API_KEY" in done.stderr
+
+
+async def test_text_goes_on_also_behind_a_turn_that_the_servers_template_begins(server: Server) -> None:
+    if server.front.name != "llama.cpp":
+        pytest.skip("only llama.cpp's server has been tried with text")
+    model = OpenAI(server.model, base_url=server.front.base_url)
+    try:
+        law = Sampling(max_tokens=4, temperature=0.0)
+        written = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n"
+        turns: list[tuple[Message, ...]] = [
+            (Message(role="raw", content="The capital of France is"),),
+            (system("Be brief."), Message(role="raw", name="user", content="What is")),
+            (Message(role="raw", content=f"{written}What is"),),
+        ]
+        capital, begun, plain = [await model(Prompt(turn, sampling=law)) for turn in turns]
+        drawn = await model(Prompt(turns[0], sampling=Sampling(max_tokens=4)))
+        assert (await model.info()).completes is True
+    finally:
+        await model.aclose()
+    assert "Paris" in capital.text and (begun.text, begun.tokens_in) == (plain.text, plain.tokens_in)
+    assert drawn.logprob is not None and drawn.logprob < 0 and drawn.tokens_out == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,17 @@ from synthgain.api.telling import remark
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
-from synthgain.evaluate import Question, Solved, forgetting, load_questions, perplexity, solve
+from synthgain.evaluate import (
+    BudgetForcing,
+    Question,
+    Solved,
+    differences,
+    forgetting,
+    load_questions,
+    perplexity,
+    solve,
+    thinking,
+)
 from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
 from synthgain.models import Reach, open_scorer
 from synthgain.store import Run
@@ -59,6 +70,13 @@ class Examination:
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens or room)
 
 
+def budget_forcing(
+    budgets: Sequence[int], again: int = 0, marks: tuple[str, str] = ("<think>", "</think>")
+) -> BudgetForcing:
+    """Thinking between these marks, each on a line of its own, of so many tokens at most."""
+    return BudgetForcing(tuple(budgets), again, f"{marks[0]}\n", f"\n{marks[1]}\n\n")
+
+
 LEAST, UNKNOWN = (
     256,
     1024,
@@ -89,6 +107,7 @@ def evaluate(
     task: Sequence[str | Path] = (),
     answers: str | Path | None = None,
     examination: Examination | None = None,
+    think: Sequence[int] | BudgetForcing = (),
     also: Sequence[str] = (),
     general: str | Path | None = None,
     against: str | None = None,
@@ -101,10 +120,12 @@ def evaluate(
 
     Verifiable questions ({"question", "answer"}) are answered and checked by rule; multiple choice
     ({"question", "options", "gold"}) is closed-book, by log-likelihood, and as `also` says ("letter", "generation") with the options in
-    sight. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). Of preference pairs (rows with chosen
+    sight. With `against` the same questions are put to that model too, and the readings "accuracy difference" and "pass_at_k difference" are the student's
+    less its, paired by question. Answers are remembered in `answers` (default: beside the student, for a URI in runs/answers). Of preference pairs (rows with chosen
     and rejected answers, in any shape that `train` reads, also a run) it is asked which answer is likelier; with `against`, a model whose weights are
     here, also how much more often and by how much more than there. With `general` text also what was forgotten, against `against` (by default the
-    embedded model); with `held_out` text the perplexity, and the loss by a token's place. `task` are standard tasks (`harness.harness`).
+    embedded model). With `think`, budgets in tokens of thinking, verifiable questions are answered at each of them (`budget_forcing.py`); a
+    `BudgetForcing` says more. With `held_out` text the perplexity, and the loss by a token's place. `task` are standard tasks (`harness.harness`).
     """
     if on is None and not task and general is None and held_out is None:
         raise SynthgainError(
@@ -112,7 +133,7 @@ def evaluate(
             where="--on",
             next="give questions: --on FILE, or a standard task: --task FILE.yaml",
         )
-    weights: Weights = str(student) if "/" in str(student) and not Path(student).exists() else Path(student)
+    weights = _weights(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
     readings: list[Reading] = []
     if on is not None and (pairs := pairs_at(Path(on))):
@@ -120,7 +141,22 @@ def evaluate(
     elif on is not None:
         questions = load_questions(Path(on))
         how, longest = examination or Examination(), longest_of(weights)
-        readings += answered(weights, questions, how, memory=place, reach=reach, watch=watch, longest=longest).readings
+        if think and against is not None and general is None:
+            what = "thinking at budgets is not compared with another model"
+            raise SynthgainError(what, where="--against", next="evaluate each by itself")
+        if think:
+            forcing = think if isinstance(think, BudgetForcing) else budget_forcing(think)
+            readings += thought(
+                weights, questions, how, forcing, memory=place, reach=reach, watch=watch, longest=longest
+            )
+        else:
+            told = partial(
+                answered, questions=questions, how=how, memory=place, reach=reach, watch=watch, longest=longest
+            )
+            mine = told(weights)
+            readings += mine.readings
+            if against is not None:
+                readings += [_less(r, against) for r in differences(mine, told(_weights(against)))]
         if also and not questions[0].options:
             raise SynthgainError("these questions have no options", where="also", next="leave it out")
         readings += further(weights, questions, also, place, reach=reach, watch=watch or unwatched)
@@ -129,6 +165,15 @@ def evaluate(
     if held_out is not None:
         readings += perplexity(open_scorer(student), texts_of(held_out))
     return readings + (harness(student, task) if task else [])
+
+
+def _weights(model: str | Path) -> Weights:
+    """A student's folder, or a URI."""
+    return str(model) if "/" in str(model) and not Path(model).exists() else Path(model)
+
+
+def _less(difference: Reading, against: str) -> Reading:
+    return replace(difference, note="; ".join(filter(None, (f"less {against}, question by question", difference.note))))
 
 
 def texts_of(source: str | Path) -> list[str]:
@@ -151,11 +196,7 @@ def answered(
     `longest` is the length of the longest answer that is known of (`Examination`)."""
     if questions[0].options:
         return choices(weights, questions, memory)
-    uri = usable(weights) if isinstance(weights, Path) else weights
-    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=len(questions) * how.draws)
-
-    def done(n: int, _: int) -> None:
-        tally.groups_done = n
+    uri, tally, done = _asking(weights, len(questions) * how.draws)
 
     async def work(desk: Desk) -> Solved:
         return await solve(
@@ -170,6 +211,52 @@ def answered(
         )
 
     return at_desk(uri, work, memory=memory, tally=tally, reach=reach, watch=watch or unwatched)
+
+
+def thought(
+    weights: Weights,
+    questions: Sequence[Question],
+    how: Examination,
+    forcing: BudgetForcing,
+    *,
+    memory: Path,
+    longest: int | None = None,
+    reach: Reach | None = None,
+    watch: Watch | None = None,
+) -> list[Reading]:
+    """Accuracy against the tokens that a model may think, as `answered` asks it."""
+    if questions[0].options:
+        raise SynthgainError(
+            "of multiple choice nothing is written", where="--think", next="give questions with an `answer`"
+        )
+    uri, tally, done = _asking(weights, len(questions) * how.draws)
+
+    async def work(desk: Desk) -> list[Reading]:
+        curve = await thinking(
+            desk,
+            questions,
+            same_answer,
+            forcing,
+            parsable=lambda text: final_answer(text) is not None,
+            draws=how.draws,
+            sampling=how.law(longest),
+            few_shot=how.shots,
+            watch=done,
+        )
+        return list(curve.readings)
+
+    return at_desk(uri, work, memory=memory, tally=tally, reach=reach, watch=watch or unwatched)
+
+
+def _asking(weights: Weights, answers: int) -> tuple[str, Tally, Callable[[int, int], None]]:
+    """The model's URI, the count of its answers, and who is told of each."""
+    uri = usable(weights) if isinstance(weights, Path) else weights
+    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=answers)
+
+    def done(n: int, _: int) -> None:
+        tally.groups_done = n
+
+    return uri, tally, done
 
 
 @dataclass(frozen=True)

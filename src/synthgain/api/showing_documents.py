@@ -43,7 +43,7 @@ RECIPES: Mapping[
 }
 LEFT_OUT = {"rephrase": ("truncated",), "entigraph": ("truncated",)}  # a text that was cut off is as true up to there
 RATES = (4e-4, 2e-4, 8e-4)
-SETTINGS: Mapping[str, Any] = {"tokens": 16_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
+SETTINGS: Mapping[str, Any] = {"tokens": 56_000, "batch": 1, "length": 128, "hold_out": 0.0, "train_embeddings": False}
 REPEATED = "repeated"
 OPEN = Arm("open-book", exam=OPEN_BOOK)
 
@@ -99,8 +99,10 @@ def demo_documents(
         grid, done = Grid(tuple(arms), rows, tuple(rates), place / "students", student), Done()
         examine = ChoiceExaminer(questions, place / "answers", taken, say)
         result: dict[str, Any] = {}
-        for _ in grid.fill(done, ArmTrainer(student, seed, shared, say), examine, say):
+        for made in grid.fill(done, ArmTrainer(student, seed, shared, say), examine, say):
             result = study.write(done)
+            for line in compared_at_last(result, made.arm.name):
+                say(line)
     report(place)
     return result
 
@@ -228,6 +230,17 @@ class _Study:
             for rate in self.rates
             if any(rate in students for students in done.values())
         ]
+
+
+def compared_at_last(told: Mapping[str, Any], arm: str) -> list[str]:
+    """What `arm` has more than repetition at the rate that was trained last; nothing where there is no such comparison yet."""
+    students = told["by_rate"][-1]["arms"] if told["by_rate"] else []
+    less = next((one["less_reference"] for one in students if one["name"] == arm), [])
+    return [
+        f"    {arm} less {REPEATED}: {d['name'].removesuffix(' difference')} {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]"
+        for d in less
+        if None not in (d["value"], d["low"], d["high"])
+    ]
 
 
 def _of_student(name: str, made: Result[Solved], repeated: Result[Solved] | None) -> dict[str, Any]:

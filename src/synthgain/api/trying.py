@@ -23,7 +23,19 @@ from synthgain.models.drawn import drawn
 from synthgain.models.memory import peak_memory
 from synthgain.store import CallMemory
 from synthgain.thinking import hollow
-from synthgain.types import Anchor, Call, CallFailed, Model, ModelInfo, Prompt, Recipe, Sampling, SynthgainError, user
+from synthgain.types import (
+    Anchor,
+    Call,
+    CallFailed,
+    Message,
+    Model,
+    ModelInfo,
+    Prompt,
+    Recipe,
+    Sampling,
+    SynthgainError,
+    user,
+)
 
 QUICK = Reach(wait=0.1, tries=3)  # whoever checks a model waits for the answer
 ENOUGH = (8, 256, 2048)  # tokens, one after the other, where a model that thinks needs more
@@ -95,7 +107,7 @@ async def _found(model: Model, call: Call) -> ModelInfo:
         info = replace(info, reasoning=True)
     notes = [f"needs more than {ENOUGH[0]} tokens to answer (asked again with {most})"] * (most > ENOUGH[0])
     if info.seeds is not True and most < ENOUGH[-1]:
-        found = await drawn(model, most)
+        found = await drawn(model, most, text=call.prompt.messages[0]["role"] == "raw")
         info = replace(info, draws=found.draws, seeds=found.seeds if info.seeds is None else info.seeds)
         notes.append(found.note)
     return replace(info, note="; ".join(filter(None, (*notes, info.note))))
@@ -126,11 +138,19 @@ async def _small(desk: Desk) -> Call:
             call = await desk(Prompt((user("Say hello."),), sampling=Sampling(max_tokens=most)))
         except CallFailed as error:
             if last or "token" not in str(error):
-                raise
+                return await _of_text(desk, error)
             continue
         if last or not hollow(call):
             break
     return call
+
+
+async def _of_text(desk: Desk, refused: CallFailed) -> Call:
+    """A small answer to text, of a server that answers no chat (a base model's, without a template); else why it does not."""
+    try:
+        return await desk(Prompt((Message(role="raw", content="Hello, my name is"),), sampling=Sampling(max_tokens=8)))
+    except (CallFailed, SynthgainError) as error:
+        raise refused from error
 
 
 def first_prompts(

@@ -168,8 +168,13 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
     from synthgain import api
 
     arms_table(result["arms"])
-    for d in result.get("differences", []):
-        print(_sentence(d))
+    told = result.get("differences", [])
+    for d in told:
+        if not _of_several(d):
+            print(_sentence(d))
+    for d in told:
+        if _of_several(d) and d["b"] == "base":
+            print(f"of {str(d['name']).removesuffix(' difference').replace('pass_at_', 'pass@')}: {_sentence(d)}")
     _print_rates(result.get("by_rate", []))
     for sentence in result.get("foretold", {}).get("said", []):
         print(sentence)
@@ -178,6 +183,11 @@ def print_arms(result: dict[str, Any], folder: Path) -> None:
     if (advice := api.advice(folder)) is not None:
         print(advice.sentence)
     print(f"report: {folder / 'report.html'}")
+
+
+def _of_several(d: dict[str, Any]) -> bool:
+    """Whether a difference is of pass@k."""
+    return str(d["name"]).startswith("pass_at_")
 
 
 def _print_rates(by_rate: Sequence[dict[str, Any]]) -> None:

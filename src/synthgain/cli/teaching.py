@@ -168,6 +168,21 @@ def evaluate(
     draws: Annotated[int, typer.Option("--draws", help="Answers a question (verifiable questions).")] = 4,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7,
     max_tokens: AnswerTokens = None,
+    think: Annotated[
+        str,
+        typer.Option(
+            "--think",
+            help="Budget forcing: accuracy where the model thinks so many tokens at most, for each of 0,64,256 (verifiable questions).",
+        ),
+    ] = "",
+    think_again: Annotated[
+        int,
+        typer.Option("--think-again", help='… and goes on with "Wait" so many times where it would end its thinking.'),
+    ] = 0,
+    think_marks: Annotated[
+        tuple[str, str],
+        typer.Option("--think-marks", help="… between these marks, where the model was not taught the usual ones."),
+    ] = ("<think>", "</think>"),
     also: Annotated[
         list[str] | None,
         typer.Option("--also", help="Of multiple choice, with the options in sight: letter, generation. Repeatable."),
@@ -182,7 +197,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--against",
-            help="The model it is compared with: for --general (default: local/smollm2-135m), and on preference pairs where it is named.",
+            help="The model it is compared with, where it is named also on the questions or preference pairs (--general: local/smollm2-135m).",
         ),
     ] = None,
     answers: Annotated[
@@ -199,9 +214,9 @@ def evaluate(
     Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
     """
     from synthgain import api
-    from synthgain.api.examining import Examination
+    from synthgain.api.examining import Examination, budget_forcing
 
-    how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
+    how, budgets = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens), _budgets(think)
     readings = watched(
         lambda watch: api.evaluate(
             student,
@@ -209,6 +224,7 @@ def evaluate(
             task=task or (),
             answers=answers,
             examination=how,
+            think=budget_forcing(budgets, think_again, think_marks) if budgets else (),
             also=also or (),
             general=general,
             held_out=held_out,
@@ -218,6 +234,16 @@ def evaluate(
         )
     )
     print_readings(readings, as_json)
+
+
+def _budgets(think: str) -> tuple[int, ...]:
+    """The numbers of tokens that `--think` names."""
+    from synthgain.types import SynthgainError
+
+    said = [part.strip() for part in think.split(",")] if think else []
+    if not all(part.isascii() and part.isdigit() for part in said):
+        raise SynthgainError(f"{think!r} are no numbers of tokens", where="--think", next="write --think 0,64,256")
+    return tuple(map(int, said))
 
 
 @app.command()

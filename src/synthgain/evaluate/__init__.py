@@ -1,9 +1,10 @@
 """Err(π): how good a student is. Verifiable questions, closed-book multiple choice, preference pairs, and forgetting, each with an interval."""
 
 from synthgain.evaluate.averaged import averaged
+from synthgain.evaluate.budget_forcing import BudgetForcing, thinking
 from synthgain.evaluate.choose import choose, chosen, closed_book, scored
 from synthgain.evaluate.crossed import averaged_values, crossed, crossed_difference, units_of, values_of
-from synthgain.evaluate.difference import difference, differences
+from synthgain.evaluate.difference import difference, differences, pass_differences
 from synthgain.evaluate.forgetting import forgetting
 from synthgain.evaluate.lettered import after_letters, asked_for_a_letter, asked_raw, by_letter, picked
 from synthgain.evaluate.margin import margin, margin_difference
@@ -17,6 +18,7 @@ from synthgain.evaluate.solve import GREEDY, ask, solve
 
 __all__ = [
     "GREEDY",
+    "BudgetForcing",
     "Order",
     "Passage",
     "Passages",
@@ -43,6 +45,7 @@ __all__ = [
     "margin",
     "margin_difference",
     "order_of",
+    "pass_differences",
     "passed",
     "perplexity",
     "picked",
@@ -50,6 +53,7 @@ __all__ = [
     "preference_differences",
     "scored",
     "solve",
+    "thinking",
     "units_of",
     "values_of",
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from synthgain.evaluate.margin import margin_difference
+from synthgain.evaluate.pass_at_k import chances, ks_of
 from synthgain.evaluate.questions import Solved
 from synthgain.intervals import mean_t, wilson
 from synthgain.types import Reading
 
 
 def differences(a: Solved, b: Solved) -> tuple[Reading, ...]:
-    """Everything in which `a` and `b` are compared question by question: what is right, and the margins of multiple choice."""
-    return (difference(a, b), margin_difference(a, b)) if a.margins and b.margins else (difference(a, b),)
+    """Everything in which `a` and `b` are compared question by question: what is right, pass@k, and the margins of multiple choice."""
+    margins = (margin_difference(a, b),) if a.margins and b.margins else ()
+    return (difference(a, b), *pass_differences(a, b), *margins)
 
 
 def difference(a: Solved, b: Solved, *, level: float = 0.95, name: str = "accuracy difference") -> Reading:
@@ -22,16 +24,31 @@ def difference(a: Solved, b: Solved, *, level: float = 0.95, name: str = "accura
     say: then the interval reaches as far as questions not seen could differ, with the upper Wilson bound on
     their share.
     """
-    shared = [q for q in a.right if q in b.right]
+    return _paired(name, _shares(a), _shares(b), level)
+
+
+def pass_differences(a: Solved, b: Solved, *, level: float = 0.95) -> tuple[Reading, ...]:
+    """`pass_at_k difference` for each k above 1 that both have draws for: how much likelier one of k answers of `a` is right than one of k of `b`.
+
+    Paired as accuracy is: a question's value is the unbiased chance of `pass_at_k`, so the questions that neither or both solve whatever is
+    drawn add nothing to the interval. Of several students it is the mean over them. (k = 1 is accuracy.)
+    """
+    draws = min(max(map(len, right.values()), default=0) for one in (a, b) for right in one.students)
+    return tuple(
+        _paired(f"pass_at_{k} difference", chances(a.students, k), chances(b.students, k), level)
+        for k in ks_of(draws)
+        if k > 1
+    )
+
+
+def _paired(name: str, a: Mapping[str, float], b: Mapping[str, float], level: float) -> Reading:
+    """The mean of a - b over the questions of both; values lie in 0 to 1."""
+    shared = [q for q in a if q in b]
     estimator = "mean of paired differences, t interval over questions"
     if not shared:
         return Reading(name, None, level=level, estimator=estimator, note="no question was answered by both")
-    gaps = [_share(a.right[q]) - _share(b.right[q]) for q in shared]
-    note = (
-        f"{len(shared)} of {len(a.right)} and {len(b.right)} questions are shared"
-        if len(shared) != max(len(a.right), len(b.right))
-        else ""
-    )
+    gaps = [a[q] - b[q] for q in shared]
+    note = f"{len(shared)} of {len(a)} and {len(b)} questions are shared" if len(shared) != max(len(a), len(b)) else ""
     mean, low, high = mean_t(gaps, level)
     if max(gaps) == min(gaps):
         unseen = wilson(0, len(gaps), level)[1]
@@ -43,5 +60,6 @@ def difference(a: Solved, b: Solved, *, level: float = 0.95, name: str = "accura
     return Reading(name, mean, cut(low or 0.0), cut(high or 0.0), level, "", len(shared), estimator, "estimate", note)
 
 
-def _share(right: Sequence[bool]) -> float:
-    return sum(right) / len(right)
+def _shares(one: Solved) -> dict[str, float]:
+    """By question: the share of its draws that are right."""
+    return {q: sum(right) / len(right) for q, right in one.right.items()}

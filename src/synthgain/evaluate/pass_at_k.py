@@ -30,14 +30,19 @@ def passed(right: Right, k: int, note: str = "") -> Reading:
 
 def passed_by_all(students: Sequence[Right], k: int, note: str = "") -> Reading:
     """`pass_at_k` as the mean over students who were asked the same questions, each with its own draws; an interval over questions."""
-    shared = [q for q in students[0] if all(q in one for one in students)]
-    enough = [q for q in shared if all(len(one[q]) >= k for one in students)]
-    if len(enough) < len(shared):
-        few = f"{len(shared) - len(enough)} questions have fewer than {k} answers"
+    found = chances(students, k)
+    shared = sum(all(q in one for one in students) for q in students[0])
+    if len(found) < shared:
+        few = f"{shared - len(found)} questions have fewer than {k} answers"
         note = "; ".join(part for part in (note, few) if part)
-    shares = [math.fsum(_any_of(one[q], k) for one in students) / len(students) for q in enough]
-    draws = max((sum(len(one[q]) // k for one in students) for q in enough), default=1)
-    return share(f"pass_at_{k}", shares, draws, note)
+    draws = max((sum(len(one[q]) // k for one in students) for q in found), default=1)
+    return share(f"pass_at_{k}", list(found.values()), draws, note)
+
+
+def chances(students: Sequence[Right], k: int) -> dict[str, float]:
+    """By question that each student gave `k` answers to or more: the chance that one of k is right, as the mean over students."""
+    enough = [q for q in students[0] if all(len(one.get(q, ())) >= k for one in students)]
+    return {q: math.fsum(_any_of(one[q], k) for one in students) / len(students) for q in enough}
 
 
 def _any_of(draws: Sequence[bool], k: int) -> float:

@@ -40,6 +40,7 @@ class Solved:
 
     `said` holds the answers themselves, or the option chosen. A question that was never answered is in neither. Of multiple choice
     `margins` holds each question's margin in nats, `clusters` what it goes together with (`margin.py`), `documents` what it asks about, where it says so.
+    Of several students as one, `apart` holds what each of them had right.
     """
 
     readings: tuple[Reading, ...]
@@ -48,6 +49,12 @@ class Solved:
     margins: Mapping[str, float] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
+    apart: tuple[Mapping[str, list[bool]], ...] = ()
+
+    @property
+    def students(self) -> tuple[Mapping[str, list[bool]], ...]:
+        """What each student had right; one, where this is of one."""
+        return self.apart or (self.right,)
 
     def reading(self, name: str) -> Reading:
         """The reading of that name."""
@@ -78,6 +85,7 @@ class Solved:
             right={q: [draw for one in several for draw in one.right[q]] for q in shared},
             said={q: [text for one in several for text in one.said.get(q, ())] for q in shared},
             margins=margins,
+            apart=tuple(right for one in several for right in one.students),
         )
 
 
@@ -92,7 +100,7 @@ def _pooled(name: str, students: Sequence[Solved], right: Mapping[str, Sequence[
         return replace(first, value=share, low=least, high=most, n=len(right), estimator=estimator, note=note)
 
     if name.startswith("pass_at_") and right:
-        return passed_by_all([one.right for one in students], int(name.rpartition("_")[2]), note)
+        return passed_by_all([right for one in students for right in one.students], int(name.rpartition("_")[2]), note)
 
     def mean(values: Sequence[float | None]) -> float | None:
         known = [v for v in values if v is not None]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from synthgain.evaluate.pass_at_k import ks_of, passed, share
 from synthgain.evaluate.questions import Question, Solved
 from synthgain.types import Call, CallFailed, Message, Prompt, Sampling, SynthgainError, user
 
+T = TypeVar("T")
 GREEDY = Sampling(temperature=0.0, max_tokens=256)
 MOST_CUT = 0.05  # of the answers: above it accuracy says more of the limit than of the model
 
@@ -48,18 +50,28 @@ async def solve(
     share right: Wilson's interval with one draw, else the one at the effective size (`intervals.clustered`). A call that
     failed is left out and counted in the note; SynthgainError where more than a fifth of them failed.
     """
-    _check(questions, draws, sampling, ks)
+    check(questions, draws, sampling, ks)
     prompts = [
         Prompt((*few_shot, *prompt(q)), to=to, sampling=sampling, seed=seed, draw=draw)
         for q in questions
         for draw in range(draws)
     ]
-    answers = await _answers(model, prompts, width, watch)
-    failed = answers.count(None)
-    if failed > len(prompts) / 5:
-        raise SynthgainError(
-            f"{failed} of {len(prompts)} calls failed", next="look at the server, then run again", code=5
-        )
+    answers = await answered([partial(model, prompt) for prompt in prompts], width, watch)
+    return graded(questions, answers, correct, limit=sampling.max_tokens, parsable=parsable, ks=ks)
+
+
+def graded(
+    questions: Sequence[Question],
+    answers: Sequence[Call | None],
+    correct: Callable[[str, str], bool],
+    *,
+    limit: int,
+    parsable: Callable[[str], bool] | None = None,
+    ks: Sequence[int] = (),
+) -> Solved:
+    """What `solve` makes of answers of up to `limit` tokens, as many to each question, question by question; None where a call failed."""
+    draws = len(answers) // len(questions)
+    failed = list(answers).count(None)
     said: dict[str, list[str]] = {}
     cut: dict[str, list[bool]] = {}
     for n, call in enumerate(answers):
@@ -68,7 +80,7 @@ async def solve(
             cut.setdefault(questions[n // draws].id, []).append(call.finish == "length")
     gold = {q.id: q.answer or "" for q in questions}
     right = {i: [bool(correct(text, gold[i])) for text in texts] for i, texts in said.items()}
-    note = "; ".join(part for part in (_failed(failed, len(prompts)), _cut(cut, sampling.max_tokens)) if part)
+    note = "; ".join(part for part in (_failed(failed, len(answers)), _cut(cut, limit)) if part)
     readings = [share("accuracy", [sum(r) / len(r) for r in right.values()], draws, note)]
     readings += [passed(right, k, note) for k in ks or ks_of(draws)]
     if parsable:
@@ -93,7 +105,8 @@ def _cut(cut: Mapping[str, Sequence[bool]], limit: int) -> str:
     )
 
 
-def _check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Sequence[int]) -> None:
+def check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Sequence[int]) -> None:
+    """SynthgainError where questions cannot be answered in writing, or draws are none."""
     if not questions:
         raise SynthgainError("there are no questions to answer")
     unfit = next((q for q in questions if q.answer is None), None)
@@ -109,28 +122,32 @@ def _check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Se
         )
 
 
-async def _answers(
-    model: Answering, prompts: Sequence[Prompt], width: int, watch: Callable[[int, int], None] | None
-) -> list[Call | None]:
-    """The calls in the prompts' order; None where one failed."""
+async def answered(
+    asks: Sequence[Callable[[], Awaitable[T]]], width: int, watch: Callable[[int, int], None] | None
+) -> list[T | None]:
+    """What each of them gives, in order, at most `width` under way; None where a call failed. SynthgainError: more than a fifth did."""
     gate = asyncio.Semaphore(width)
     done = 0
 
-    async def one(prompt: Prompt) -> Call | None:
+    async def one(ask: Callable[[], Awaitable[T]]) -> T | None:
         nonlocal done
         async with gate:
             try:
-                call: Call | None = await model(prompt)
+                found: T | None = await ask()
             except CallFailed:
-                call = None
+                found = None
         done += 1
         if watch:
-            watch(done, len(prompts))
-        return call
+            watch(done, len(asks))
+        return found
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(prompt)) for prompt in prompts]
+            tasks = [group.create_task(one(ask)) for ask in asks]
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from several
-    return [task.result() for task in tasks]
+    answers = [task.result() for task in tasks]
+    failed = answers.count(None)
+    if failed > len(asks) / 5:
+        raise SynthgainError(f"{failed} of {len(asks)} calls failed", next="look at the server, then run again", code=5)
+    return answers

@@ -20,6 +20,7 @@ from synthgain.types import Message, Sampling, assistant, canonical, in_order
 PLAIN_LAW, NOT_LAW = "plain softmax at T=1 (server)", "server gives pre-sampling log-probabilities; sampled at "
 NONE_GIVEN = "server gave no token log-probabilities"
 BUSY_WORDS = re.compile(r"rate.?limit|overloaded|too.many.requests|over.?capacity", re.IGNORECASE)
+NO_CHOICE = "the answer is no completion: it has no choices[0] with a message or text"
 _PLAIN = Sampling()
 
 
@@ -47,31 +48,31 @@ class Refusal:
     param: str = ""
 
 
-def read(status: int, raw: bytes, sampling: Sampling) -> Answer | Refusal:
-    """The reply as an answer, or why it is none. A status of 200 in the refusal: the body is no chat completion."""
+def read(status: int, raw: bytes, sampling: Sampling, *, text: bool = False) -> Answer | Refusal:
+    """The reply as an answer of a chat, or (`text`) of text that goes on. A status of 200 in the refusal: the body is no completion."""
     if status != 200:
         return refusal(status, _json_or_text(raw))
     try:
         body = _decoded(raw.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        return Refusal(200, f"the answer is no chat completion: it is no JSON ({type(error).__name__})")
+        return Refusal(200, f"the answer is no completion: it is no JSON ({type(error).__name__})")
     if not isinstance(body, dict):
-        return Refusal(200, "the answer is no chat completion: it has no choices[0].message")
+        return Refusal(200, NO_CHOICE)
     usage = body.get("usage")
     counts = _counts(usage if isinstance(usage, dict) else {})
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
     if choice is None and body.get("error"):
         return refusal(200, body)
-    if choice is None or not ("message" in choice or "error" in choice):
+    if choice is None or not choice.keys() & {"message", "error", *(["text"] if text else [])}:
         if not any(counts):
-            return Refusal(200, "the answer is no chat completion: it has no choices[0].message")
+            return Refusal(200, NO_CHOICE)
         choice = {"message": {}, "finish_reason": "no answer"}
     return _answer(choice, counts, sampling)
 
 
 def _answer(choice: Mapping[str, Any], counts: tuple[int | None, int | None, int], sampling: Sampling) -> Answer:
-    given = choice.get("message")
+    given = choice["message"] if "message" in choice else {"content": choice.get("text")}
     ended = "error" if choice.get("error") else protocol.finish(choice.get("finish_reason"))
     try:
         message = protocol.answered(given if isinstance(given, dict) else {"content": given})
@@ -131,10 +132,9 @@ def _joined(chunks: list[Any]) -> Any:
                 continue
             if isinstance(piece.get("message"), dict):
                 message |= piece["message"]
-            _grow(message, piece.get("delta"))
+            _grow(message, piece.get("delta") or {"content": piece.get("text")})
             choice |= {name: piece[name] for name in ("finish_reason", "error") if piece.get(name)}
-            logprobs = piece.get("logprobs")
-            tokens += _listed(logprobs.get("content")) if isinstance(logprobs, dict) else []
+            tokens += _tokens(piece.get("logprobs"))
     if message or choice:
         if tokens:
             choice["logprobs"] = {"content": tokens}
@@ -188,12 +188,18 @@ def _counts(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
     return came_in, went_out, cached if cached and came_in and cached <= came_in else 0
 
 
+def _tokens(given: object) -> list[Any]:
+    """An entry with `logprob` for each token: as chats have them, or made of the list that completions of text have."""
+    if not isinstance(given, dict):
+        return []
+    return _listed(given.get("content")) or [{"logprob": value} for value in _listed(given.get("token_logprobs"))]
+
+
 def _law(sampling: Sampling, given: object) -> tuple[float | None, str, int | None]:
     """The answer's log-probability in nats under the law it was sampled from, and that law; else None and why. And how many tokens it names."""
-    tokens = given.get("content") if isinstance(given, dict) else None
-    tokens = tokens if isinstance(tokens, list) and tokens else None
-    n = len(tokens) if tokens else None
-    if tokens is None:
+    tokens = _tokens(given)
+    n = len(tokens) or None
+    if n is None:
         return None, NONE_GIVEN, n
     if not sampling.plain:
         named = ("top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty")

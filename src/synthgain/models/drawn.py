@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from synthgain.types import CallFailed, Model, Prompt, Sampling, user
+from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, user
 
 ENOUGH = 16  # tokens: of ten random words two draws are hardly ever the same
 GREEDY = "three draws at temperature 1 gave one answer: it seems to answer greedily, whatever it is asked for"
@@ -20,9 +20,10 @@ class Drawn:
     note: str = ""
 
 
-async def drawn(model: Model, max_tokens: int = ENOUGH) -> Drawn:
-    """The same prompt twice with one seed and once with another, at least `ENOUGH` tokens each."""
-    prompt = Prompt((user("Write ten random words."),), sampling=Sampling(max_tokens=max(max_tokens, ENOUGH)))
+async def drawn(model: Model, max_tokens: int = ENOUGH, *, text: bool = False) -> Drawn:
+    """The same prompt twice with one seed and once with another, at least `ENOUGH` tokens each. `text`: it takes no chats."""
+    ask = Message(role="raw", content="Ten random words:") if text else user("Write ten random words.")
+    prompt = Prompt((ask,), sampling=Sampling(max_tokens=max(max_tokens, ENOUGH)))
     try:
         calls = await asyncio.gather(*(model(asked) for asked in (prompt, prompt, replace(prompt, draw=1))))
     except CallFailed as error:

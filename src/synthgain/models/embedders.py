@@ -292,7 +292,7 @@ class ServerEmbedder:
 
     @cached_property
     def _url(self) -> URL:
-        from synthgain.models.openai import endpoint
+        from synthgain.models.endpoints import endpoint
 
         return endpoint(self.base_url).parent.parent / "embeddings"
 
@@ -311,7 +311,7 @@ class ServerEmbedder:
         """All texts, `flights` requests at once, each batch made when a connection is free for it."""
         import aiohttp
 
-        from synthgain.models.openai import proxy_of
+        from synthgain.models.endpoints import proxy_of
 
         headers = {"Content-Type": "application/json", "User-Agent": "synthgain"}
         if self.api_key:

@@ -11,6 +11,7 @@ from typing import Any
 
 from synthgain.machine import multiplies_bfloat16, multiplies_bytes, patient_threads
 from synthgain.models import protocol
+from synthgain.models.begun import NO_TOOLS, before, is_text, text_of
 from synthgain.models.eight_bits import BYTES, turned
 from synthgain.models.memory import free_memory
 from synthgain.models.weights import content_hash
@@ -45,21 +46,20 @@ class Loaded:
     arithmetic: str = "float32"
 
     def tokens(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
-        """A prompt's tokens: the chat template (which gets the tools) with the opening of an answer, or raw text as it stands."""
-        if any(message["role"] == "raw" for message in messages):
-            if len(messages) > 1:
-                raise CallFailed('a message of the role "raw" must be the only one')
+        """A prompt's tokens: the chat template (which gets the tools) with the opening of an answer, or text to go on with (`begun.py`)."""
+        if is_text(messages):
             if tools:
-                raise CallFailed("text without a chat template offers no tools")
-            return self.text(messages[0]["content"]) or [self.first()]
-        if not self.tokenizer.chat_template:
-            raise CallFailed('the folder has no chat template: send text as one message of the role "raw"')
+                raise CallFailed(NO_TOOLS)
+            chat = before(messages)
+            return self.text(text_of(messages, self._written(chat, ()) if chat else "")) or [self.first()]
         written = self._written(messages, tools)
         if tools and written == self._written(messages, ()):
             raise CallFailed("the folder's chat template has no place for tools")
         return self.text(written)
 
     def _written(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
+        if not self.tokenizer.chat_template:
+            raise CallFailed('the folder has no chat template: send text as one message of the role "raw"')
         try:
             written: str = self.tokenizer.apply_chat_template(
                 templated(messages), tools=offered(tools) or None, add_generation_prompt=True, tokenize=False

@@ -109,6 +109,7 @@ class HF:
             logprobs=True,
             seeds=True,
             schema=True,
+            completes=True,
             note=f"transformers, {loaded.arithmetic} on {loaded.device}, {how}",
         )
 

@@ -12,15 +12,16 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from synthgain.machine import patient_threads
+from synthgain.models import protocol
 from synthgain.models.lending import Shared
 from synthgain.models.slots import Slots
 from synthgain.models.weights import LARGE, content_hash, metadata
-from synthgain.types import CallFailed, Prompt, SynthgainError, canonical, in_order
+from synthgain.types import CallFailed, Message, Prompt, SynthgainError, canonical, in_order
 
 MOST = 63  # slots at most: tokens in a batch must stay under the 64 of the other attention kernel
 READ_AT_ONCE = 512  # tokens of a step with large weights, where speed counts for more than equal answers in any company
@@ -97,6 +98,14 @@ class Runtime:
             )
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
+
+    def written(self, chat: Sequence[Message]) -> str:
+        """The chat as the model's template writes it, with the opening of an answer. CallFailed where the template refuses it."""
+        status, answer = self._http("/apply-template", {"messages": [dict(turn) for turn in protocol.sent(chat)]})
+        if status != 200:
+            said = answer.get("error", answer)
+            raise CallFailed(f"the model's chat template refuses this chat: {said!s:.300}")
+        return str(answer["prompt"])
 
     def _save(self, slot: int, name: str) -> int:
         status, answer = self._http(f"/slots/{slot}?action=save", {"filename": name})

@@ -14,7 +14,7 @@ the last digits, and now and then a token, depend on the company. So they do fro
 read 512 tokens at a time: that is faster by a third (decisions/2026-11-28-embedded-weights.md). A call that is remembered is never asked again.
 
 A prompt whose one message has the role "raw" is completed without a chat template; an empty one
-begins with nothing but the token that begins a text. Penalties count the prompt's tokens too.
+begins with nothing but the token that begins a text. Where it stands behind a chat the template writes what is before it (`begun.py`). Penalties count the prompt's tokens too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.models import memory, protocol
+from synthgain.models.begun import NO_TOOLS, before, is_text, text_of
 from synthgain.models.grammars import passed_over
 from synthgain.models.known import KNOWN
 from synthgain.models.llamacpp import MOST, Runtime
@@ -134,6 +135,7 @@ class Local:
             logprobs=True,
             seeds=True,
             schema=True,
+            completes=True,
             note=f"{fields.get('general.name', self.path.name)}, {self._slots} slots in this process",
         )
 
@@ -194,7 +196,9 @@ class Local:
             self._say_what_is_passed_over(prompt.schema)
         runtime, began = self._started(), time.perf_counter()
         call_id = prompt.id(self.identity)
-        asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs)
+        chat = before(prompt.messages) if is_text(prompt.messages) else ()
+        written = runtime.written(chat) if chat else ""
+        asked = request(prompt, int(call_id[:8], 16) & 0x7FFFFFFF, self._logprobs, written)
         answer, cached = runtime.ask(prompt, asked)
         choice, usage = answer["choices"][0], answer["usage"]
         turn = read_calls(_message(choice, call_id), prompt.tools, call_id)
@@ -248,8 +252,10 @@ def _context(fields: dict[str, Any], asked: int | None) -> int:
 # ---------------------------------------------------------------------------------------------- the request
 
 
-def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
-    """The request's body, every setting of the law written out (the server's own defaults truncate)."""
+def request(prompt: Prompt, seed: int, logprobs: bool = True, written: str = "") -> dict[str, Any]:
+    """The request's body, every setting of the law written out (the server's own defaults truncate).
+
+    `written` is what the template made of the chat before a text that begins a turn."""
     s = prompt.sampling
     body: dict[str, Any] = {
         "max_tokens": s.max_tokens,
@@ -269,13 +275,13 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
         "cache_prompt": True,
         "stop": list(s.stop),
     }
-    raw = is_raw(prompt)
+    raw = is_text(prompt.messages)
     if raw:
-        body["prompt"] = prompt.messages[0]["content"]
+        if prompt.tools:
+            raise CallFailed(NO_TOOLS)
+        body["prompt"] = text_of(prompt.messages, written)
     else:
         body["messages"] = [dict(message) for message in protocol.sent(prompt.messages)]
-    if prompt.tools and raw:
-        raise CallFailed("text without a chat template offers no tools")
     if prompt.tools:
         body["tools"] = offered(prompt.tools)
     if prompt.schema is not None:
@@ -290,14 +296,6 @@ def request(prompt: Prompt, seed: int, logprobs: bool = True) -> dict[str, Any]:
         if not s.plain:
             body["post_sampling_probs"] = True
     return body
-
-
-def is_raw(prompt: Prompt) -> bool:
-    """Whether the prompt is text to be continued. CallFailed where "raw" stands among other messages."""
-    raw = any(message["role"] == "raw" for message in prompt.messages)
-    if raw and len(prompt.messages) > 1:
-        raise CallFailed('a message of the role "raw" must be the only one')
-    return raw
 
 
 def law_of(s: Sampling) -> str:

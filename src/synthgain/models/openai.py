@@ -1,4 +1,4 @@
-"""M behind any OpenAI-compatible server: POST {base_url}/chat/completions over HTTP.
+"""M behind any OpenAI-compatible server: POST {base_url}/chat/completions over HTTP, and {base_url}/completions for text to go on with.
 
 Whoever calls holds a place of `gate` from before the call until the answer is on disk; the model gives it back between two
 tries only. A call for which nobody holds a place takes one itself, for as long as it lasts.
@@ -6,8 +6,8 @@ tries only. A call for which nobody holds a place takes one itself, for as long 
 A task that is cancelled closes its connection, and an answer in flight is then lost (the server may have charged for
 it). So whoever stops a run stops asking and waits for the calls in flight.
 
-What a reply means is read in `answers.py`, what the server takes is learnt in `terms.py`, and when to try again is decided in
-`retries.py`.
+What a reply means is read in `answers.py`, what the server takes is learnt in `terms.py`, when to try again is decided in
+`retries.py`, and what differs between chats and text stands in `endpoints.py`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,28 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import Any
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
 from synthgain.models import protocol
 from synthgain.models.answers import NONE_GIVEN, NOT_LAW, Answer, read
+from synthgain.models.begun import NO_TOOLS, before, is_text, text_of
+from synthgain.models.endpoints import (
+    Endpoint,
+    Reply,
+    Templates,
+    Unwritten,
+    endpoint,
+    for_text,
+    goes_on,
+    proxy_of,
+    was_closed,
+)
 from synthgain.models.pacing import USUAL, Gate, Window
 from synthgain.models.prices import Price, known_price
 from synthgain.models.retries import KEY, TRIES, URL_OR_NAME, Retries, Server
@@ -35,8 +45,6 @@ from synthgain.thinking import apart
 from synthgain.types import Call, CallFailed, ModelInfo, Prompt, Sampling, SynthgainError, canonical, system, user
 
 LARGE = 1 << 20  # bytes of a body that aiohttp wants to send piece by piece
-NO_TEXT = "this prompt is text to go on with, without a chat template, and a server is asked in chats only"
-CHATS_ONLY = "use local/… or hf/… for this role; of self-instruct, --set base=false asks in chats"
 AT_ONCE = 2.0  # seconds within which a connection that the server had closed already fails
 CONTEXT = (
     "loaded_context_length",
@@ -46,15 +54,6 @@ CONTEXT = (
     "n_ctx",
 )  # names in lists of models
 LONG = 1024  # tokens, of a prompt for which it is worth asking how long the model's context is
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class OpenAI:
@@ -97,12 +96,14 @@ class OpenAI:
         self._connect = max(1.0, min(10.0, unreachable_after / 3))
         self._headers = dict(headers or {})
         self._server = Server(where, api_key, deadline, tuple(self._headers.values()), tries)
-        self._standing = self._server.standing
         self._window = Window(concurrency)
         spacing = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self.gate = Gate(self._window, where, unreachable_after=unreachable_after, spacing=spacing)
         strict = EXTRAS if self._url.host == "api.openai.com" else ()
-        self._terms = Terms(frozenset((*strict, *(() if logprobs else ("logprobs",)))))
+        terms = Terms(frozenset((*strict, *(() if logprobs else ("logprobs",)))))
+        self._chats = Endpoint(self._url, self._server, terms)
+        self._texts = for_text(self._chats)
+        self._templates = Templates(name, self._url.parent.parent.parent, where, self._post)
         self.learnt: list[str] = []
         self._length: asyncio.Future[int | None] | None = None  # the context's, once asked for
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,19 +123,20 @@ class OpenAI:
 
     def served_before(self) -> None:
         """Whoever remembers answers of this model says so: where it then forbids a prompt (403), it forbids that one alone."""
-        self._standing.known = True
+        self._chats.server.standing.known = self._texts.server.standing.known = True
 
     # ------------------------------------------------------------------------------------------ one call
 
     async def __call__(self, prompt: Prompt) -> Call:
-        gate, standing = self.gate, self._standing
-        own = standing.calls >= gate.held + gate.aside  # every place has its call already: nobody holds one for this
+        gate, at = self.gate, self._texts if is_text(prompt.messages) else self._chats
+        standing, calls = at.server.standing, self._chats.server.standing.calls + self._texts.server.standing.calls
+        own = calls >= gate.held + gate.aside  # every place has its call already: nobody holds one for this
         if own:
             await gate.enter(0)
         standing.begin()
         served = False
         try:
-            call = await self._answer(prompt)
+            call = await self._answer(prompt, at)
             served = True
             return call
         finally:
@@ -142,47 +144,51 @@ class OpenAI:
             if own:
                 gate.leave()
 
-    async def _answer(self, prompt: Prompt) -> Call:
+    async def _answer(self, prompt: Prompt, at: Endpoint) -> Call:
         """The answer, after as many tries as it takes; a place is held when one begins, and at the end."""
-        if any(turn["role"] == "raw" for turn in prompt.messages):
-            raise SynthgainError(NO_TEXT, where=self._server.where, next=CHATS_ONLY)
+        if prompt.tools and at is self._texts:
+            raise CallFailed(NO_TOOLS)
         self._opened()
         await self._refuse_too_long(prompt)
-        id, gate, terms = prompt.id(self._identity), self.gate, self._terms
+        id, gate, terms = prompt.id(self._identity), self.gate, at.terms
         retries: Retries | None = None
         generation, fresh = gate.generation, False
         while True:
             await gate.turn()
-            body, began = self._bodies(prompt, id, terms), monotonic()
+            began = monotonic()
             failure: Exception | None = None
             try:
-                reply = await self._post(body, fresh=fresh)
+                reply = await self._sent(prompt, id, terms, at, fresh=fresh)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError, too
-                if not fresh and _was_closed(error) and monotonic() - began < AT_ONCE:
+                if not fresh and was_closed(error) and monotonic() - began < AT_ONCE:
                     fresh = True  # nothing has failed: another connection serves it
                     continue
                 failure = error
             else:
                 now = monotonic()
-                answer = read(reply.status, reply.body, prompt.sampling)
+                answer = read(reply.status, reply.body, prompt.sampling, text=at is self._texts)
                 if isinstance(answer, Answer):
                     gate.answered(began, now, answer.tokens_out)
-                    self._learn(terms, prompt.sampling)
+                    self.learnt += at.learn(terms, prompt.sampling)
                     return self._call(prompt, id, answer, now - began)
-            retries = retries or Retries(self._server, gate, id, generation)
+            retries = retries or Retries(at.server, gate, id, generation)
             if failure is not None:
                 await retries.unanswered(failure, began)
             else:
                 assert not isinstance(answer, Answer)
                 terms = await retries.unserved(answer, reply.headers, began, terms, prompt)
 
-    def _learn(self, terms: Terms, law: Sampling) -> None:
-        """What was served under these terms holds for all calls from now on."""
-        self._standing.laws.add(law)
-        if terms is (known := self._terms):
-            return
-        self._terms = Terms(known.without | terms.without, known.folded or terms.folded)
-        self.learnt += self._terms.said(known)
+    async def _sent(self, prompt: Prompt, id: str, terms: Terms, at: Endpoint, *, fresh: bool) -> Reply:
+        """The reply to a call. Before a text that begins a turn stands what the server says that its template writes."""
+        if at is self._chats:
+            return await self._post(at.url, self._bodies(prompt, id, terms), fresh=fresh)
+        chat = before(prompt.messages)
+        try:
+            text = text_of(prompt.messages, await self._templates(chat) if chat else "")
+        except Unwritten as busy:
+            return busy.reply
+        body = self._bodies.of_text(text, prompt, id, terms, begins=bool(chat) and self._templates.begins)
+        return await self._post(at.url, body, fresh=fresh)
 
     def _call(self, prompt: Prompt, id: str, answer: Answer, seconds: float) -> Call:
         logprob, law = answer.logprob, answer.law
@@ -238,7 +244,7 @@ class OpenAI:
             proxy=proxy_of(self._url),
         )
 
-    async def _post(self, body: bytes, *, fresh: bool) -> Reply:
+    async def _post(self, url: URL, body: bytes, *, fresh: bool = False) -> Reply:
         """The reply; aiohttp.ClientError or OSError where there is none. `fresh`: on a connection that was never used."""
         data = body if len(body) < LARGE else io.BytesIO(body)
         session = self._session
@@ -246,7 +252,7 @@ class OpenAI:
             if self._afresh is None:
                 self._afresh = self._session_with(aiohttp.TCPConnector(limit=0, force_close=True))
             session = self._afresh
-        async with session.post(self._url, data=data, allow_redirects=False) as response:
+        async with session.post(url, data=data, allow_redirects=False) as response:
             return Reply(response.status, response.headers, await response.read())
 
     async def aclose(self) -> None:
@@ -261,30 +267,18 @@ class OpenAI:
     # ------------------------------------------------------------------------------------------ what it is
 
     async def info(self) -> ModelInfo:
-        """What the server says of the model: its list of models, and one call of at most 64 tokens (a second one where it was cut off)."""
+        """What the server says of the model: its list of models, a call of at most 64 tokens (a second one where it was cut off), a token of text."""
         self._opened()
         context = await self._context()
-        shape = {
-            "type": "object",
-            "properties": {"ok": {"type": "boolean"}},
-            "required": ["ok"],
-            "additionalProperties": False,
-        }
-        turns = (system("You answer briefly."), user("Say hello."))
-        call: Call | None = None
-        for most in (64, 1024):  # a model that thinks may refuse few tokens, or not come to the answer
-            ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
-            try:
-                call = apart(await self(ask))
-                if _obeyed(call, self._terms) is not None:
-                    break
-            except CallFailed as error:
-                if "response_format" in str(error) or "schema" in str(error):
-                    self._terms = replace(self._terms, without=self._terms.without | {"response_format"})
-                failed = error
-        if call is None:
-            raise SynthgainError(str(failed), where=self._server.where, next=URL_OR_NAME, code=4) from failed
-        terms = self._terms
+        call = await self._obliged()
+        completes, why = await goes_on(self)
+        if isinstance(call, CallFailed):
+            if not completes:
+                raise SynthgainError(str(call), where=self._server.where, next=URL_OR_NAME, code=4) from call
+            return ModelInfo(
+                self._uri, context=context, completes=True, note=f"it goes on with text, and takes no chats: {call}"
+            )
+        terms = self._chats.terms
         return ModelInfo(
             self._uri,
             context=context,
@@ -294,8 +288,32 @@ class OpenAI:
             reasoning="reasoning" in call.message,
             folds_system=terms.folded,
             left_out=tuple(sorted(terms.without)),
-            note="; ".join(self.learnt),
+            note="; ".join((*self.learnt, *([why] if why else []))),
+            completes=completes,
         )
+
+    async def _obliged(self) -> Call | CallFailed:
+        """A small answer under a schema; why there is none."""
+        shape = {
+            "type": "object",
+            "properties": {"ok": {"type": "boolean"}},
+            "required": ["ok"],
+            "additionalProperties": False,
+        }
+        turns = (system("You answer briefly."), user("Say hello."))
+        found: Call | CallFailed = CallFailed()
+        for most in (64, 1024):  # a model that thinks may refuse few tokens, or not come to the answer
+            ask = Prompt(turns, sampling=Sampling(max_tokens=most), schema=shape)
+            try:
+                found = apart(await self(ask))
+                if _obeyed(found, self._chats.terms) is not None:
+                    break
+            except CallFailed as error:
+                if "response_format" in str(error) or "schema" in str(error):
+                    known = self._chats.terms
+                    self._chats.terms = replace(known, without=known.without | {"response_format"})
+                found = found if isinstance(found, Call) else error
+        return found
 
     async def _context(self) -> int | None:
         """The context length in tokens that the server tells: in its list of models, or (llama.cpp) among its properties. Both are optional."""
@@ -322,12 +340,6 @@ class OpenAI:
             return None
 
 
-def _was_closed(error: Exception) -> bool:
-    """Whether a request met a connection that the server had closed while nothing was going on (no matter how)."""
-    gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-    return gone and not isinstance(error, aiohttp.ClientConnectorError)
-
-
 def _obeyed(call: Call, terms: Terms) -> bool | None:
     """Whether an answer follows the schema that was asked for; None where it was cut off."""
     if "response_format" in terms.without:
@@ -336,35 +348,3 @@ def _obeyed(call: Call, terms: Terms) -> bool | None:
         return isinstance(json.loads(call.text), dict)
     except (ValueError, RecursionError):
         return None if call.finish == "length" else False
-
-
-def endpoint(base_url: str) -> URL:
-    """The URL of chat completions under a base URL, scheme and host in lower case, no slash at the end."""
-    if re.search(r"^[^/]*@|//[^/]*@", base_url):
-        raise SynthgainError(
-            "the base URL holds a user or a password, which would be written down",
-            next="put the key into OPENAI_API_KEY (of one role: OPENAI_API_KEY_ROLE, such as OPENAI_API_KEY_JUDGE)",
-        )
-    wrong = SynthgainError(
-        f"{base_url!r} is no base URL of a server",
-        next="write it like http://HOST:PORT/v1 (--base-url, OPENAI_BASE_URL or openai/NAME@URL)",
-    )
-    try:
-        url = URL(base_url.strip())
-    except ValueError as error:
-        raise wrong from error
-    if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment or url.user:
-        raise wrong
-    return URL.build(
-        scheme=url.scheme,
-        host=url.host,
-        port=url.explicit_port,
-        path=url.path.rstrip("/").removesuffix("/chat/completions") + "/chat/completions",
-    )
-
-
-def proxy_of(url: URL) -> URL | None:
-    """The proxy that the environment names for this host, never for this machine itself."""
-    host = url.host or ""
-    found = None if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host) else getproxies().get(url.scheme)
-    return URL(found) if found else None

@@ -128,6 +128,8 @@ def _unreadable(call: Call) -> str:
     """Why the answer cannot be read again; "" where it can."""
     if "\ufffd" in call.text:
         return "the text holds a replaced character: it is not what was drawn"
+    if "name" in call.prompt.messages[-1] and call.prompt.messages[-1]["role"] == "raw":
+        return "the prompt begins a turn of the template, which is not written again here"
     if call.prompt.tools:
         return "tools were offered, in a form that the server chose"
     if call.message.keys() - {"role", "content"}:

@@ -96,6 +96,14 @@ class Server:
     secrets: tuple[str, ...] = ()  # values of headers, never shown either
     tries: int = TRIES
     standing: Standing = field(default_factory=Standing)
+    absent: str = "no model answers here"  # what 404 and 405 of every call mean
+    instead: str = URL_OR_NAME  # and what to do about it
+    never: re.Pattern[str] | None = None  # in words, what 404 says
+
+    def has_none(self, status: int, said: str) -> bool:
+        """Whether a refusal may be one of the address itself, and of every call; behind a gateway it may be this one request."""
+        worded = status in (400, 422, 501) and self.never is not None and self.never.search(said) is not None
+        return status in (404, 405) or status < 400 or worded
 
 
 class Retries:
@@ -141,7 +149,7 @@ class Retries:
             await self._again(said)
         elif status in BUSY and refused.code != "insufficient_quota":
             await self._wait(retry_after(headers), began, f"{status} {said}")
-        elif status in PASSING or status >= 500:
+        elif (status in PASSING or status >= 500) and not self.server.has_none(status, said):
             gate.pushed_back(began, f"{status} {said}")
             gate.failed(began, f"{status} {said}", reached=True, away=status in AWAY)
             later = retry_after(headers)
@@ -166,7 +174,7 @@ class Retries:
         status, standing = refused.status, self.server.standing
         if status in (401, 402, 429):
             raise self._hopeless(status, said, headers)
-        if status in (404, 405) or status < 400:  # behind a gateway it may be this one request
+        if self.server.has_none(status, said):
             if await standing.serves_others() is False:
                 raise self._hopeless(status, said, headers)
             await self._again(f"{status} {said}")
@@ -224,7 +232,7 @@ class Retries:
         elif status < 400:
             what = f"no model answers here ({status}): the server redirects to {self._clean(headers.get('location', 'another URL'))}"
         else:
-            what = f"no model answers here ({status}): {said}"
+            what, next = f"{self.server.absent} ({status}): {said}", self.server.instead
         return SynthgainError(what, where=self.server.where, next=next, code=4)
 
     def _clean(self, said: str) -> str:

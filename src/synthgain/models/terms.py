@@ -28,7 +28,7 @@ NEUTRAL: Mapping[str, Any] = {
     "stop": (),
 }
 FREE = ("repetition_penalty", "seed", "logprobs", "response_format", "stream")  # what no answer's law hangs on
-OURS = frozenset({*NEUTRAL, *FREE, "model", "messages", "n", "max_tokens", "max_completion_tokens", "tools"})
+OURS = frozenset({*NEUTRAL, *FREE, "model", "messages", "prompt", "n", "max_tokens", "max_completion_tokens", "tools"})
 SAMPLERS = frozenset(
     {"logit_bias", "mirostat", "typical_p", "dry_multiplier", "xtc_probability", "top_n_sigma", "samplers"}
 )
@@ -123,8 +123,8 @@ class Terms:
         """The messages as they are sent."""
         return protocol.sent(protocol.folded(messages) if self.folded else messages)
 
-    def tail(self, sampling: Sampling, schema: str, tools: str, extra: str) -> bytes:
-        """What follows messages and seed in the body. `schema`, `tools` and `extra` are JSON or ""."""
+    def tail(self, sampling: Sampling, schema: str, tools: str, extra: str, *, text: bool = False) -> bytes:
+        """What follows messages (or the text) and seed in the body. `schema`, `tools` and `extra` are JSON or ""."""
         most = "max_completion_tokens" if "max_tokens" in self.without else "max_tokens"
         told: dict[str, Any] = {most: sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p}
         told |= {
@@ -132,8 +132,8 @@ class Terms:
             "min_p": 0.0,
             "repetition_penalty": 1.0,
         }  # -1: off for every server known; 0 is refused by some
-        told |= {"logprobs": True, "stream": False}
-        if "logprobs" not in self.without:
+        told |= {"logprobs": 1 if text else True, "stream": False}
+        if "logprobs" not in self.without and not text:
             told["top_logprobs"] = 1  # without it llama.cpp sends twenty a token
         told = {name: value for name, value in told.items() if name not in self.without}
         for name in ("top_k", "min_p", "presence_penalty", "frequency_penalty", "temperature", "top_p"):
@@ -153,21 +153,33 @@ class Bodies:
     """The bodies of requests to the model `name`, with `extra` fields (JSON or "") in each."""
 
     def __init__(self, name: str, extra: str = "") -> None:
-        self._head = b'{"model":' + json.dumps(name).encode() + b',"messages":'
+        self._head = b'{"model":' + json.dumps(name).encode()
         self._extra = extra
-        self._tails: dict[tuple[Sampling, str, str, Terms], bytes] = {}
+        self._tails: dict[tuple[Sampling, str, str, Terms, bool], bytes] = {}
 
     def __call__(self, prompt: Prompt, id: str, terms: Terms) -> bytes:
-        schema = "" if prompt.schema is None else in_order(prompt.schema)
+        """Of a chat."""
         tools = encode(offered(prompt.tools)) if prompt.tools else ""
-        key = (prompt.sampling, schema, tools, terms)
+        turns = b',"messages":' + encode(terms.turns(prompt.messages)).encode()
+        return self._head + turns + self._seed(id, terms) + self._tail(prompt, tools, terms, text=False)
+
+    def of_text(self, text: str, prompt: Prompt, id: str, terms: Terms, *, begins: bool = False) -> bytes:
+        """Of text to go on with. `begins`: it holds the token that begins a text, and must get no other."""
+        said = b',"prompt":' + encode(text).encode() + (b',"add_special_tokens":false' if begins else b"")
+        return self._head + said + self._seed(id, terms) + self._tail(prompt, "", terms, text=True)
+
+    def _seed(self, id: str, terms: Terms) -> bytes:
+        return b"" if "seed" in terms.without else b',"seed":%d' % (int(id[:8], 16) & 0x7FFFFFFF)
+
+    def _tail(self, prompt: Prompt, tools: str, terms: Terms, *, text: bool) -> bytes:
+        schema = "" if prompt.schema is None else in_order(prompt.schema)
+        key = (prompt.sampling, schema, tools, terms, text)
         tail = self._tails.get(key)
         if tail is None:
             if len(self._tails) >= 1024:
                 self._tails.clear()
-            tail = self._tails[key] = terms.tail(prompt.sampling, schema, tools, self._extra)
-        seed = b"" if "seed" in terms.without else b',"seed":%d' % (int(id[:8], 16) & 0x7FFFFFFF)
-        return self._head + encode(terms.turns(prompt.messages)).encode() + seed + tail
+            tail = self._tails[key] = terms.tail(prompt.sampling, schema, tools, self._extra, text=text)
+        return tail
 
 
 def extra_fields(given: Mapping[str, Any], where: str) -> str:

@@ -7,8 +7,9 @@ what kind the instruction is.
 An anchor is a system message ("You are a helpful assistant.", or one that names a domain); it stands in the opening where the template has a place for
 one. From one anchor come `k` instructions.
 
-The text is sent raw, without a template around it: a model of `local/…` or `hf/…` takes it. A server of chats does not, which is said before anything is
-bought. `template` must be the model's own: another family's does not call forth instructions. `opening` writes any other out, with {system} for the anchor.
+The opening is what the model's own template writes (`template=model`): of `local/…` and `hf/…`, and of servers that tell it (llama.cpp's, vLLM). Of other
+servers with /completions `template` names the family, or `opening` writes it out, with {system} for the anchor; it must be the model's own, for another family's
+does not call forth instructions. A server that does not go on with text, or does not tell its template, says so before anything is bought.
 
 Cost: 3 k calls an anchor: instruction, answer, tags (`tags=false`: 2 k).
 
@@ -51,9 +52,11 @@ from synthgain.types import (
     SynthgainError,
     assistant,
     drop,
+    system,
     user,
 )
 
+MODEL = "model"  # its own template writes the opening
 OPENINGS = {  # what each family's template writes before a user's words; the token that begins a text is the runtime's
     "chatml": "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n",
     "llama-3": "<|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
@@ -90,7 +93,7 @@ class Magpie:
     """`k` instructions under each system message, their answers, and with `tags` what a judge says of them."""
 
     k: int = 100
-    template: str = "chatml"
+    template: str = MODEL
     opening: str = ""
     temperature: float = 1.0
     tokens: int = 256
@@ -100,17 +103,20 @@ class Magpie:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise SynthgainError(f"k is 1 or more, not {self.k}", where="magpie")
-        if not self.opening and self.template not in OPENINGS:
+        if not self.opening and self.template not in (MODEL, *OPENINGS):
             raise SynthgainError(
                 f"the opening of a user's turn is not known of {self.template!r}",
                 where="magpie",
-                next=f"the templates are: {', '.join(OPENINGS)}; or write it out: --set opening=…",
+                next=f"the templates are: {MODEL} (its own), {', '.join(OPENINGS)}; or write it out: --set opening=…",
             )
 
     def opened(self, anchor: Anchor, draw: int) -> Prompt:
         """The text before a user's words, and nothing else."""
-        text = (self.opening or OPENINGS[self.template]).replace("{system}", anchor.text.strip())
         law = Sampling(temperature=self.temperature, max_tokens=self.tokens, stop=("\n",))
+        if not self.opening and self.template == MODEL:
+            turns = (system(anchor.text.strip()), Message(role="raw", name="user", content=""))
+            return Prompt(turns, sampling=law, draw=draw)
+        text = (self.opening or OPENINGS[self.template]).replace("{system}", anchor.text.strip())
         return Prompt((Message(role="raw", content=text),), sampling=law, draw=draw)
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
@@ -169,7 +175,7 @@ EXAMPLES = (
 
 RECIPE = Recipe(
     name="magpie",
-    version="1",
+    version="2",
     draft=Magpie(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), Truncated(), TemplateMarks(), Scored(field="quality"), NearDuplicate(column="prompt")),
@@ -180,7 +186,7 @@ RECIPE = Recipe(
     calls="3 k (300)",
     sources={
         "k": "ours: the source draws millions from one opening",
-        "template": "the model's own; chatml is that of SmolLM2 and Qwen",
+        "template": f"code: the model's own; written out here: {', '.join(OPENINGS)}",
         "opening": "ours: any other template, written out",
         "temperature": "code",
         "tokens": "ours",

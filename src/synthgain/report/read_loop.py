@@ -22,6 +22,7 @@ class RoundPart:
     missing: Mapping[str, str]
     after: Mapping[str, Sequence[Reading]] = field(default_factory=dict)  # by student: what was measured after training
     told: Json = field(default_factory=dict)  # what loop.json says of the round: who wrote it, its ledger
+    differences: Sequence[Json] = ()  # of its arms, as `LoopPart` has them
 
     @property
     def ledger(self) -> Mapping[str, Reading]:
@@ -77,7 +78,7 @@ def loop_part(path: Path) -> LoopPart:
     if not arms and rounds and rounds[-1].arms:
         arms, no_arms = list(rounds[-1].arms), ""
     told, _ = json_at(path / "arms.json")
-    differences = [mapping(d) for d in listed(told.get("differences"))]
+    differences = differences_in(told)
     missing = {"loop": why or ("" if rounds else "loop.json names no rounds"), "arms": no_arms}
     readings, _ = readings_at(path / "readings.json")
     return LoopPart(
@@ -101,6 +102,11 @@ def arms_at(file: Path) -> tuple[list[Json], str]:
     return arms, why or ("" if arms else f"{file.name} holds no arms")
 
 
+def differences_in(told: Json) -> list[Json]:
+    """The paired differences of what an arms.json holds."""
+    return [mapping(d) for d in listed(told.get("differences"))]
+
+
 def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
     missing: dict[str, str] = {}
     run: RunPart | None = None
@@ -108,9 +114,11 @@ def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
     if where is not None:
         run = run_part(where, points)
     arms: list[Json] = []
+    differences: list[Json] = []
     where, missing["arms"] = _inside(path, given.get("arms"), "arms.json")
     if where is not None:
         arms, missing["arms"] = arms_at(where)
+        differences = differences_in(json_at(where)[0])
     students: dict[str, Json] = {}
     after: dict[str, Sequence[Reading]] = {}
     for name, relative in mapping(given.get("students")).items():
@@ -124,7 +132,7 @@ def _round(path: Path, place: int, given: Json, points: int) -> RoundPart:
     number_ = number(given.get("round"))
     told = {name: readings for name, readings in after.items() if readings}
     gone = {k: v for k, v in missing.items() if v}
-    return RoundPart(place if number_ is None else int(number_), run, arms, students, gone, told, given)
+    return RoundPart(place if number_ is None else int(number_), run, arms, students, gone, told, given, differences)
 
 
 def _inside(path: Path, relative: object, what: str) -> tuple[Path | None, str]:

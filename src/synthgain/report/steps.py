@@ -149,7 +149,21 @@ def _told_train(loop: LoopPart, r: RoundPart) -> Safe:
     ]
     table = stacked(("arm", "rows learnt", *names), rows) if rows else el("p", "No arm was examined.", class_="absent")
     said = look_said(loop, r.number)
-    return join(table, el("p", said) if said else None)
+    return join(table, _less_base(r), el("p", said) if said else None)
+
+
+def _less_base(r: RoundPart) -> Safe | None:
+    """By how much the round's student differs from the base, question by question: in accuracy, and in pass@k where there are several draws."""
+    found = [(d, reading(d)) for d in r.differences if d.get("b") == "base"]
+    told = [(str(d.get("a") or "?"), one) for d, one in found if one is not None and _is_of_answers(one.name)]
+    if not told:
+        return None
+    rows = [(f"{a} less base", [one.name.removesuffix(" difference"), cell(one, signed=True)]) for a, one in told]
+    return stacked(("paired difference", "of", "value and interval"), rows, words=("of",))
+
+
+def _is_of_answers(name: str) -> bool:
+    return name.removesuffix(" difference") == "accuracy" or name.startswith("pass_at_")
 
 
 def _k(name: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from synthgain.report.markup import Safe, el
-from synthgain.report.read import RunPart, run_part
+from synthgain.report.read import Json, RunPart, run_part
 from synthgain.report.read_loop import LoopPart, loop_part
 from synthgain.report.verdict import Advice, Known, advise
 
@@ -33,12 +33,18 @@ def known_of_loop(loop: LoopPart) -> Known:
     are worth, and nothing of the rows."""
     last = loop.reported
     own = {r.name: r for r in loop.readings}
-    answered = [d for d in loop.differences if d.get("name") != MARGINS and d.get("b") != "one-shot"]
+    answered = [d for d in loop.differences if not _other_than_answers(d) and d.get("b") != "one-shot"]
     if last is None or last.run is None:
         return Known(own, differences=answered)
     of_run = known_of(last.run)
     trained = [d for d in answered if not str(d.get("a") or "").startswith(("base", "unfiltered"))]
     return replace(of_run, readings={**of_run.readings, **own}, differences=trained)
+
+
+def _other_than_answers(difference: Json) -> bool:
+    """Whether a difference is none of how many answers are right: of margins, or of one right among k."""
+    name = str(difference.get("name") or "")
+    return name == MARGINS or name.startswith("pass_at_")
 
 
 def advice_on(folder: Path) -> Advice:
