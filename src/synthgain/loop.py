@@ -43,11 +43,15 @@ class Part:
         if self.take not in ("kept", "candidates", "anchors"):
             raise SynthgainError(f"take is {self.take!r}", where="Part", next="it is kept, candidates or anchors")
         if self.rows is not None and self.rows < 1:
-            raise SynthgainError(f"rows must be 1 or more, not {self.rows}", where="Part")
+            raise SynthgainError(
+                f"rows must be 1 or more, not {self.rows}", where="Part", next="leave it out for all rows"
+            )
         if self.share is not None and not 0 < self.share <= 1:
-            raise SynthgainError(f"a share lies above 0 and up to 1, not {self.share}", where="Part")
+            raise SynthgainError(
+                f"a share lies above 0 and up to 1, not {self.share}", where="Part", next="leave it out for all rows"
+            )
         if self.share is not None and self.rows is not None:
-            raise SynthgainError("a part has rows or a share, not both", where="Part")
+            raise SynthgainError("a part has rows or a share, not both", where="Part", next="leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,11 @@ class Arm:
                 next="use letters, digits and . + - _: it names a folder",
             )
         if self.method not in (None, "sft", "cpt", "dpo"):
-            raise SynthgainError(f"method is {self.method!r}; it is sft, cpt or dpo", where=f"arm {self.name}")
+            raise SynthgainError(
+                f"method is {self.method!r}; it is sft, cpt or dpo",
+                where=f"arm {self.name}",
+                next="leave it out: the rows say it",
+            )
         if self.method in ("sft", "dpo") and self.learns and all(part.take == "anchors" for part in self.learns):
             raise SynthgainError(
                 f"{self.method} needs chats, and anchors are plain texts",
@@ -128,7 +136,9 @@ def check_arms(arms: Sequence[Arm], writer: str = "") -> None:
             )
     if writer and not any(arm.name == writer and arm.learns for arm in arms):
         raise SynthgainError(
-            f"the arm {writer!r} should write the next round, and no trained arm has this name", where="arms"
+            f"the arm {writer!r} should write the next round, and no trained arm has this name",
+            where="arms",
+            next=f"name one of: {', '.join(sorted(arm.name for arm in arms if arm.learns)) or 'none is trained'}",
         )
 
 
@@ -257,7 +267,9 @@ def run_rounds(
     """
     check_arms(arms, writer)
     if n < 1:
-        raise SynthgainError(f"rounds must be 1 or more, not {n}", where="--rounds")
+        raise SynthgainError(
+            f"rounds must be 1 or more, not {n}", where="--rounds", next="leave it out for the default"
+        )
     lasting: dict[str, Result[S]] = {}
     previous: Path | None = None
     for number in range(n):

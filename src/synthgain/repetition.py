@@ -80,10 +80,16 @@ class Source:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.tokens) and self.tokens > 0):
-            raise SynthgainError(f"unique tokens are a number above 0, not {self.tokens}", where=f"source {self.name}")
+            raise SynthgainError(
+                f"unique tokens are a number above 0, not {self.tokens}",
+                where=f"source {self.name}",
+                next="give a source with text in it",
+            )
         if not 0 < self.share <= 1:
             raise SynthgainError(
-                f"a share of the horizon lies above 0 and up to 1, not {self.share}", where=f"source {self.name}"
+                f"a share of the horizon lies above 0 and up to 1, not {self.share}",
+                where=f"source {self.name}",
+                next="give a part like 0.5",
             )
 
 
@@ -162,7 +168,9 @@ def planned(
     """Each source over `horizon` tokens. SynthgainError where shares add up to more than 1, or a number makes no sense."""
     for name, number in (("horizon", horizon), ("epochs", epochs), ("synthetic epochs", synthetic_epochs)):
         if not (math.isfinite(number) and number > 0):
-            raise SynthgainError(f"{name} is a number above 0, not {number:g}", where="plan")
+            raise SynthgainError(
+                f"{name} is a number above 0, not {number:g}", where="plan", next="give such a number, or leave it out"
+            )
     names = [source.name for source in sources]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise SynthgainError(f"two sources are named {twice!r}", where="plan", next="name them apart: NAME=PATH")

@@ -6,7 +6,8 @@ A leaf that recipes' knobs, checks and requests share; what people type of them 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -14,6 +15,16 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from synthgain.types import SynthgainError
 
 T = TypeVar("T")
+
+
+@contextmanager
+def advised(next: str) -> Iterator[None]:
+    """An error of settings that says no next step gets this one."""
+    try:
+        yield
+    except SynthgainError as error:
+        error.next = error.next or next
+        raise
 
 
 def settings_of(part: Any, *, leave: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -56,6 +56,15 @@ COLUMNS = (
     "anchor_ids",
 )  # all that a row is made of here: no other column has to be read
 
+ANSWERED = (
+    "solution",
+    "output",
+    "response",
+    "completion",
+    "canonical_solution",
+    "answer",
+)  # columns of an answer, the fullest first
+
 Turns = tuple[Message, ...]
 Record = Mapping[str, Any]
 Shape = tuple[
@@ -121,7 +130,7 @@ def shape_of(record: Record) -> str | None:
 def _shape(record: Record) -> Shape | None:
     held = {name for name, value in record.items() if value is not None}
     for keys, read in SHAPES:
-        if held.issuperset(keys) and not (keys in UNANSWERED and ANSWERS & record.keys()):
+        if held.issuperset(keys) and not (keys in UNANSWERED and OF_ALPACA & record.keys()):
             return keys, read
     return None
 
@@ -273,7 +282,12 @@ SHAPES: tuple[Shape, ...] = (
     (("instruction", "context"), _alpaca),
 )
 UNANSWERED = (("instruction", "input"), ("instruction", "context"))
-ANSWERS = frozenset({"output", "response"})
+OF_ALPACA = frozenset({"output", "response"})  # columns of its answers
+
+
+def mostly_bad(bad: int, good: int) -> bool:
+    """Whether more rows cannot be used than can: then it is the file that is wrong, or the column, and not a row. Fewer are left out and said."""
+    return bad > good
 
 
 # ---------------------------------------------------------------------------------------------- turns

@@ -826,7 +826,8 @@ class Recipe:
     (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before; `wave`: groups of a wave
     at most, so that the pool grows as often as it should). Their dataclass fields are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
     identity. `calls` says in words what an anchor costs. `stage` is where in a model's life the data is for. `sources` says for each knob
-    where its default comes from.
+    where its default comes from. `fields` names all fields that its rows can have (none: not known), so that a check that reads another is
+    refused before anything is bought.
     """
 
     name: str
@@ -843,6 +844,7 @@ class Recipe:
     calls: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 Method = Literal[

@@ -57,6 +57,7 @@ def test_whatever_reads_runs_reads_it(tmp_path: Path) -> None:
     assert {r.name for r in measure(run)} >= {"proxy_gain", "kept_share"}
     out, came = export(run, to="sharegpt", out=tmp_path / "out.jsonl")
     assert came.written == 2 and "The Rhine." in Path(out).read_text("utf-8")
+    assert came.fields == {"kind": 1, "source_row": 2} and came.lost == {}
     page = report(run).read_text("utf-8")
     assert (
         "nothing was bought" in page and "a model wrote" not in page and "<dt>cost</dt><dd>nothing was bought" in page
@@ -90,10 +91,24 @@ def test_rows_alike_are_kept_apart_and_fall_where_that_is_asked(tmp_path: Path) 
     }
 
 
+def test_more_bad_rows_than_good_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, [ROWS[0], "{broken", {"x": 1}])
+    with pytest.raises(SynthgainError, match="2 of 3 rows cannot be used") as error:
+        curate(file, out=tmp_path / "run")
+    assert error.value.code == 2 and f"{file}:2" in error.value.what and not (tmp_path / "run").exists()
+
+
+def test_of_a_solution_and_an_answer_the_solution_is_the_rows_and_the_answer_its_gold_one(tmp_path: Path) -> None:
+    rows = [{"problem": "3 + 4?", "solution": f"3 + 4 = {n}\nAnswer: {n}", "answer": "7"} for n in (7, 8)]
+    run = curate(written(tmp_path, rows), out=tmp_path / "run", with_=["final-answer"])
+    assert run.record["dropped_by"] == {"final-answer": 1}
+    assert [row["messages"][1]["content"] for row in stored(run)] == [row["solution"] for row in rows]
+
+
 def test_a_row_that_cannot_be_used_is_skipped_and_said_or_refused(tmp_path: Path) -> None:
-    file = written(tmp_path, [ROWS[0], "{broken", {"x": 1}, {"messages": 5}, ROWS[1]])
+    file = written(tmp_path, [ROWS[0], "{broken", {"x": 1}, {"messages": 5}, ROWS[1], ROWS[2]])
     run = curate(file, out=tmp_path / "run")
-    assert run.record["counts"]["rows"] == 2 and run.record["counts"]["skipped"] == 3
+    assert run.record["counts"]["rows"] == 3 and run.record["counts"]["skipped"] == 3
     assert f"{file}:3" in str(run.record["given"]["skipped_at"])
     with pytest.raises(SynthgainError) as error:
         curate(file, out=tmp_path / "strict", strict=True)

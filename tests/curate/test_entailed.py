@@ -56,7 +56,7 @@ async def test_many_sentences_are_several_calls_and_one_that_fails_says_nothing(
 @pytest.mark.parametrize(
     ("fields", "least", "reason", "score"),
     [
-        ({}, 1.0, "", None),
+        ({}, 0.0, "no verdict of a judge", None),
         ({"stated": []}, 1.0, "", None),
         ({"stated": [True, True, None]}, 1.0, "", 1.0),
         ({"stated": [True, False]}, 1.0, "says what its source does not, by the judge", 0.5),

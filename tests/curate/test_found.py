@@ -66,15 +66,21 @@ def test_words_that_only_begin_like_a_mark_are_none() -> None:
         ('{"score": 6}', None),
         ('{"score": 0}', None),
         ('{"score": -3}', None),
-        ('{"score": 3.5}', None),
+        ('{"score": 3.5}', 3.5),
         ('{"score": true}', None),
         ('{"score": null}', None),
         ('{"score": "inf"}', None),
         ('{"score": "nan"}', None),
+        ("Rating: [[4]]", 4),
+        ("first [2], then [ 4.5 ]", 4.5),
+        ("as in [2, 3]", None),
+        ("<think>Score: 1</think>Score: 5", 5),
+        ("<think>Score: 5", None),
+        ('{"score": "four"}', None),
         ("of 5 statements 3 are right", None),
         ("", None),
         ("[" * 9_000, None),
     ],
 )
-def test_scores(text: str, score: int | None) -> None:
+def test_scores(text: str, score: float | None) -> None:
     assert score_in(text, 1, 5) == score

@@ -7,7 +7,6 @@ import pytest
 from synthgain.curate.impersonal import Impersonal
 from synthgain.curate.instruction import BANNED, MEDIA, Instruction
 from synthgain.curate.near_field import NearField
-from synthgain.curate.scored import Scored
 from synthgain.types import Row, assistant, user
 
 
@@ -42,14 +41,6 @@ def test_other_settings() -> None:
     assert Instruction(banned=()).unfit("Describe the image in one line.") == ""
     assert Instruction()(Row(messages=(user("Short."),), fields={"human": True}), ()).keeps
     assert Instruction()(Row(messages=(user("Short."),)), ()).reason == "instruction too short"
-
-
-@pytest.mark.parametrize(
-    ("held", "keeps"), [(4.5, True), (5, True), (4, False), (None, False), ("5", False), (True, False)]
-)
-def test_scored(held: object, keeps: bool) -> None:
-    assert Scored(4.5)(Row(text="x", fields={"score": held}), ()).keeps is keeps
-    assert Scored(4.5)(Row(text="x", fields={"score": held, "human": True}), ()).keeps
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import synthgain as sg
+from synthgain.curate import load
 from synthgain.curate.judge_score import JudgeScore
 from synthgain.curate.judges import Rubric, reward_of, reward_prompt, settled
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, assistant, user
@@ -103,19 +104,38 @@ def test_rewards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "reason"),
+    ("fields", "reason", "score"),
     [
-        (7, ""),
-        (6.9, "the judge's score is too low"),
-        (None, "no score of a judge"),
-        ("9", "no score of a judge"),
-        (True, "no score of a judge"),
-        (float("nan"), "no score of a judge"),
+        ({"judge_score": 7}, "", 7),
+        ({"judge_score": 6.9}, "its score is too low", 6.9),
+        ({"judge_score": [9, 7, 8]}, "", 7),
+        ({"judge_score": [9, 1, 8]}, "its score is too low", 1),
+        ({"judge_score": [9, None]}, "has no score", None),
+        ({"judge_score": []}, "has no score", None),
+        ({"judge_score": None}, "has no score", None),
+        ({"judge_score": "9"}, "has no score", None),
+        ({"judge_score": True}, "has no score", None),
+        ({"judge_score": float("nan")}, "has no score", None),
+        ({}, "has no score", None),
+        ({"human": True}, "", None),
+        ({"human": True, "judge_score": 1}, "", None),
     ],
 )
-def test_the_check(score: object, reason: str) -> None:
-    verdict = JudgeScore()(Row(text="A mill", fields={"judge_score": score}), ())
-    assert (verdict.reason, verdict.keeps) == (reason, not reason)
+def test_the_check(fields: dict[str, object], reason: str, score: float | None) -> None:
+    verdict = JudgeScore()(Row(text="A mill", fields=fields), ())
+    assert (verdict.reason, verdict.keeps, verdict.score) == (reason, not reason, score)
+
+
+def test_another_field_and_limit() -> None:
+    assert load("judge-score=4:field=quality") == JudgeScore(4, "quality")
+    assert not JudgeScore(4, "quality")(Row(text="x", fields={"quality": 3}), ()).keeps
+
+
+@pytest.mark.parametrize("old", ["judged", "scored=4"])
+def test_a_name_of_before_says_the_new_one(old: str) -> None:
+    with pytest.raises(SynthgainError) as error:
+        load(old)
+    assert "it is 'judge-score' now" in error.value.next
 
 
 async def judged(models: Models, anchor: Anchor) -> AsyncIterator[Row]:

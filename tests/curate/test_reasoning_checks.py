@@ -33,7 +33,7 @@ def test_at_most_against_counting_however_the_rows_are_cut() -> None:
         load("at-most=0")
 
 
-@pytest.mark.parametrize(("fields", "stays"), [({}, True), ({"verified": True}, True), ({"verified": False}, False), ({"verified": None}, False), ({"verified": "yes"}, False)])  # fmt: skip
+@pytest.mark.parametrize(("fields", "stays"), [({}, False), ({"verified": True}, True), ({"verified": False}, False), ({"verified": None}, False), ({"verified": "yes"}, False)])  # fmt: skip
 def test_true_field(fields: dict[str, object], stays: bool) -> None:
     verdict = TrueField()(Row(text="a", fields=fields), ())
     assert verdict.keeps is stays and bool(verdict.reason) is not stays

@@ -95,6 +95,9 @@ def test_blocks_that_are_none_are_kept_as_they_came() -> None:
 def test_too_few_seeds_and_bad_knobs(tmp_path: Path) -> None:
     with pytest.raises(SynthgainError, match="shows 3 seed tasks"):
         generate(RECIPE, SEEDS[:2], model=Scripted(lambda p: TWO), out=tmp_path / "run")
+    with pytest.raises(SynthgainError, match="tasks is more than the 3"):
+        generate("alpaca", SEEDS, model=Scripted(lambda p: TWO), out=tmp_path / "run", knobs={"tasks": 3})
+    assert not (tmp_path / "run").exists()
     for knobs in ({"requests": 0}, {"shown": 0}):
         with pytest.raises(SynthgainError):
             SeedsOnly(**knobs)

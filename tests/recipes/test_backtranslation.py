@@ -62,7 +62,7 @@ def test_what_the_judge_does_not_find_good_falls_and_the_uncurated_arm_is_free(
 ) -> None:
     run = generate(RECIPE, [TEXT], model=Scripted(replies(score=score)), out=tmp_path / "run")
     assert run.record["counts"]["kept"] == kept
-    again = curate(run, without=["scored"])
+    again = curate(run, without=["judge-score"])
     assert again.record["counts"]["kept"] == 1 and again.record["counts"]["calls_bought"] == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from doubles.drafting import Desk, drafted
 from doubles.server import served
-from synthgain import Scripted, generate
+from synthgain import Scripted, curate, generate
 from synthgain.recipes.magpie import OPENINGS, RECIPE, Magpie, tags_in
 from synthgain.types import Anchor, Prompt, Recipe, SynthgainError
 
@@ -100,7 +100,7 @@ def test_poor_and_untagged_instructions_and_near_ones_fall(tmp_path: Path) -> No
         )
 
     run = generate(small(k=4), [SYSTEM], model=Scripted(reply), out=tmp_path / "run")
-    assert run.record["counts"]["kept"] == 1 and run.record["dropped_by"] == {"near-duplicate": 1, "scored": 2}
+    assert run.record["counts"]["kept"] == 1 and run.record["dropped_by"] == {"judge-score": 2, "near-duplicate": 1}
 
 
 @pytest.mark.parametrize("said", ["", "{", "[1]", '{"quality": 3, "difficulty": null}', '{"quality": ["good"]}'])
@@ -122,6 +122,19 @@ def test_a_server_that_tells_its_template_is_given_the_opening(tmp_path: Path) -
     asked = [call.prompt for call in run.memory(readonly=True)]
     assert sum(p.messages[-1]["role"] == "raw" for p in asked) == 2 and run.record["counts"]["broken"] == 0
     assert run.record["counts"]["rows"] == 2
+
+
+def test_without_tags_no_judge_is_asked_and_none_is_missed(tmp_path: Path) -> None:
+    lines = ["How do bees keep warm?", "Name a plant that bees avoid."]
+
+    def reply(prompt: Prompt) -> str:
+        return lines[prompt.draw] if prompt.messages[-1]["role"] == "raw" else f"To {prompt.messages[0]['content']}"
+
+    knobs = {"k": 2, "tags": "false"}
+    run = generate("magpie", [SYSTEM], model={"writer": Scripted(reply)}, knobs=knobs, out=tmp_path / "run")
+    assert run.record["counts"]["kept"] == 2 and run.record["counts"]["calls_bought"] == 4
+    assert "judge-score" not in {check["name"] for check in run.record["recipe"]["checks"]}
+    assert curate(run).record["counts"]["kept"] == 2
 
 
 def test_the_opening_is_what_the_embedded_models_template_writes() -> None:

@@ -57,16 +57,37 @@ async def test_the_judge_compares_each_reformulation_with_its_source() -> None:
 def test_three_and_above_stay_and_another_limit_buys_nothing(tmp_path: Path) -> None:
     run = generate(RECIPE, EXAMPLES[:1], model=Scripted(reply), out=tmp_path / "run")
     assert [row["fields"]["fidelity"] for row in run.rows() if row["kept"]] == [3, 4, 5]
-    assert run.record["dropped_by"] == {"judged": 2}
-    again = curate(run, with_=["judged=5"])
+    assert run.record["dropped_by"] == {"judge-score": 2}
+    again = curate(run, with_=["judge-score=5"])
     assert [row["fields"]["fidelity"] for row in again.rows() if row["kept"]] == [5]
-    assert [row["fields"]["fidelity"] for row in curate(run, without=["judged"]).rows() if row["kept"]] == [
+    assert [row["fields"]["fidelity"] for row in curate(run, without=["judge-score"]).rows() if row["kept"]] == [
         1,
         2,
         3,
         4,
         5,
     ]
+
+
+def test_a_limit_that_is_typed_leaves_the_recipes_field_as_it_is(tmp_path: Path) -> None:
+    run = generate(RECIPE, EXAMPLES[:1], model=Scripted(reply), out=tmp_path / "run", with_=["judge-score=5"])
+    assert run.record["dropped_by"] == {"judge-score": 4}
+    again = curate(run, with_=["judge-score=2"])
+    assert again.record["dropped_by"] == {"judge-score": 1}
+    assert again.record["request"]["checks"][-1]["settings"] == {"least": 2, "field": "fidelity"}
+    with pytest.raises(SynthgainError, match="the field 'judge_score'"):  # the check's own default
+        curate(run, with_=["judge-score=2"], without=["judge-score"])
+
+
+def test_without_a_judge_none_is_named_and_no_score_is_missed(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text(DOC.text)
+    knobs = {"judge": False}
+    run = generate("mga", tmp_path / "letter.txt", model="scripted/echo", out=tmp_path / "typed", knobs=knobs)
+    assert "--set judge=false" in run.record["command"] and "--without" not in run.record["command"]
+    run = generate("mga", [DOC], model={"writer": Scripted(reply)}, out=tmp_path / "run", knobs=knobs)
+    assert run.record["counts"]["kept"] == 5 and curate(run).record["counts"]["kept"] == 5
+    with pytest.raises(SynthgainError, match="none of 5 rows has the field 'fidelity'"):
+        curate(run, with_=["judge-score:field=fidelity"])
 
 
 async def test_a_judge_that_says_nothing_usable_keeps_nothing(tmp_path: Path) -> None:
@@ -77,9 +98,7 @@ async def test_a_judge_that_says_nothing_usable_keeps_nothing(tmp_path: Path) ->
         model=Scripted(lambda p: odd[len(said(p)) % 5] if p.to == "judge" else reply(p)),
         out=tmp_path / "run",
     )
-    assert not any(row["kept"] for row in run.rows()) and {row["reason"] for row in run.rows()} == {
-        "the judge gave no score"
-    }
+    assert not any(row["kept"] for row in run.rows()) and {row["reason"] for row in run.rows()} == {"has no score"}
 
 
 async def test_without_a_judge() -> None:

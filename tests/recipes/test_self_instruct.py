@@ -15,7 +15,7 @@ import pytest
 
 from doubles.drafting import Desk
 from doubles.server import served
-from synthgain import Scripted, generate
+from synthgain import Run, Scripted, generate
 from synthgain.curate.tasks import Task
 from synthgain.recipes.self_instruct import (
     KINDS,
@@ -232,6 +232,17 @@ def test_seeds_are_part_of_the_set_and_cost_nothing(tmp_path: Path) -> None:
 def test_one_seed_is_too_few(tmp_path: Path) -> None:
     with pytest.raises(SynthgainError, match="several seed tasks"):
         generate(RECIPE, SEEDS[:1], model=Scripted(script("")), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_seeds_leave_a_run_that_is_there_as_it_was(tmp_path: Path) -> None:
+    run = generate(
+        replace(RECIPE, pick=Demonstrations(requests=0)), SEEDS, model=Scripted(script("")), out=tmp_path / "run"
+    )
+    before = [*run.rows()], run.record
+    with pytest.raises(SynthgainError, match="several seed tasks"):
+        generate(RECIPE, SEEDS[:1], model=Scripted(script("")), out=tmp_path / "run", replace=True)
+    assert ([*run.rows()], Run.at(run.path).record) == before
 
 
 def test_a_server_without_completions_says_so_before_anything_is_bought(tmp_path: Path) -> None:

@@ -108,7 +108,15 @@ def test_sections(text: str, parts: tuple[str, str] | None) -> None:
 
 @pytest.mark.parametrize(
     ("text", "rating"),
-    [("[[3]]", 3.0), ("first [[2]], no: [[4.5]]", 4.5), ("[7]", 7.0), ("[[11]]", None), ("[[0]]", None), ("3", None)],
+    [
+        ("[[3]]", 3.0),
+        ("first [[2]], no: [[4.5]]", 4.5),
+        ("[7]", 7.0),
+        ("[[11]]", None),
+        ("[[0]]", None),
+        ("3", 3.0),
+        ("of 3", None),
+    ],
 )
 def test_difficulty(text: str, rating: float | None) -> None:
     assert difficulty(text) == rating

@@ -31,7 +31,7 @@ def one(tmp_path: Path, *records: object) -> TrainingRow:
 
 def refused(tmp_path: Path, record: object) -> SynthgainError:
     with pytest.raises(SynthgainError) as error:
-        one(tmp_path, {"text": "good"}, record)
+        one(tmp_path, {"text": "good"}, record, record)
     assert error.value.where.endswith("one.jsonl:2") and error.value.next
     return error.value
 
@@ -126,7 +126,7 @@ def test_empty_records_are_left_out_and_counted(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / "r.jsonl").write_text('{"text": "good"}\n' + line, "utf-8")
+    (tmp_path / "r.jsonl").write_text("\n".join(['{"text": "good"}', line, line]), "utf-8")
     with pytest.raises(SynthgainError) as error:
         read_rows(tmp_path / "r.jsonl")
     assert error.value.where == f"{tmp_path / 'r.jsonl'}:2" and error.value.code == 2

@@ -48,7 +48,7 @@ def test_a_row_that_cannot_be_spelled_is_counted_and_many_are_refused(tmp_path: 
     odd = Spelled(refused=SynthgainError("the template refuses it", where="f:3"))
     found = tokens.write(iter([ROWS[0]] * 20 + [odd]), tmp_path / "t")
     assert found.counts.rows_refused == 1 and found.counts.refused[0]["first"] == "f:3"
-    for strict, rows in ((True, [ROWS[0]] * 20 + [odd]), (False, [ROWS[0], odd])):
+    for strict, rows in ((True, [ROWS[0]] * 20 + [odd]), (False, [ROWS[0], odd, odd])):
         with pytest.raises(SynthgainError, match="refuses"):
             tokens.write(iter(rows), tmp_path / "other", strict=strict)
     assert not tokens.written(tmp_path / "other")

@@ -41,6 +41,7 @@ from synthgain.anchors.spool import Anchors, Spool
 from synthgain.anchors.tables import Rows
 from synthgain.characters import encodable
 from synthgain.store.corpus import Corpus
+from synthgain.turns import mostly_bad
 from synthgain.types import Anchor, SynthgainError
 
 TRIED = 100  # rows of a file among which one must have a column that is known
@@ -85,7 +86,7 @@ def load(
     taker = _Taker(notes, Spool(tuple(needs), limit, into, repeats), text_field, id_field, strict)
     try:
         taker.take(source)
-        if strict or taker.spool.empty or notes.bad_rows > taker.taken:
+        if strict or taker.spool.empty or mostly_bad(notes.bad_rows, taker.taken):
             notes.raise_problems(label)
         if taker.spool.empty:
             raise SynthgainError("there are no anchors", where=label, next="give at least one text")

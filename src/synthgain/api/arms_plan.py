@@ -66,7 +66,9 @@ class Settings:
             (self.train_price is not None and self.train_price < 0, "train_price is 0 or more"),
         ):
             if wrong:
-                raise SynthgainError(what, where="settings of the arms")
+                raise SynthgainError(
+                    what, where="settings of the arms", next="correct it in the plan, or on the command line"
+                )
 
     def with_(self, given: Mapping[str, Any]) -> Settings:
         """These with others in their place; names that are none of ours are the trainer's."""
@@ -83,7 +85,11 @@ class Settings:
         try:
             return replace(self, **own, trainer={**self.trainer, **theirs})
         except TypeError as error:
-            raise SynthgainError(f"a setting is of the wrong kind ({error})", where="settings of the arms") from error
+            raise SynthgainError(
+                f"a setting is of the wrong kind ({error})",
+                where="settings of the arms",
+                next="give it a value of the kind that the plan's documentation says (docs/arms.md)",
+            ) from error
 
 
 def _tuple(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.against import against
-from synthgain.api.asking import DEFAULT_MODEL, knobs_of
+from synthgain.api.asking import DEFAULT_MODEL, knobs_of, with_knobs
 from synthgain.chain import Named, Request
 from synthgain.settings import settings_of
 from synthgain.types import Recipe, canonical
@@ -45,7 +45,8 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         if value != before.get(name)
         for w in ("--set", f"{name}={_as_text(value)}")
     ]
-    own = {c.name: settings_of(c) for c in usual.checks}
+    chosen = with_knobs(usual, request.recipe.settings, f"the recipe {usual.name}")  # whose checks may hang on knobs
+    own = {c.name: settings_of(c) for c in chosen.checks}
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
     words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in typed_check(p)]

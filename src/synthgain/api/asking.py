@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -15,13 +15,13 @@ from synthgain.api.drafts import gives_rows
 from synthgain.api.given import sha256_of
 from synthgain.chain import Named, Opened, Reached, Request
 from synthgain.chain.judging import judging_order, ready
-from synthgain.curate import file_of, load_file
+from synthgain.curate import file_of, load_file, shipped
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
 from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, open_model, server_of
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
-from synthgain.settings import settings_of, typed, with_settings
+from synthgain.settings import advised, settings_of, typed, with_settings
 from synthgain.types import AnyCheck, Fold, Model, Recipe, Selection, SynthgainError, canonical
 
 DEFAULT_MODEL = "local/smollm2-135m"
@@ -131,6 +131,12 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
     known = {f.name: part for part in (recipe.draft, recipe.pick) for f in _fields(part)}
     if not known:
         raise SynthgainError(f"the recipe {recipe.name!r} has no knobs", next="leave --set out")
+    with advised(next=f"`synthgain recipes {recipe.name}` lists its knobs and their defaults"):
+        return with_knobs(recipe, _typed_knobs(recipe, known, knobs), f"--set {dict(knobs)}")
+
+
+def _typed_knobs(recipe: Recipe, known: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of knobs, those given as text as the knob's own type. `known` says which part holds each."""
     values: dict[str, Any] = {}
     for name, value in knobs.items():
         if name not in known:
@@ -142,7 +148,7 @@ def turned(recipe: Recipe, knobs: Mapping[str, Any]) -> Recipe:
             if isinstance(value, str)
             else value
         )
-    return with_knobs(recipe, values, f"--set {dict(knobs)}")
+    return values
 
 
 def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
@@ -157,8 +163,8 @@ def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
         part: Any = getattr(recipe, side)
         mine = {f.name: values[f.name] for f in _fields(part) if f.name in values}
         changed[side] = with_settings(part, mine, where)
-    roles = getattr(changed["draft"], "roles", recipe.roles)  # those of a draft may hang on its knobs
-    return replace(recipe, **changed, roles=roles)
+    hang = {name: getattr(changed["draft"], name, getattr(recipe, name)) for name in ("roles", "checks")}  # on knobs
+    return replace(recipe, **changed, **hang)
 
 
 def _fields(part: Any) -> list[Any]:
@@ -222,8 +228,10 @@ def _same_version(recipe: Recipe, part: Named) -> None:
 def judged_by(
     recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]
 ) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
-    """The recipe's checks, less `without`, then `with_`, in the order in which they judge; a name given again replaces its namesake."""
-    added = [check_given(c) for c in with_]
+    """The recipe's checks, less `without`, then `with_`, in the order in which they judge. What is named takes its namesake's place, and
+    what it does not set stays as its namesake has it."""
+    own = settings_by_name([Named(c.name, settings_of(c)) for c in recipe.checks], recipe, without)
+    added = [check_given(c, own) for c in with_]
     names = {c.name for c in recipe.checks}
     unknown = [name for name in without if name not in names and name != "all"]
     if unknown:
@@ -258,12 +266,20 @@ def verifies(check: object) -> bool:
     return getattr(check, "verifies", False) is True and not isinstance(check, Fold | Selection)
 
 
-def check_given(given: str | AnyCheck) -> tuple[AnyCheck, Named]:
-    """A check that somebody named or made, and how a request names it."""
+def settings_by_name(parts: Iterable[Named], recipe: Recipe, without: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The settings by name of those checks that are shipped ones (the recipe's own of such a name may be another), less `without`."""
+    if "all" in without:
+        return {}
+    others = {*without, *(c.name for c in recipe.checks if type(c) is not shipped(c.name))}
+    return {part.name: part.settings for part in parts if part.shipped and part.name not in others}
+
+
+def check_given(given: str | AnyCheck, own: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[AnyCheck, Named]:
+    """A check that somebody named or made, and how a request names it. Settings that are not named are those of its namesake among `own`."""
     if isinstance(given, str):
         file = file_of(given)
         if file is None:
-            check = load_check(given)
+            check = load_check(given, own)
             return opened_against(check, Named(check.name, settings_of(check)))
         check, sha256 = load_file(given)
         return check, Named(check.name, settings_of(check), file=str(file), sha256=sha256)

@@ -189,7 +189,11 @@ class ChoiceExaminer:
     def open_book(self, question: Question) -> str:
         """The document, then the question as it is put without it."""
         if question.document not in self.documents:
-            raise SynthgainError(f"there is no document {question.document!r} to open", where=f"question {question.id}")
+            raise SynthgainError(
+                f"there is no document {question.document!r} to open",
+                where=f"question {question.id}",
+                next="give its document too, or leave the arm's `exam` out",
+            )
         return f"{self.documents[question.document]}\n\n{closed_book(question)}"
 
     def looked_up(self, question: Question) -> str:

@@ -18,6 +18,7 @@ from synthgain.api.asking import (
     ordered,
     recipe_of,
     sensible,
+    settings_by_name,
     turned,
     with_knobs,
 )
@@ -230,7 +231,7 @@ def _replayable(run: Run, recipe: Recipe) -> None:
 def _judged_anew(
     request: Request, recipe: Recipe, with_: Sequence[str | AnyCheck], without: Sequence[str]
 ) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
-    """The run's own checks, less `without`, then `with_`."""
+    """The run's own checks, less `without`, then `with_`; what of these is not set stays as the run has it."""
     names = [part.name for part in request.checks]
     if unknown := [name for name in without if name not in (*names, "all")]:
         raise SynthgainError(
@@ -238,7 +239,8 @@ def _judged_anew(
             where=f"--without {unknown[0]}",
             next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
         )
-    given = [check_given(check) for check in with_]
+    own = settings_by_name(request.checks, recipe, without)
+    given = [check_given(check, own) for check in with_]
     gone = {*(names if "all" in without else without), *(part.name for _, part in given if part.shipped)}
     stay = opened_checks([part for part in request.checks if part.name not in gone], recipe, given)
     again = {part.name for _, part in stay}

@@ -62,7 +62,11 @@ class Examination:
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None and self.max_tokens < 1:
-            raise SynthgainError(f"an answer has 1 token or more, not {self.max_tokens}", where="--max-tokens")
+            raise SynthgainError(
+                f"an answer has 1 token or more, not {self.max_tokens}",
+                where="--max-tokens",
+                next="leave it out: it is then set by the longest answer that is known",
+            )
 
     def law(self, longest: int | None) -> Sampling:
         """How an answer is drawn, where the longest that is known of has so many tokens."""

@@ -17,7 +17,7 @@ from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes
 from synthgain.anchors.tables import Rows
-from synthgain.turns import content_of, known_keys, shape_of
+from synthgain.turns import ANSWERED, content_of, known_keys, mostly_bad, shape_of
 from synthgain.types import Message, Row, SynthgainError, assistant, user
 
 MADE_OF: Mapping[str, frozenset[str]] = {
@@ -37,7 +37,7 @@ ASKED = (
     "prompt",
     "task",
 )  # of rows without a shape: what is asked, what is answered
-ANSWERED = ("answer", "solution", "output", "response", "completion", "canonical_solution", "reference", "target")
+ANSWERS = (*ANSWERED, "reference", "target")
 NAMED = 5  # places that are named of each reason to skip a row
 
 
@@ -75,10 +75,15 @@ class Given:
             for found in files(Path(self.source).expanduser(), self.notes):
                 yield from self._file(found)
         self._problems()
-        if not self.rows:
-            why = "; ".join(f"{reason} ({n:,})" for reason, n in self.skipped.most_common(3))
+        bad = self.skipped.total()
+        if not self.rows or mostly_bad(bad, self.rows):
+            why = "; ".join(
+                f"{reason} ({n:,}, first {self.skipped_at[reason][0]})" if reason in self.skipped_at else reason
+                for reason, n in self.skipped.most_common(3)
+            )
+            what = f"{bad:,} of {bad + self.rows:,} rows cannot be used" if self.rows else "there are no rows"
             raise SynthgainError(
-                f"there are no rows{f': {why}' if why else ''}",
+                f"{what}{f': {why}' if why else ''}",
                 where=self.source,
                 next="rows are chats (messages, conversations), pairs (instruction and output, prompt and completion, question and "
                 "answer, chosen and rejected) or `text`; --text-field names another column",
@@ -183,7 +188,7 @@ def _question(record: Mapping[str, Any]) -> tuple[tuple[Message, ...], frozenset
     asked = next((name for name in ASKED if isinstance(record.get(name), str) and record[name].strip()), None)
     if asked is None:
         return None
-    answered = next((name for name in ANSWERED if isinstance(record.get(name), str)), None)
+    answered = next((name for name in ANSWERS if isinstance(record.get(name), str)), None)
     turns = (user(record[asked]), *(() if answered is None else (assistant(record[answered]),)))
     return turns, frozenset(filter(None, (asked, answered)))
 

@@ -24,11 +24,11 @@ from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table
 from synthgain.train.rows import first_row, no_chat, read_rows, reads
-from synthgain.turns import content_of
+from synthgain.turns import ANSWERED, CHATS, content_of
 from synthgain.types import Anchor, Method, Row, SynthgainError, digest, is_learnt
 
 COLUMNS = ("id", "messages", "text", "rejected", "tools", "anchor_ids")
-ANSWERED = frozenset({"messages", "conversations", "chosen", "completion", "output", "response", "answer", "solution"})
+ANSWERS = frozenset({*CHATS, "chosen", *ANSWERED})
 SHARD = 1_000  # rows
 
 
@@ -54,7 +54,7 @@ def rows_of(source: str | Path | Run, out: Path, text_field: str | None = None, 
         except SynthgainError as error:
             why = error
     anchors = load_anchors(str(source), text_field=text_field, repeats=True, strict=strict, tell=remark)
-    if text_field is None and any(ANSWERED & a.fields.keys() and not a.fields.get("messages") for a in anchors):
+    if text_field is None and any(ANSWERS & a.fields.keys() and not a.fields.get("messages") for a in anchors):
         raise why
     rows = (_row(anchor, chats=text_field is None) for anchor in anchors)
     return _written(out.parent / f".{out.name}.anchors.parquet", _in_shards(rows))
@@ -143,7 +143,11 @@ def write_rows(arms: Sequence[Arm], run: Path | None, folder: Path, *, seed: int
 def _source(part: Part, run: Path | None, beside: Path) -> Run | Path:
     """The run that a part draws on, or the files."""
     if not part.source and run is None:
-        raise SynthgainError("a part names no source, and there is no run of a round", where="Part")
+        raise SynthgainError(
+            "a part names no source, and there is no run of a round",
+            where="Part",
+            next="give its `source`: a run, or a file of rows",
+        )
     path = Path(part.source) if part.source else run or Path()
     if Run.is_at(path) or not part.source:
         return Run(path)
@@ -199,7 +203,9 @@ def _lot(part: Part, source: Run | Path, method: Method, seed: int) -> _Lot:
         return lot
     if part.rows > lot.n:
         raise SynthgainError(
-            f"{part.rows} rows are asked for, and there are {lot.n}", where=part.source or "the round's run"
+            f"{part.rows} rows are asked for, and there are {lot.n}",
+            where=part.source or "the round's run",
+            next=f"ask for {lot.n} at most, or make more rows",
         )
     return lot.drawn(part.rows)
 

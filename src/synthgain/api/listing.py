@@ -33,6 +33,7 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
             "calls": r.calls,
             "roles": list(r.roles),
             "checks": [c.name for c in r.checks],
+            "fields": list(r.fields),
             "departures": list(r.departures),
             "knobs": [
                 {"name": name, "default": value, "source": r.sources.get(name, "")}

@@ -34,6 +34,7 @@ from synthgain.api.run_record import as_before, begun, came_of
 from synthgain.api.telling import remark
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.chain.judging import closing
+from synthgain.chain.lacking import refuse_blind
 from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
@@ -124,6 +125,7 @@ def generate(
         run.readable()
         embed = embedder_for(ask)
         summary = read_into(new, anchors, ask, strict)
+        suited(ask, Corpus(new, ask.recipe.needs, embed))
         models = served_by(ask, reach, recordings, run)
         may_replace(run, ask, Corpus(new), models, replace)
         taken_over(recordings, run)
@@ -138,6 +140,16 @@ def embedder_for(ask: Asked) -> Embedder | None:
     """Who makes vectors, where the recipe's pick or a check may want some."""
     wants = any("vector" in getattr(check, "columns", ()) for check in ask.checks)
     return open_embedder(ask.request.embedder) if wants or ask.recipe.pick is not singly else None
+
+
+def suited(ask: Asked, corpus: Corpus) -> None:
+    """SynthgainError where these anchors cannot give what is asked: they are too few for the first group, the draft refuses that, or a check needs
+    of them what none has. (Where rows become anchors, that may come with these.) Nothing has been bought or replaced by then."""
+    first = next(iter(ask.recipe.pick(corpus, (), ask.request.seed)), None)
+    if first is not None and hasattr(ask.recipe.draft, "ready"):
+        ask.recipe.draft.ready(*first)
+    if not getattr(ask.recipe.pick, "pooled", False):
+        refuse_blind(ask.checks, corpus, ask.recipe.fields)
 
 
 @contextmanager
@@ -214,13 +226,15 @@ def carried_out(
             f"stopped: {outcome.why}",
             where=str(run.path),
             code=outcome.code,
-            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept; to go on{_more(ask, outcome, run)}",
+            next=f"{outcome.after + '; ' if outcome.after else ''}everything bought is kept{_to_go_on(ask, outcome, run)}",
         )
     return run
 
 
-def _more(ask: Asked, outcome: Outcome, run: Run) -> str:
-    """What to type to go on: the same, and where it was a limit that stopped the run, with a larger one."""
+def _to_go_on(ask: Asked, outcome: Outcome, run: Run) -> str:
+    """What to type to go on: the same, and where it was a limit that stopped the run, with a larger one; where what was asked is wrong, nothing."""
+    if outcome.code == 2:
+        return ""
     larger = {name: n if name == "max_cost" else int(n) for name, n in outcome.larger.items()}
     asked = ask.request.changed(**larger, calls_only=ask.request.calls_only and outcome.code != 5)
     typed = command(asked, run.path, ask.usual)
@@ -231,7 +245,7 @@ def _more(ask: Asked, outcome: Outcome, run: Run) -> str:
     }
     much = "".join(said[name].format(n) for name, n in larger.items())
     again = "".join(f" with {name}={n}" for name, n in larger.items())
-    return f"{much}: {typed or f'the same call again{again}'}"
+    return f"; to go on{much}: {typed or f'the same call again{again}'}"
 
 
 def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from synthgain.measure.data import Batches
-from synthgain.turns import content_of, readable
+from synthgain.turns import ANSWERED, content_of, readable
 from synthgain.types import SynthgainError
 
 PAIR = ("asked", "answered")
-WHOLE = ("worked", "solution", "output", "response", "completion", "canonical_solution", "answer")  # the fullest first
+WHOLE = ("worked", *ANSWERED)  # the fullest first
 LABEL = "label"
 Pair = tuple[str | None, str | None]
 NONE: Pair = (None, None)

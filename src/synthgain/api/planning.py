@@ -77,7 +77,11 @@ def plan(
 
 def _sensible(speed: float | None) -> None:
     if speed is not None and not (math.isfinite(speed) and speed > 0):
-        raise SynthgainError(f"new tokens a second are a number above 0, not {speed:g}", where="--speed")
+        raise SynthgainError(
+            f"new tokens a second are a number above 0, not {speed:g}",
+            where="--speed",
+            next="write it like --speed 300, or leave it out",
+        )
 
 
 def plan_page(result: Mapping[str, Any], out: str | Path) -> Path:
@@ -222,7 +226,9 @@ def _yield_of(run: Run, count: Count, speed: float | None, price: Price | None) 
     calls = sum(counts.get(name, 0) for name in ("calls_bought", "calls_reused", "calls_recorded"))
     if not (read and kept and calls):
         raise SynthgainError(
-            "the run holds no kept rows that were bought, so it says nothing about a yield", where=str(run.path)
+            "the run holds no kept rows that were bought, so it says nothing about a yield",
+            where=str(run.path),
+            next="name a run that `synthgain generate` made and that kept rows",
         )
     went_in, came_out = tokens.get("in"), tokens.get("out")
     notes, dollars, seconds = [], record.get("cost_usd"), record.get("seconds")

@@ -17,7 +17,7 @@ from synthgain.api.counted_drafts import MADE_UP, Few
 from synthgain.api.counting import All, Estimate, estimated, length_of
 from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
-from synthgain.api.making import Watch, embedder_for, interrupted
+from synthgain.api.making import Watch, embedder_for, interrupted, suited
 from synthgain.api.places import apart_from, writes_to
 from synthgain.api.reaching import reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
@@ -25,6 +25,7 @@ from synthgain.api.telling import remark
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.buying import BUY_THEM
 from synthgain.chain.judging import Judging, closing, row_checks, selections, verdicts_of
+from synthgain.chain.lacking import Lacking
 from synthgain.engines import local
 from synthgain.models import Reach
 from synthgain.report.broken import what_to_do
@@ -136,6 +137,7 @@ def preview(
         corpus = load_anchors(
             anchors, text_field=text_field, id_field=id_field, needs=needs, strict=strict, tell=remark
         )
+        suited(ask, corpus)
         parts = Opened(ask.recipe, ask.checks, served_by(ask, reach, recordings, run), embedder_for(ask))
         taken_over(recordings, run)
         showing = Showing(ask, parts, run, corpus, limit, shown, show, watch)
@@ -162,6 +164,7 @@ class Showing:
         limits |= {"recorded_only": ask.request.calls_only}
         self.buyer = Few(parts.models, self.memory, self.tally, watch, share=self.share, **limits)
         self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder, corpus)
+        self.lacking = Lacking(ask.checks)
         self.lives: list[dict[str, Any]] = []
         self.came: set[str] = set()  # calls that a row came from
 
@@ -181,6 +184,8 @@ class Showing:
         note = found.note
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
+        if (blind := self.lacking.refusal(1)) is not None:
+            note += f"; {blind.where}: {blind.what}; {blind.next}"
         tally = self.tally
         had = (tally.calls_bought, tally.calls_reused, tally.recorded.total())
         said = (len(self.groups), self.all.total, self.most, *had, self.lives, alone, dict(tally.broken_by))
@@ -223,7 +228,9 @@ class Showing:
         if any(call.model == MADE_UP for call in row.calls):
             return
         self.came |= {call.id for call in row.calls}
-        judged = self.judging.shard([replace(row, verdicts=verdicts_of(row, group, self.checks))])
+        row = replace(row, verdicts=verdicts_of(row, group, self.checks))
+        self.lacking.look(row, group)
+        judged = self.judging.shard([row])
         for one in judged:
             self.tally.rows += 1
             self.tally.kept += one.fallen is None

@@ -27,11 +27,11 @@ from synthgain.intervals import effective_size
 from synthgain.measure.curation import SURPLUS
 from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
 from synthgain.store import Run
-from synthgain.turns import Content, content_of, readable, turn_text
+from synthgain.turns import ANSWERED, Content, content_of, readable, turn_text
 from synthgain.types import Anchor, SynthgainError
 
 ASKED = ("instruction", "prompt", "question", "problem", "query")
-ANSWERED = ("output", "response", "completion", "answer", "solution", "chosen")
+ANSWERS = (*ANSWERED, "chosen")
 MOST_TOKENS = 2**31 - 1  # of a row; a count beyond is no count
 PROMPTS = 1 << 16  # prompts that the ledger's intervals tell apart
 NAMED = 4_096  # different anchors' ids of the rows by which the anchors' ids are known
@@ -354,7 +354,7 @@ def _said(anchor: Anchor, asked: set[str]) -> tuple[str, str, str]:
         prompt = anchor.text + more
         return f"{prompt}\n\n{said}", prompt, said
     prompt = next((fields[name] for name in ASKED if isinstance(fields.get(name), str)), "")
-    inside = next((fields[name] for name in ANSWERED if isinstance(fields.get(name), str)), "")
+    inside = next((fields[name] for name in ANSWERS if isinstance(fields.get(name), str)), "")
     if prompt and inside and inside in anchor.text:  # the text is both, in somebody's template
         return anchor.text, prompt + more, inside
     return anchor.text, prompt, anchor.text.removeprefix(prompt).lstrip() or anchor.text
@@ -367,7 +367,7 @@ def _of_chat(content: Content) -> tuple[str, str, str]:
 
 def _answer(anchor: Anchor) -> str | None:
     """The row's answer as text, None where it has no column for one."""
-    columns = [name for name in ANSWERED if name in anchor.fields]
+    columns = [name for name in ANSWERS if name in anchor.fields]
     name = next((name for name in columns if anchor.fields[name] is not None), None)
     if name is None and columns:
         raise SynthgainError(

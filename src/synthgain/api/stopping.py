@@ -33,9 +33,17 @@ class Stopping:
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
-            raise SynthgainError(f"a share lies from 0 up to 1, not {self.share}", where="--development")
+            raise SynthgainError(
+                f"a share lies from 0 up to 1, not {self.share}",
+                where="--development",
+                next="give a share like 0.3, or 0: nothing is decided",
+            )
         if self.patience is not None and self.patience < 1:
-            raise SynthgainError(f"patience must be 1 or more, not {self.patience}", where="--patience")
+            raise SynthgainError(
+                f"patience must be 1 or more, not {self.patience}",
+                where="--patience",
+                next="leave it out: it is then 1",
+            )
 
     def decides(self, rounds: int) -> bool:
         """Whether there is anything to decide: of one round there is not."""

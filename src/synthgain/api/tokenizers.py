@@ -27,7 +27,9 @@ def open_tokenizer(given: str) -> Callable[[Sequence[str]], list[int]] | None:
     try:
         held = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises plain exceptions of its own
-        raise SynthgainError(f"this is no tokenizer ({error})", where=str(file)) from error
+        raise SynthgainError(
+            f"this is no tokenizer ({error})", where=str(file), next="give a tokenizer.json, or a folder that has one"
+        ) from error
 
     def count(texts: Sequence[str]) -> list[int]:
         return [len(found.ids) for found in held.encode_batch(list(texts), add_special_tokens=False)]

@@ -140,7 +140,11 @@ class ArmTrainer:
             except SynthgainError as error:
                 raise SynthgainError(error.what, where=where, next=error.next) from error
             except TypeError as error:
-                raise SynthgainError(f"the trainer does not know a setting ({error})", where=where) from error
+                raise SynthgainError(
+                    f"the trainer does not know a setting ({error})",
+                    where=where,
+                    next="its settings are the fields of FineTune (docs/reference.md)",
+                ) from error
 
     def __call__(self, arm: Arm, rows: Rows, start: Weights, out: Path) -> Student:
         """The arm's student at `out`, as it stands where nothing changed."""

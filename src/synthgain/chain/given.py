@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 
 from synthgain.chain.judging import AGAIN, Judging, each_judged, row_checks, selected, verdicts_of
+from synthgain.chain.lacking import Lacking
 from synthgain.chain.tally import Tally
 from synthgain.store import Met, Run
 from synthgain.types import Anchor, AnyCheck, Check, Embedder, Models, Recipe, Row, SynthgainError
@@ -41,11 +42,14 @@ def judge_given(
     Where it fails nothing of the run has changed.
     """
     staged = run.stage()
-    judging = Judging(checks, accept, embedder)
+    judging, lacking = Judging(checks, accept, embedder), Lacking(checks)
     by_row = row_checks(checks)
     try:
         for shard in _shards(numbered(rows)):
-            judged = judging.shard(each_judged(shard, partial(_judged, checks=by_row), by_row))
+            by_rows = each_judged(shard, partial(_judged, checks=by_row), by_row)
+            for row in by_rows:
+                lacking.look(row, (_as_anchor(row),))
+            judged = judging.shard(by_rows)
             for row in judged:
                 fallen = row.fallen
                 tally.rows += 1
@@ -54,6 +58,8 @@ def judge_given(
                     tally.dropped_by[fallen.check] += 1
             staged.write(judged)
             watch(tally)
+        if (blind := lacking.refusal(1)) is not None:
+            raise blind
         dropped = selected(checks, partial(staged.alive, embedder=embedder))
     except BaseException:
         staged.discard()
@@ -89,12 +95,17 @@ def asked_of(row: Row) -> str:
 
 def _judged(row: Row, checks: Sequence[Check]) -> Row:
     """The row with its verdicts; SynthgainError where a check fails, with the row's place."""
-    place = str(row.fields.get("source_row") or "")
+    anchor = _as_anchor(row)
     try:
-        verdicts = verdicts_of(row, (Anchor(asked_of(row), place, row.fields),), checks)
+        verdicts = verdicts_of(row, (anchor,), checks)
     except ValueError as error:
-        raise SynthgainError(str(error), where=f"row {place or row.id}", next=AGAIN) from error
+        raise SynthgainError(str(error), where=f"row {anchor.source or row.id}", next=AGAIN) from error
     return replace(row, recipe=GIVEN.name, verdicts=verdicts)
+
+
+def _as_anchor(row: Row) -> Anchor:
+    """What was asked and the row's own fields, as row checks are handed them."""
+    return Anchor(asked_of(row), str(row.fields.get("source_row") or ""), row.fields)
 
 
 def _shards(rows: Iterable[Row]) -> Iterator[list[Row]]:

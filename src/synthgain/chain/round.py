@@ -16,11 +16,12 @@ from synthgain.chain.barren import Hearing
 from synthgain.chain.buying import BUY_THEM, Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
+from synthgain.chain.lacking import Lacking
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.chain.wave import Opened, Wave
 from synthgain.store import Accepted, CallMemory, Corpus, Run
-from synthgain.types import Row, SynthgainError, Verdict
+from synthgain.types import Group, Row, SynthgainError, Verdict
 
 WAVE = 1024  # groups
 SHARD = 1024  # rows written at once, at least (a shard ends where a draft ends)
@@ -91,6 +92,7 @@ class Round:
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
         self.buyer.ask_again, self.buyer.heard = ask_again, Hearing(self.buyer)
+        self.lacking = Lacking(parts.checks)
         self.judging = Judging(parts.checks, request.accept, parts.embedder, corpus)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
         self.wave = int(getattr(parts.recipe.pick, "wave", WAVE)) if self.pooled else WAVE
@@ -127,6 +129,8 @@ class Round:
                 code=5,
                 next="`synthgain generate` with the same settings buys them",
             )
+        if (blind := self.lacking.refusal(1)) is not None and (self.replay or self.buyer.stopped is None):
+            self.buyer.fail(blind)
         if self.buyer.stopped is not None and not self.replay:
             self._keep_broken()
         dropped: Mapping[int, Verdict] = {}
@@ -134,6 +138,9 @@ class Round:
             dropped = selected(self.parts.checks, partial(self.staged.alive, embedder=self.parts.embedder))
         except SynthgainError as error:
             self.buyer.fail(error)
+        if self.replay and self.buyer.fatal is not None and self.buyer.fatal.code == 2:
+            self.staged.discard()  # nothing of the run has changed
+            raise self.buyer.fatal
         for verdict in dropped.values():
             self.tally.dropped_by[verdict.check] += 1
         if self.pulse is not None:
@@ -144,8 +151,6 @@ class Round:
         self.watch(self.tally)
         broken = "" if self.replay else self.buyer.too_many_broken(at_the_end=True)
         why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
-        if self.replay and self.buyer.fatal is not None and self.buyer.fatal.code == 2:
-            raise self.buyer.fatal
         after = self.buyer.fatal.next if self.buyer.fatal is not None else BUY_THEM if len(self.buyer.missing) else ""
         return Outcome(self.tally, why, code, after, self.larger or self.buyer.larger())
 
@@ -162,9 +167,8 @@ class Round:
         def begin() -> None:
             groups = self.waves.next(size) if self.buyer.stopped is None else []
             if groups:
-                ahead.append(
-                    Wave(self.parts, groups, self.buyer, self.request.round, (lambda: None) if waits else begin)
-                )
+                spent = (lambda: None) if waits else begin
+                ahead.append(Wave(self.parts, groups, self.buyer, self.request.round, spent, self._seen))
 
         begin()
         try:
@@ -237,6 +241,12 @@ class Round:
     def _feel(self, pulse: Pulse) -> None:
         self.tally.figures = pulse.figures
         self.tally.warn("collapse", pulse.collapse)
+
+    def _seen(self, group: Group, row: Row) -> None:
+        """End a run of which a check finds in none of the first rows what it judges by: it would keep or drop all of them."""
+        self.lacking.look(row, group)
+        if not self.replay and self.buyer.stopped is None and (blind := self.lacking.refusal()) is not None:
+            self.buyer.fail(blind)
 
     # ------------------------------------------------------------------------------------------ what broke
 

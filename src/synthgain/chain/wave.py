@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,19 @@ from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
 from synthgain.store import CallMemory
 from synthgain.thinking import only_thought
-from synthgain.types import AnyCheck, Call, CallFailed, Embedder, Model, Recipe, Row, SynthgainError, WrongMessage, drop
+from synthgain.types import (
+    AnyCheck,
+    Call,
+    CallFailed,
+    Embedder,
+    Group,
+    Model,
+    Recipe,
+    Row,
+    SynthgainError,
+    WrongMessage,
+    drop,
+)
 
 FIRST = 3  # drafts that all gave what is no row: more are not begun
 LONGEST = 10_000  # bits of a number in a row's fields: Python writes down no much longer one
@@ -45,12 +58,20 @@ class Drafted:
 
 
 class Wave:
-    """Drafts groups by workers; `spent` is called when the last group has been handed out, so that the next wave may begin."""
+    """Drafts groups by workers; `spent` is called when the last group has been handed out, so that the next wave may begin, and `told` with
+    each row as it comes."""
 
     def __init__(
-        self, parts: Opened, groups: Sequence[Numbered], buyer: Buyer, round: int, spent: Callable[[], None]
+        self,
+        parts: Opened,
+        groups: Sequence[Numbered],
+        buyer: Buyer,
+        round: int,
+        spent: Callable[[], None],
+        told: Callable[[Group, Row], None] = lambda group, row: None,
     ) -> None:
-        self.parts, self.groups, self.buyer, self.round, self.spent = parts, groups, buyer, round, spent
+        self.parts, self.groups, self.buyer, self.round = parts, groups, buyer, round
+        self.spent, self.told = spent, told
         self.checks = row_checks(parts.checks)
         self.upcoming = self.consumed = 0
         self.done: dict[int, Drafted] = {}
@@ -111,7 +132,9 @@ class Wave:
             self.upcoming += 1
             if self.upcoming == len(self.groups):
                 self.spent()
-            self.done[index] = await drafted(self.parts, self.groups[index], self.buyer, self.round, self.checks)
+            numbered = self.groups[index]
+            told = partial(self.told, numbered.group)
+            self.done[index] = await drafted(self.parts, numbered, self.buyer, self.round, self.checks, told)
             if index == self.consumed:
                 self.news.set()
             self._crew()

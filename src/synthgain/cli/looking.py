@@ -35,7 +35,8 @@ def recipes(
             f"{r['name']} {r['version']}  ({r['stage']})\n  source:  {r['source']}\n  anchors: {r['anchors']}\n  calls:   {r['calls']}"
         )
         if name:
-            print(f"  roles:   {', '.join(r['roles'])}\n  checks:  {', '.join(r['checks']) or 'none'}\n  knobs:")
+            print(f"  roles:   {', '.join(r['roles'])}\n  checks:  {', '.join(r['checks']) or 'none'}")
+            print(f"  fields:  {', '.join(r['fields']) or 'not said'}\n  knobs:")
             for knob in r["knobs"]:
                 print(f"    {knob['name']} = {knob['default']!r}\n        {knob['source'] or 'ours'}")
             print(

@@ -344,6 +344,11 @@ def export(
     if came.unpaired:
         said.append(f"{came.unpaired:,} kept rows have no worse answer beside them and were left out")
     said += [f"of {n:,} rows this format does not hold {what}" for what, n in came.lost.items()]
+    if came.fields:
+        named = ", ".join(list(came.fields)[:12]) + (
+            f" and {len(came.fields) - 12} more" if len(came.fields) > 12 else ""
+        )
+        said.append(f"its rows' fields are not written ({named}): {run / 'data'} has them")
     print(f"{file}: {'; '.join(said)}")
 
 

@@ -16,6 +16,7 @@ given again.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -24,10 +25,11 @@ from pkgutil import iter_modules
 from typing import Any
 
 from synthgain.curate.files import read_with_hash
-from synthgain.settings import typed
+from synthgain.settings import advised, typed, with_settings
 from synthgain.types import AnyCheck, SynthgainError
 
 __all__ = ["file_of", "load", "load_file", "names", "shipped"]
+RENAMED = {"judged": "judge-score", "scored": "judge-score"}  # names of before
 SHAPES = ("__call__", "begin")  # what a row check or a selection has, and what a fold has
 
 
@@ -51,8 +53,9 @@ def shipped(name: str) -> Any:
 # ---------------------------------------------------------------------------------------------- what people type
 
 
-def load(spec: str) -> AnyCheck:
-    """The check that `spec` names (see the head of this file), with its fields set."""
+def load(spec: str, own: Mapping[str, Mapping[str, Any]] | None = None) -> AnyCheck:
+    """The check that `spec` names (see the head of this file), with its fields set. Fields that `spec` does not set are those of its
+    namesake among `own` (settings by name), where there is one."""
     if file_of(spec) is not None:
         return load_file(spec)[0]
     name, first, settings = _parted(spec)
@@ -60,13 +63,17 @@ def load(spec: str) -> AnyCheck:
     check = shipped.get(name.replace("_", "-"))
     if check is None:
         near = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"it is {RENAMED[name]!r} now; " if name in RENAMED else f"did you mean {near[0]!r}? " if near else ""
         raise SynthgainError(
             f"there is no check {name!r}",
             where=f"--with {spec}",
             next=f"{hint}the checks are: {', '.join(sorted(shipped))}; or give the path of a .py file",
         )
-    return _with_settings(check(), spec, first, settings)
+    with advised(next=f"`synthgain checks {name}` lists its settings and their defaults"):
+        made = check()
+        return _with_settings(
+            with_settings(made, (own or {}).get(made.name, {}), f"--with {spec}"), spec, first, settings
+        )
 
 
 def file_of(spec: str) -> Path | None:
@@ -87,7 +94,8 @@ def load_file(spec: str) -> tuple[AnyCheck, str]:
             where=name,
             next="see docs/write-a-check.md",
         )
-    return _with_settings(check, spec, first, settings), sha256
+    with advised(next="its settings are the fields of CHECK in that file"):
+        return _with_settings(check, spec, first, settings), sha256
 
 
 def _parted(spec: str) -> tuple[str, str | None, list[str]]:

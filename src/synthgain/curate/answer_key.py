@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthgain.curate.lacking import of_row
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 from synthgain.words import words
 
@@ -23,6 +24,10 @@ class AnswerKey:
     @property
     def name(self) -> str:
         return "answer-key"
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The options or their key, where the row has none."""
+        return of_row(row, "options", "gold")
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         options, gold = row.fields.get("options"), row.fields.get("gold")

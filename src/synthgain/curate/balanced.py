@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from synthgain.curate.lacking import of_row
 from synthgain.passages import tokens
-from synthgain.types import SynthgainError, Verdict, digest, drop, keep
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, digest, drop, keep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +65,10 @@ class Balanced:
                 else:
                     held += sizes[row]
         return verdicts
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, self.field)
 
 
 CHECK = Balanced

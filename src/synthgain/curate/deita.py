@@ -22,7 +22,8 @@ from synthgain.curate.chosen import (
     size,
     verdicts,
 )
-from synthgain.types import SynthgainError, Verdict, drop
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +78,10 @@ class Deita:
         for place in close.tolist():
             found[place] = drop("near a row of a higher score", round(float(scores[place]), 6))
         return found
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, self.complexity, self.quality)
 
 
 def _score(complexity: object, quality: object) -> float:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from synthgain.curate.lacking import of_row
 from synthgain.passages import sentences
 from synthgain.types import (
     Anchor,
@@ -86,8 +87,8 @@ def _parts(said: Sequence[str]) -> Iterator[Sequence[str]]:
 class Entailed:
     """Drops a row of whose sentences less than the share `least` is stated in the source, by the judge's word in the field `stated`.
 
-    A sentence of which the judge's word could not be read is left out of the share; a row with none that could be read falls, as a verdict that was paid for is
-    missing. A row without the field stays: nobody was asked. The score is the share. It buys nothing: the recipe did (`rephrase --set judged=1`).
+    A sentence of which the judge's word could not be read is left out of the share; a row with none that could be read falls, and so does one without
+    the field, about which nobody was asked. The score is the share. It buys nothing: the recipe did (`rephrase --set judged=1`).
     """
 
     least: float = 1.0
@@ -102,13 +103,17 @@ class Entailed:
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         if FIELD not in row.fields:
-            return keep()
+            return drop("no verdict of a judge")
         told = row.fields[FIELD]
         words = [word for word in told if isinstance(word, bool)] if isinstance(told, Sequence) else []
         if not words:
             return keep() if isinstance(told, Sequence) and not told else drop("the judge's verdict could not be read")
         share = round(sum(words) / len(words), 4)
         return keep(share) if share >= self.least else drop("says what its source does not, by the judge", share)
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, FIELD)
 
 
 CHECK = Entailed

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from synthgain.curate.answers import found_answer, same_answer
 from synthgain.curate.empty import no_answer
+from synthgain.curate.lacking import of_anchors
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
@@ -37,6 +38,10 @@ class FinalAnswer:
         if answer is None:
             return drop("no final answer")
         return keep() if any(same_answer(answer, gold) for gold in golds) else drop("wrong final answer")
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of gold answers, where no anchor has it."""
+        return of_anchors(anchors, self.gold)
 
 
 CHECK = FinalAnswer

@@ -1,26 +1,36 @@
-"""The score that a judge gave, where it stands in its answer."""
+"""The score that a judge gave, where it stands in its answer. The only reader of scores: rubrics and recipes use it."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 
 from synthgain.curate.found_json import objects_in
+from synthgain.thinking import parted
 
-_SAID = re.compile(r"(?i)\bscore\b[\"'*_\s]*(?:[:=]|is)?[\"'*_\s]*(-?\d+(?:\.\d+)?)")
-_ALONE = re.compile(r"\s*[*_\"']*(\d+(?:\.\d+)?)\s*(?:/\s*\d+)?[*_\"'.]*\s*")
+_GAP = r"(?:[^\w-]|-\s){0,6}"
+_NUMBER = r"(-?\d{1,4}(?:\.\d{1,3})?)"
+_SAID = re.compile(rf"(?i)\b(?:score|rating|grade)\b{_GAP}(?:is{_GAP})?{_NUMBER}(?![\d.]*\d)|\[\s?{_NUMBER}\s?\]")
+_ALONE = re.compile(rf"\W{{0,4}}{_NUMBER}(?:\s?/\s?\d{{1,4}})?\W{{0,4}}")
 
 
-def score_in(text: str, least: int, most: int) -> int | None:
-    """The last score in an answer: of a JSON object's "score", else after the word, else a number alone. None where it is no whole number of
-    that range."""
-    said = [answer["score"] for answer in objects_in(text) if "score" in answer]
-    if not said:
-        said = _SAID.findall(text) or ([alone[1]] if (alone := _ALONE.fullmatch(text[:200])) else [])
-    value = said[-1] if said else None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
+def score_in(text: str, lowest: float, highest: float) -> float | None:
+    """The last score in an answer, its thinking apart: of a JSON object's "score", else after the word (score, rating, grade) or in
+    brackets, else a number alone ("7", "7/10"). None where there is none, or where it lies off the scale."""
+    said = parted(text).content.strip()
+    alone = _ALONE.fullmatch(said)
+    found = [*_of_objects(said)] or ([alone[1]] if alone else [one or other for one, other in _SAID.findall(said)])
     try:
-        score = float(value)
-    except ValueError:
+        score = float(found[-1]) if found else math.nan
+    except (ValueError, OverflowError):
         return None
-    return int(score) if score.is_integer() and least <= score <= most else None
+    return score if lowest <= score <= highest else None  # NaN lies on no scale
+
+
+def _of_objects(text: str) -> Iterator[float | str]:
+    """What the JSON objects of an answer hold as "score"; NaN for what is no number."""
+    for answer in objects_in(text):
+        if "score" in answer:
+            said = answer["score"]
+            yield math.nan if isinstance(said, bool) or not isinstance(said, int | float | str) else said

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from synthgain.curate.chosen import Floats, best, check_size, flags, keyed, number, of_fields, size, verdicts
-from synthgain.types import SynthgainError, Verdict, drop
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,6 +66,10 @@ class IFD:
         for place in np.flatnonzero(scores >= 1).tolist():
             found[place] = drop("the question does not help with the answer", round(float(scores[place]), 6))
         return found
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, self.given, self.alone)
 
 
 def difficulty(given: Floats, alone: Floats, form: str = "losses") -> Floats:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from synthgain.curate.empty import no_answer
 from synthgain.curate.instruction_rules import RULES
+from synthgain.curate.lacking import of_anchors
 from synthgain.curate.language import INSTALL
 from synthgain.thinking import parted
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
@@ -52,6 +53,10 @@ class Instructions:
         share = found.count("") / len(found)
         first = next(filter(None, found), "")
         return drop(first, share) if first else keep(share)
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of the instructions' kinds, where no anchor has it."""
+        return of_anchors(anchors, self.kinds)
 
     def _asked(self, anchor: Anchor) -> Iterator[tuple[str, Mapping[str, Any]]]:
         kinds, arguments = (_list(anchor.fields.get(name)) for name in (self.kinds, self.arguments))

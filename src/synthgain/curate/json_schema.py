@@ -11,6 +11,7 @@ from typing import Any
 
 from synthgain.curate.empty import no_answer
 from synthgain.curate.found_json import objects_in
+from synthgain.curate.lacking import of_anchors
 from synthgain.curate.schemas import NoSchema, broken, well_formed
 from synthgain.thinking import parted
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, in_order, keep
@@ -65,6 +66,13 @@ class JsonSchema:
         except (RecursionError, TimeoutError):
             return drop("judging takes too long")
         return drop(f"breaks the schema: {keyword}") if keyword else keep()
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The schema, where none is set, none was asked for in the row's call, and no anchor has one."""
+        if self.schema or (row is not None and row.calls and row.calls[-1].prompt.schema is not None):
+            return ""
+        said = of_anchors(anchors, self.field)
+        return None if said and (row is None or not (row.calls or row.answer)) else said
 
     def _schema(self, row: Row, anchors: Sequence[Anchor]) -> Any:
         if self.schema:

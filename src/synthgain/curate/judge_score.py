@@ -1,4 +1,4 @@
-"""Whether a judge's score, which a recipe has bought, is high enough."""
+"""Whether a score that a recipe has bought, a judge's or a reward model's, is high enough."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthgain.curate.lacking import of_row
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
 @dataclass(frozen=True)
 class JudgeScore:
-    """Drops a row whose field `field` holds a score below `least`; the score may be a judge's (1 to 10) or a reward model's (any number).
+    """Drops a row whose score in the field `field` is below `least`. Of a list of scores (one for each passage) the lowest counts.
 
-    The recipe's draft buys the score and puts it into the row (`judges.py` has the prompts, and what reads their answers), so `least` can be
-    changed by `curate` at no cost. A row without a score falls: the judge said none that can be read.
+    The score may be a judge's on any scale, or a reward model's. The recipe's draft buys it and puts it into the row (`judges.py` has the prompts, and what
+    reads their answers), so another `least` costs nothing. A row without a score falls, whether the field is missing or holds no number: nobody vouches for
+    it. A row that a person wrote (field `human`) stays. The number is the score of the verdict.
     """
 
     least: float = 7.0
@@ -25,10 +27,22 @@ class JudgeScore:
         return "judge-score"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        score = row.fields.get(self.field)
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            return drop("no score of a judge")
-        return keep(float(score)) if score >= self.least else drop("the judge's score is too low", float(score))
+        if row.fields.get("human"):
+            return keep()
+        held = row.fields.get(self.field)
+        scores = held if isinstance(held, list | tuple) else [held]
+        if not scores or not all(map(_is_score, scores)):
+            return drop("has no score")
+        lowest = float(min(scores))
+        return keep(lowest) if lowest >= self.least else drop("its score is too low", lowest)
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of the score; of a row that a person wrote none is asked."""
+        return None if row is not None and row.fields.get("human") else of_row(row, self.field)
+
+
+def _is_score(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 CHECK = JudgeScore

@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from synthgain.curate.found_score import score_in
 from synthgain.thinking import parted
 from synthgain.types import Prompt, Sampling, SynthgainError, assistant, system, user
 
@@ -31,11 +32,6 @@ CRITERIA = (
     "What it says is true.",
     "It is clear, and as long as it needs to be.",
 )
-_GAP = r"(?:[^\w-]|-\s){0,6}"
-_SCORE = re.compile(
-    rf"(?i)(?:\b(?:score|rating|grade)\b{_GAP}(?:is{_GAP})?|\[\[\s?)(-?\d{{1,4}}(?:\.\d{{1,3}})?)(?![\d.]*\d)"
-)
-_BARE = re.compile(r"\W{0,4}(-?\d{1,4}(?:\.\d{1,3})?)(?:\s?/\s?\d{1,4})?\W{0,4}")
 _ANSWER = r"(?:(?:answer|response|assistant)\W{1,3})?"
 _CHOICE = re.compile(
     rf"(?i)(?:\b(?:verdict|better|winner|choice)\b\W{{0,6}}{_ANSWER}(?:is\W{{1,3}})?{_ANSWER}|\[\[\s?)((?-i:A|B|C)|tie|equal|both|neither)\b"
@@ -100,10 +96,7 @@ class Rubric:
 
     def score(self, text: str) -> float | None:
         """The score that a judge's answer states last, or is; None where there is none on the scale."""
-        said = parted(text).content.strip()
-        found = _BARE.fullmatch(said)
-        stated = found[1] if found else next(iter(_SCORE.findall(said)[::-1]), None)
-        return float(stated) if stated is not None and self.lowest <= float(stated) <= self.highest else None
+        return score_in(text, self.lowest, self.highest)
 
     def choice(self, text: str) -> Choice | None:
         """Which answer a judge names last, by its place in the prompt; None where it names none."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from synthgain.curate.chosen import Floats, best, check_size, flags, keyed, number, of_fields, size, verdicts
-from synthgain.types import Verdict, drop
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Row, Verdict, drop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +58,10 @@ class LIMR:
         for place in np.flatnonzero(scores < self.least).tolist():
             found[place] = drop("does not follow the mean learning curve", round(float(scores[place]), 6))
         return found
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, self.rewards)
 
 
 def _curves(rewards: Sequence[object]) -> Floats:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from synthgain.curate.chosen import best, check_size, flags, keyed, number, of_fields, size, verdicts
-from synthgain.types import SynthgainError, Verdict
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Row, SynthgainError, Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +46,10 @@ class Longest:
     @property
     def selects(self) -> Literal[True]:
         return True
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where it reads one and the row has none."""
+        return "" if self.by in COLUMNS else of_row(row, self.by)
 
     def __call__(self, table: pa.Table) -> Sequence[Verdict]:
         if self.by in COLUMNS:

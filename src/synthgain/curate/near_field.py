@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from synthgain.curate.banding import Kept
-from synthgain.types import Judge, SynthgainError, Verdict, drop, keep
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Judge, Row, SynthgainError, Verdict, drop, keep
 from synthgain.words import signatures
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class NearField:
             return verdicts
 
         return judge
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, self.field)
 
     def _keys(self, table: pa.Table) -> list[tuple[str, tuple[str, ...]]]:
         """Of each row the field, "" where it has none, and its anchors."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Indel
 from rapidfuzz.process import cdist
 
-from synthgain.types import Anchor, Judge, SynthgainError, Verdict, drop, keep
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Judge, Row, SynthgainError, Verdict, drop, keep
 from synthgain.words import words
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ BLOCK = 256  # instructions that are compared with each other at once
 TOGETHER = 32  # of like length, that are compared with the known ones at once
 EXACT = 1e-9  # by which a share may miss the threshold in floating point
 SIGNS, SURROGATES, SKIPPED = 0x10FFFF - 0x800, 0xD800, 0x800  # characters that a word can be, and those that none is
+INSTRUCTION = "instruction"
 HUMAN = "human"  # the field of a row that a person wrote: it is never close to anything
 
 
@@ -33,7 +35,7 @@ class Novelty:
 
     F = 2 LCS / (m + n) over the words (`words.py`) of two instructions of m and n words, LCS their longest common subsequence. Seeds are the
     run's anchors. An instruction that is kept is known at once, also to those beside it in one answer. It is the field `field` of a row, else its last
-    user turn; rows that follow one another with the same instruction and anchors are instances of one task and stay or fall together. Rows that a
+    user turn (of an anchor its text); rows that follow one another with the same instruction and anchors are instances of one task and stay or fall together. Rows that a
     person wrote (field `human`) stay. One without words stays.
 
     Every pair is decided exactly. Since LCS is at most the shorter length, only instructions of t/(2 − t) to (2 − t)/t times the length are
@@ -41,7 +43,7 @@ class Novelty:
     """
 
     threshold: float = 0.7
-    field: str = "instruction"
+    field: str = INSTRUCTION
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold <= 1.0:
@@ -54,6 +56,11 @@ class Novelty:
     @property
     def columns(self) -> tuple[str, ...]:
         return ("fields", "prompt", "anchor_ids")
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field, where the row has none; a user's turn will do for "instruction", and for no other that somebody named."""
+        turns = row.messages if row is not None and self.field == INSTRUCTION else None
+        return "" if any(turn["role"] == "user" for turn in turns or ()) else of_row(row, self.field)
 
     def begin(self) -> Judge:
         """A judge that knows nothing yet."""

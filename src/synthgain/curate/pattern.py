@@ -9,6 +9,7 @@ from functools import lru_cache
 import regex
 
 from synthgain.curate.empty import no_answer
+from synthgain.curate.lacking import of_anchors
 from synthgain.thinking import parted
 from synthgain.types import Anchor, Row, SynthgainError, Verdict, drop, keep
 
@@ -66,6 +67,10 @@ class Pattern:
         if self.refuse:
             return drop("matches") if any(found) else keep()
         return keep() if all(found) else drop("does not match")
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of patterns, where none is set and no anchor has it."""
+        return "" if self.pattern else of_anchors(anchors, self.field)
 
     def _matches(self, pattern: str, answer: str) -> bool:
         compiled = _compiled(pattern)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from synthgain.curate.chosen import check_size, flags, keyed, number, of_fields, size, verdicts
-from synthgain.types import Verdict, digest
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Row, Verdict, digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +49,10 @@ class S1:
     @property
     def selects(self) -> Literal[True]:
         return True
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of the trace's length, where the row has none."""
+        return of_row(row, self.length)
 
     def __call__(self, table: pa.Table) -> Sequence[Verdict]:
         ties = keyed(table, f"s1 {self.seed}").tolist()

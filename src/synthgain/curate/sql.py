@@ -11,6 +11,7 @@ from typing import ClassVar
 from synthgain.curate.boxed import Boxed
 from synthgain.curate.code import fenced
 from synthgain.curate.empty import no_answer
+from synthgain.curate.lacking import of_anchors
 from synthgain.sandbox import shared
 from synthgain.thinking import parted
 from synthgain.types import Anchor, Row, Verdict, drop, keep
@@ -62,6 +63,10 @@ class Sql(Boxed):
         schema, gold = str(anchor.fields[self.schema]), str(anchor.fields[self.gold])
         came = shared().compare(query, gold, schema=schema, rows=_held(rows), steps=self.steps)
         return keep() if came.same else drop(REASONS[came.why])
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of the gold query or of the tables, where no anchor has it."""
+        return of_anchors(anchors, self.gold, self.schema)
 
 
 def query_in(text: str) -> str | None:

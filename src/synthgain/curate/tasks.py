@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.turns import before_answer, turn_text
+from synthgain.turns import ANSWERED, before_answer, turn_text
 from synthgain.types import Anchor, Message, user
 
-ANSWERS = ("output", "response", "answer", "completion", "solution")  # columns of an answer, in the order of choice
-HELD = ("messages?", "input?", "instances?", *(f"{name}?" for name in ANSWERS))  # `needs` of a recipe that reads one
+HELD = ("messages?", "input?", "instances?", *(f"{name}?" for name in ANSWERED))  # `needs` of a recipe that reads one
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def conversation(anchor: Anchor) -> tuple[tuple[Message, ...], str]:
     if instance := _instance(anchor.fields.get("instances")):
         asked = Task(anchor.text.strip(), _text(instance.get("input"))).asked
         return (user(asked),), _text(instance.get("output"))
-    given = (_text(anchor.fields.get(name)) for name in ANSWERS)
+    given = (_text(anchor.fields.get(name)) for name in ANSWERED)
     return (user(anchor.text),), next(filter(None, given), "")
 
 

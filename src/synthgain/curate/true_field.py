@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthgain.curate.lacking import of_row
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
 @dataclass(frozen=True)
 class TrueField:
-    """Drops a row whose field `field` is there and not true: what a judge said, bought in the draft.
+    """Drops a row whose field `field` is not true: what a judge said, bought in the draft.
 
-    A row without the field stays (nobody was asked); one whose field is null falls, because the judge's answer could not be read.
+    A row falls too where the field is missing (nobody was asked) or null (the judge's answer could not be read): nobody vouches for it.
     """
 
     field: str = "verified"
@@ -22,12 +23,14 @@ class TrueField:
         return "true-field"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        if self.field not in row.fields:
-            return keep()
-        value = row.fields[self.field]
+        value = row.fields.get(self.field)
         if value is None:
             return drop(f"the field {self.field} is empty")
         return keep() if value is True else drop(f"the field {self.field} is not true")
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field that it reads, where the row has none."""
+        return of_row(row, self.field)
 
 
 CHECK = TrueField

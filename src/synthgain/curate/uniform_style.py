@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthgain.types import SynthgainError, Verdict, digest, drop, keep
+from synthgain.curate.lacking import of_row
+from synthgain.types import Anchor, Row, SynthgainError, Verdict, digest, drop, keep
 from synthgain.words import words
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ FEATURES = (
     "share of sentences that call out",
 )
 FLOOR = np.array([0.25, 3.0, 0.1, 0.02, 0.1, 0.1])  # ours: below these two answers do not read differently
+SOURCE = "category"  # the field of LIMA's sources
 BATCH = 1_024  # rows that are Python objects at the same time
 
 
@@ -47,7 +49,7 @@ class UniformStyle:
 
     most: int | None = 1000
     spread: float = 3.0
-    by: str = "category"
+    by: str = SOURCE
     tau: float = 3.0
 
     def __post_init__(self) -> None:
@@ -65,6 +67,10 @@ class UniformStyle:
     @property
     def selects(self) -> Literal[True]:
         return True
+
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The field of sources, where somebody named one and the row has none."""
+        return "" if self.by == SOURCE else of_row(row, self.by)
 
     def __call__(self, table: pa.Table) -> Sequence[Verdict]:
         far = style_distances(np.concatenate([np.zeros((0, len(FEATURES))), *map(_features, _answers(table))]))

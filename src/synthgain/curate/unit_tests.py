@@ -85,6 +85,10 @@ class UnitTests(Boxed):
         score = came.held / len(task.tests)
         return keep(score) if came.passed else drop(REASONS[came.why], score)
 
+    def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+        """The tests, where no anchor has any."""
+        return "" if any(map(task_of, anchors)) else "a field `tests`, `test_list` or `test`"
+
 
 def task_of(anchor: Anchor) -> Task | None:
     """The tests that an anchor's fields hold; None where there are none."""

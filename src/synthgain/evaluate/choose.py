@@ -47,7 +47,7 @@ def choose(
     if by not in SCORES:
         raise SynthgainError(f"there is no score {by!r}", next=f"choose one of {', '.join(SCORES)}")
     if not questions:
-        raise SynthgainError("there are no questions to answer")
+        raise SynthgainError("there are no questions to answer", next="give a file that holds some")
     unfit = next((q for q in questions if q.gold is None), None)
     if unfit:
         raise SynthgainError(

@@ -24,7 +24,11 @@ Context = Callable[[Question], str]
 def lettered(question: Question) -> str:
     """The question with its options under letters, closed book; the document's title stands first where one is given."""
     if len(question.options) > len(LETTERS):
-        raise SynthgainError(f"there are more than {len(LETTERS)} options", where=f"question {question.id}")
+        raise SynthgainError(
+            f"there are more than {len(LETTERS)} options",
+            where=f"question {question.id}",
+            next="leave options out, or take the question away",
+        )
     about = f"About: {question.title}\n" if question.title else ""
     options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options))
     return f"{about}Question: {question.question}\n{options}\nAnswer:"

@@ -197,6 +197,8 @@ def _options(options: Any, gold: Any, where: str) -> tuple[str, ...]:
         raise SynthgainError("two options are the same", where=where, next="make the options differ")
     if isinstance(gold, bool) or not isinstance(gold, int) or not 0 <= gold < len(options):
         raise SynthgainError(
-            f"`gold` is {gold!r}; it is the index of the right option, 0 to {len(options) - 1}", where=where
+            f"`gold` is {gold!r}; it is the index of the right option, 0 to {len(options) - 1}",
+            where=where,
+            next="write the place of the right option, counted from 0",
         )
     return tuple(options)

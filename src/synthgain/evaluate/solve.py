@@ -108,14 +108,17 @@ def _cut(cut: Mapping[str, Sequence[bool]], limit: int) -> str:
 def check(questions: Sequence[Question], draws: int, sampling: Sampling, ks: Sequence[int]) -> None:
     """SynthgainError where questions cannot be answered in writing, or draws are none."""
     if not questions:
-        raise SynthgainError("there are no questions to answer")
+        raise SynthgainError("there are no questions to answer", next="give a file that holds some")
     unfit = next((q for q in questions if q.answer is None), None)
     if unfit:
         raise SynthgainError(
             f"question {unfit.id!r} has no `answer`", next="multiple choice is scored by log-likelihood: use `choose`"
         )
     if draws < 1 or any(not 1 <= k <= draws for k in ks):
-        raise SynthgainError("draws must be at least 1, and each k between 1 and draws")
+        raise SynthgainError(
+            "draws must be at least 1, and each k between 1 and draws",
+            next=f"with draws={max(1, draws)} take k from 1 to {max(1, draws)}",
+        )
     if draws > 1 and sampling.temperature == 0:
         raise SynthgainError(
             "several draws of a greedy answer are one and the same", next="take draws=1, or a temperature above 0"

@@ -201,7 +201,9 @@ class _Gradients:
             model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         except (OSError, ValueError) as error:
             raise SynthgainError(
-                f"transformers cannot read the folder ({str(error).splitlines()[0]})", where=str(folder)
+                f"transformers cannot read the folder ({str(error).splitlines()[0]})",
+                where=str(folder),
+                next="give a student's folder, whole: config, weights and tokenizer",
             ) from error
         self.torch, self.device, self.model = torch, device, model.to(device).eval()
         context = getattr(model.config, "max_position_embeddings", None)

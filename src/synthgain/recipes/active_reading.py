@@ -161,6 +161,7 @@ RECIPE = Recipe(
     version="1",
     draft=ActiveReading(),
     checks=(NotEmpty(), Truncated(), Refusal(), Preamble()),
+    fields=("variant", "strategy", "place", "proposed", "part", "parts"),
     examples=EXAMPLES,
     source="Active Reading, arXiv 2508.09494",
     stage="continued pretraining",

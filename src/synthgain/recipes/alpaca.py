@@ -138,11 +138,16 @@ class Alpaca:
     temperature: float = 1.0
     max_tokens: int = 3072
 
-    async def __call__(self, models: Models, *shown: Anchor) -> AsyncIterator[Row]:
+    def ready(self, *shown: Anchor) -> None:
+        """SynthgainError where a request shows as many tasks as it is to hold."""
         if self.tasks <= len(shown):
             raise SynthgainError(
-                f"tasks is more than the {len(shown)} that are shown, not {self.tasks}", where="alpaca"
+                f"tasks is more than the {len(shown)} that are shown, not {self.tasks}",
+                where="alpaca",
+                next=f"--set tasks={len(shown) + 1} or more, or a smaller --set shown=N",
             )
+
+    async def __call__(self, models: Models, *shown: Anchor) -> AsyncIterator[Row]:
         call = await models(asked(shown, self))
         found = tasks_in(opened(call.text, len(shown) + 1))
         for place, task in enumerate(found):
@@ -181,6 +186,7 @@ RECIPE = Recipe(
     draft=Alpaca(),
     pick=SeedsOnly(),
     checks=(NotEmpty(), Instruction(banned=(*BANNED, *MEDIA)), Novelty(), ExactDuplicate()),
+    fields=("instruction", "input", "output", "place"),
     examples=EXAMPLES,
     needs=("instruction?", *HELD),
     source="Alpaca, tatsu-lab 2023; code tatsu-lab/stanford_alpaca",

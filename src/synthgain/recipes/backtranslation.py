@@ -11,12 +11,12 @@ Cost: 2 calls an anchor (1 + `scores`).
 
 Where the numbers come from
     temperature = 0.7, top_p = 0.9, 600 to 3,000 characters     paper
-    a score of 4.5 or more (the other arm of the paper: 4)      paper, in the check `scored`
+    a score of 4.5 or more (the other arm of the paper: 4)      paper, in the check `judge-score`
     tags                                                        paper: seed pairs and web pairs stand under different system messages (66 against 60 of its score without)
     scores = 1, tokens = 256                                    ours
 
 Rows are chats: the tag as system message, the instruction, the text. Fields: `instruction`, `score` (mean of the judge's, null where it gave none), `human`.
-`synthgain curate RUN --without scored` is the arm without curation, which in the paper does not help at any size; `--with scored=4` the larger one.
+`synthgain curate RUN --without judge-score` is the arm without curation, which in the paper does not help at any size; `--with judge-score=4` the larger one.
 
 Departures
     The backward model is asked in a chat; the source trains one on 3,200 seed pairs. `shots` (pairs of text and instruction) stand in the prompt for it.
@@ -34,8 +34,8 @@ from statistics import fmean
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.exact_duplicate import ExactDuplicate
 from synthgain.curate.found_score import score_in
+from synthgain.curate.judge_score import JudgeScore
 from synthgain.curate.preamble import strip_preamble
-from synthgain.curate.scored import Scored
 from synthgain.curate.tasks import HELD, conversation
 from synthgain.turns import turn_text
 from synthgain.types import (
@@ -189,7 +189,8 @@ RECIPE = Recipe(
     version="1",
     draft=Backtranslation(),
     roles=("writer", "judge"),
-    checks=(NotEmpty(), Scored(least=4.5), ExactDuplicate()),
+    checks=(NotEmpty(), JudgeScore(4.5, "score"), ExactDuplicate()),
+    fields=("instruction", "score", "human"),
     examples=EXAMPLES,
     needs=HELD,
     source="Instruction backtranslation (Humpback), arXiv 2308.06259",

@@ -10,7 +10,7 @@ Where the numbers come from
     max_tokens = 1024, the rubric of 1 to 10, judge at temperature 0       ours
 
 Rows are chats with `rejected`: `synthgain train` learns them by DPO. Fields: `chosen_score`, `rejected_score`, `margin`, `scores` (of all answers that differ, in the order of the
-draws; null where the judge gave none). A pair whose best and worst score alike is a tie and falls (check `tie`); `--with scored=2:field=margin` asks for more than one point.
+draws; null where the judge gave none). A pair whose best and worst score alike is a tie and falls (check `tie`); `--with judge-score=2:field=margin` asks for more than one point.
 
 Departures
     A judge's score in place of ArmoRM's reward: coarser, so ties are many. `scores` bought of each answer at temperature 1 make it finer.
@@ -144,6 +144,7 @@ RECIPE = Recipe(
     draft=BestOfN(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), ExactDuplicate()),
+    fields=("chosen_score", "rejected_score", "margin", "scores"),
     examples=EXAMPLES,
     needs=HELD,
     source="Magpie's preference pairs, arXiv 2406.08464; code magpie-align/magpie",

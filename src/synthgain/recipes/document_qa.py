@@ -166,6 +166,7 @@ RECIPE = Recipe(
     version="1",
     draft=DocumentQA(),
     checks=(NotEmpty(), StandsAlone(), Grounded(), ExactDuplicate()),
+    fields=("kind", "chunk", "chunks", "place", "question", "answer"),
     examples=EXAMPLES,
     source="ours",
     stage="continued pretraining",

@@ -304,6 +304,7 @@ RECIPE = Recipe(
     version="1",
     draft=EntiGraph(),
     checks=(NotEmpty(), Truncated()),
+    fields=("kind", "entities", "absent"),
     examples=EXAMPLES,
     source="EntiGraph, arXiv 2409.07431; code ZitongYang/Synthetic_Continued_Pretraining",
     stage="continued pretraining",

@@ -218,6 +218,7 @@ RECIPE = Recipe(
     draft=EvolInstruct(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), Truncated(), ExactDuplicate()),
+    fields=("instruction", "depth", "step", "operator", "human"),
     examples=EXAMPLES,
     needs=("instruction?", *HELD),
     source="Evol-Instruct (WizardLM), arXiv 2304.12244; code nlpxucan/WizardLM",

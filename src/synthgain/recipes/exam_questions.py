@@ -213,6 +213,7 @@ RECIPE = Recipe(
     version="1",
     draft=ExamQuestions(),
     checks=(NotEmpty(), AnswerKey(), StandsAlone(), Grounded(), ExactDuplicate()),
+    fields=("document", "title", "question", "options", "gold", "sentence", "asked_options", "chunk"),
     examples=EXAMPLES,
     source="ours",
     stage="evaluation: questions, no training text",

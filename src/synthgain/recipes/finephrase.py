@@ -172,6 +172,7 @@ RECIPE = Recipe(
     version="1",
     draft=FinePhrase(),
     checks=(NotEmpty(), Truncated()),
+    fields=("format", "part", "parts"),
     examples=EXAMPLES,
     source="FinePhrase, arXiv 2604.13977; code huggingface/datatrove",
     stage="pretraining",

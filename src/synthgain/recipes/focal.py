@@ -180,6 +180,7 @@ RECIPE = Recipe(
     version="1",
     draft=Focal(),
     checks=(NotEmpty(), Truncated(), Refusal(), Preamble()),
+    fields=("strategy", "question", "place", "asked", "part", "parts"),
     examples=EXAMPLES,
     source="Synthetic Mixed Training, arXiv 2603.23562",
     stage="continued pretraining",

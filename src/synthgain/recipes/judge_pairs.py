@@ -162,6 +162,7 @@ RECIPE = Recipe(
     draft=JudgePairs(),
     roles=("writer", "judge"),
     checks=(NotEmpty(), ExactDuplicate()),
+    fields=("first", "second", "pair"),
     examples=EXAMPLES,
     needs=("output_1?", "output_2?", *HELD),
     source="position swap: arXiv 2306.05685; the recipe is ours",

@@ -25,7 +25,7 @@ Rows are texts, a run of passages that follow each other and were all accepted, 
 that fell). A passage's try that the judge rejects, that is empty or was cut off is a row of its own and falls (check `gate`); where the
 last try falls too the text ends there, and the next passage begins a new row. So every passage of a document stands in one row that stays,
 or falls with its reason. The gate works in the draft, because what the next passage sees must be faithful: what is invented once would go
-on. A stricter limit afterwards costs nothing (--with judged=4), a milder one buys calls.
+on. A stricter limit afterwards costs nothing (--with judge-score=4), a milder one buys calls.
 
 What the trainer must do, not this recipe: arms at equal tokens, the documents themselves, one rewriting many times, many rewritings once.
 
@@ -44,7 +44,7 @@ from typing import Any
 
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.found_score import score_in
-from synthgain.curate.judged import Judged
+from synthgain.curate.judge_score import JudgeScore
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.passages import chunks, last_of
 from synthgain.prompting import AUTO, check_language, faithfulness, in_language, title_of
@@ -104,7 +104,7 @@ class Run:
     first: int
     texts: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    fidelity: list[int] = field(default_factory=list)
+    fidelity: list[float] = field(default_factory=list)
     retried: int = 0
 
     def row(self, about: dict[str, Any]) -> Row:
@@ -157,7 +157,7 @@ class KimiRephrase:
                 if verdict is None:
                     run.texts.append(text)
                     run.calls += calls
-                    run.fidelity.append(score or 0)
+                    run.fidelity.append(score or 0.0)
                     before = last_of("\n\n".join([before, text]), self.carry)
                     break
                 fields = {**about, "first": number, "last": number, "fidelity": [score], "retried": 0}
@@ -170,7 +170,7 @@ class KimiRephrase:
 
     async def _compared(
         self, models: Models, part: str, text: str, call: Call
-    ) -> tuple[list[Call], int | None, Verdict | None]:
+    ) -> tuple[list[Call], float | None, Verdict | None]:
         """The calls of a try, the judge's score, and why it falls (None: it does not). What is empty or cut off is not shown to the judge."""
         if call.finish == "length":
             return [call], None, drop("a passage cut off at the token limit", check="gate")
@@ -205,7 +205,8 @@ RECIPE = Recipe(
     version="1",
     draft=KimiRephrase(),
     roles=("writer", "judge"),
-    checks=(NotEmpty(), Preamble(), Judged()),
+    checks=(NotEmpty(), Preamble(), JudgeScore(3, "fidelity")),
+    fields=("style", "first", "last", "chunks", "fidelity", "retried"),
     examples=EXAMPLES,
     source="Kimi K2, arXiv 2507.20534, rephrasing of pretraining data",
     stage="pretraining",

@@ -98,6 +98,7 @@ RECIPE = Recipe(
     draft=LIMA(),
     roles=(),
     checks=(NotEmpty(), Impersonal(), ExactDuplicate(), NearDuplicate(column="prompt"), UniformStyle()),
+    fields=("category", "human"),
     examples=EXAMPLES,
     needs=("title?", "category?", *HELD),
     source="LIMA, arXiv 2305.11206",

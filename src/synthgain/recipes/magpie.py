@@ -19,7 +19,7 @@ Where the numbers come from
     k = 100, tokens = 256, max_tokens = 1024                                  ours
 
 Rows are chats of two turns. Fields: `instruction`, `difficulty` and `quality` (1 to 5, null where the judge did not say), `category`.
-Checks: `scored` (quality of 4 or more), `near-duplicate` of the question.
+Checks: `judge-score` (quality of 4 or more), `near-duplicate` of the question.
 
 Departures
     Near duplicates are found by shared words, not by the distance of sentence vectors.
@@ -36,12 +36,13 @@ from dataclasses import dataclass
 
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.found_json import objects_in
+from synthgain.curate.judge_score import JudgeScore
 from synthgain.curate.near_duplicate import NearDuplicate
-from synthgain.curate.scored import Scored
 from synthgain.curate.template_marks import TemplateMarks
 from synthgain.curate.truncated import Truncated
 from synthgain.types import (
     Anchor,
+    AnyCheck,
     Call,
     Message,
     Models,
@@ -119,6 +120,15 @@ class Magpie:
         text = (self.opening or OPENINGS[self.template]).replace("{system}", anchor.text.strip())
         return Prompt((Message(role="raw", content=text),), sampling=law, draw=draw)
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return ("writer", "judge") if self.tags else ("writer",)
+
+    @property
+    def checks(self) -> tuple[AnyCheck, ...]:
+        good = (JudgeScore(4, "quality"),) if self.tags else ()
+        return (NotEmpty(), Truncated(), TemplateMarks(), *good, NearDuplicate(column="prompt"))
+
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         async for row in models.side_by_side(self._one(models, anchor, draw) for draw in range(self.k)):
             yield row
@@ -177,8 +187,9 @@ RECIPE = Recipe(
     name="magpie",
     version="2",
     draft=Magpie(),
-    roles=("writer", "judge"),
-    checks=(NotEmpty(), Truncated(), TemplateMarks(), Scored(field="quality"), NearDuplicate(column="prompt")),
+    roles=Magpie().roles,
+    checks=Magpie().checks,
+    fields=("instruction", "quality", "difficulty", "category"),
     examples=EXAMPLES,
     source="Magpie, arXiv 2406.08464; code magpie-align/magpie",
     stage="post-training (supervised)",

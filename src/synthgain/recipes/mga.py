@@ -11,7 +11,7 @@ An anchor is a whole document; its field `title` is used where given. Cost: 1 + 
 Where the numbers come from (of the paper a summary was read, not itself)
     pairs = 5             paper
     calibration = base    paper: strict behaves like repetition, relaxed collapses
-    least score = 3       paper (the check `judged`; another limit costs nothing: --with judged=4)
+    least score = 3       paper (the check `judge-score`; another limit costs nothing: --with judge-score=4)
     temperature = 1.0     ours: the paper's was not found
     max_tokens = 2048     ours
     judge_tokens = 256    ours
@@ -42,13 +42,13 @@ from typing import Any
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.found_json import objects_in
 from synthgain.curate.found_score import score_in
-from synthgain.curate.judged import Judged
+from synthgain.curate.judge_score import JudgeScore
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.curate.truncated import Truncated
 from synthgain.passages import whole_or_chunks
 from synthgain.prompting import AUTO, check_language, faithfulness, headed, in_language
 from synthgain.settings import at_least, chosen
-from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, drop, system, user
+from synthgain.types import Anchor, Call, Check, Models, Prompt, Recipe, Row, Sampling, drop, system, user
 
 SYSTEM = "You are an author who tells what a document says to many kinds of readers."
 PROPOSE = (
@@ -151,6 +151,15 @@ class MGA:
         at_least(self, "mga", pairs=1, tries=1, longest=10, judge_tokens=1)
         check_language(self.language, "mga")
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return ("writer", "judge") if self.judge else ("writer",)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        always = (NotEmpty(), Truncated(), Preamble())
+        return (*always, JudgeScore(3, "fidelity")) if self.judge else always
+
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         parts = whole_or_chunks(anchor.text, self.longest)
         for number, part in enumerate(parts):
@@ -208,8 +217,9 @@ RECIPE = Recipe(
     name="mga",
     version="1",
     draft=MGA(),
-    roles=("writer", "judge"),
-    checks=(NotEmpty(), Truncated(), Preamble(), Judged()),
+    roles=MGA().roles,
+    checks=MGA().checks,
+    fields=("genre", "audience", "place", "proposed", "part", "parts", "fidelity"),
     examples=EXAMPLES,
     source="MGA, arXiv 2502.04235",
     stage="pretraining",

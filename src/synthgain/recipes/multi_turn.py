@@ -155,6 +155,7 @@ RECIPE = Recipe(
     draft=MultiTurn(),
     roles=("user", "writer"),
     checks=(NotEmpty(), Refusal(), ExactDuplicate(), NearDuplicate()),
+    fields=("exchanges", "ended", "draw"),
     examples=EXAMPLES,
     needs=("persona?",),
     source="ours",

@@ -301,6 +301,7 @@ RECIPE = Recipe(
     version="1",
     draft=NemotronCC(),
     checks=(NotEmpty(),),
+    fields=("task", "segment", "segments", "pairs", "quality"),
     examples=EXAMPLES,
     source="Nemotron-CC, arXiv 2412.02595; code NVIDIA-NeMo/Curator",
     stage="pretraining",

@@ -48,6 +48,7 @@ from typing import Any, Literal
 
 from synthgain.curate.answers import same_answer
 from synthgain.curate.empty import NotEmpty
+from synthgain.curate.found_score import score_in
 from synthgain.curate.hashed import Seen
 from synthgain.curate.true_field import TrueField
 from synthgain.curate.truncated import Truncated
@@ -55,6 +56,7 @@ from synthgain.curate.worked import question_id
 from synthgain.types import (
     Anchor,
     Call,
+    Check,
     Corpus,
     Group,
     Models,
@@ -83,7 +85,6 @@ JUDGE = """Decide whether an answer to a question is right. Work the question ou
 Say in one or two sentences what you found. The last line is "Verdict: right" or "Verdict: wrong".
 
 """
-_RATING = re.compile(r"\[\[?\s*(\d{1,2}(?:\.\d{1,2})?)\s*\]\]?")
 _VERDICT = re.compile(r"(?i)\bverdict\b[\s*:]*\b(right|wrong)\b")
 
 
@@ -157,9 +158,8 @@ def judged(anchor: Anchor, answer: str, draft: OpenThoughts) -> Prompt:
 
 
 def rating(text: str) -> float | None:
-    """The rating in brackets that stands last, from 1 to 10; None where there is none."""
-    found = [float(one) for one in _RATING.findall(text)]
-    return found[-1] if found and 1 <= found[-1] <= 10 else None
+    """The rating that is said last, from 1 to 10; None where there is none."""
+    return score_in(text, 1, 10)
 
 
 def verdict(text: str) -> bool | None:
@@ -200,6 +200,11 @@ class OpenThoughts:
             )
         if not self.k and self.question_filter == "none":
             raise SynthgainError("without a filter and without answers nothing is bought", where="openthoughts")
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        always = (NotEmpty(), Truncated())
+        return (*always, TrueField("verified")) if self.verify else always
 
     async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
         fields: dict[str, Any] = {
@@ -268,7 +273,8 @@ RECIPE = Recipe(
     version="1",
     draft=OpenThoughts(),
     roles=("writer", "rater"),
-    checks=(NotEmpty(), Truncated(), TrueField("verified")),
+    checks=OpenThoughts().checks,
+    fields=("domain", "source", "question_score", "draw", "right", "verified", "question_id"),
     examples=EXAMPLES,
     pick=Sources(),
     needs=("domain?", "source?", "answer?"),

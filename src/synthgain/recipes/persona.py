@@ -169,6 +169,7 @@ RECIPE = Recipe(
     version="1",
     draft=Persona(),
     checks=(NotEmpty(), Truncated(), NearField(field="persona"), NearDuplicate()),
+    fields=("persona", "relation", "kind"),
     examples=EXAMPLES,
     needs=("persona?",),
     source="Persona Hub, arXiv 2406.20094; code tencent-ailab/persona-hub",

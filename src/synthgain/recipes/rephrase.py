@@ -46,7 +46,7 @@ from synthgain.curate.truncated import Truncated
 from synthgain.passages import chunks
 from synthgain.prompting import AUTO, check_language, in_language
 from synthgain.settings import at_least, chosen
-from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, system, user
+from synthgain.types import Anchor, Call, Check, Models, Prompt, Recipe, Row, Sampling, system, user
 
 SYSTEM = "You rewrite passages. You keep every fact, add none, and write nothing but the rewritten passage."
 STYLES = {
@@ -91,6 +91,11 @@ class Rephrase:
     @property
     def roles(self) -> tuple[str, ...]:
         return ("writer", "judge") if self.judged else ("writer",)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        always = (NotEmpty(), Truncated(), Preamble())
+        return (*always, Entailed()) if self.judged else always
 
     def __post_init__(self) -> None:
         chosen(self.styles, STYLES, "style", "rephrase")
@@ -142,7 +147,8 @@ RECIPE = Recipe(
     name="rephrase",
     version="1",
     draft=Rephrase(),
-    checks=(NotEmpty(), Truncated(), Preamble(), Entailed()),
+    checks=Rephrase().checks,
+    fields=("style", "chunk", "chunks", "stated"),
     examples=EXAMPLES,
     source="WRAP, arXiv 2401.16380",
     stage="pretraining",

@@ -119,6 +119,7 @@ RECIPE = Recipe(
     version="1",
     draft=ReSTEM(),
     checks=(NotEmpty(), FinalAnswer(), AtMost(10)),
+    fields=("answer", "question_id"),
     examples=EXAMPLES,
     needs=("answer",),
     source="ReST-EM, arXiv 2312.06585",

@@ -135,6 +135,7 @@ RECIPE = Recipe(
     version="1",
     draft=RFT(),
     checks=(NotEmpty(), FinalAnswer(), Equations(), ExactDuplicate(), DistinctEquations()),
+    fields=("answer", "equations", "paths", "human", "question_id"),
     examples=EXAMPLES,
     needs=("answer", "worked?"),
     source="RFT, arXiv 2308.01825; code OFA-Sys/gsm8k-ScRel",

@@ -208,6 +208,7 @@ RECIPE = Recipe(
     draft=S1K(),
     roles=("writer", "small", "large", "judge"),
     checks=(NotEmpty(), BrokenQuestion(), Truncated(), S1()),
+    fields=("answer", "domain", "source", "right", "trace_tokens", "preselected", "solved_by", "question_id"),
     examples=EXAMPLES,
     needs=("answer", "domain?", "source?"),
     source="s1, arXiv 2501.19393; code simplescaling/s1",

@@ -365,6 +365,7 @@ RECIPE = Recipe(
     draft=SelfInstruct(),
     pick=Demonstrations(),
     checks=(NotEmpty(), Instruction(), Novelty(), ExactDuplicate()),
+    fields=("instruction", "input", "output", "classification", "instance", "human"),
     examples=EXAMPLES,
     needs=("instruction?", *HELD),
     source="Self-Instruct, arXiv 2212.10560; code yizhongw/self-instruct",

@@ -41,6 +41,7 @@ from typing import Any
 from synthgain.curate.answers import same_answer
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.final_answer import FinalAnswer
+from synthgain.curate.found_score import score_in
 from synthgain.curate.truncated import Truncated
 from synthgain.curate.worked import gold_answer, question_id
 from synthgain.types import (
@@ -105,7 +106,6 @@ _THOUGHT = re.compile(r"(?im)^[ \t]*(?:#{1,6}[ \t]*)?\**[ \t]*thoughts?[ \t]*:?[
 _SOLUTION = re.compile(
     r"(?im)^[ \t]*(?:#{1,6}[ \t]*)?\**[ \t]*(?:final[ \t]+)?solution[ \t]*:?[ \t]*\**[ \t]*:?[ \t]*$"
 )
-_RATING = re.compile(r"\[\[?\s*(\d{1,2}(?:\.\d{1,2})?)\s*\]\]?")
 
 
 # ---------------------------------------------------------------------------------------------- prompts and what is read
@@ -131,9 +131,8 @@ def rewritten(anchor: Anchor, trace: str, draft: SkyT1) -> Prompt:
 
 
 def difficulty(text: str) -> float | None:
-    """The rating in brackets that stands last, from 1 to 10; None where there is none."""
-    found = [float(rating) for rating in _RATING.findall(text)]
-    return found[-1] if found and 1 <= found[-1] <= 10 else None
+    """The rating that is said last, from 1 to 10; None where there is none."""
+    return score_in(text, 1, 10)
 
 
 def trace_of(call: Call) -> str:
@@ -250,6 +249,7 @@ RECIPE = Recipe(
     draft=SkyT1(),
     roles=("writer", "editor", "judge"),
     checks=(NotEmpty(), FinalAnswer(), Truncated()),
+    fields=("answer", "difficulty", "teacher_right", "question_id"),
     examples=EXAMPLES,
     needs=("answer", "difficulty?"),
     source="Sky-T1-32B-Preview (2025); code NovaSky-AI/SkyThought",

@@ -146,6 +146,7 @@ RECIPE = Recipe(
     version="1",
     draft=SPA(),
     checks=(NotEmpty(), Truncated(), Balanced("prompt")),
+    fields=("prompt", "draw", "part", "parts"),
     examples=EXAMPLES,
     source="SPA, arXiv 2603.22213; code Tangkexian/SPA",
     stage="continued pretraining",

@@ -90,6 +90,7 @@ RECIPE = Recipe(
     version="1",
     draft=SPIN(),
     checks=(NotEmpty(),),
+    fields=("draw", "cut", "human"),
     examples=EXAMPLES,
     needs=HELD,
     source="SPIN, arXiv 2401.01335; code uclaml/SPIN",

@@ -129,6 +129,7 @@ RECIPE = Recipe(
     version="1",
     draft=STaR(),
     checks=(NotEmpty(), FinalAnswer(), HintLeft()),
+    fields=("answer", "rationalised", "question_id"),
     examples=EXAMPLES,
     needs=("answer",),
     source="STaR, arXiv 2203.14465; code ezelikman/STaR",

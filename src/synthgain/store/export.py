@@ -44,7 +44,8 @@ NOT_WORSE = (
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `unpaired` kept rows had nothing to stand against (preference); `lost` counts rows by what the format cannot hold.
+    """What was written. `unpaired` kept rows had nothing to stand against (preference); `lost` counts rows by what the format cannot hold, and
+    `fields` by the name of a field of theirs that it has no column for.
 
     Of calls `left_out` counts those that the rows of now were not made with.
     """
@@ -53,6 +54,7 @@ class Exported:
     unpaired: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
+    fields: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,18 @@ def export(run: Run, form: str, out: Path) -> Exported:
         )
     if form == "questions" and out.suffix != ".jsonl":
         raise SynthgainError("questions are JSON Lines", where=str(out), next=f"-o {out.with_suffix('.jsonl')}")
-    unpaired, lost = Counter[str](), Counter[str]()
+    unpaired, lost, more = Counter[str](), Counter[str](), Counter[str]()
     rows = _kept(run, FORMS[form])
     if form == "preference":
         rows = _with_rejected(rows, unpaired) if _any_rejected(run) else _paired(run, unpaired)
-    written = _write((_counted(row, FORMS[form], lost) for row in rows), out)
+    written = _write((_counted(row, FORMS[form], lost, more) for row in rows), out)
     if not written:
         raise SynthgainError(
             "there is nothing to write: " + _why_nothing(form),
             where=str(run.path),
             next=f"look at the reasons: synthgain report {run.path}",
         )
-    return Exported(written, unpaired["rows"], dict(sorted(lost.items())))
+    return Exported(written, unpaired["rows"], dict(sorted(lost.items())), fields=dict(sorted(more.items())))
 
 
 def _why_nothing(form: str) -> str:
@@ -329,8 +331,8 @@ FORMS: dict[str, Form] = {
 }
 
 
-def _counted(row: Stored, form: Form, lost: Counter[str]) -> Stored:
-    """The row as the format has it; what it cannot hold is counted, a row once for each."""
+def _counted(row: Stored, form: Form, lost: Counter[str], fields: Counter[str]) -> Stored:
+    """The row as the format has it; what it cannot hold is counted, a row once for each, its fields by themselves."""
     has = {name for name in ("tools", "rejected") if row[name]}
     for i, turn in enumerate(row["messages"] or ()):
         has |= turn.keys() - {"role", "content", "learn"}
@@ -338,7 +340,9 @@ def _counted(row: Stored, form: Form, lost: Counter[str]) -> Stored:
         if is_learnt(turn, i) != usual:
             has.add(MASK if usual else MORE)
     lost.update(has - form.holds)
-    return form.shape(row)
+    line = form.shape(row)
+    fields.update(json.loads(row["fields"] or "{}").keys() - line.keys())
+    return line
 
 
 # ---------------------------------------------------------------------------------------------- files

@@ -145,7 +145,7 @@ class FineTune:
             (not 0 <= self.replay_share < 1, "replay_share is a probability, 0 to below 1"),
         ):
             if wrong:
-                raise SynthgainError(what, where="FineTune")
+                raise SynthgainError(what, where="FineTune", next="correct it, or leave it out for its default")
 
     def __call__(self, rows: Path, out: Path) -> Path:
         """The student trained on `rows` (a run, a folder, a .parquet or .jsonl file), at `out`."""

@@ -3,7 +3,7 @@
 It reads a run, RUN/data, a folder or a file: Parquet, JSON Lines (also gzipped or zstandard), JSON, and plain texts. What one
 record of these means is in `synthgain/turns.py`. One row is in memory at a time; of each row three numbers are kept.
 
-A record that cannot be read is left out and counted, with its reason and place; where more than one in ten are such, or with
+A record that cannot be read is left out and counted, with its reason and place; where more are such than are not, or with
 `strict` any, it is an error.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthgain.train.shapes import TrainingRow, row_of
-from synthgain.turns import COLUMNS, without_nulls
+from synthgain.turns import COLUMNS, mostly_bad, without_nulls
 from synthgain.types import Message, Method, SynthgainError, canonical, digest
 
 LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -31,7 +31,6 @@ TEXTS = (".txt", ".md")
 SUFFIXES = (".parquet", *LINES, ".json", *TEXTS)
 CARDS = frozenset({"readme.md", "readme.txt", "license.md", "license.txt", "notice.txt", "notice.md"})
 ABOUT = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})  # of HF data sets
-MOST_BAD = 0.1  # of the records: above it is the file that is wrong, and not a row
 LOOKED_AT = 100  # records, to tell whether a file holds rows at all
 
 Keys = NDArray[np.uint64]
@@ -156,8 +155,8 @@ class Bad:
             )
 
     def check(self, others: int) -> None:
-        """SynthgainError, the first, where more than one in ten of all are bad."""
-        if self._first is not None and len(self) > MOST_BAD * (len(self) + others):
+        """SynthgainError, the first, where more are bad than are not."""
+        if self._first is not None and mostly_bad(len(self), others):
             raise self._first
 
     def __len__(self) -> int:
@@ -334,7 +333,9 @@ def _parquet(file: Path) -> Iterator[Found]:
                     yield f"{file}#{n}", without_nulls(record) | _null(record)
                     n += 1
     except (pa.ArrowException, OSError) as error:
-        raise SynthgainError(f"this is no readable Parquet file ({error})", where=str(file)) from error
+        raise SynthgainError(
+            f"this is no readable Parquet file ({error})", where=str(file), next="write it anew, or leave it out"
+        ) from error
     except UnicodeDecodeError as error:
         raise SynthgainError(
             f"a text is not UTF-8 ({error})", where=f"{file}, row {n} or after it", next="convert it to UTF-8"
@@ -353,7 +354,9 @@ def _lines(file: Path) -> Iterator[Found]:
                 if line.strip():
                     yield where, _json(line.removeprefix(b"\xef\xbb\xbf"), where)
     except (OSError, EOFError) as error:
-        raise SynthgainError(f"this file cannot be read ({error})", where=str(file)) from error
+        raise SynthgainError(
+            f"this file cannot be read ({error})", where=str(file), next="mend it, or leave it out"
+        ) from error
 
 
 def _opened(file: Path) -> BinaryIO:

@@ -168,7 +168,11 @@ def strings_of(row: TrainingRow, tokenizer: Any, *, reasoning: bool = False) -> 
     """(what is given, what is said) of the last turn that is learnt; the end-of-turn token belongs to what is said."""
     turns = learnt_turns(row)
     if not turns:
-        raise SynthgainError("no turn of this chat is learnt", where=row.where)
+        raise SynthgainError(
+            "no turn of this chat is learnt",
+            where=row.where,
+            next="give a chat with an assistant's turn that is not marked `learn: false`",
+        )
     last = learnt_turn(row, turns[-1], Template(tokenizer, reasoning))
     return last.text[: last.start], last.text[last.start :]
 

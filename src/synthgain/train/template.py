@@ -36,7 +36,9 @@ class Template:
             )
         except Exception as error:  # templates raise their own kinds for orders of roles that they do not know
             raise SynthgainError(
-                f"the chat template refuses this chat ({error})", where=str(self.tokenizer.name_or_path)
+                f"the chat template refuses this chat ({error})",
+                where=str(self.tokenizer.name_or_path),
+                next="give chats whose roles it knows in an order that it knows, or another base",
             ) from error
 
     @cached_property

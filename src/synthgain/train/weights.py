@@ -75,7 +75,11 @@ def load_tokenizer(start: Start) -> Any:
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
-        raise SynthgainError(f"the base model's tokenizer cannot be opened ({error})", where=str(folder)) from error
+        raise SynthgainError(
+            f"the base model's tokenizer cannot be opened ({error})",
+            where=str(folder),
+            next="give a transformers folder with its tokenizer's files",
+        ) from error
 
 
 def load_model(start: Start, tokenizer: Any, seed: int = 0) -> Any:
@@ -88,7 +92,11 @@ def load_model(start: Start, tokenizer: Any, seed: int = 0) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(str(start), dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise SynthgainError(f"the base model cannot be opened ({error})", where=str(start)) from error
+        raise SynthgainError(
+            f"the base model cannot be opened ({error})",
+            where=str(start),
+            next="give a transformers folder of a causal language model, whole",
+        ) from error
 
 
 def saved_dtype(start: Start) -> Any:
@@ -122,7 +130,9 @@ def _from_nothing(start: Scratch, tokenizer: Any, seed: int) -> Any:
         return AutoModelForCausalLM.from_config(AutoConfig.for_model(**held), dtype=torch.float32)
     except (ValueError, TypeError, KeyError) as error:
         raise SynthgainError(
-            f"no model can be made of this configuration ({error})", where=str(start.config)
+            f"no model can be made of this configuration ({error})",
+            where=str(start.config),
+            next="correct the file: it is a transformers configuration with its `model_type`",
         ) from error
 
 

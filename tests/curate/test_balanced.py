@@ -1,46 +1,18 @@
-"""Rows by their judge's score, and kinds of rows by their tokens."""
+"""Kinds of rows by their tokens."""
 
 from __future__ import annotations
 
 import json
 import random
-from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgain.curate import load
 from synthgain.curate.balanced import Balanced
-from synthgain.curate.judged import Judged
 from synthgain.passages import tokens
-from synthgain.types import Row, SynthgainError
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason", "score"),
-    [
-        ({"fidelity": 3}, "", 3),
-        ({"fidelity": 2}, "the judge's fidelity is below 3", 2),
-        ({"fidelity": [5, 3, 4]}, "", 3),
-        ({"fidelity": [5, 1, 4]}, "the judge's fidelity is below 3", 1),
-        ({"fidelity": None}, "the judge gave no score", None),
-        ({"fidelity": [4, None]}, "the judge gave no score", None),
-        ({"fidelity": []}, "the judge gave no score", None),
-        ({"fidelity": True}, "the judge gave no score", None),
-        ({"fidelity": "5"}, "the judge gave no score", None),
-        ({}, "", None),
-    ],
-)
-def test_judged(fields: dict[str, Any], reason: str, score: float | None) -> None:
-    verdict = Judged()(Row(text="x", fields=fields), ())
-    assert (verdict.reason, verdict.score) == (reason, score)
-
-
-def test_judged_by_another_field_and_limit() -> None:
-    assert load("judged=4:field=quality") == Judged(4, "quality")
-    assert not Judged(4, "quality")(Row(text="x", fields={"quality": 3}), ()).keeps
+from synthgain.types import SynthgainError
 
 
 def table(rows: list[tuple[str, str]]) -> pa.Table:

@@ -1,0 +1,90 @@
+"""A check that finds in no row what it judges by keeps or drops all of them: a run says so before a token is bought, or after a few rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from synthgain.chain.buying import SOME
+from synthgain.chain.judging import AGAIN
+from synthgain.types import Anchor, AnyCheck, Row, SynthgainError, user
+
+SHOWN = 12  # fields that are named
+
+
+def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: Sequence[str] = ()) -> None:
+    """SynthgainError where a check needs of its anchors what none of them has, or a field that is not among those that rows can have (`fields`;
+    none: not known). `anchors` are read up to the first that has it."""
+    row = Row(messages=(user(""),), fields=dict.fromkeys(fields))  # as far as it is known before there is one
+    for check in checks:
+        if not hasattr(check, "lacks"):
+            continue
+        first = tuple(islice(anchors, 1))
+        if fields and first and not _asked(check, None, first) and (said := _asked(check, row, first)):
+            raise _refusal(check.name, f"no row of this recipe has {said}", "rows", fields)
+        said, held = "", dict[str, None]()
+        for anchor in anchors:
+            said = _asked(check, None, (anchor,)) or ""
+            if not said:
+                break
+            held |= dict.fromkeys(anchor.fields)
+        if said:
+            raise _refusal(check.name, f"no anchor has {said}", "anchors", held)
+
+
+class Lacking:
+    """Which checks have not found yet, in any row that came to them, what they judge by (`lacks`)."""
+
+    def __init__(self, checks: Sequence[AnyCheck]) -> None:
+        self.order = [check.name for check in checks]  # in which they judge
+        self.asks = {check.name: check for check in checks if hasattr(check, "lacks")}
+        self.blind = {name: Counter[str]() for name in self.asks}  # what was lacking; not there once it was found
+        self.held: dict[str, None] = {}  # fields of such rows
+
+    def look(self, row: Row, anchors: Sequence[Anchor]) -> None:
+        """Look at a row with the row checks' verdicts: a check that comes behind the one that dropped it did not see it."""
+        if not self.blind:
+            return
+        fallen = row.fallen
+        if fallen is not None and fallen.check not in self.order:
+            return  # by the draft itself
+        for name in self.order[: self.order.index(fallen.check) + 1] if fallen else self.order:
+            if name in self.blind and (said := _asked(self.asks[name], row, anchors)) is not None:
+                if said:
+                    self.blind[name][said] += 1
+                    self.held |= dict.fromkeys(row.fields)
+                else:
+                    del self.blind[name]
+
+    def refusal(self, least: int = SOME) -> SynthgainError | None:
+        """What to say of a check that found nothing in `least` rows or more, its first ones."""
+        for name, said in self.blind.items():
+            if said and said.total() >= least:
+                return _refusal(
+                    name, f"none of {said.total():,} rows has {said.most_common(1)[0][0]}", "rows", self.held
+                )
+        return None
+
+
+def _asked(check: Any, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
+    """What the check says that it lacks; SynthgainError in its name where it fails."""
+    try:
+        said: str | None = check.lacks(row, anchors)
+        return said
+    except Exception as error:
+        raise SynthgainError(
+            f"the check failed: {type(error).__name__}: {error}", where=check.name, next=AGAIN
+        ) from error
+
+
+def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:
+    names = list(fields)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    there = f"these {of} have the fields {', '.join(names[:SHOWN])}{more}" if names else f"these {of} have no fields"
+    return SynthgainError(
+        f"{what}, by which the check judges",
+        where=check,
+        next=f"{there}; `synthgain checks {check}` says what it reads, and which setting names it; or leave the check out",
+    )
