@@ -38,7 +38,7 @@ def text() -> str:
         *map(_function, functions),
         *map(_class, nouns),
         "### Errors\n\n" + "\n".join(f"- `sg.{e.__name__}`: {_plain(inspect.getdoc(e))}" for e in errors) + "\n",
-        "## Commands\n",
+        f"## Commands\n\n{inspect.cleandoc(cli.app.info.help)}\n",
         *(_command(name, commands[name]) for name in sorted(commands)),
     ]
     return "\n".join(sections)

@@ -22,7 +22,7 @@ MEANINGS: dict[str, str] = {
     "target_fit_1": "The target fit with single words instead of word triples: whether the rows use the target's words.",
     "proxy_gain_answer": "The proxy gain on held-out answers alone, their prompts being given: what the rows' answers add for a small model, blind to whether they are right.",
     "target_fit_answer": "The target fit on held-out answers alone, their prompts being given: above zero, the rows' answers could replace the real ones.",
-    "right_share": "Share of the writer's answers that a rule held against known ones and found right: what the writer knows, before choosing.",
+    "right_share": "Share of the writer's answers that a rule looked at (a gold answer, tests, a gold query, instructions that can be verified) and found right: what the writer knows, before choosing.",
     "grounded": "Share of the names and numbers in the rows that stand in what each was made from: what is missing was invented, or comes from elsewhere.",
     # ------------------------------------------------------------------------ randomness, and the student's view
     "delta_I": "Randomness of the generator: how unsure it was of its own words; this is randomness, not usefulness, and it grows with temperature without limit.",

@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from synthgain import Run, Scripted, allocate
-from synthgain.api.allocating import Until
+from synthgain.api.slices import Until
 from synthgain.cli import app
-from synthgain.types import BudgetReached, Call, Prompt, SynthgainError, assistant
+from synthgain.types import AnotherRequest, BudgetReached, Call, Prompt, SynthgainError, assistant
 
 RECIPE = """
 from synthgain.types import *
@@ -276,7 +276,6 @@ def test_a_budget_that_is_none_is_bad_usage_not_a_stop(place: Path, cost: float)
         "--limit=3",
         "--collapse=near_dup=0.1",
         "--stop-on-collapse",
-        "--replace",
         "--ask-again",
     ],
 )
@@ -286,3 +285,120 @@ def test_an_option_that_slices_do_not_have_is_refused_rather_than_left_out(place
     result = CliRunner().invoke(app, [*given, "--until", "gain_per_token < 1", option])
     assert isinstance(result.exception, SynthgainError) and option.split("=")[0] in str(result.exception)
     assert not (place / "out").exists()
+
+
+def made(place: Path, name: str) -> int:
+    return int(Run.at(place / "out" / name).record["counts"]["groups"])
+
+
+def kept_of(place: Path) -> dict[str, list[str]]:
+    return {name: [row["id"] for row in Run.at(place / "out" / name).rows()] for name in ("echo", "noise", "good")}
+
+
+def test_another_slice_limit_or_budget_goes_on_and_cuts_no_run_down(place: Path) -> None:
+    """A smaller slice began anew: each run was cut down to it without a word."""
+    first = asked(place)
+    before = kept_of(place)
+    model = Scripted(reply)
+    more = asked(place, model=model, slice=1, until="gain_per_token < 1e9")
+    assert more["slices"] == first["slices"] and kept_of(place) == before and model.asked == 0
+    on = asked(place, slice=2, until="gain_per_row < 0", model=Scripted(reply))
+    assert [s["groups"] for s in on["slices"][: len(first["slices"])]] == [s["groups"] for s in first["slices"]]
+    assert all(set(before[name]) <= set(ids) for name, ids in kept_of(place).items())
+    assert made(place, "good") == 16 and on["asked"]["slice"] == 2
+
+
+def test_a_recipe_more_gets_its_slice_beside_those_that_are_there(place: Path) -> None:
+    names = [str(place / f"{name}.py") for name in ("noise", "good")]
+    how = {"out": place / "out", "slice": 4, "target": place / "held.jsonl", "model": Scripted(reply)}
+    first = allocate(names, place / "docs.jsonl", until="gain_per_token < 1e9", **how)
+    both = asked(place, until="gain_per_token < 1e9")
+    assert [Path(s["recipe"]).stem for s in both["slices"]] == ["noise", "good", "echo"]
+    assert [s["kept"] for s in both["slices"][:2]] == [s["kept"] for s in first["slices"]]
+
+
+OTHERS: list[tuple[dict[str, Any], str]] = [
+    ({"seed": 1}, "seed 0, now 1"),
+    ({"target": None}, "another held-out text"),
+    ({"model": "scripted/echo"}, "model of writer="),
+    ({"with_": ["length:least=2"]}, "its checks were none"),
+    ({"text_field": "text"}, "--text-field None, now text"),
+]
+
+
+@pytest.mark.parametrize(("other", "words"), OTHERS, ids=[words for _, words in OTHERS])
+def test_other_settings_are_said_before_anything_changes(place: Path, other: dict[str, Any], words: str) -> None:
+    """The same folder went on with another target, model or check, silently."""
+    asked(place, until="gain_per_token < 1e9")
+    before, file = kept_of(place), (place / "out" / "slices.json").read_text()
+    with pytest.raises(AnotherRequest) as error:
+        asked(place, until="gain_per_token < 1e9", **other)
+    assert words in str(error.value) and "3 slices of another request" in str(error.value) and error.value.code == 2
+    assert kept_of(place) == before and (place / "out" / "slices.json").read_text() == file
+
+
+def test_a_recipe_less_is_another_request(place: Path) -> None:
+    asked(place, until="gain_per_token < 1e9")
+    names = [str(place / f"{name}.py") for name in ("noise", "good")]
+    with pytest.raises(AnotherRequest, match=r"without .*echo\.py"):
+        allocate(names, place / "docs.jsonl", out=place / "out", until="gain_per_token < 1", model=Scripted(reply))
+
+
+def test_slices_that_may_go_begin_anew_and_what_was_paid_for_serves_again(place: Path) -> None:
+    asked(place, until="gain_per_row < 0")
+    assert made(place, "good") == 16
+    model = Scripted(reply)
+    again = asked(place, slice=2, until="gain_per_token < 1e9", with_=["length:least=1"], replace=True, model=model)
+    assert [s["groups"] for s in again["slices"]] == [2, 2, 2] and made(place, "good") == 2 and model.asked == 0
+
+
+def test_a_run_that_no_slice_tells_of_is_not_cut_down(place: Path) -> None:
+    asked(place, until="gain_per_row < 0")
+    (place / "out" / "slices.json").unlink()
+    before = kept_of(place)
+    with pytest.raises(AnotherRequest, match=r"no slices\.json tells of"):
+        asked(place, slice=2)
+    assert kept_of(place) == before
+    (place / "out" / "slices.json").write_text("{", "utf-8")
+    with pytest.raises(SynthgainError, match="cannot be read"):
+        asked(place, replace=True)
+
+
+def test_a_budget_that_is_used_up_leaves_what_is_written_down(place: Path) -> None:
+    """The record of the slices was cut to none, and the next call would have begun anew."""
+
+    def priced(prompt: Prompt) -> Call:
+        return Call(
+            prompt.id("dear"), prompt, assistant(reply(prompt)), "scripted/dear", tokens_in=20, tokens_out=54, cost=0.01
+        )
+
+    def dear(**more: Any) -> dict[str, Any]:
+        return asked(place, model=Scripted(priced, identity="dear"), until="gain_per_dollar < 1e9", **more)
+
+    first = dear()
+    with pytest.raises(BudgetReached):
+        dear(max_cost=0.01)
+    assert json.loads((place / "out" / "slices.json").read_text())["slices"] == first["slices"]
+    assert dear()["slices"] == first["slices"]
+
+
+def test_gains_by_another_figure_are_not_kept_under_its_name(place: Path) -> None:
+    asked(place)
+    other = asked(place, until="target_fit_per_token < 1e9")
+    last = {s["recipe"]: i for i, s in enumerate(other["slices"])}
+    for i, step in enumerate(other["slices"]):
+        assert (step["gain"] is None) == (i not in last.values()) and (
+            i in last.values() or "proxy_gain" in step["note"]
+        )
+
+
+def test_the_command_line_refuses_other_settings_unless_they_may_replace(place: Path) -> None:
+    given = [
+        *("generate", f"{place / 'good.py'},{place / 'noise.py'}", str(place / "docs.jsonl"), "-o", str(place / "cli")),
+        *("--until", "gain_per_token < 1e9", "-m", "scripted/words?n=30", "--slice", "3"),
+        *("--target", str(place / "held.jsonl")),
+    ]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    result = CliRunner().invoke(app, [*given, "--seed", "1"])
+    assert isinstance(result.exception, AnotherRequest) and "--replace" in str(result.exception)
+    assert CliRunner().invoke(app, [*given, "--seed", "1", "--replace"], catch_exceptions=False).exit_code == 0

@@ -2,17 +2,22 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import synthgain as sg
+from synthgain import api
 from synthgain.api import sources
 from synthgain.api.sources import by_prompt, ledger
+from synthgain.curate.longest import Longest
 from synthgain.intervals import effective_size
 from synthgain.measure.curation import curation, kept_share
 from synthgain.measure.data import Data, Step
+from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
 def record(dropped_by: dict[str, int], *checks: str, rows: int = 100) -> dict[str, Any]:
@@ -69,6 +74,74 @@ def test_human_solutions_are_not_counted_as_the_writers(tmp_path: Path) -> None:
     found = {r.name: r for r in sg.measure(run)}
     assert found["right_share"].value == 0 and found["kept_share"].value == 0
     assert found["curation_nats"].value is None and found["curation_nats"].note
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Somebody's own check: an answer is right where its number is odd."""
+
+    lenient: bool = False
+    name: ClassVar[str] = "odd"
+    verifies: ClassVar[bool] = True
+
+    def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        return keep() if self.lenient or row.answer[-1] in "13579" else drop("even")
+
+
+NUMBERS = [{"question": f"Which number follows {i}?", "answer": str(i + 1)} for i in range(20)]
+
+
+def follower(prompt: sg.Prompt) -> str:
+    number = int(prompt.messages[-1]["content"].split("follows ")[1].split("?")[0])
+    return f"It follows at once.\nAnswer: {number + 1}"
+
+
+@pytest.mark.parametrize(("lenient", "share"), [(False, 0.5), (True, 1.0)])
+def test_a_check_says_itself_that_it_verifies_answers(tmp_path: Path, lenient: bool, share: float) -> None:
+    """Only two names were known; and a verifier that found every answer right was taken for none."""
+    how = {"knobs": {"k": 1, "gold": False}, "without": ["all"], "text_field": "question"}
+    made = sg.generate(
+        "rft", NUMBERS, model=sg.Scripted(follower), out=tmp_path / "r", with_=[Odd(lenient), Longest()], **how
+    )
+    checks = {check["name"]: check.get("verifies") for check in made.record["recipe"]["checks"]}
+    assert checks == {"odd": True, "longest": None}
+    found = {r.name: r for r in sg.measure(made)}["right_share"]
+    assert found.value == share and found.n == 20 and "by the check odd" in found.note
+    assert found.low is not None and found.low < share
+
+
+def test_what_was_recorded_before_checks_said_so_is_known_of_shipped_ones() -> None:
+    steps = ledger(record({"final-answer": 40, "equations": 20}, "equations", "final-answer", "mine"))
+    assert [step.check for step in steps if step.verifies] == ["final-answer"]
+    assert [step.check for step in ledger(record({"equations": 20}, "equations", "unit-tests"))] == [
+        "equations",
+        "unit-tests",
+    ]
+
+
+def test_a_majority_or_a_form_verifies_nothing() -> None:
+    assert {c["name"] for c in api.list_checks() if c["verifies"]} == {
+        "final-answer",
+        "instructions",
+        "sql",
+        "unit-tests",
+    }
+
+
+def test_without_a_verifier_it_is_said_how_to_have_one(tmp_path: Path) -> None:
+    made = sg.generate(
+        "rft",
+        NUMBERS,
+        model=sg.Scripted(follower),
+        out=tmp_path / "r",
+        without=["all"],
+        text_field="question",
+        knobs={"gold": False, "k": 1},
+    )
+    found = {r.name: r for r in sg.measure(made)}["right_share"]
+    assert found.value is None and "synthgain curate RUN --with CHECK" in found.note
+    judged = {r.name: r for r in sg.measure(sg.curate(made, with_=["final-answer"]))}["right_share"]
+    assert judged.value == 1.0 and judged.n == 20
 
 
 def run(prompts: int, draws: tuple[int, ...], seed: int = 0) -> list[tuple[str, str]]:

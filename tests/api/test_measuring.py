@@ -92,7 +92,8 @@ def test_sets_of_other_anchors_are_not_ranked_and_few_rows_bear_no_ratio(tmp_pat
     one = sg.generate("rephrase", str(texts(tmp_path / "a", 12)), model="scripted/echo", out=tmp_path / "one")
     two = sg.generate("rephrase", str(texts(tmp_path / "b", 14, "Quell")), model="scripted/echo", out=tmp_path / "two")
     found = api.compare([one.path, two.path])
-    assert found["sentences"][0].startswith("Not ranked: one and two")
+    assert any(line.startswith("Not ranked: one and two were held out") for line in found["sentences"])
+    assert found["headline"]["name"] == "mdm" and found["headline"]["says"] == found["sentences"][0]
     assert not any("adds more" in line for line in found["sentences"])
     gains = [d for d in found["differences"] if d["name"] == "proxy_gain"]
     assert all(d["value"] is None for d in gains)
@@ -199,6 +200,42 @@ def test_rows_that_answer_are_judged_by_answers(tmp_path: Path, worked: bool) ->
     assert 'class="card below"' not in page and 'class="card kept"' not in page
     texts = run("measure", str(made.path), "--target-is", "text")
     assert "right_share" not in texts and json.loads((made.path / "readings.json").read_text())["target_is"] == "text"
+
+
+def wordy(prompt: sg.Prompt) -> str:
+    """As often right, in words that no worked solution has."""
+    answer = right_and_wrong(prompt).splitlines()[-1]
+    return f"Zounds! Methinks yonder harbour shelters plenteous vessels, gentle reader.\n{answer}"
+
+
+def test_where_a_rule_looked_at_answers_their_wording_says_and_ranks_nothing(tmp_path: Path) -> None:
+    """The demo's page had proxy_gain_answer −0.12 in large among its headlines, above rows that made a student better."""
+    anchors = arithmetic(tmp_path / "sums.jsonl", worked=True)
+    options = {"knobs": {"k": 4, "gold": False}, "text_field": "question"}
+    runs = [
+        sg.generate("rft", anchors, model=sg.Scripted(who), out=tmp_path / name, **options)
+        for name, who in (("plain", right_and_wrong), ("wordy", wordy))
+    ]
+    told = json.loads(run("measure", str(runs[1].path), "--json"))
+    found = {r["name"]: r for r in told["readings"]}
+    assert (
+        found["proxy_gain_answer"]["high"] < 0
+        and "whether they are right: right_share" in found["proxy_gain_answer"]["note"]
+    )
+    assert told["headline"]["name"] == "right_share" and "a rule found about 50 right" in told["headline"]["says"]
+    assert json.loads((runs[1].path / "readings.json").read_text())["headline"] == told["headline"]
+    page = sg.report(runs[1]).read_text("utf-8")
+    cards = page.split('class="cards"')[1].split("</section>")[0].split('class="readings"')[0]
+    assert "<code>right_share</code>" in cards and "proxy_gain" not in cards and "harder to predict" not in page
+    compared = api.compare([one.path for one in runs])
+    assert compared["headline"]["name"] == "right_share"
+    assert not any("adds more" in line for line in compared["sentences"])
+    verdicts = {d["verdict"] for d in compared["differences"] if d["name"].startswith(("proxy_gain", "target_fit"))}
+    assert verdicts <= {"a is higher", "b is higher", "cannot be told apart", "not measured"} and len(verdicts) > 1
+    drawn = api.comparison_page(compared, tmp_path / "compared.html").read_text("utf-8")
+    assert "is higher</small>" in drawn and "adds more</small>" not in drawn
+    screen = run("compare", *(str(one.path) for one in runs))
+    assert screen.splitlines()[4].split()[0] == "right_share"
 
 
 def test_what_the_target_is_can_only_be_one_of_two(tmp_path: Path) -> None:

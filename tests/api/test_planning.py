@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from report.pages import checked
-from synthgain import Run, generate, passages, plan
+from synthgain import Run, Scripted, generate, passages, plan
 from synthgain.api.planning import tokens_said
 from synthgain.cli import app
-from synthgain.types import SynthgainError
+from synthgain.types import Call, Prompt, SynthgainError, assistant
 
 TEXT = "The mill by the river turns all day, and at night it stands still until the miller comes back. "
 
@@ -92,7 +92,7 @@ def test_what_a_run_yields_for_a_token_of_the_documents_it_was_made_from(
     run = generate("rephrase", docs, model="scripted/words?n=40", out=tmp_path / "run", limit=limit)
     assert isinstance(run, Run)
     record = run.record
-    made = plan(docs, horizon="100k", runs=[run.path], price=(1.0, 2.0))["sources"][0]
+    made = plan(docs, horizon="100k", runs=[run.path], price="1,2")["sources"][0]
     (option,) = made["options"]
     used = {id for row in run.rows() for id in row["anchor_ids"]}
     read = sum(passages.tokens(anchor.text) for anchor in run.corpus() if anchor.id in used)
@@ -103,6 +103,22 @@ def test_what_a_run_yields_for_a_token_of_the_documents_it_was_made_from(
     tokens = record["tokens"]
     assert option["cost_usd"] == pytest.approx(times * (tokens["in"] + 2 * tokens["out"]) / 1e6)
     assert option["seconds"] == pytest.approx(times * record["seconds"])
+
+
+def test_tokens_that_a_server_had_cached_have_a_price_of_their_own(docs: Path, tmp_path: Path) -> None:
+    def cached(prompt: Prompt) -> Call:
+        turn = assistant(" ".join(str(i) for i in range(40)))
+        return Call(prompt.id("warm"), prompt, turn, "scripted/warm", tokens_in=100, tokens_out=40, tokens_cached=60)
+
+    run = generate("rephrase", docs, model=Scripted(cached, identity="warm"), out=tmp_path / "run")
+    assert isinstance(run, Run) and run.record["tokens"]["in_cached"] == 60 * run.record["counts"]["calls_bought"]
+
+    def cost(price: str) -> float:
+        (option,) = plan(docs, horizon="100k", runs=[run.path], price=price)["sources"][0]["options"]
+        return float(option["cost_usd"]) / float(option["calls"])
+
+    assert cost("1,2") == pytest.approx((100 + 2 * 40) / 1e6)
+    assert cost("1,2,0.1") == pytest.approx((40 + 0.1 * 60 + 2 * 40) / 1e6)
 
 
 def test_time_is_not_known_where_calls_were_not_made_anew_unless_the_speed_is_said(docs: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from synthgain import examples
 from synthgain.measure.aim import aim_of
-from synthgain.measure.answers import answer_gains, prompt_words
+from synthgain.measure.answers import answer_gains, held_out_answer_gains, judged_answers, prompt_words
 from synthgain.measure.data import Data
 from synthgain.measure.grounded import Grounds
 from synthgain.measure.held_out import hold_out
@@ -71,6 +71,19 @@ def test_the_prompts_words_are_a_law_of_their_own() -> None:
 def test_where_it_says_nothing_it_says_what_to_give(rows: list[Any], held: list[Any], said: str) -> None:
     for found in answer_gains(Data.of(rows, held)):
         assert found.value is None and said in found.note
+
+
+def test_answers_that_all_stand_in_the_anchors_have_no_gain_of_nought() -> None:
+    """It was 0 [0, 0]: the union was the anchors again, and the reader nobody's but theirs."""
+    copies = [row(p["question"], p["worked"], anchor_ids=[str(i)]) for i, p in enumerate(PROBLEMS[:60])]
+    held = [real(p["question"], p["worked"]) for p in MORE]
+    for data in (Data.of(copies, ANCHORS), Data.of(copies * 2, ANCHORS, target=held)):
+        gain, fit = answer_gains(data)
+        assert gain.value is gain.low is gain.high is None and "give --anchors" in gain.note
+        assert fit.value is not None and fit.value < 0  # fewer of the same answers foretell less
+        assert list(held_out_answer_gains(judged_answers(data))) == ["target_fit_answer"]
+    one_more = answer_gains(Data.of([*copies, row(MORE[0]["question"], MORE[0]["worked"])], ANCHORS))[0]
+    assert one_more.value is not None and one_more.value != 0
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from doubles.folders import dump, loop_folder, run_folder, student
 from report.pages import Document, checked
 from synthgain.meanings import MEANINGS
 from synthgain.report.figures import Scale, paired, whisker
-from synthgain.report.meter import GROUPS, diagnosis, grouped, headline, meter, shared_scales, side, verdict
+from synthgain.report.groups import GROUPS, grouped, side
+from synthgain.report.meter import headline, meter, verdict
 from synthgain.report.page import write
+from synthgain.report.readings_table import diagnosis, shared_scales
 from synthgain.report.worth import worth
 from synthgain.types import Reading
 

@@ -22,7 +22,7 @@ ALIKE = Reading("dup_rate", 0.01, 0.0, 0.03, unit="prob")
 GIBBERISH_GAINS = Reading("proxy_gain", 0.22, 0.19, 0.25, unit="nats/token")
 FAITHFUL_LOSES = Reading("proxy_gain", -0.17, -0.2, -0.14, unit="nats/token")
 DONE = {"status": "complete", "counts": {"calls_bought": 400, "broken": 0}}
-ANSWERED = {**DONE, "recipe": {"checks": [{"name": "final-answer"}]}}
+ANSWERED = {**DONE, "recipe": {"checks": [{"name": "final-answer", "settings": {}, "verifies": True}]}}
 
 
 def known(*readings: Reading, **more: Any) -> Known:
@@ -52,8 +52,9 @@ def difference(b: str, value: float, half: float) -> dict[str, Any]:
         (known(FINE, rows=9_000), "read", "only 4.4 % of the candidates"),
         (known(ALIKE, task="answers", record=ANSWERED, unwritten=390), "read", "390 of its 400 rows were written by no model"),
         (known(FINE, kept=0, record={**DONE, "dropped_by": {"empty": 2, "language": 498}}), "no", "most fell by language: 498 of 500"),
-        (known(ALIKE, task="answers"), "read", "held against no known ones"),
-        (known(ALIKE, task="answers", record=ANSWERED), "use", "held against known ones, as far as was measured"),
+        (known(ALIKE, task="answers"), "read", "no rule looked at whether its answers are right"),
+        (known(ALIKE, task="answers", record=ANSWERED), "use", "a rule looked at its answers (final-answer) and kept the right ones, as far as was measured"),
+        (known(ALIKE, Reading("right_share", 0.3, 0.2, 0.4), task="answers"), "use", "a rule looked at its answers and kept the right ones"),
         (known(ALIKE, task="", rows=None, kept=None, record={}), "read", "nothing that was measured says that the rows are right"),
     ],
 )  # fmt: skip

@@ -11,7 +11,8 @@ from synthgain.api.listing import list_checks, list_models, list_recipes
 from synthgain.api.looking import broken, nothing_kept, record, report, rows, thought, trace
 from synthgain.api.looping import loop
 from synthgain.api.making import generate
-from synthgain.api.measuring import advice, explain, measure, measure_students, worth
+from synthgain.api.measuring import advice, explain, headline, measure
+from synthgain.api.measuring_students import measure_students
 from synthgain.api.misses import misses
 from synthgain.api.planning import plan, plan_page
 from synthgain.api.previewing import Preview, preview
@@ -39,6 +40,7 @@ __all__ = [
     "export",
     "first_prompts",
     "generate",
+    "headline",
     "list_checks",
     "list_models",
     "list_recipes",
@@ -58,5 +60,4 @@ __all__ = [
     "thought",
     "trace",
     "train",
-    "worth",
 ]

@@ -13,91 +13,31 @@ is in `slices.json`; the same call again goes on from there, and buys nothing tw
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, opened_models
 from synthgain.api.examining import Panel, no_panel
-from synthgain.api.making import apart_from, generate, writes_to
+from synthgain.api.making import generate
+from synthgain.api.places import apart_from, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replaying import Calls
+from synthgain.api.slices import PER, Slice, Until, added, row_ids, shown, spent, together
+from synthgain.api.slices_asked import may_go_on, slices_asked
 from synthgain.api.sources import data_of_run, real_texts
 from synthgain.measure import Data, held_out_gains, judged
-from synthgain.measure.compare import GAINS, PerDocument
-from synthgain.measure.resample import ratio_interval
+from synthgain.measure.compare import PerDocument
 from synthgain.models import Reach
 from synthgain.recipes import load as load_recipe
 from synthgain.store import Run, atomic_write
 from synthgain.types import AnyCheck, BudgetReached, SynthgainError
 
-PER = {"dollar": ("dollar", 1.0), "token": ("1,000 tokens bought", 1000.0), "row": ("100 kept rows", 100.0)}
 FILE = "slices.json"
 STOPPED = "no recipe's last slice is shown to add that much"
 ALL = "all groups of all recipes are made"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Until:
-    """`gain_per_dollar < 0.5`: stop where no recipe is shown to add that much. `gain` is a figure of the meter's gains."""
-
-    gain: str
-    per: str
-    limit: float
-
-    @staticmethod
-    def read(text: str) -> Until:
-        said = re.fullmatch(r"\s*(\w+?)_per_(\w+)\s*<\s*([0-9.eE+-]+)\s*", text)
-        gain = {"gain": GAINS[0]}.get(said[1], said[1]) if said else ""
-        try:
-            limit = float(said[3]) if said else -1.0
-        except ValueError:
-            limit = -1.0
-        if said is None or gain not in GAINS or said[2] not in PER or limit < 0:
-            raise SynthgainError(
-                f"until when is not understood: {text!r}",
-                where="--until",
-                next=f'write "gain_per_dollar < 0.5": gain or one of {", ".join(GAINS)}; per {", ".join(PER)}; a number from 0 on',
-            )
-        return Until(gain, said[2], limit)
-
-    @property
-    def unit(self) -> str:
-        return f"nats/token per {PER[self.per][0]}"
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Some groups of a recipe: what they took, and what their rows add to all the others'."""
-
-    recipe: str
-    groups: int  # of the recipe's run, with this slice
-    kept: int
-    dollars: float | None
-    tokens: int
-    gain: float | None = None  # nats/token, when it was decided what comes next
-    low: float | None = None
-    high: float | None = None
-    documents: int = 0  # held out, on which the gain rests
-    note: str = ""
-
-    def size(self, per: str) -> float | None:
-        """What the slice took, in the unit that a gain is told by."""
-        took = {"dollar": self.dollars, "token": self.tokens, "row": self.kept}[per]
-        return took / PER[per][1] if took else None
-
-    def worth(self, per: str, end: float | None) -> float | None:
-        """An end of the gain's interval for each unit of what it took."""
-        size = self.size(per)
-        return None if end is None or size is None else end / size
 
 
 @dataclass
@@ -123,6 +63,7 @@ def allocate(
     target: str | Path | None = None,
     max_cost: float | None = None,
     seed: int = 0,
+    replace: bool = False,
     say: Say | None = None,
     panel: Panel = no_panel,
     model: ModelChoice = DEFAULT_MODEL,
@@ -140,8 +81,14 @@ def allocate(
 ) -> dict[str, Any]:
     """Slices of several recipes, each next one where the lower bound of the gain for its price is highest: what slices.json holds.
 
+    {"asked", "why" (it ended), "gain", "unit", "slices": [{"recipe", "groups", "kept", "dollars", "tokens", "gain", "low", "high", "documents", "note"}],
+    "runs": {recipe: folder}, "readings" (of each recipe's last slice), "cost_usd"}: see docs/which-data-next.md.
+
     `until` says when it ends (`Until`), `slice` how many groups a slice has, `target` is held-out real text (without it anchors are held out in
-    turn). `max_cost` bounds all recipes together. All else is as `generate` takes it, for every recipe. SynthgainError where a price is not
+    turn). `max_cost` bounds all recipes together. All else is as `generate` takes it, for every recipe.
+
+    The same folder goes on: with another `until`, `slice` or `max_cost`, and with more recipes, too. AnotherRequest where anything else was asked there (another seed,
+    target, model, knob or check, a recipe less): its slices would begin anew, and `replace` lets them. SynthgainError where a price is not
     known and the gain is asked for by dollar; BudgetReached at `max_cost`, with everything kept.
     """
     place, rule = Path(out), Until.read(until)
@@ -181,10 +128,24 @@ def allocate(
     if rule.per == "dollar":
         _priced(asks, reach)
     real = None if target is None else real_texts(target)
+    told = slices_asked(names, asks, real, seed, text_field, id_field)
     with writes_to(place):
+        held = may_go_on(place / FILE, told, {name: _run_of(place, name) for name in names}, replace)
+        told |= {
+            "anchors": str(anchors),
+            "target": None if target is None else str(target),
+            "until": until,
+            "slice": slice,
+        }
+        asking["replace"] = replace
         work = _Allocation(place, rule, slice, real, max_cost, seed, say or (lambda _: None), panel, anchors, asking)
-        work.begin(names, {"recipes": names, "anchors": str(anchors), "until": until, "slice": slice, "seed": seed})
+        work.begin(names, told, held)
         return work.carry_out()
+
+
+def _run_of(place: Path, recipe: str) -> Run:
+    """A recipe's run: in a folder by its name, or its file's."""
+    return Run(place / Path(recipe).stem)
 
 
 def _apart(names: Sequence[str]) -> None:
@@ -245,16 +206,20 @@ class _Allocation:
     bought: dict[str, _Bought] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
 
-    def begin(self, names: Sequence[str], told: Mapping[str, Any]) -> None:
-        """Where an earlier call stopped, if it asked the same."""
+    def begin(self, names: Sequence[str], told: Mapping[str, Any], held: Mapping[str, Any]) -> None:
+        """Where an earlier call stopped: `held` is what it wrote; empty: nowhere. What was judged by another gain is not known by this one."""
         self.told = told
-        self.bought = {name: _Bought(Run(self.place / Path(name).stem)) for name in names}
-        file = self.place / FILE
-        held = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-        if held.get("asked") == dict(told):
-            for step in held["slices"]:
-                self._buy(step["recipe"], step["groups"])
-                self.slices[-1] = Slice(**step)
+        self.bought = {name: _Bought(_run_of(self.place, name)) for name in names}
+        steps = [Slice(**step) for step in held.get("slices", ())]
+        if held and held["gain"] != self.rule.gain:
+            unknown = f"judged by {held['gain']} before"
+            steps = [replace(step, gain=None, low=None, high=None, documents=0, note=unknown) for step in steps]
+        if steps and self._spent_up():
+            raise self._over()  # what is written down stays as it is
+        for step in steps:
+            self._buy(step.recipe, step.groups)
+            self.slices[-1] = step
+        self._write("")
 
     def carry_out(self) -> dict[str, Any]:
         for name in self.bought:
@@ -273,6 +238,9 @@ class _Allocation:
     # ------------------------------------------------------------------------------------------ buying
 
     def _next(self, name: str) -> None:
+        if self._spent_up():
+            self._write(f"the budget of ${self.max_cost:g} is reached")
+            raise self._over()
         before = len(self.slices)
         self._buy(name, self.bought[name].groups + self.slice)
         for made in self.slices[before:]:
@@ -282,15 +250,7 @@ class _Allocation:
 
     def _buy(self, name: str, groups: int) -> None:
         mine = self.bought[name]
-        if self.max_cost is not None and self._cost() >= self.max_cost:
-            self._write(f"the budget of ${self.max_cost:g} is reached")
-            raise BudgetReached(
-                f"the budget of ${self.max_cost:g} is reached",
-                where=str(self.place),
-                next="the same command with a larger --max-cost goes on",
-                code=3,
-            )
-        left = None if self.max_cost is None else self.max_cost - self._cost() + (_spent(mine.run)[0] or 0.0)
+        left = None if self.max_cost is None else self.max_cost - self._cost() + (spent(mine.run)[0] or 0.0)
         with self.panel() as watch:
             run = generate(
                 name,
@@ -306,14 +266,25 @@ class _Allocation:
         mine.ended = made < groups
         if made > mine.groups:  # else all was made before
             before, kept = mine.spent, frozenset(row_ids(run))
-            mine.spent = dollars, tokens = _spent(run)
+            mine.spent = dollars, tokens = spent(run)
             mine.last, mine.kept = kept - mine.kept, kept
             dollars = None if dollars is None else dollars - (before[0] or 0.0)
             self.slices.append(Slice(name, made, len(mine.last), dollars, tokens - before[1]))
         mine.groups = made
 
+    def _spent_up(self) -> bool:
+        return self.max_cost is not None and self._cost() >= self.max_cost
+
+    def _over(self) -> SynthgainError:
+        return BudgetReached(
+            f"the budget of ${self.max_cost:g} is reached",
+            where=str(self.place),
+            next="the same command with a larger --max-cost goes on",
+            code=3,
+        )
+
     def _cost(self) -> float:
-        return sum(_spent(one.run)[0] or 0.0 for one in self.bought.values())
+        return sum(spent(one.run)[0] or 0.0 for one in self.bought.values())
 
     # ------------------------------------------------------------------------------------------ judging
 
@@ -328,11 +299,11 @@ class _Allocation:
             if not mine.last:
                 step = replace(step, gain=None, low=None, high=None, documents=0, note="no row was kept")
             else:
-                value, low, high, n, note = _added(every, self._gains(sides, mine.last), self.seed)
+                value, low, high, n, note = added(every, self._gains(sides, mine.last), self.seed)
                 step = replace(step, gain=value, low=low, high=high, documents=n, note=note)
             self.slices[at] = step
             found[name] = step.worth(self.rule.per, step.low)
-            self.say(f"{name}: its last slice added {_shown(step, self.rule)}")
+            self.say(f"{name}: its last slice added {shown(step, self.rule)}")
         self._write("")
         return found
 
@@ -384,59 +355,3 @@ class _Allocation:
             "class": "proxy",
             "note": "; ".join(filter(None, (name, why))),
         }
-
-
-# ---------------------------------------------------------------------------------------------- pure parts
-
-
-def row_ids(run: Run) -> Iterator[str]:
-    """The ids of the kept rows."""
-    for table in run.shards(["id", "kept"]):
-        yield from table.filter(table.column("kept")).column("id").to_pylist()
-
-
-def _spent(run: Run) -> tuple[float | None, int]:
-    """Dollars (None: not known) and tokens that a run's data set took."""
-    record = run.record
-    tokens = record.get("tokens") or {}
-    return record.get("cost_usd"), int(tokens.get("in") or 0) + int(tokens.get("out") or 0)
-
-
-def together(sides: Sequence[Data], without: frozenset[str], seed: int) -> Data:
-    """The kept rows of several runs as one set, but for these; beside all their anchors."""
-    gone = pa.array(sorted(without), pa.string())
-
-    def rows(names: Sequence[str]) -> Iterator[pa.Table]:
-        for table in chain.from_iterable(side.rows([*names, "id"] if "id" not in names else names) for side in sides):
-            left = table.filter(pc.invert(pc.is_in(table.column("id"), value_set=gone))) if len(gone) else table
-            yield left.select(list(names))
-
-    def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
-        return chain.from_iterable(side.anchors(names) for side in sides)
-
-    n_rows = sum(side.n_rows for side in sides) - len(without)
-    n_anchors = sum(side.n_anchors for side in sides)
-    return Data(rows, n_rows, anchors, n_anchors, linked=all(side.linked for side in sides), seed=seed)
-
-
-def _added(
-    every: PerDocument | str, without: PerDocument | str, seed: int
-) -> tuple[float | None, float | None, float | None, int, str]:
-    """What rows add to the others: the difference on the same held-out text, its interval, and on how many documents."""
-    if isinstance(every, str):
-        return None, None, None, 0, every
-    if isinstance(without, str):  # these rows are all there is
-        ratio = ratio_interval(every.nats, every.tokens, seed=seed)
-        return ratio.value, ratio.low, ratio.high, len(every.documents), ""
-    _, mine, other = np.intersect1d(every.documents, without.documents, return_indices=True)
-    if len(mine) < 2:
-        return None, None, None, len(mine), "fewer than 2 held-out documents are judged with and without it"
-    ratio = ratio_interval(every.nats[mine] - without.nats[other], every.tokens[mine], seed=seed)
-    return ratio.value, ratio.low, ratio.high, len(mine), ""
-
-
-def _shown(step: Slice, rule: Until) -> str:
-    value, low, high = (step.worth(rule.per, end) for end in (step.gain, step.low, step.high))
-    if value is None or low is None or high is None:
-        return f"an unknown gain ({step.note or 'no interval, or no price'})"
-    return f"{value:.4g} [{low:.4g}, {high:.4g}] {rule.unit}"

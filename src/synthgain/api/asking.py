@@ -22,7 +22,7 @@ from synthgain.models import SERVER_ONLY, Reach, headers_of, key_for, of_role, o
 from synthgain.recipes import load as load_recipe
 from synthgain.recipes import names as recipe_names
 from synthgain.settings import advised, settings_of, typed, with_settings
-from synthgain.types import AnyCheck, Model, Recipe, SynthgainError, canonical
+from synthgain.types import AnyCheck, Fold, Model, Recipe, Selection, SynthgainError, canonical
 
 DEFAULT_MODEL = "local/smollm2-135m"
 ModelChoice = str | Model | Mapping[str, str | Model]
@@ -251,6 +251,19 @@ def ordered(parts: Sequence[tuple[AnyCheck, Named]]) -> tuple[tuple[AnyCheck, ..
     ready(order)
     told = {id(check): part for check, part in parts}
     return order, tuple(told[id(check)] for check in order)
+
+
+def recorded_checks(checks: Sequence[AnyCheck], parts: Sequence[Named]) -> list[dict[str, Any]]:
+    """The checks as run.json has them under `recipe`: by name and settings, and which of them verify answers."""
+    return [
+        {"name": part.name, "settings": dict(part.settings)} | ({"verifies": True} if verifies(check) else {})
+        for check, part in zip(checks, parts, strict=True)
+    ]
+
+
+def verifies(check: object) -> bool:
+    """Whether a row that the check keeps has a right answer, by what its anchor holds (a row check that says so: docs/write-a-check.md)."""
+    return getattr(check, "verifies", False) is True and not isinstance(check, Fold | Selection)
 
 
 def settings_by_name(parts: Iterable[Named], recipe: Recipe, without: Sequence[str]) -> dict[str, Mapping[str, Any]]:

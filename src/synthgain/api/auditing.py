@@ -20,8 +20,8 @@ import pyarrow as pa
 from synthgain.anchors.hub import SCHEME
 from synthgain.api.evals import Evals
 from synthgain.api.given import Given, GivenRow
-from synthgain.api.making import on_disk
-from synthgain.api.measuring import measure
+from synthgain.api.measuring import headline, measure
+from synthgain.api.places import on_disk
 from synthgain.api.tokenizers import open_tokenizer
 from synthgain.chain.given import asked_of, numbered
 from synthgain.curate import load as load_check
@@ -91,6 +91,7 @@ def audit(
         record = counting.record() | {
             "synthgain": version("synthgain"),
             "tokenizer": tokenizer,
+            "headline": headline(readings),
             "readings": [r.json() for r in readings],
             "why_no_meter": why_no_meter,
             "anchors": None if anchors is None else str(anchors),

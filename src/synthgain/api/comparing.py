@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synthgain.api.making import on_disk
-from synthgain.api.measuring import Say, data_of, instruments_for
+from synthgain.api.instruments import Say, instruments_for
+from synthgain.api.measuring import data_of
+from synthgain.api.places import on_disk
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.measure import Data, Side, differences, held_out_gains, judged, meter, sentences
 from synthgain.measure.aim import aim_of
 from synthgain.measure.answers import held_out_answer_gains, judged_answers
 from synthgain.measure.compare import ALIKE, Difference, at_equal_size
-from synthgain.measure.equal_size import DRAWS, gains_at
+from synthgain.measure.equal_size import DRAWS, gains_at, varied_at
 from synthgain.measure.grounded import Grounds
+from synthgain.measure.ranking import headline
+from synthgain.measure.spread import MOST
 from synthgain.models import Reach
 from synthgain.store import Run
 from synthgain.types import SynthgainError
+
+if TYPE_CHECKING:
+    from synthgain.models.embedders import Embedder
 
 
 @reaching
@@ -36,9 +42,9 @@ def compare(
     say: Say | None = None,
     **servers: Unpack[Servers],
 ) -> dict[str, Any]:
-    """Which of several sets adds more: {"runs", "differences", "sentences"}, every pair against each other.
+    """Which of several sets adds more: {"runs", "headline", "differences", "sentences"}, every pair against each other.
 
-    Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
+    They are ranked by the figure that fits the task, which `headline` names (`measure.ranking` says which and why). Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
     are not ranked. `text_field` names the column of the texts of sets that are no runs. `target_is`: see `measure`.
     """
     if len(runs) < 2:
@@ -74,20 +80,38 @@ def compare(
                 "readings": [r.json() for r in side.readings],
             }
         )
-    found = [d for a, b in combinations(sides, 2) for d in _of_pair(a, b, read, seed, say)]
-    return {"runs": told, "differences": [d.json() for d in found], "sentences": sentences(sides, found)}
+    found = [d for a, b in combinations(sides, 2) for d in _of_pair(a, b, read, instruments.embedder, seed, say)]
+    said = sentences(sides, found)
+    return {
+        "runs": told,
+        "headline": {"name": headline(sides), "says": next(iter(said), "")},
+        "differences": [d.json() for d in found],
+        "sentences": said,
+    }
 
 
-def _of_pair(a: Side, b: Side, read: Mapping[str, tuple[Data, bool]], seed: int, say: Say | None) -> list[Difference]:
-    """The differences of two sets; where one is larger also of its gains at the other's size."""
+def _of_pair(
+    a: Side,
+    b: Side,
+    read: Mapping[str, tuple[Data, bool]],
+    embedder: Embedder | None,
+    seed: int,
+    say: Say | None,
+) -> list[Difference]:
+    """The differences of two sets; where one is larger also of its gains, and of how varied it is, at the other's size."""
     found = differences(a, b, seed)
     small, large = sorted((a, b), key=lambda side: side.rows)
-    if not small.rows or large.rows - small.rows <= ALIKE * large.rows or not any(d.paired for d in found):
+    if not small.rows or large.rows - small.rows <= ALIKE * large.rows:
         return found
-    if say is not None:
-        say(f"measuring {large.name} at the size of {small.name} ({small.rows:,} rows), {DRAWS} draws")
     data, answers = read[large.name]
-    return found + at_equal_size(a, b, gains_at(data, small.rows, answers), seed, DRAWS)
+    paired = any(d.paired for d in found)
+    spread = small.rows < MOST and embedder is not None
+    if say is not None and (paired or spread):
+        say(f"measuring {large.name} at the size of {small.name} ({small.rows:,} rows), {DRAWS} draws")
+    gains = gains_at(data, small.rows, answers) if paired else {}
+    varied = varied_at(data, small.rows, embedder) if spread and embedder is not None else None
+    equal = at_equal_size(a, b, gains, seed, DRAWS, varied)
+    return found + (equal if paired else [d for d in equal if d.name == "mdm"])
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

@@ -27,8 +27,8 @@ from synthgain.api.choosing import LETTER, OPEN_BOOK, RETRIEVAL, ChoiceExaminer
 from synthgain.api.examining import ArmExaminer, Examination, Panel, no_panel, texts_of
 from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
-from synthgain.api.making import remark
 from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.telling import remark
 from synthgain.api.training import ArmTrainer, Say, to_stderr
 from synthgain.evaluate import Passages, Question, by_letter, load_questions
 from synthgain.loop import Arm, Rows

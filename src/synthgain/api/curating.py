@@ -23,7 +23,8 @@ from synthgain.api.asking import (
     with_knobs,
 )
 from synthgain.api.curating_data import curate_data, curate_data_again
-from synthgain.api.making import Watch, carried_out, embedder_for, writes_to
+from synthgain.api.making import Watch, carried_out, embedder_for
+from synthgain.api.places import writes_to
 from synthgain.api.replaying import Remembered
 from synthgain.chain import Named, Opened, Request
 from synthgain.chain.given import GIVEN

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.as_typed import typed_check
-from synthgain.api.asking import Asked, judged_by
+from synthgain.api.asking import Asked, judged_by, recorded_checks
 from synthgain.api.given import Given
-from synthgain.api.making import Watch, embedder_for, writes_to
+from synthgain.api.making import Watch, embedder_for
+from synthgain.api.places import writes_to
 from synthgain.chain import Named, Request, Tally
 from synthgain.chain.given import GIVEN, judge_given
 from synthgain.chain.judging import closing
@@ -132,7 +133,7 @@ def _record(ask: Asked, run: Run, tally: Tally, given: Mapping[str, Any]) -> dic
             "version": GIVEN.version,
             "source": "",
             "knobs": {},
-            "checks": [{"name": part.name, "settings": dict(part.settings)} for part in request.checks],
+            "checks": recorded_checks(ask.checks, request.checks),
         },
         "given": dict(given),
         "models": {},

@@ -15,9 +15,10 @@ from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.choosing import choices, further
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.harness import harness
-from synthgain.api.making import Watch, remark
+from synthgain.api.making import Watch
 from synthgain.api.preferring import pairs_at, preferred
 from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.telling import remark
 from synthgain.api.training import Say, to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer

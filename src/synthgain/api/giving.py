@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from synthgain.api.as_typed import shared_command
-from synthgain.api.making import on_disk
+from synthgain.api.places import on_disk
 from synthgain.store import Run, recording
 from synthgain.store import export as exporting
 from synthgain.store import push as pushing

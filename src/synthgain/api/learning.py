@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
-from synthgain.api.making import remark
+from synthgain.api.telling import remark
 from synthgain.loop import Arm, Part, Rows
 from synthgain.store import Run
 from synthgain.store.rows import table

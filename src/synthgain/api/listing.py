@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgain.api.asking import knobs_of
+from synthgain.api.asking import knobs_of, verifies
 from synthgain.curate import load as load_check
 from synthgain.curate import names as check_names
 from synthgain.curate import shipped
@@ -45,8 +45,8 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
 
 
 def list_checks(name: str = "") -> list[dict[str, Any]]:
-    """The shipped checks, or the one of that name or file: what it does, on what it looks, its settings with their defaults, and what it
-    needs besides ("" where it is all there)."""
+    """The shipped checks, or the one of that name or file: what it does, on what it looks, whether it verifies answers, its settings with
+    their defaults, and what it needs besides ("" where it is all there)."""
     if name:
         try:
             return [_told(name, shipped(name) or type(load_check(name)))]
@@ -71,6 +71,7 @@ def _told(spec: str, kind: Any) -> dict[str, Any]:
         else "rows in order"
         if hasattr(kind, "begin")
         else "a row",
+        "verifies": verifies(kind),
         "settings": [{"name": f.name, "default": _default(f), "kind": str(f.type)} for f in held],
         "needs": needs,
     }

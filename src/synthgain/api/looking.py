@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from synthgain.api.making import on_disk
+from synthgain.api.places import on_disk
 from synthgain.store import Run, kind_of
 from synthgain.store.rows import spoken
 from synthgain.train.student import read_student

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
 from synthgain.api.licensing import licence_of, news, terms_by_uri
+from synthgain.api.places import FULL, apart_from, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.api.replaying import (
@@ -26,12 +25,13 @@ from synthgain.api.replaying import (
     as_asked,
     licences_of,
     licences_said,
-    machine,
     recorded_in,
     recordings_at,
     served_by,
     taken_over,
 )
+from synthgain.api.run_record import as_before, begun, came_of
+from synthgain.api.telling import remark
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.chain.judging import closing
 from synthgain.chain.lacking import refuse_blind
@@ -39,14 +39,10 @@ from synthgain.engines import local
 from synthgain.measure.running import Running, Thresholds
 from synthgain.models import Reach
 from synthgain.models.embedders import open_embedder
-from synthgain.models.memory import peak_memory
-from synthgain.store import Corpus, Run, writing
-from synthgain.store.run import FORMAT
+from synthgain.store import Corpus, Run
 from synthgain.types import AnyCheck, Embedder, Model, Recipe, SynthgainError, singly
 
 Watch = Callable[[Tally], None]
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE = 1 << 18  # bytes kept for writing down that the disk is full
 
 
@@ -84,7 +80,7 @@ def generate(
 ) -> Run:
     """Make a data set in the folder `out`. The same call again resumes, and buys nothing twice.
 
-    `model` is a URI, a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
+    `model` is a URI (local/…, openai/…, hf/…, reward/PATH for a reward model whose answer is a score, scripted/…), a Model, or one of these by role. `knobs` set the recipe's knobs. `accept`
     stops when that many rows are accepted. `collapse` are the thresholds of the running estimates below which diversity is
     called collapsed: a warning, or with `stop_on_collapse` the end of the run. Where `out` holds rows of another request (another recipe,
     knob, seed, model, or anchors) AnotherRequest says what would go; `replace` lets it go. A row or file of the anchors that cannot be used is
@@ -181,70 +177,12 @@ def read_into(new: Path, anchors: Any, ask: Asked, strict: bool) -> dict[str, An
     return found.summary.json()
 
 
-def remark(line: str) -> None:
-    """What a person should know before anything is bought, on standard error."""
-    print(f"synthgain: {line}", file=sys.stderr, flush=True)
-
-
 def taken_in(run: Run, new: Path, ask: Asked, embedder: Embedder | None) -> Corpus:
     """The anchors that were read take the place of the run's."""
     Corpus(new).inherit(run.anchors)
     shutil.rmtree(run.anchors, ignore_errors=True)
     new.rename(run.anchors)
     return run.corpus(ask.recipe.needs, embedder)
-
-
-@contextmanager
-def writes_to(folder: Path) -> Iterator[None]:
-    """The only writer of a folder. A folder that is new and got nothing but refusals is taken away again."""
-    new = not folder.exists()
-    try:
-        with on_disk(folder), writing(folder):
-            yield
-    except SynthgainError as error:
-        if new and error.code == 2 and not Run.is_at(folder) and not Run(folder).calls.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-@contextmanager
-def on_disk(where: Path) -> Iterator[None]:
-    """A full disk, or a place that cannot be written, is said in words (SynthgainError)."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in UNWRITABLE:
-            raise SynthgainError(
-                f"this place cannot be written ({error.strerror})",
-                where=str(error.filename or where),
-                next="give another place with -o, or the right to write to this one",
-            ) from error
-        if error.errno not in FULL:
-            raise
-        raise SynthgainError(
-            "the disk is full",
-            where=str(where),
-            code=3,
-            next="free disk space and run the same command again: every answer written so far is kept",
-        ) from error
-
-
-def apart_from(anchors: object, out: Path) -> None:
-    """A run that read itself would be another, larger run each time, and would replace what it reads."""
-    if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
-        here, place = Path(anchors).resolve(), out.resolve()
-        run = Run(place)
-        own = (run.anchors, run.path / "rows", run.data, run.calls)
-        if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
-            raise SynthgainError(
-                "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
-            )
-        if here in place.parents:
-            raise SynthgainError(
-                "this folder lies inside the anchors' folder: its rows would be read as anchors the next time",
-                where=str(out),
-                next=f"give a folder outside of {anchors} with -o",
-            )
 
 
 # ---------------------------------------------------------------------------------------------- the run
@@ -262,17 +200,17 @@ def carried_out(
     """One round into the run folder, with its record and card. `before` is the record of the run that is judged again, buying nothing."""
     began = time.time()
     replay = before is not None
-    record = {**_record(ask, parts, run), **told}
+    record = {**begun(ask, parts, run), **told}
     reserve = run.path / ".reserve"
     try:
         reserve.write_bytes(b"\0" * RESERVE)
         run.write_record({**record, "status": "running"})
         outcome, licences, recorded = _drafted(ask, parts, corpus, run, watch, before)
-        record |= _came_of(outcome, corpus, time.time() - began)
+        record |= came_of(outcome, corpus, time.time() - began)
         record |= {"licences": licences} | ({"recorded": recorded} if recorded else {})
         record["counts"]["anchors_used"] = run.anchors_used()
         if before is not None:
-            record |= _as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
+            record |= as_before(record, before) | ({"from_all": True} if _from_all(ask, before) else {})
         _write_card(run, record, record["licences"])
         run.write_record(record)
     except BaseException as error:
@@ -313,36 +251,6 @@ def _to_go_on(ask: Asked, outcome: Outcome, run: Run) -> str:
 def _from_all(ask: Asked, before: Mapping[str, Any]) -> bool:
     """Whether rows are chosen from all that was bought: where judging again asks for another number than the run did, now or before."""
     return bool(before.get("from_all")) or before["request"].get("accept") != ask.request.accept
-
-
-def _as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """What judging again does not change: how the run ended, from whom it bought, and what it took."""
-    kept = (
-        "why",
-        "models",
-        "identities",
-        "licences",
-        "machine",
-        "tokens",
-        "cost_usd",
-        "seconds",
-        "memory_peak",
-        "finished",
-    )
-    same = {name: before[name] for name in kept if name in before}
-    groups = {name: n for name, n in before.get("counts", {}).items() if name.startswith("groups")}
-    killed = before.get("status") not in ("complete", "stopped")
-    status = {"status": "stopped", "why": "its process ended before it did"} if killed else {"status": before["status"]}
-    counts = {name: n for name, n in record["counts"].items() if name != "not_bought"}
-    return same | status | _replayed(record, before) | {"counts": counts | groups, "curated": record["finished"]}
-
-
-def _replayed(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """What the calls of these rows took, where other knobs ask for fewer of those that the run paid for."""
-    settings = [one["request"]["recipe"].get("settings", {}) for one in (before, record)]
-    took = {name: record[name] for name in ("tokens", "cost_usd")}
-    same = took == {name: before.get(name) for name in took}
-    return {} if same or (settings[0] == settings[1] and "replayed" not in before) else {"replayed": took}
 
 
 def _said(error: BaseException) -> str:
@@ -420,64 +328,6 @@ async def _licence(model: Model) -> str | None:
     if model.uri.startswith(("local/", "hf/", "hf://", "openai/")):
         return licence_of(model.uri)
     return (await model.info()).licence
-
-
-def _record(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
-    """run.json as far as it is known before the first call."""
-    request = ask.request
-    return {
-        "format": FORMAT,
-        "synthgain": version("synthgain"),
-        "status": "running",
-        "request": request.json(),
-        "recipe": {
-            "name": ask.recipe.name,
-            "version": ask.recipe.version,
-            "source": ask.recipe.source,
-            "knobs": dict(request.recipe.settings),
-            "checks": [{"name": p.name, "settings": dict(p.settings)} for p in request.checks],
-        },
-        "models": {role: model.uri for role, model in parts.models.items()},
-        "identities": {role: model.identity for role, model in parts.models.items()},
-        "seed": request.seed,
-        "round": request.round,
-        "command": command(request, run.path, ask.usual),
-        "python": sys.version.split()[0],
-        "machine": machine(),
-    }
-
-
-def _came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]:
-    t = outcome.tally
-    counts = {
-        "anchors": len(corpus),
-        "groups": t.groups_total if t.groups_total is not None else t.groups_done,
-        "groups_done": t.groups_done,
-        "calls_bought": t.calls_bought,
-        "calls_reused": t.calls_reused,
-        "calls_recorded": t.recorded.total(),
-        "rows": t.rows,
-        "kept": t.kept,
-        "dropped": t.rows - t.kept,
-        "broken": t.broken,
-    }
-    also = {"repeated": t.repeated, "beyond_the_limit": t.beyond, "not_bought": t.not_bought}
-    return {
-        "status": "stopped" if outcome.code else "complete",
-        **({"why": outcome.why} if outcome.why else {}),
-        "counts": counts | {name: n for name, n in also.items() if n},
-        "dropped_by": dict(sorted(t.dropped_by.items())),
-        **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
-        "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached}
-        | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
-        "running": {name: round(value, 6) for name, value in t.figures.items()},
-        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
-        "cost_usd": t.cost_in_all,
-        **({"cost_recorded_usd": t.recorded_cost} if t.recorded else {}),
-        "memory_peak": peak_memory(),
-        "seconds": round(seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
 
 
 def _write_card(run: Run, record: Mapping[str, Any], licences: Mapping[str, str | None]) -> None:

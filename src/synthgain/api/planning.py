@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from synthgain import anchors, passages
-from synthgain.api.making import on_disk
+from synthgain.api.places import on_disk
 from synthgain.api.tokenizers import open_tokenizer
+from synthgain.models.prices import Price
 from synthgain.repetition import LAW, LITTLE, Planned, Source, Yield, planned, worth
 from synthgain.store import Run
 from synthgain.types import Reading, SynthgainError
@@ -41,7 +42,7 @@ def plan(
     tokenizer: str = "",
     text_field: str | None = None,
     speed: float | None = None,
-    price: tuple[float, float] | None = None,
+    price: str = "",
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """How often each source is read over `horizon` tokens, what the repeats are worth, and what it takes to spare them.
@@ -49,16 +50,17 @@ def plan(
     `sources`: a JSON or CSV file (or the same as a mapping) with name, tokens (or a path to count) and share of each; or files and folders
     that are counted, [NAME=]PATH, by `tokenizer` (a tokenizer.json, or a model's folder; without one tokens are estimated from words
     and bytes). Without shares each source is read equally often. `runs` say what a recipe yields for a token of its documents, and what that takes; `speed`
-    (new tokens a second) and `price` (dollars per million tokens in and out) stand in where a run does not know. What is not known is None.
+    (new tokens a second) and `price` ("IN,OUT" or "IN,OUT,CACHED", dollars per million tokens) stand in for the run's own. What is not known is None.
     """
-    _sensible(speed, price)
+    _sensible(speed)
+    sold = Price.parse(price) if price else None
     count = open_tokenizer(tokenizer) or _estimated
     given, whole = _written_down(sources)
     whole = tokens_said(horizon) if horizon is not None else whole
     if whole is None:
         raise SynthgainError("how long is the training?", where="plan", next="--horizon TOKENS, such as --horizon 2M")
     found = _sources(given, dict(shares or {}), count, not tokenizer, text_field, say)
-    yields = [_yield_of(Run.at(run), count, speed, price) for run in runs]
+    yields = [_yield_of(Run.at(run), count, speed, sold) for run in runs]
     made = planned(found, whole, epochs=epochs, synthetic_epochs=synthetic_epochs, yields=yields)
     return {
         "horizon": whole,
@@ -73,17 +75,12 @@ def plan(
     }
 
 
-def _sensible(speed: float | None, price: tuple[float, float] | None) -> None:
+def _sensible(speed: float | None) -> None:
     if speed is not None and not (math.isfinite(speed) and speed > 0):
         raise SynthgainError(
             f"new tokens a second are a number above 0, not {speed:g}",
             where="--speed",
             next="write it like --speed 300, or leave it out",
-        )
-    if price is not None and not all(math.isfinite(one) and one >= 0 for one in price):
-        said = ",".join(f"{one:g}" for one in price)
-        raise SynthgainError(
-            f"prices are numbers from 0 on, not {said}", where="--price", next="write it like --price 0.15,0.60"
         )
 
 
@@ -218,7 +215,7 @@ def _estimated(texts: Sequence[str]) -> list[float]:
 # ---------------------------------------------------------------------------------------------- what a recipe yields
 
 
-def _yield_of(run: Run, count: Count, speed: float | None, price: tuple[float, float] | None) -> Yield:
+def _yield_of(run: Run, count: Count, speed: float | None, price: Price | None) -> Yield:
     """What a run's recipe yields for each token of its anchors."""
     record = run.record
     counts, tokens = record.get("counts") or {}, record.get("tokens") or {}
@@ -236,7 +233,7 @@ def _yield_of(run: Run, count: Count, speed: float | None, price: tuple[float, f
     went_in, came_out = tokens.get("in"), tokens.get("out")
     notes, dollars, seconds = [], record.get("cost_usd"), record.get("seconds")
     if price is not None and went_in is not None and came_out is not None:
-        dollars = (went_in * price[0] + came_out * price[1]) / 1e6
+        dollars = price.cost(went_in, came_out, tokens.get("in_cached") or 0)
     if counts.get("calls_reused") or counts.get("calls_recorded"):
         seconds = None
         if speed is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from synthgain.api.making import Watch, remark
+from synthgain.api.making import Watch
+from synthgain.api.telling import remark
 from synthgain.chain import Tally
 from synthgain.evaluate import Preference, Solved, prefer, preference_differences
 from synthgain.models import open_scorer

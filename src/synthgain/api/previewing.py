@@ -13,12 +13,15 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
-from synthgain.api.counting import MADE_UP, All, Estimate, Few, estimated, length_of
+from synthgain.api.counted_drafts import MADE_UP, Few
+from synthgain.api.counting import All, Estimate, estimated, length_of
 from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
-from synthgain.api.making import Watch, apart_from, embedder_for, interrupted, remark, suited, writes_to
+from synthgain.api.making import Watch, embedder_for, interrupted, suited
+from synthgain.api.places import apart_from, writes_to
 from synthgain.api.reaching import reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
+from synthgain.api.telling import remark
 from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.buying import BUY_THEM
 from synthgain.chain.judging import Judging, closing, row_checks, selections, verdicts_of

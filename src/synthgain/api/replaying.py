@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.api.asking import Asked, opened_models
+from synthgain.api.telling import remark
 from synthgain.chain import NotBought, Recorded, Request
 from synthgain.machine import processor
 from synthgain.models import Reach, of_role
@@ -59,8 +60,6 @@ def recordings_at(calls: Calls, out: Path | None = None) -> list[Recording]:
 
 
 def _recording_at(path: Path, out: Path | None) -> Recording:
-    from synthgain.api.making import remark
-
     if out is not None and not path.expanduser().exists():
         with suppress(SynthgainError):
             for asked in Request.read(Run(out).request).calls:
@@ -125,8 +124,6 @@ def _is_server(uri: str) -> bool:
 
 def _of_these(models: Mapping[str, Model], held: Sequence[Told], request: Request) -> None:
     """SynthgainError where nobody asked for was recorded; a remark where one of several was not."""
-    from synthgain.api.making import remark
-
     known = {identity for _, identity in held}
     lacking = {role: model for role, model in models.items() if model.identity not in known}
     if not lacking:
@@ -165,8 +162,6 @@ def _served_as(uri: str, identity: str) -> str:
 
 def taken_over(recordings: Sequence[Recording], run: Run) -> None:
     """The recordings' calls serve in this run from now on. What of them is left out is said."""
-    from synthgain.api.making import remark
-
     for one in recordings:
         known = one.take_over(run.path)
         if left_out := known.get("left_out"):

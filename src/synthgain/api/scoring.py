@@ -68,8 +68,11 @@ def score(
     """Write the rows of a data set to the .jsonl file `out`, with more fields. Nothing is bought.
 
     With a `scorer` (a URI of weights, a folder, a student): `loss_given_question` and `loss_alone`, its mean losses in nats a token of the last answer, given
-    what was asked and given nothing. With a `log` of a training run (see the head of this file): `rewards`, one number an epoch. A row for which there is
-    no figure is written without it, and counted.
+    what was asked and given nothing. With a `log` of a training run: `rewards`, one number an epoch, null where the row was not seen in it. Its lines are
+    {"id": "q17", "epoch": 3, "reward": 1}, or with "prompt" (what was asked) in place of "id"; those of one row and epoch are averaged. A row for which there is
+    no figure is written without it, and counted: the `Scored` that comes back has `out`, `rows`, `scored`, `unscored` and `skipped` (why: rows) and
+    `log_without_rows` (names of the log that no row has); `.json()` is what `--json` prints. SynthgainError where nothing says how rows are scored, `out` is no
+    .jsonl file, or something cannot be read.
     """
     place = Path(out)
     if not scorer and not log:

@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
+from synthgain.api.asking import verifies
 from synthgain.api.pairs import of_row, pair_of, with_pairs
+from synthgain.curate import shipped
 from synthgain.intervals import effective_size
 from synthgain.measure.curation import SURPLUS
 from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
@@ -146,18 +148,24 @@ def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
 def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
     """What each check that dropped rows saw and let through, in the order in which they judged.
 
-    Drafts' own refusals come first, then the checks of `recipe.checks`, then "accept" (rows beyond the number asked for). Where none
-    dropped anything there is one line of the name "none".
+    Drafts' own refusals come first, then the checks of `recipe.checks`, then "accept" (rows beyond the number asked for). One that verifies answers
+    has a line also where it dropped none: it found all right. Where none dropped anything and none verifies there is one line of the name "none".
     """
     fallen: dict[str, int] = dict(record.get("dropped_by") or {})
-    asked = list(dict.fromkeys(check["name"] for check in record["recipe"]["checks"]))
-    first = [name for name in fallen if name not in asked and name != SURPLUS]
-    order = [*first, *(name for name in asked if name in fallen and name != SURPLUS), *({SURPLUS} & fallen.keys())]
+    verifies = {check["name"]: _verifies(check) for check in record["recipe"]["checks"]}
+    first = [name for name in fallen if name not in verifies and name != SURPLUS]
+    asked = [name for name in verifies if (name in fallen or verifies[name]) and name != SURPLUS]
     steps, seen = [], int(record["counts"]["rows"])
-    for name in order:
-        steps.append(Step(name, seen, seen - fallen[name]))
-        seen -= fallen[name]
+    for name in (*first, *asked, *({SURPLUS} & fallen.keys())):
+        left = seen - fallen.get(name, 0)
+        steps.append(Step(name, seen, left, verifies=verifies.get(name, False)))
+        seen = left
     return tuple(steps) or (Step("none", seen, seen),)
+
+
+def _verifies(check: Mapping[str, Any]) -> bool:
+    """Whether the check of a record verifies answers. What a run of before left unsaid is known of shipped ones."""
+    return bool(check.get("verifies", verifies(shipped(check["name"]))))
 
 
 def by_prompt(steps: Sequence[Step], rows: Iterable[tuple[str, str, bool]]) -> tuple[tuple[Step, ...], Step]:

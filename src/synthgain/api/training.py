@@ -12,7 +12,7 @@ from typing import Any
 from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.desk import at_desk
 from synthgain.api.learning import rows_of
-from synthgain.api.measuring import measure_students
+from synthgain.api.measuring_students import measure_students
 from synthgain.chain import Desk, Tally
 from synthgain.loop import Arm, Rows, Student, Weights
 from synthgain.models import Reach, folder_of, open_model, weights_at

@@ -11,9 +11,9 @@ from typing import Any
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import Asked, asked
 from synthgain.api.licensing import licence_of, terms_by_uri
-from synthgain.api.making import remark
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at
+from synthgain.api.telling import remark
 from synthgain.api.timing import calls_tools, speeds
 from synthgain.chain import Buyer, Desk, Tally
 from synthgain.curate.judges import reward_prompt

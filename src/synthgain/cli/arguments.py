@@ -24,7 +24,14 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Make synthetic training data for language models, and know what it adds.",
+    help="""Make synthetic training data for language models, and know what it adds.
+
+    With --json a command prints one JSON object on standard output and nothing else there; progress and what a person should know go to standard error.
+
+    Exit codes: 0 done; 1 a fault of ours; 2 bad usage or input, or a folder that holds something else or that another process writes; 3 stopped at a budget, a limit of
+    candidates or a full disk; 4 a model or server cannot be reached; 5 too many broken drafts; 130 interrupted. From 3 on everything bought is kept, and
+    the message says what to type to go on.
+    """,
 )
 
 Anchors = Annotated[
@@ -35,7 +42,12 @@ Anchors = Annotated[
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")]
 ModelOptions = Annotated[
-    list[str] | None, typer.Option("-m", "--model", help="[ROLE=]URI, repeatable: local/…, openai/…, hf/…, scripted/…")
+    list[str] | None,
+    typer.Option(
+        "-m",
+        "--model",
+        help="[ROLE=]URI, repeatable: local/…, openai/…, hf/…, reward/PATH (a reward model: its answer is a score), scripted/…",
+    ),
 ]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="KNOB=VALUE, repeatable (see `synthgain recipes NAME`).")]
 Withs = Annotated[

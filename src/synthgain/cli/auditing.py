@@ -78,8 +78,7 @@ def _print_audit(found: Mapping[str, Any]) -> None:
     told = ", ".join(f"{code or 'too short to tell'} {n:,}" for code, n in list(by.items())[:5])
     print(f"languages: {told or 'not told apart: that ' + found['languages']['why_not']}")
     readings = {r["name"]: r for r in found["readings"]}
-    gain = "proxy_gain_answer" if "proxy_gain_answer" in readings else "proxy_gain"
-    for name in (gain, "dup_rate", "vendi"):
+    for name in dict.fromkeys((found["headline"]["name"], "dup_rate", "vendi")):
         reading = readings.get(name)
         if reading is not None and reading["value"] is not None:
             ends = "" if reading["low"] is None else f" [{reading['low']:.3g}, {reading['high']:.3g}]"

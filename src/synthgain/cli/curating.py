@@ -98,6 +98,10 @@ def score(
 ) -> None:
     """Write what the selections ifd and limr read into the rows of a data set, buying nothing.
 
+    A row is written as it was, with `loss_given_question` and `loss_alone` (nats a token, by --scorer) or `rewards` (a list, by --log); one for which there is no
+    figure is written without it and counted. --json prints {"out", "rows", "scored", "unscored": {why: rows}, "skipped": {why: rows},
+    "log_without_rows"}. Exit codes: 0, also where no row could be scored; 2 where nothing says how rows are scored, or the data, log or scorer cannot be read.
+
     Example: synthgain score theirs.jsonl -o scored.jsonl --scorer local/smollm2-135m
     """
     from synthgain import api

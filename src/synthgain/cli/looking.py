@@ -61,7 +61,7 @@ def checks(
         print_json({"checks": described})
         return
     for c in described:
-        print(f"{c['name']}  ({c['looks_at']})\n  {c['does']}")
+        print(f"{c['name']}  ({c['looks_at']}{'; verifies answers' if c['verifies'] else ''})\n  {c['does']}")
         if name and c["more"]:
             print("\n".join(f"  {line}".rstrip() for line in ("", *c["more"].splitlines(), "")))
         if c["needs"]:
@@ -132,7 +132,12 @@ ShortWait = Annotated[
 
 @app.command()
 def check(
-    uri: Annotated[str, typer.Argument(help="local/…, hf://…, openai/…, hf/…, scripted/…")],
+    uri: Annotated[
+        str,
+        typer.Argument(
+            help="local/…, hf://…, openai/…, hf/…, reward/PATH (a reward model in a transformers folder), scripted/…"
+        ),
+    ],
     base_url: BaseUrl = "",
     concurrency: Concurrency = None,
     runtime: RuntimeOption = "auto",

@@ -157,6 +157,14 @@ def generate(
 ) -> None:
     """Make a data set. The same command again resumes; with more anchors it buys only what is new.
 
+    --json prints what run.json holds, also where it stopped short (3, 5).
+
+    Several recipes with --until "gain_per_dollar < X" (gain, or another gain of the meter, such as target_fit; per dollar, token or row): each has a run of its own in the folder, and
+    each further slice goes where the last one added most for its price, by the lower end of its interval. It ends where none is shown to add that much, or all is made (0), or at
+    --max-cost of all together (3). The same command goes on, also with another limit, --slice or recipe more; other settings are refused or asked about (2),
+    and --replace lets the slices begin anew. --json then prints what slices.json holds: {"asked", "why", "gain", "unit", "slices": [{"recipe", "groups", "kept", "dollars", "tokens", "gain", "low", "high",
+    "documents", "note"}], "runs": {recipe: folder}, "readings", "cost_usd"}.
+
     Example: synthgain generate entigraph docs/ -o runs/first -m openai/my-model --base-url http://localhost:8000/v1
     """
     from synthgain import api
@@ -176,11 +184,11 @@ def generate(
                 "--limit": limit is not None,
                 "--collapse": bool(collapse),
                 "--stop-on-collapse": stop_on_collapse,
-                "--replace": replace,
                 "--ask-again": ask_again,
             }
         )
-        _until(recipe, anchors, out, {"until": until, "slice": slice, "target": target, **asked}, as_json)
+        asked |= {"until": until, "slice": slice, "target": target}
+        _until(recipe, anchors, out, asked, replace, as_json)
         return
     if target is not None:
         raise SynthgainError(
@@ -247,12 +255,19 @@ def _not_with_until(given: Mapping[str, bool]) -> None:
         )
 
 
-def _until(recipes: str, anchors: str, out: Path, asked: dict[str, Any], as_json: bool) -> None:
+def _until(recipes: str, anchors: str, out: Path, asked: dict[str, Any], replace: bool, as_json: bool) -> None:
     from synthgain import api
     from synthgain.report.live import Live
 
     names = [name for name in recipes.split(",") if name]
-    result = api.allocate(names, anchors, out=out, say=say, panel=lambda: Live(sys.stderr, mode="log"), **asked)
+
+    def panel() -> Live:
+        return Live(sys.stderr, mode="log")
+
+    def made(replace: bool) -> dict[str, Any]:
+        return api.allocate(names, anchors, out=out, replace=replace, say=say, panel=panel, **asked)
+
+    result = _asking_first(made, replace)
     if as_json:
         print_json(result)
         return

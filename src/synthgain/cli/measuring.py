@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthgain.cli.arguments import BaseUrl, Json, Seed, Strict, TargetIs, TextField, app, reach
-from synthgain.cli.printing import print_comparison, print_json, print_readings, say
+from synthgain.cli.printing import print_comparison, print_json, print_table, say
 
 Real = Annotated[str | None, typer.Option("--anchors", help="Real text to measure against (a run brings its own).")]
 Target = Annotated[str | None, typer.Option("--target", help="Held-out real text that nothing was made from.")]
@@ -63,6 +63,8 @@ def measure(
 ) -> None:
     """What a run, a data set or a student is worth, with intervals.
 
+    --json prints {"headline": {"name": the figure that says most for the task, "says": its sentence}, "readings": […]}.
+
     Example: synthgain measure runs/first --target held-out.jsonl --json
     """
     from synthgain import api
@@ -94,11 +96,14 @@ def measure(
         reach=reach(base_url),
         say=say,
     )
-    print_readings(readings, as_json)
-    said = "" if as_json else api.worth(readings)
-    if said:
-        print(f"\n{said}")
-    advice = None if as_json else api.advice(source, readings)
+    head = api.headline(readings)
+    if as_json:
+        print_json({"headline": head, "readings": [r.json() for r in readings]})
+        return
+    print_table(readings)
+    if head["says"]:
+        print(f"\n{head['says']}")
+    advice = api.advice(source, readings)
     if advice is not None:
         print(f"\n{advice}")
 
@@ -118,6 +123,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which set adds more, per set, row, token and dollar, with the interval of the difference.
+
+    Sets are ranked by the figure that fits the task, which the first sentence names. --json prints {"runs": [{"name", "path", "recipe", "rows", "tokens",
+    "cost_usd", "readings"}], "headline": {"name", "says"}, "differences": [{"name", "a", "b", "per": set, size (both at the smaller's), row, token or dollar, "value", "low", "high", "level",
+    "verdict", "unit", "paired", "note"}], "sentences"}.
 
     Example: synthgain compare runs/rephrase runs/entigraph -o compared.html
     """

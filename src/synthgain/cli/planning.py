@@ -40,7 +40,10 @@ def plan(
         float | None, typer.Option("--speed", help="New tokens a second, where the run's do not count.")
     ] = None,
     price: Annotated[
-        str, typer.Option("--price", help="IN,OUT in USD per million tokens, where the run has none.")
+        str,
+        typer.Option(
+            "--price", help="IN,OUT or IN,OUT,CACHED in USD per million tokens, in place of what the run knows."
+        ),
     ] = "",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write a page with a picture.")] = None,
     text_field: TextField = None,
@@ -61,7 +64,7 @@ def plan(
         runs=run or (),
         tokenizer=tokenizer,
         speed=speed,
-        price=_price(price),
+        price=price,
         text_field=text_field,
         say=say,
     )
@@ -82,18 +85,6 @@ def _share(text: str) -> tuple[str, Any]:
 
         raise SynthgainError(f"--share needs NAME=SHARE, not {text!r}", next="write it like --share web=0.5")
     return name, share
-
-
-def _price(text: str) -> tuple[float, float] | None:
-    if not text:
-        return None
-    try:
-        into, out = (float(one) for one in text.split(","))
-    except ValueError:
-        from synthgain.types import SynthgainError
-
-        raise SynthgainError(f"--price needs IN,OUT, not {text!r}", next="write it like --price 0.15,0.60") from None
-    return into, out
 
 
 def print_plan(result: Mapping[str, Any]) -> None:

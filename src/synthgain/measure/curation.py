@@ -17,7 +17,10 @@ from synthgain.measure.data import Data, Step, nothing
 from synthgain.types import Reading
 
 SURPLUS = "accept"  # drops what is beyond the number asked for: no judgement of quality
-VERIFIERS = ("final-answer", "choice")  # checks that hold an answer against a known one
+UNVERIFIED = (
+    "no check that verifies answers judged these rows: where their anchors hold what a right answer is, "
+    "`synthgain curate RUN --with CHECK` judges them again and buys nothing (`synthgain checks` says which ones verify)"
+)
 NATS, TV = "curation_nats", "curation_tv"
 CLUSTERED = "Wilson on the kept share at the effective size of prompts"
 INDEPENDENT = "Wilson on the kept share"
@@ -77,14 +80,19 @@ def kept_share(data: Data) -> Reading:
 
 
 def right_share(data: Data) -> Reading:
-    """Share of the answers that a check held against known ones and found right: what the writer knows, not what a student gains."""
-    step = next((s for s in data.ledger if s.check.replace("_", "-") in VERIFIERS), None)
+    """Share of the answers that a verifier looked at and found right: what the writer knows, not what a student gains.
+
+    It is the share of the first check that verifies (`Step.verifies`), of what the checks before it let through.
+    """
+    verifiers = [step for step in data.ledger if step.verifies]
+    step = verifiers[0] if verifiers else None
     if step is None or step.seen <= 0 or not 0 <= step.kept <= step.seen:
-        checks = ", ".join(VERIFIERS)
-        why = f"no check held answers against known ones ({checks})" if step is None else _wrong(step)
-        return nothing("right_share", why, unit="prob")
+        return nothing("right_share", UNVERIFIED if step is None else _wrong(step), unit="prob")
     (low, high), how, unknown = _interval(step)
-    note = "; ".join(filter(None, (f"by the check {step.check}, of what the checks before it let through", unknown)))
+    others = ", ".join(other.check for other in verifiers[1:])
+    behind = f"what {others} found of the rest stands in the lines of curation_nats" if others else ""
+    by = f"by the check {step.check}, of what the checks before it let through"
+    note = "; ".join(filter(None, (by, behind, unknown)))
     share = step.kept / step.seen
     return Reading("right_share", share, low, high, unit="prob", n=step.prompts or step.seen, estimator=how, note=note)
 

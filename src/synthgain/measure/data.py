@@ -26,7 +26,7 @@ class Step:
     """One line of the curation ledger: what a check saw, and what it let through.
 
     Candidates of one prompt are alike: `prompts` says of how many prompts those seen are, and `size` how many independent candidates
-    would say as much about the share let through (`intervals.effective_size`). 0: not known.
+    would say as much about the share let through (`intervals.effective_size`). 0: not known. `verifies`: what it let through it found right.
     """
 
     check: str
@@ -34,6 +34,7 @@ class Step:
     kept: int
     prompts: int = 0
     size: float = 0.0
+    verifies: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,12 @@ from synthgain.measure.answers import held_out_answer_gains, judged_answers
 from synthgain.measure.compare import PerDocument
 from synthgain.measure.data import Data, batched, even_sample
 from synthgain.measure.proxy import held_out_gains
+from synthgain.measure.spread import mdm_of_rows
+from synthgain.models.embedders import Embedder
+from synthgain.types import Reading
 
 DRAWS = 3
+VARIED = ("text", "anchor_ids", "prompt")
 COLUMNS = ("id", "text", "anchor_ids", "asked", "answered")
 
 
@@ -29,6 +33,17 @@ def gains_at(data: Data, rows: int, answers: bool, draws: int = DRAWS) -> dict[s
         found.append({**held_out_gains(drawn), **of_answers})
     names = set.intersection(*(set(one) for one in found))
     return {name: _mean([one[name] for one in found]) for name in sorted(names)}
+
+
+def varied_at(data: Data, rows: int, embedder: Embedder, draws: int = DRAWS) -> Reading:
+    """`mdm` of `rows` of the rows: value and ends are means over draws."""
+    found = []
+    for draw in range(draws):
+        some = even_sample(data.rows, VARIED, data.n_rows, rows, data.seed + 1 + draw)
+        found.append(mdm_of_rows(replace(data, rows=batched(some), n_rows=len(some)), embedder=embedder))
+    ends = [[r.value for r in found], [r.low for r in found], [r.high for r in found]]
+    value, low, high = (None if None in mine else float(np.mean([v for v in mine if v is not None])) for mine in ends)
+    return replace(found[0], value=value, low=low, high=high)
 
 
 def _mean(several: list[PerDocument]) -> PerDocument:

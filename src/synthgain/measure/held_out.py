@@ -173,7 +173,7 @@ def guarded(standing: Floats, overlap: float | None) -> tuple[Mask, str, list[st
             use,
             (
                 f"{inside.sum():,} of {known.sum():,} held-out documents stand in the rows (more than half of their {SPAN}-word spans): "
-                "the rows have seen what they would be judged on"
+                "the rows have seen what they would be judged on; give --target, real text that no row repeats"
             ),
             [],
         )

@@ -38,6 +38,7 @@ from synthgain.types import Reading, Scorer, SynthgainError
 
 NO_STUDENT = "no student was given: --student URI"
 OF_TEXTS = "of whole texts, where the value lies in the answers"
+OF_WORDING = "of how answers are worded, and a rule looked at whether they are right: right_share"
 ALSO = (
     "h_meaning",
     "grad_align",
@@ -175,11 +176,12 @@ def _of_answers(
     data: Data, figures: Sequence[tuple[str, Figure]], found: Judged | str | None
 ) -> list[tuple[str, Figure]]:
     """The figures where value lies in answers: those of answers first, and those of whole texts say what they are."""
-    by_name = dict(figures)
+    by_name, right = dict(figures), right_share(data)
+    wording = OF_WORDING if right.value is not None else ""
     first: list[tuple[str, Figure]] = [
-        ("right_share", lambda: [right_share(data)]),
+        ("right_share", lambda: [right]),
         ("curation_nats", by_name.pop("curation_nats")),
-        ("proxy_gain_answer", lambda: answer_gains(data, found)),
+        ("proxy_gain_answer", lambda: _noted(answer_gains(data, found), wording)),
     ]
     texts = by_name.pop("proxy_gain")
     return [*first, ("proxy_gain", lambda: _noted(texts(), OF_TEXTS)), *by_name.items()]

@@ -87,6 +87,7 @@ class Counted:
     copied: Counts
     standing: Floats  # of each held-out document the share of its 8-word spans that stand in S; NaN: it has none
     words: int  # of the rows
+    added: int  # of them in rows that say what no anchor says
     repeated: int  # rows that say what an anchor or an earlier row says
     staying: int  # rows that name no anchor that is here, so that they leave no fold
 
@@ -105,18 +106,18 @@ def count(data: Data, dev: Dev, coder: Coder) -> Counted:
         _count(real, coder, _only(table.column("text").to_pylist(), dev.once[start:stop]), dev.left[start:stop])
         start = stop
     made, copied, standing = Counts(asked), Counts(asked), Standing(flat, document, dev, size)
-    earlier, words, repeated, staying = Earlier(), 0, 0, 0
+    earlier, added, again, repeated, staying = Earlier(), 0, 0, 0, 0
     for table in data.rows(("text", "anchor_ids")):
         texts = table.column("text").to_pylist()
         numbers = np.array([content(text or "") for text in texts], np.int64)
         new, copy = earlier.new(numbers), np.isin(numbers, dev.contents)
         left = dev.rows_out(table.column("anchor_ids"))
-        words += _count(made, coder, _only(texts, new & ~copy), left, standing)
+        added += _count(made, coder, _only(texts, new & ~copy), left, standing)
         if copy.any():
-            words += _count(copied, coder, _only(texts, new & copy), left, standing)
+            again += _count(copied, coder, _only(texts, new & copy), left, standing)
         repeated += int((~new | copy).sum())
         staying += int((left == 0).sum())
-    return Counted(asked, real, made, copied, standing.shares(), words, repeated, staying)
+    return Counted(asked, real, made, copied, standing.shares(), added + again, added, repeated, staying)
 
 
 def _only(texts: list[str | None], these: Mask) -> list[str | None]:
@@ -143,13 +144,14 @@ def _count(counts: Counts, coder: Coder, texts: list[str | None], left: Ints, st
 
 @dataclass(frozen=True)
 class Judged:
-    """The gains document by document: sums of nats by figure, and of tokens (0: left out)."""
+    """The gains document by document: sums of nats by figure, and of tokens (0: left out). `added`: words of rows that say what no anchor says."""
 
     dev: Dev
     gains: dict[str, Floats]
     length: Floats
     use: Mask
     notes: list[str]
+    added: int
 
 
 def judged(
@@ -188,7 +190,7 @@ def judged(
         name: np.where(use, _by_document(document, against[order - 1] - real[order - 1], n), 0.0)
         for name, order, against in zip(NAMES, ORDER.values(), (both, both, made, made))
     }
-    return Judged(dev, gains, length, use, notes)
+    return Judged(dev, gains, length, use, notes, counted.added)
 
 
 def proxy_gain(

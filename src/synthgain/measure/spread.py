@@ -68,9 +68,14 @@ def spread(vectors: Any, seed: int = 42, kinds: int = KINDS) -> float:
 def mdm(data: Data, *, embedder: Embedder) -> list[Reading]:
     """`mdm` of the rows' texts and `mdm_anchors` of the real anchors, on at most 1,000 each."""
     return [
-        _reading(name, read, n, embedder, data.seed)
-        for name, read, n in zip(NAMES, (data.rows, data.anchors), (data.n_rows, data.n_anchors))
+        mdm_of_rows(data, embedder=embedder),
+        _reading(NAMES[1], data.anchors, data.n_anchors, embedder, data.seed),
     ]
+
+
+def mdm_of_rows(data: Data, *, embedder: Embedder) -> Reading:
+    """`mdm` alone."""
+    return _reading(NAMES[0], data.rows, data.n_rows, embedder, data.seed)
 
 
 def _reading(name: str, read: Batches, total: int, embedder: Embedder, seed: int) -> Reading:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthgain.numbers import count, counted, duration, figure, share
+from synthgain.report.frame import page
 from synthgain.report.markup import Safe, el, join, passage, snippet, visible
 from synthgain.report.meter import meter
-from synthgain.report.page import page
 from synthgain.types import Reading
 
 Record = Mapping[str, Any]

@@ -9,11 +9,12 @@ from typing import Any
 
 from synthgain.meanings import meaning
 from synthgain.numbers import count, interval, money, number
-from synthgain.report.figures import Scale, axis, gridlines, whisker
+from synthgain.report.figures import Scale, axis, on_scale, whisker
+from synthgain.report.frame import page
+from synthgain.report.groups import ADDS, EARNED, grouped
 from synthgain.report.markup import Safe, el, join, visible
-from synthgain.report.meter import ADDS, EARNED, around_zero, grouped, quiet_list
-from synthgain.report.page import page
 from synthgain.report.read import Json, listed, mapping, reading
+from synthgain.report.readings_table import around_zero, quiet_list
 from synthgain.report.side_by_side import side_by_side
 from synthgain.report.tables import stacked
 from synthgain.store import atomic_write
@@ -38,6 +39,7 @@ class Difference:
     per: str
     reading: Reading
     paired: int  # documents that both were held out against; 0: measured apart
+    verdict: str = ""  # what `compare` said of it; "": nothing
 
     @property
     def drawn(self) -> Reading:
@@ -63,7 +65,8 @@ class Difference:
         if r.low <= 0 <= r.high:
             return "cannot be told apart"
         first = self.a if r.low > 0 else self.b
-        return f"{first} adds more" if r.name in ADDS else f"{first} is higher"
+        more = self.verdict.endswith("adds more") if self.verdict else r.name in ADDS
+        return f"{first} adds more" if more else f"{first} is higher"
 
 
 def write_comparison(result: Mapping[str, Any], out: Path) -> Path:
@@ -89,7 +92,8 @@ def differences(result: Json, names: Mapping[str, str]) -> list[Difference]:
         r = reading(given)
         if r is not None:
             a, b = (names.get(str(given.get(k)), str(given.get(k) or "?")) for k in ("a", "b"))
-            found.append(Difference(a, b, str(given.get("per") or "set"), r, int(number(given.get("paired")) or 0)))
+            paired, verdict = int(number(given.get("paired")) or 0), str(given.get("verdict") or "")
+            found.append(Difference(a, b, str(given.get("per") or "set"), r, paired, verdict))
     return found
 
 
@@ -232,23 +236,11 @@ def _line(d: Difference, scale: Scale) -> Safe:
     label = el("span", el("b", d.a), el("small", f"less {d.b}"), class_="arm-name")
     said = el("small", d.says, class_=f"says {colour}", title=d.reading.note or None)
     if r.value is None:
-        return el(
-            "div",
-            label,
-            el("span", gridlines(scale, 4), class_="plot-cell"),
-            el("span", said, class_="arm-value"),
-            class_="arm",
-        )
+        return on_scale(label, scale, None, el("span", said, class_="arm-value"), about=4)
     plot = whisker(scale, r.value, r.low, r.high, class_=colour, zero=False)
     value = el("b", interval(r.value, r.low, r.high, signed=True))
     level = el("small", f"at {100 * r.level:g} %") if abs(r.level - 0.95) > 1e-9 and r.low is not None else None
-    return el(
-        "div",
-        label,
-        el("span", gridlines(scale, 4), plot, class_="plot-cell"),
-        el("span", value, said, level, class_="arm-value"),
-        class_="arm",
-    )
+    return on_scale(label, scale, plot, el("span", value, said, level, class_="arm-value"), about=4)
 
 
 def _runs(runs: Sequence[Json], names: Sequence[str]) -> Safe:

@@ -120,6 +120,11 @@ def gridlines(scale: Scale, about: int = 5) -> Safe:
     return el("svg", lines, class_="gridlines", aria_hidden="true")
 
 
+def on_scale(label: Safe, scale: Scale, plot: object, value: Safe, *, about: int = 5, class_: str = "arm") -> Safe:
+    """One line of a picture: what it is of, its mark between the gridlines of a scale (None: none), and what stands beside it."""
+    return el("div", label, el("span", gridlines(scale, about), plot, class_="plot-cell"), value, class_=class_)
+
+
 # ---------------------------------------------------------------------------------------------- histograms
 
 

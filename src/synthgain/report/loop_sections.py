@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from synthgain.meanings import meaning
 from synthgain.numbers import count, duration, figure, interval, number, share
 from synthgain.report.arm_tables import cell, foretold_table, rates_table
-from synthgain.report.figures import Curve, Scale, axis, curves, gridlines, rounds, whisker
+from synthgain.report.figures import Curve, Scale, axis, curves, on_scale, rounds, whisker
 from synthgain.report.markup import Safe, el, join, snippet
 from synthgain.report.read import Json, listed, mapping, reading
 from synthgain.report.read_loop import LoopPart, RoundPart
@@ -149,13 +149,7 @@ def _arm(arm: Json, r: Reading | None, scale: Scale) -> Safe:
     plot = whisker(scale, r.value, r.low, r.high, class_=kind) if r is not None else el("em", "no reading")
     value = [el("b", _interval(r)), el("small", f"n = {count(r.n)}" if r.n else "")] if r is not None else []
     label = el("span", el("b", name), el("small", " · ".join(f for f in facts if f)), class_="arm-name")
-    return el(
-        "div",
-        label,
-        el("span", gridlines(scale), plot, class_="plot-cell"),
-        el("span", value, class_="arm-value"),
-        class_="arm",
-    )
+    return on_scale(label, scale, plot, el("span", value, class_="arm-value"))
 
 
 def _all_readings(read: Sequence[tuple[Json, Mapping[str, Reading]]]) -> Safe | None:

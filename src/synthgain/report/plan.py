@@ -8,8 +8,8 @@ from pathlib import Path
 from synthgain.numbers import count, duration, figure, money, number, share, short
 from synthgain.repetition import worth
 from synthgain.report.figures import Curve, curves
+from synthgain.report.frame import page
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.page import page
 from synthgain.report.read import Json, listed, mapping
 from synthgain.report.tables import stacked
 from synthgain.store import atomic_write

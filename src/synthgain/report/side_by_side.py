@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from synthgain.meanings import meaning
 from synthgain.numbers import count, interval
-from synthgain.report.figures import Scale, axis, gridlines, whisker
+from synthgain.report.figures import Scale, axis, on_scale, whisker
+from synthgain.report.groups import GAINS, grouped, side
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.meter import GAINS, around_zero, badge, grouped, legend, quiet_list, shared_scales, side
+from synthgain.report.readings_table import around_zero, badge, legend, quiet_list, shared_scales
 from synthgain.types import Reading
 
 Readings = Mapping[str, Reading]
@@ -70,23 +71,12 @@ def line(who: str, r: Reading | None, scale: Scale) -> Safe:
     label = el("span", el("b", who, title=who), class_="arm-name")
     if r is None or r.value is None:
         why = "not measured" if r is None else f"not measured: {r.note}" if r.note else "not measured"
-        return el(
-            "div",
-            label,
-            el("span", gridlines(scale), class_="plot-cell"),
-            el("span", el("small", why[:200], title=why, class_="none"), class_="arm-value why-none"),
-            class_="arm",
-        )
+        missing = el("span", el("small", why[:200], title=why, class_="none"), class_="arm-value why-none")
+        return on_scale(label, scale, None, missing)
     plot = whisker(scale, r.value, r.low, r.high, class_=side(r), zero=False)
     size = " · ".join(part for part in (r.unit, f"n = {count(r.n)}" if r.n else "") if part)
     value = [el("b", interval(r.value, r.low, r.high)), el("small", size)]
-    return el(
-        "div",
-        label,
-        el("span", gridlines(scale), plot, class_="plot-cell"),
-        el("span", value, class_="arm-value"),
-        class_="arm",
-    )
+    return on_scale(label, scale, plot, el("span", value, class_="arm-value"))
 
 
 def _missing(named: Sequence[tuple[str, Readings]]) -> Safe | None:

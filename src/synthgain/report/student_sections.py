@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from synthgain.report.groups import GROUPS
 from synthgain.report.loop_sections import curves_of, readings_of, series, student_table
 from synthgain.report.markup import Safe, el, join
-from synthgain.report.meter import GROUPS, diagnosis, legend, not_measured
 from synthgain.report.read import Json, readings_at
 from synthgain.report.read_loop import LoopPart
+from synthgain.report.readings_table import diagnosis, legend, not_measured
 from synthgain.report.run_sections import absent, section
 from synthgain.report.side_by_side import side_by_side
 from synthgain.types import Reading

@@ -24,13 +24,6 @@ LEAKED, LEAKING = 0.05, 0.005  # of 8-grams that stand in the held-out test
 BROKEN = 0.05  # of drafts or calls that gave nothing
 OWN = 0.5  # of kept rows that no model wrote
 STRICT = 0.1  # share kept, under which the fallen are worth reading
-CHECKED = (
-    "final-answer",
-    "final_answer",
-    "choice",
-    "unit-tests",
-    "sql",
-)  # checks that hold an answer against a known one
 
 Call = Literal["use", "read", "no"]
 WORDS: dict[Call, str] = {"use": "Use it", "read": "Read these rows first", "no": "Do not use it as it is"}
@@ -160,8 +153,8 @@ def _doubts(known: Known) -> Iterator[str]:
     if known.kept and known.unwritten > OWN * known.kept and not known.record.get("given"):
         yield f"{count(known.unwritten)} of its {counted(known.kept, 'row')} were written by no model: they are the anchors' own"
     yield from _of_the_run(known)
-    if known.task == "answers" and not _checked(known.record) and not known.differences:
-        yield "its answers were held against no known ones"
+    if known.task == "answers" and not _verified(known) and not known.differences:
+        yield "no rule looked at whether its answers are right"
 
 
 def _of_the_run(known: Known) -> Iterator[str]:
@@ -206,8 +199,9 @@ def _merits(known: Known) -> Iterator[str]:
     r = known.reading("grounded")
     if r is not None and (r.value or 0.0) >= GROUNDED:
         yield f"{_said(r)} of its names and numbers stand in what the rows were made from"
-    if known.task == "answers" and _checked(known.record):
-        yield "its answers were held against known ones"
+    if known.task == "answers" and _verified(known):
+        by = f" ({', '.join(verifiers)})" if (verifiers := _verifiers(known.record)) else ""
+        yield f"a rule looked at its answers{by} and kept the right ones"
 
 
 def _harmless(known: Known) -> Iterator[str]:
@@ -246,10 +240,17 @@ def _untrained(d: Mapping[str, Any]) -> bool:
     return str(d.get("b") or "").startswith("base")
 
 
-def _checked(record: Mapping[str, Any]) -> bool:
+def _verified(known: Known) -> bool:
+    """Whether a check that verifies answers judged the rows: the record says so, or a share right was measured."""
+    return bool(_verifiers(known.record)) or known.reading("right_share") is not None
+
+
+def _verifiers(record: Mapping[str, Any]) -> list[str]:
+    """The checks of a record that verify answers."""
     recipe = record.get("recipe")
     checks = recipe.get("checks") if isinstance(recipe, Mapping) else None
-    return isinstance(checks, list) and any(isinstance(c, Mapping) and c.get("name") in CHECKED for c in checks)
+    given = [c for c in checks if isinstance(c, Mapping)] if isinstance(checks, list) else []
+    return [str(c.get("name")) for c in given if c.get("verifies") is True]
 
 
 def _counts(value: object) -> dict[str, int]:

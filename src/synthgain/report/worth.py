@@ -17,6 +17,7 @@ TEXT = (
     "target_fit",
 )  # of texts: the one with the best record first, then what looks at held-out text
 OF_ANSWERS = "proxy_gain_answer"  # stands among the readings, with a value or without, where the value lies in answers
+RIGHT = "right_share"
 STUDENT = ("gain", "probe_gain", "context_gain")  # what a student showed outranks what was counted
 NOTHING = "Nothing that was measured says what these rows are worth"
 TRY = "whether a student gains has to be tried"
@@ -29,27 +30,35 @@ def target_is(readings: Sequence[Reading], task: str = "") -> str:
 
 def worth(readings: Sequence[Reading], task: str = "") -> str:
     """The sentence; "" where no figure that says so was looked for."""
+    return headline(readings, task)["says"]
+
+
+def headline(readings: Sequence[Reading], task: str = "") -> dict[str, str]:
+    """`name`: the figure that says most for the task; `says`: its sentence. Both are "" where no figure that says so was looked for."""
     answers = target_is(readings, task) == "answer"
-    if not answers and not {r.name for r in readings} & set(headline(readings)):
-        return ""
+    if not answers and not {r.name for r in readings} & set(fitting(readings)):
+        return {"name": "", "says": ""}
     known = {r.name: r for r in readings if r.value is not None}
-    said = next(_said(known, answers), "")
-    if said:
-        return said
+    for name, says in _said(known, answers):
+        return {"name": name, "says": says}
     missing = {r.name: r.note for r in readings if r.value is None}
     why = missing.get(OF_ANSWERS if answers else "proxy_gain", "")
-    return f"{NOTHING}{f': {why}' if why else ''}."
+    return {"name": "", "says": f"{NOTHING}{f': {why}' if why else ''}."}
 
 
-def headline(readings: Sequence[Reading], task: str = "") -> list[str]:
-    """The figures that fit the task, in the order in which they are to be read."""
-    if target_is(readings, task) == "answer":
-        return [*STUDENT, "right_share", "curation_nats", OF_ANSWERS, "target_fit_answer"]
-    return [*STUDENT, "grounded", *TEXT]
+def fitting(readings: Sequence[Reading], task: str = "") -> list[str]:
+    """The figures that fit the task, in the order in which they are to be read.
+
+    Where a rule looked at the answers, the gains by counting are none of them: they read how answers are worded, and fell above students that had gained.
+    """
+    if target_is(readings, task) != "answer":
+        return [*STUDENT, "grounded", *TEXT]
+    verified = any(r.name == RIGHT and r.value is not None for r in readings)
+    return [*STUDENT, RIGHT, "curation_nats", *(() if verified else (OF_ANSWERS, "target_fit_answer"))]
 
 
-def _said(known: Mapping[str, Reading], answers: bool) -> Iterator[str]:
-    """What each figure says, the best witness first."""
+def _said(known: Mapping[str, Reading], answers: bool) -> Iterator[tuple[str, str]]:
+    """What each figure says, with its name, the best witness first."""
     what = "held-out answers" if answers else "held-out real text"
     for name, how in (
         ("gain", "Trained on the rows, the student finds"),
@@ -57,7 +66,7 @@ def _said(known: Mapping[str, Reading], answers: bool) -> Iterator[str]:
         ("context_gain", "With some of the rows before it the student finds"),
     ):
         if name in known:
-            yield _moved(known[name], how, what)
+            yield name, _moved(known[name], how, what)
     if answers:
         yield from _of_answers(known)
     else:
@@ -71,32 +80,36 @@ def _moved(r: Reading, how: str, what: str) -> str:
     return f"{how} {what} {'easier' if r.low > 0 else 'harder'} {by}{_record(r)}."
 
 
-def _of_answers(known: Mapping[str, Reading]) -> Iterator[str]:
-    right, gain = known.get("right_share"), known.get(OF_ANSWERS)
+def _of_answers(known: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
+    right, gain = known.get(RIGHT), known.get(OF_ANSWERS)
     if right is not None and not right.value:
-        yield "A rule found none right of the answers that were written: the checks kept nothing of the writer's."
+        yield (
+            RIGHT,
+            "A rule found none right of the answers that were written: the checks kept nothing of the writer's.",
+        )
     elif right is not None:
         nats = known.get("curation_nats")
         put = (
             f" and so put in {interval(nats.value or 0.0, nats.low, nats.high)} nats a row" if nats is not None else ""
         )
         yield (
+            RIGHT,
             f"Of 100 answers that were written, a rule found about {count(100 * (right.value or 0.0))} right; the checks kept such ones{put}. "
-            f"That is what the writer knows: {TRY}."
+            f"That is what the writer knows: {TRY}.",
         )
     if gain is not None:
-        yield f"{_counted(gain, 'held-out answers')} Whether answers are right it does not see: {TRY}."
+        yield OF_ANSWERS, f"{_counted(gain, 'held-out answers')} Whether answers are right it does not see: {TRY}."
 
 
-def _of_texts(known: Mapping[str, Reading]) -> Iterator[str]:
+def _of_texts(known: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
     for name in TEXT:
         r = known.get(name)
         if r is None:
             continue
         if name == "mdm":
-            yield _varied(r, known.get("mdm_anchors"))
+            yield name, _varied(r, known.get("mdm_anchors"))
         else:
-            yield _counted(r, "held-out real text")
+            yield name, _counted(r, "held-out real text")
 
 
 def _varied(r: Reading, anchors: Reading | None) -> str:

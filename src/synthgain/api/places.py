@@ -1,0 +1,68 @@
+"""Folders that are written: by one writer at a time, with a full or closed disk said in words, and never into what is read."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from synthgain.store import Run, writing
+from synthgain.types import SynthgainError
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def writes_to(folder: Path) -> Iterator[None]:
+    """The only writer of a folder. A folder that is new and got nothing but refusals is taken away again."""
+    new = not folder.exists()
+    try:
+        with on_disk(folder), writing(folder):
+            yield
+    except SynthgainError as error:
+        if new and error.code == 2 and not Run.is_at(folder) and not Run(folder).calls.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def on_disk(where: Path) -> Iterator[None]:
+    """A full disk, or a place that cannot be written, is said in words (SynthgainError)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise SynthgainError(
+                f"this place cannot be written ({error.strerror})",
+                where=str(error.filename or where),
+                next="give another place with -o, or the right to write to this one",
+            ) from error
+        if error.errno not in FULL:
+            raise
+        raise SynthgainError(
+            "the disk is full",
+            where=str(where),
+            code=3,
+            next="free disk space and run the same command again: every answer written so far is kept",
+        ) from error
+
+
+def apart_from(anchors: object, out: Path) -> None:
+    """A run that read itself would be another, larger run each time, and would replace what it reads."""
+    if isinstance(anchors, str | Path) and str(anchors) and not str(anchors).startswith("hf://"):
+        here, place = Path(anchors).resolve(), out.resolve()
+        run = Run(place)
+        own = (run.anchors, run.path / "rows", run.data, run.calls)
+        if (here == place and Run.is_at(place)) or any(part in (here, *here.parents) for part in own):
+            raise SynthgainError(
+                "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
+            )
+        if here in place.parents:
+            raise SynthgainError(
+                "this folder lies inside the anchors' folder: its rows would be read as anchors the next time",
+                where=str(out),
+                next=f"give a folder outside of {anchors} with -o",
+            )

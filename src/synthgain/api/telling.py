@@ -1,0 +1,10 @@
+"""What a person should know before anything is bought."""
+
+from __future__ import annotations
+
+import sys
+
+
+def remark(line: str) -> None:
+    """What a person should know before anything is bought, on standard error."""
+    print(f"synthgain: {line}", file=sys.stderr, flush=True)
