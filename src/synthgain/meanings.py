@@ -73,6 +73,7 @@ MEANINGS: dict[str, str] = {
     "perplexity": "How many tokens the student is as good as torn between on held-out text; only models with the same tokenizer compare.",
     "loss_at": "Log-loss of held-out text by the place of a token in its text: what the text before it is worth.",
     "cut_off": "Share of the answers that ended at the limit of tokens and not at their end: above 5 % accuracy is too low, give more tokens.",
+    "thinking_tokens": "Tokens that the model thought before it answered, with at most so many allowed.",
     "answer_margin": "By how many nats the student finds the right option likelier than the wrong ones; compare two students, the level itself depends on the options.",
     "preference_accuracy": "Share of the preference pairs whose better answer the student finds likelier than the worse one.",
     "preference_accuracy_per_token": "The same share by the mean log-likelihood a token, so that length alone does not decide.",

@@ -70,6 +70,7 @@ GROUPS = (
             "parsable",
             "parsable_generation",
             "cut_off",
+            "thinking_tokens",
             "answer_coverage",
             "held_out_loss",
             "perplexity",

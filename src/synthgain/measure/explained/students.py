@@ -222,6 +222,15 @@ FIGURES = {
         not_for="being wrong: an answer may be right before its end",
         beside="accuracy, parsable",
     ),
+    "thinking_tokens": Figure(
+        definition="tokens thought before the answer, with at most so many allowed",
+        estimator="the runtime's count of what was written",
+        unit="tokens",
+        kind="estimate",
+        interval="over questions, Student's t, 95 %",
+        not_for="how good the thinking is",
+        beside="accuracy",
+    ),
     "answer_margin": Figure(
         definition="ln p of the right option less the mean of ln p of the wrong ones, each summed over the option's tokens",
         estimator="mean over questions; compared in pairs",
