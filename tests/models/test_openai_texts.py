@@ -222,6 +222,14 @@ def test_check_says_whether_a_server_goes_on_with_text(planned: Planned) -> None
     assert found == {200: True, 404: False, 405: False}
 
 
+@pytest.mark.parametrize("status", [401, 402, 307])
+def test_a_server_that_is_fine_for_chats_passes_whatever_it_says_to_text(planned: Planned, status: int) -> None:
+    """A gateway whose key may not call that address, or one that redirects it."""
+    with planned(no_text=status) as server:
+        info, call = api.check(f"openai/double@{server.base_url}")
+    assert info.completes is None and f"({status})" in info.note and call.text
+
+
 def test_a_base_models_server_that_takes_no_chats_passes_the_check(planned: Planned) -> None:
     with planned(no_chat="default chat template is no longer allowed, so you must provide a chat template") as server:
         info, call = api.check("openai/double", Reach(base_url=server.base_url))

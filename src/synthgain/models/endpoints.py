@@ -19,7 +19,7 @@ from yarl import URL
 
 from synthgain.models import protocol
 from synthgain.models.answers import refusal
-from synthgain.models.retries import URL_OR_NAME, Server, Standing
+from synthgain.models.retries import URL_OR_NAME, Absent, Server, Standing
 from synthgain.models.terms import Terms
 from synthgain.types import CallFailed, Message, Model, Prompt, Sampling, SynthgainError
 
@@ -125,12 +125,11 @@ async def goes_on(model: Model) -> tuple[bool | None, str]:
     text = Prompt((Message(role="raw", content="Once upon a time"),), sampling=Sampling(max_tokens=1))
     try:
         await model(text)
-    except CallFailed as error:
-        return None, f"whether it goes on with text is not known: {error}"
-    except SynthgainError as error:
-        if not error.what.startswith(ABSENT):
-            raise
+    except Absent:
         return False, ""
+    except (CallFailed, SynthgainError) as error:
+        why = error.what if isinstance(error, SynthgainError) else error
+        return None, f"whether it goes on with text is not known: {why}"
     return True, ""
 
 

@@ -17,7 +17,7 @@ from synthgain.characters import whole
 from synthgain.models.answers import Refusal
 from synthgain.models.pacing import Gate, backoff
 from synthgain.models.terms import TOO_LONG, Terms
-from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError
+from synthgain.types import CallFailed, Prompt, Sampling, SynthgainError, Unreachable
 
 BUSY = frozenset({429, 503, 529})  # waited for, however often: too many requests, loading, overloaded
 AWAY = frozenset({502, 504})  # a gateway whose server is away: waited for as long as a connection is
@@ -30,6 +30,10 @@ KEY = "check OPENAI_API_KEY (of one role: OPENAI_API_KEY_ROLE, such as OPENAI_AP
 URL_OR_NAME = (
     "check the base URL (--base-url, OPENAI_BASE_URL or openai/NAME@URL; it usually ends in /v1) and the model's name"
 )
+
+
+class Absent(Unreachable):
+    """A server has no such address for any call (404, 405, or in words)."""
 
 
 @dataclass
@@ -232,7 +236,8 @@ class Retries:
         elif status < 400:
             what = f"no model answers here ({status}): the server redirects to {self._clean(headers.get('location', 'another URL'))}"
         else:
-            what, next = f"{self.server.absent} ({status}): {said}", self.server.instead
+            what = f"{self.server.absent} ({status}): {said}"
+            return Absent(what, where=self.server.where, next=self.server.instead, code=4)
         return SynthgainError(what, where=self.server.where, next=next, code=4)
 
     def _clean(self, said: str) -> str:
