@@ -127,6 +127,16 @@ def test_accuracy_against_thinking_tokens_is_printed(place: Path, capsys: pytest
         assert "--think" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("--think-again", "2"), ("--think-marks", "<think>", "</think>")])
+def test_how_to_think_without_a_budget_is_refused(
+    words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines("asked.jsonl", [{"question": "Number 1?", "answer": "7"}])
+    assert typed("evaluate", "scripted/echo", "--on", "asked.jsonl", *words) == 2
+    said = capsys.readouterr().err
+    assert words[0] in said and "--think 0,64,256" in said
+
+
 PLAN = """
 from synthgain.loop import Arm, Part
 

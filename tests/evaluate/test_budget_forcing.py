@@ -13,9 +13,10 @@ from synthgain.api.examining import Examination
 from synthgain.curate.answers import same_answer
 from synthgain.evaluate import BudgetForcing, Question, thinking
 from synthgain.examples import write
+from synthgain.intervals import mean_t, wilson
 from synthgain.models import weights
 from synthgain.thinking import apart
-from synthgain.types import Call, Prompt, Sampling, SynthgainError, assistant
+from synthgain.types import Call, Prompt, Sampling, SynthgainError, assistant, user
 
 GREEDY = Sampling(temperature=0.0, max_tokens=32)
 
@@ -139,6 +140,85 @@ async def test_thinking_that_came_with_marks_is_read_as_it_came() -> None:
     assert seen[-1] == "<think>\nSo far\n</think>\n\n"
 
 
+def ender(*, stops: bool = True) -> tuple[Scripted, list[str]]:
+    """A model whose mark is three tokens, and the texts that it was to answer behind. It answers what it thought, word by word.
+
+    `stops`: it stops where a piece of its own holds the mark, as runtimes do, which do not look at what stood before; else never.
+    """
+    tokens, asked = ["one", " two", "\n", "</", "think", ">", "\n\n", "Answer", ":", " 7"], list[str]()
+
+    def reply(prompt: Prompt) -> Call:
+        text = prompt.messages[-1]["content"]
+        if text.endswith("\n</think>\n\n"):
+            asked.append(text)
+            said, finish, count = f"Answer: {'7' if text.count('think') == 2 else 'unclear'}", "stop", 2
+            return Call(prompt.id("ender"), prompt, assistant(said), "ender", finish, 9, count, cost=0.0)
+        begun = text.removeprefix("<think>\n")
+        at = next(n for n in range(len(tokens)) if "".join(tokens[:n]) == begun)
+        ours, finish = tokens[at : at + prompt.sampling.max_tokens], "length"
+        said, count = "".join(ours), len(ours)
+        if stops and "</think>" in said:
+            said, finish = said.partition("</think>")[0], "stop"
+            count = tokens.index(">") + 1 - at
+        elif at + len(ours) == len(tokens) and count < prompt.sampling.max_tokens:
+            finish = "stop"
+        return Call(prompt.id("ender"), prompt, assistant(said), "ender", finish, 9, count, cost=0.0)
+
+    return Scripted(reply), asked
+
+
+@pytest.mark.parametrize("budgets", [(64,), (4, 64), (5, 64), (6, 64), (4, 5, 64), (2, 3, 4, 5, 6, 64)])
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_budget_inside_the_closing_mark_changes_nothing_behind_it(
+    budgets: tuple[int, ...], stops: bool
+) -> None:
+    model, texts = ender(stops=stops)
+    curve = await thinking(
+        model, [Question("1", "?", answer="7")], same_answer, BudgetForcing(budgets), sampling=GREEDY
+    )
+    found = {r.name: r for r in curve.readings}
+    assert [found[f"accuracy/think={n}"].value for n in budgets] == [1.0] * len(budgets)
+    assert set(texts) == {"<think>\none two\n</think>\n\n"}
+    assert "1 of 1 thoughts ended" in found["thinking_tokens/think=64"].note
+    inside = [n for n in budgets if n in (4, 5)]
+    for n in inside:
+        assert found[f"thinking_tokens/think={n}"].value == n
+    if inside:  # what completes the mark is no thought, and neither is the answer behind it
+        assert found["thinking_tokens/think=64"].value == max(inside)
+
+
+async def test_a_mark_that_never_comes_is_thought() -> None:
+    """What looked like the mark's beginning stands in the next budget's thought."""
+
+    def reply(prompt: Prompt) -> Call:
+        begun = prompt.messages[-1]["content"]
+        if "</think>" in begun:
+            return Call(prompt.id("m"), prompt, assistant("Answer: 7"), "m", "stop", 9, 2)
+        said = " two" if begun.endswith("<") else "one <"
+        return Call(prompt.id("m"), prompt, assistant(said), "m", "length", 9, prompt.sampling.max_tokens)
+
+    model = Scripted(reply)
+    forcing, asked = BudgetForcing((2, 3)), Prompt((user("?"),), sampling=GREEDY)
+    short, long = await forcing(model, asked)
+    assert short.call.prompt.messages[-1]["content"] == "<think>\none\n</think>\n\n"
+    assert long.call.prompt.messages[-1]["content"] == "<think>\none < two\n</think>\n\n"
+    assert (short.tokens, long.tokens, long.ended) == (2, 3, False)
+
+
+async def test_thoughts_that_are_all_cut_say_little_of_questions_not_seen() -> None:
+    curve = await thinking(adder(), questions(*[9] * 5), same_answer, BudgetForcing((0, 4, 16)), sampling=GREEDY)
+    found = {r.name: r for r in curve.readings}
+    unseen = wilson(0, 5)[1]
+    none, cut, ended = (found[f"thinking_tokens/think={n}"] for n in (0, 4, 16))
+    assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
+    assert (cut.value, cut.low, cut.high) == (4.0, pytest.approx(4 - 4 * unseen), 4.0) and "Wilson" in cut.note
+    assert (ended.low, ended.high) == (pytest.approx(9 - 9 * unseen), pytest.approx(9 + 7 * unseen))
+    mixed = await thinking(adder(), questions(2, 9, 9), same_answer, BudgetForcing((4,)), sampling=GREEDY)
+    [tokens, *_] = mixed.readings
+    mean, low, _ = mean_t([2.0, 4.0, 4.0])
+    assert (tokens.value, tokens.low, tokens.high) == (mean, low, 4.0) and "Wilson" not in tokens.note
+
+
 async def test_a_server_that_does_not_count_is_refused() -> None:
     def reply(prompt: Prompt) -> Call:
         return Call(prompt.id("m"), prompt, assistant("So"), "openai/m", "length", 0, 0)
@@ -153,8 +233,9 @@ async def test_a_server_that_does_not_count_is_refused() -> None:
     "wrong", [{"budgets": ()}, {"budgets": (-1,)}, {"budgets": (5, 5)}, {"again": -1}, {"closing": " \n"}]
 )
 def test_bad_settings(wrong: dict[str, object]) -> None:
-    with pytest.raises(SynthgainError):
+    with pytest.raises(SynthgainError) as error:
         BudgetForcing(**{"budgets": (5,), **wrong})  # type: ignore[arg-type]
+    assert error.value.where.startswith("--think") and error.value.next
 
 
 def test_answers_are_remembered_and_multiple_choice_is_refused(tmp_path: Path) -> None:
@@ -169,6 +250,24 @@ def test_answers_are_remembered_and_multiple_choice_is_refused(tmp_path: Path) -
     file.write_text('{"question": "?", "options": ["a", "b"], "gold": 0}\n')
     with pytest.raises(SynthgainError, match="nothing is written"):
         evaluate(f"scripted/{script}", on=file, think=(0, 8))
+
+
+def test_thinking_that_would_be_left_out_or_not_compared_is_refused(tmp_path: Path) -> None:
+    pairs, asked, text = (tmp_path / name for name in ("pairs.jsonl", "q.jsonl", "text.txt"))
+    pairs.write_text('{"prompt": "Who?", "chosen": "Ann.", "rejected": "Bob."}\n')
+    asked.write_text('{"question": "3 + 4?", "answer": "7"}\n')
+    text.write_text("The river Tolmar flows past Quell.")
+    other = "scripted/echo"
+    for wrong, where in (
+        ({"on": pairs}, "--think"),
+        ({"held_out": text}, "--think"),
+        ({"on": asked, "against": other}, "--against"),
+        ({"on": asked, "against": other, "general": text}, "--against"),
+    ):
+        with pytest.raises(SynthgainError) as error:
+            evaluate(other, think=(0, 8), answers=tmp_path / "answers", **wrong)  # type: ignore[arg-type]
+        assert error.value.where == where and error.value.next
+    assert not (tmp_path / "answers").exists()
 
 
 def test_the_embedded_model_is_forced(tmp_path: Path) -> None:

@@ -140,14 +140,14 @@ def evaluate(
     weights = _weights(student)
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
     readings: list[Reading] = []
-    if on is not None and (pairs := pairs_at(Path(on))):
+    pairs = [] if on is None else pairs_at(Path(on))
+    if think:
+        _only_of_questions(on, bool(pairs), against)
+    if pairs:
         readings += preferred(weights, pairs, against, watch or unwatched)
     elif on is not None:
         questions = load_questions(Path(on))
         how, longest = examination or Examination(), longest_of(weights)
-        if think and against is not None and general is None:
-            what = "thinking at budgets is not compared with another model"
-            raise SynthgainError(what, where="--against", next="evaluate each by itself")
         if think:
             forcing = think if isinstance(think, BudgetForcing) else budget_forcing(think)
             readings += thought(
@@ -169,6 +169,20 @@ def evaluate(
     if held_out is not None:
         readings += perplexity(open_scorer(student), texts_of(held_out))
     return readings + (harness(student, task) if task else [])
+
+
+def _only_of_questions(on: str | Path | None, pairs: bool, against: str | None) -> None:
+    """SynthgainError where thinking at budgets is asked for, and would be left out or not compared."""
+    if on is None:
+        what, next = "there are no questions to think about", "give verifiable questions: --on FILE; or leave it out"
+        raise SynthgainError(what, where="--think", next=next)
+    if pairs:
+        what = f"of preference pairs nothing is written, so nothing is thought about {on}"
+        raise SynthgainError(what, where="--think", next="give questions with an `answer`, or leave it out")
+    if against is not None:
+        what = "thinking at budgets is not compared with another model"
+        next = "evaluate each by itself, and what was forgotten (--general, --against) in a command without --think"
+        raise SynthgainError(what, where="--against", next=next)
 
 
 def _weights(model: str | Path) -> Weights:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,9 @@ from synthgain.cli.arguments import (
     watched,
 )
 from synthgain.cli.printing import print_arms, print_json, print_readings, say
+
+if TYPE_CHECKING:
+    from synthgain.evaluate import BudgetForcing
 
 METHODS = "sft (chats, loss on answers), cpt (text) or dpo (preference pairs); the rows decide."
 AnswerTokens = Annotated[
@@ -180,9 +183,12 @@ def evaluate(
         typer.Option("--think-again", help='… and goes on with "Wait" so many times where it would end its thinking.'),
     ] = 0,
     think_marks: Annotated[
-        tuple[str, str],
-        typer.Option("--think-marks", help="… between these marks, where the model was not taught the usual ones."),
-    ] = ("<think>", "</think>"),
+        tuple[str, str] | None,
+        typer.Option(
+            "--think-marks",
+            help="… between these marks, where the model was not taught the usual ones, <think> and </think>.",
+        ),
+    ] = None,
     also: Annotated[
         list[str] | None,
         typer.Option("--also", help="Of multiple choice, with the options in sight: letter, generation. Repeatable."),
@@ -214,9 +220,10 @@ def evaluate(
     Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
     """
     from synthgain import api
-    from synthgain.api.examining import Examination, budget_forcing
+    from synthgain.api.examining import Examination
 
-    how, budgets = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens), _budgets(think)
+    how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
+    forcing = _forcing(think, think_again, think_marks)
     readings = watched(
         lambda watch: api.evaluate(
             student,
@@ -224,7 +231,7 @@ def evaluate(
             task=task or (),
             answers=answers,
             examination=how,
-            think=budget_forcing(budgets, think_again, think_marks) if budgets else (),
+            think=forcing or (),
             also=also or (),
             general=general,
             held_out=held_out,
@@ -234,6 +241,21 @@ def evaluate(
         )
     )
     print_readings(readings, as_json)
+
+
+def _forcing(think: str, again: int, marks: tuple[str, str] | None) -> BudgetForcing | None:
+    """Thinking as the three options say; None where no budget is named."""
+    from synthgain.api.examining import budget_forcing
+    from synthgain.types import SynthgainError
+
+    if budgets := _budgets(think):
+        return budget_forcing(budgets, again, marks) if marks else budget_forcing(budgets, again)
+    if again or marks:
+        where = "--think-again" if again else "--think-marks"
+        raise SynthgainError(
+            "no budget of thinking is named", where=where, next="name some: --think 0,64,256; or leave it out"
+        )
+    return None
 
 
 def _budgets(think: str) -> tuple[int, ...]:

@@ -5,8 +5,11 @@ it, and it answers. Where it would end its thinking before, the mark is left out
 about six times bring nothing). With 0 tokens the thinking is empty.
 
 All budgets of one draw share one thinking: what was thought up to 64 tokens is gone on with up to 128. So two budgets differ in nothing but
-the tokens between them, and a curve costs the thinking of its largest budget and an answer at each. What counts is what the model wrote: "Wait" is
-not counted, nor are the marks (a runtime may count the mark that it stopped at).
+the tokens between them, and a curve costs the thinking of its largest budget and an answer at each.
+
+What counts is what the model wrote: "Wait" is not counted, nor are the marks, as far as a runtime's count can be parted (it may count the mark that it
+stopped at). A budget may fall inside the closing mark. The piece of a mark that a thought then ends with is left out before the answer is asked, and its
+tokens count; the next budget goes on behind the piece, and where that completes the mark, nothing of what came is thought, and none of it counts.
 
 s1 decodes greedily; here the law is the evaluation's. Its marks are two roles of its own template (`think`, `answer`); here they are text, by default
 what most models that think have learnt.
@@ -19,10 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from synthgain.evaluate.difference import difference
+from synthgain.evaluate.difference import ALIKE, bounded_mean, difference
 from synthgain.evaluate.questions import Question, Solved
 from synthgain.evaluate.solve import Answering, answered, ask, check, graded
-from synthgain.intervals import mean_t
 from synthgain.thinking import opening_of
 from synthgain.types import Call, CallFailed, Message, Prompt, Reading, Sampling, SynthgainError
 
@@ -54,7 +56,8 @@ class BudgetForcing:
                 f"the budgets are {list(self.budgets)}", where="--think", next="write different ones, such as 0,64,256"
             )
         if self.again < 0:
-            raise SynthgainError(f"thinking again is 0 times or more, not {self.again}", where="--think-again")
+            what = f"thinking again is 0 times or more, not {self.again}"
+            raise SynthgainError(what, where="--think-again", next="write --think-again 2, or leave it out")
         if not self.closing.strip():
             raise SynthgainError("the mark that ends thinking is empty", where="--think-marks", next="write </think>")
 
@@ -72,16 +75,26 @@ class BudgetForcing:
                 part = await model(self._thinking(asked, text, budget - tokens))
                 if part.fault:
                     raise CallFailed(part.fault)
-                said, tokens = _as_it_came(part, text), tokens + _written(part, budget - tokens)
-                text, ended = text + said, part.finish != "length"
+                written, start = _written(part, budget - tokens), len(text)
+                text += _as_it_came(part, text)
+                mark = text.find(self.closing.strip(), len(self.opening))
+                tokens += 0 if 0 <= mark < start else written
+                text, ended = text[:mark] if mark >= 0 else text, mark >= 0 or part.finish != "length"
                 if not ended:
                     break
-            thought = text.rstrip() if text != self.opening else text
+            thought = text if ended else self._without_a_piece_of_the_mark(text)
+            thought = thought.rstrip() if thought != self.opening else thought
             if not found or thought != before:
                 call = await model(_begun(asked, f"{thought}{self.closing}{self.answer}"))
             found.append(Thought(tokens, again, ended, call))
             before = thought
         return found
+
+    def _without_a_piece_of_the_mark(self, text: str) -> str:
+        """The text without the beginning of a closing mark that it ends with."""
+        mark, room = self.closing.strip(), len(text) - len(self.opening)
+        pieces = (mark[:n] for n in range(min(room, len(mark) - 1), 0, -1))
+        return text.removesuffix(next(filter(text.endswith, pieces), ""))
 
     def _thinking(self, asked: Prompt, text: str, most: int) -> Prompt:
         law = replace(asked.sampling, max_tokens=most, stop=(self.closing.strip(),))
@@ -187,9 +200,9 @@ def _tokens(budget: int, thoughts: Sequence[Thought | None], draws: int) -> Read
     there = [t for t in thoughts if t]
     if not means:
         return Reading(name, None, unit="tokens", estimator=estimator, note="no question was answered")
-    mean, low, high = mean_t(means)
+    mean, low, high = bounded_mean(means, 0.0, budget)
     again = math.fsum(t.again for t in there)
     note = f"{sum(t.ended for t in there)} of {len(there)} thoughts ended by themselves" if budget else "no thinking"
     note += f', "Wait" was written {again:g} times' if again else ""
-    low, high = (None, None) if low is None or high is None else (max(0.0, low), min(float(budget), high))
+    note += f"; {ALIKE}" if budget and max(means) == min(means) else ""
     return Reading(name, mean, low, high, unit="tokens", n=len(means), estimator=estimator, note=note)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from synthgain.evaluate.margin import margin_difference
 from synthgain.evaluate.pass_at_k import chances, ks_of
 from synthgain.evaluate.questions import Solved
 from synthgain.intervals import mean_t, wilson
 from synthgain.types import Reading
+
+ALIKE = "all questions are alike: a Wilson bound stands for the t interval"
 
 
 def differences(a: Solved, b: Solved) -> tuple[Reading, ...]:
@@ -41,6 +43,19 @@ def pass_differences(a: Solved, b: Solved, *, level: float = 0.95) -> tuple[Read
     )
 
 
+def bounded_mean(values: Sequence[float], least: float, most: float, level: float = 0.95) -> tuple[float, float, float]:
+    """(mean, low, high) of values that lie between `least` and `most`: Student's t, cut to that range.
+
+    Where all values are equal t has nothing to say (`ALIKE`): then the interval reaches as far as values not seen could lie, with the upper Wilson
+    bound on their share.
+    """
+    mean, low, high = mean_t(values, level)
+    if low is None or high is None or max(values) == min(values):
+        unseen = wilson(0, len(values), level)[1]
+        low, high = mean - (mean - least) * unseen, mean + (most - mean) * unseen
+    return mean, max(least, low), min(most, high)
+
+
 def _paired(name: str, a: Mapping[str, float], b: Mapping[str, float], level: float) -> Reading:
     """The mean of a - b over the questions of both; values lie in 0 to 1."""
     shared = [q for q in a if q in b]
@@ -49,15 +64,9 @@ def _paired(name: str, a: Mapping[str, float], b: Mapping[str, float], level: fl
         return Reading(name, None, level=level, estimator=estimator, note="no question was answered by both")
     gaps = [a[q] - b[q] for q in shared]
     note = f"{len(shared)} of {len(a)} and {len(b)} questions are shared" if len(shared) != max(len(a), len(b)) else ""
-    mean, low, high = mean_t(gaps, level)
-    if max(gaps) == min(gaps):
-        unseen = wilson(0, len(gaps), level)[1]
-        low, high = mean - (1 + mean) * unseen, mean + (1 - mean) * unseen
-        note = "; ".join(
-            part for part in (note, "all questions differ alike: a Wilson bound stands for the t interval") if part
-        )
-    cut: Callable[[float], float] = lambda x: max(-1.0, min(1.0, x))  # noqa: E731
-    return Reading(name, mean, cut(low or 0.0), cut(high or 0.0), level, "", len(shared), estimator, "estimate", note)
+    mean, low, high = bounded_mean(gaps, -1.0, 1.0, level)
+    note = "; ".join(filter(None, (note, ALIKE if max(gaps) == min(gaps) else "")))
+    return Reading(name, mean, low, high, level, "", len(shared), estimator, "estimate", note)
 
 
 def _shares(one: Solved) -> dict[str, float]:
