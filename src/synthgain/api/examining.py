@@ -74,11 +74,10 @@ class Examination:
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens or room)
 
 
-def budget_forcing(
-    budgets: Sequence[int], again: int = 0, marks: tuple[str, str] = ("<think>", "</think>")
-) -> BudgetForcing:
-    """Thinking between these marks, each on a line of its own, of so many tokens at most."""
-    return BudgetForcing(tuple(budgets), again, f"{marks[0]}\n", f"\n{marks[1]}\n\n")
+def budget_forcing(budgets: Sequence[int], again: int = 0, marks: tuple[str, str] | None = None) -> BudgetForcing:
+    """Thinking between these marks (without: the usual ones), each on a line of its own, of so many tokens at most."""
+    opening, closing = marks or ("<think>", "</think>")
+    return BudgetForcing(tuple(budgets), again, f"{opening}\n", f"\n{closing}\n\n")
 
 
 LEAST, UNKNOWN = (

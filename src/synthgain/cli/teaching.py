@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -31,9 +31,6 @@ from synthgain.cli.arguments import (
     watched,
 )
 from synthgain.cli.printing import print_arms, print_json, print_readings, say
-
-if TYPE_CHECKING:
-    from synthgain.evaluate import BudgetForcing
 
 METHODS = "sft (chats, loss on answers), cpt (text) or dpo (preference pairs); the rows decide."
 AnswerTokens = Annotated[
@@ -220,10 +217,10 @@ def evaluate(
     Example: synthgain evaluate students/first --on questions.jsonl --general wiki.txt
     """
     from synthgain import api
-    from synthgain.api.examining import Examination
+    from synthgain.api.examining import Examination, budget_forcing
 
     how = Examination(draws=draws, temperature=temperature, max_tokens=max_tokens)
-    forcing = _forcing(think, think_again, think_marks)
+    budgets = _budgets(think, think_again, think_marks)
     readings = watched(
         lambda watch: api.evaluate(
             student,
@@ -231,7 +228,7 @@ def evaluate(
             task=task or (),
             answers=answers,
             examination=how,
-            think=forcing or (),
+            think=budget_forcing(budgets, think_again, think_marks) if budgets else (),
             also=also or (),
             general=general,
             held_out=held_out,
@@ -243,25 +240,15 @@ def evaluate(
     print_readings(readings, as_json)
 
 
-def _forcing(think: str, again: int, marks: tuple[str, str] | None) -> BudgetForcing | None:
-    """Thinking as the three options say; None where no budget is named."""
-    from synthgain.api.examining import budget_forcing
+def _budgets(think: str, again: int, marks: tuple[str, str] | None) -> tuple[int, ...]:
+    """The numbers of tokens that `--think` names; SynthgainError where it names none and is told how."""
     from synthgain.types import SynthgainError
 
-    if budgets := _budgets(think):
-        return budget_forcing(budgets, again, marks) if marks else budget_forcing(budgets, again)
-    if again or marks:
+    if not think and (again or marks):
         where = "--think-again" if again else "--think-marks"
         raise SynthgainError(
             "no budget of thinking is named", where=where, next="name some: --think 0,64,256; or leave it out"
         )
-    return None
-
-
-def _budgets(think: str) -> tuple[int, ...]:
-    """The numbers of tokens that `--think` names."""
-    from synthgain.types import SynthgainError
-
     said = [part.strip() for part in think.split(",")] if think else []
     if not all(part.isascii() and part.isdigit() for part in said):
         raise SynthgainError(
