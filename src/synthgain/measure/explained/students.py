@@ -227,7 +227,7 @@ FIGURES = {
         estimator="the runtime's count of what was written",
         unit="tokens",
         kind="estimate",
-        interval="over questions, Student's t, 95 %",
+        interval="over questions, Student's t (where all are alike, as far as questions not seen could differ), 95 %",
         not_for="how good the thinking is",
         beside="accuracy",
     ),
