@@ -54,6 +54,7 @@ REACHED_BY = {  # by file, or room: the commands that come to its errors
     "cli/teaching.py": ("train", "loop"),
     "curate": ("preview", "generate", "curate"),
     "curate/against.py": ("curate",),
+    "evaluate/budget_forcing.py": ("evaluate",),
     "measure/running.py": ("generate",),
     "models/__init__.py": ("check", "preview", "generate"),
     "models/embedders.py": ("measure", "compare"),

@@ -127,6 +127,17 @@ def test_accuracy_against_thinking_tokens_is_printed(place: Path, capsys: pytest
         assert "--think" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [("--on", "asked.jsonl", "--also", "letter"), ("--held-out", "asked.jsonl", "--against", "scripted/echo")]
+)
+def test_options_that_nobody_would_read_are_refused_before_anything_is_asked(
+    words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines("asked.jsonl", [{"question": "3 + 4?", "answer": "7"}])
+    assert typed("evaluate", "scripted/echo", *words) == 2
+    assert words[2] in capsys.readouterr().err and not Path("runs").exists()
+
+
 @pytest.mark.parametrize("words", [("--think-again", "2"), ("--think-marks", "<think>", "</think>")])
 def test_how_to_think_without_a_budget_is_refused(
     words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
@@ -134,7 +145,7 @@ def test_how_to_think_without_a_budget_is_refused(
     lines("asked.jsonl", [{"question": "Number 1?", "answer": "7"}])
     assert typed("evaluate", "scripted/echo", "--on", "asked.jsonl", *words) == 2
     said = capsys.readouterr().err
-    assert words[0] in said and "--think 0,64,256" in said
+    assert f"{words[0]} says how to think" in said and "0,64,256" in said
 
 
 PLAN = """

@@ -140,12 +140,13 @@ def evaluate(
     place = Path(answers) if answers else (weights.parent if isinstance(weights, Path) else Path("runs")) / "answers"
     readings: list[Reading] = []
     pairs = [] if on is None else pairs_at(Path(on))
+    questions = [] if on is None or pairs else load_questions(Path(on))
     if think:
         _only_of_questions(on, bool(pairs), against)
+    _all_read(also, against, options=bool(questions and questions[0].options), compared=bool(on or general))
     if pairs:
         readings += preferred(weights, pairs, against, watch or unwatched)
-    elif on is not None:
-        questions = load_questions(Path(on))
+    elif questions:
         how, longest = examination or Examination(), longest_of(weights)
         if think:
             forcing = think if isinstance(think, BudgetForcing) else budget_forcing(think)
@@ -160,14 +161,22 @@ def evaluate(
             readings += mine.readings
             if against is not None:
                 readings += [_less(r, against) for r in differences(mine, told(_weights(against)))]
-        if also and not questions[0].options:
-            raise SynthgainError("these questions have no options", where="also", next="leave it out")
         readings += further(weights, questions, also, place, reach=reach, watch=watch or unwatched)
     if general is not None:
         readings.append(forgetting(open_scorer(against or DEFAULT_MODEL), open_scorer(student), texts_of(general)))
     if held_out is not None:
         readings += perplexity(open_scorer(student), texts_of(held_out))
     return readings + (harness(student, task) if task else [])
+
+
+def _all_read(also: Sequence[str], against: str | None, *, options: bool, compared: bool) -> None:
+    """SynthgainError where an option would be read by nobody."""
+    if also and not options:
+        what, next = "there are no questions with options", "give multiple choice: --on FILE; or leave it out"
+        raise SynthgainError(what, where="--also", next=next)
+    if against is not None and not compared:
+        next = "give questions (--on FILE) or general text (--general TEXT), or leave it out"
+        raise SynthgainError(f"there is nothing in which {against} could be compared", where="--against", next=next)
 
 
 def _only_of_questions(on: str | Path | None, pairs: bool, against: str | None) -> None:

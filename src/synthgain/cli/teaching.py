@@ -245,10 +245,8 @@ def _budgets(think: str, again: int, marks: tuple[str, str] | None) -> tuple[int
     from synthgain.types import SynthgainError
 
     if not think and (again or marks):
-        where = "--think-again" if again else "--think-marks"
-        raise SynthgainError(
-            "no budget of thinking is named", where=where, next="name some: --think 0,64,256; or leave it out"
-        )
+        what = f"{'--think-again' if again else '--think-marks'} says how to think, and no budget is named"
+        raise SynthgainError(what, where="--think", next="name budgets, such as 0,64,256, or leave both out")
     said = [part.strip() for part in think.split(",")] if think else []
     if not all(part.isascii() and part.isdigit() for part in said):
         raise SynthgainError(
