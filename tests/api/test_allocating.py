@@ -365,6 +365,18 @@ def test_with_fewer_anchors_no_recipe_loses_its_slice_to_another(place: Path) ->
     assert told == [("good", 5, 5), ("noise", 5, 5)] and made(place, "good") == made(place, "noise") == 5
 
 
+def test_a_recipe_without_groups_is_left_out(place: Path) -> None:
+    """It ended in a bare ValueError."""
+    none = RECIPE.format(name="none", draws=1).replace('"1", draft)', '"1", draft, pick=nobody)')
+    none = none.replace("RECIPE =", "def nobody(corpus, pool, seed):\n    return iter(())\n\nRECIPE =")
+    (place / "none.py").write_text(none, "utf-8")
+    names = [str(place / f"{name}.py") for name in ("good", "none")]
+    how: dict[str, Any] = {"out": place / "out", "target": place / "held.jsonl", "model": Scripted(reply)}
+    told = allocate(names, place / "docs.jsonl", slice=4, until="gain_per_row < 1e9", **how)
+    assert [Path(s["recipe"]).stem for s in told["slices"]] == ["good"]
+    assert [Path(r["note"]).stem for r in told["readings"]] == ["good"]
+
+
 def test_an_empty_slice_is_refused_with_what_to_type_next(place: Path) -> None:
     with pytest.raises(SynthgainError) as error:
         asked(place, slice=0)

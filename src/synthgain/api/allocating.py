@@ -300,7 +300,10 @@ class _Allocation:
         every = self._gains(sides, frozenset())
         found: dict[str, float | None] = {}
         for name, mine in self.bought.items():
-            at = max(i for i, step in enumerate(self.slices) if step.recipe == name)
+            at = max((i for i, step in enumerate(self.slices) if step.recipe == name), default=None)
+            if at is None:  # it made no group of these anchors
+                self.say(f"{name}: it has no groups")
+                continue
             step = self.slices[at]
             if not mine.last:
                 step = replace(step, gain=None, low=None, high=None, documents=0, note="no row was kept")
