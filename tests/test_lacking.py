@@ -110,18 +110,27 @@ BLIND = [
 ]
 
 
+DROP = {
+    "judge-score",
+    "true-field",
+    "entailed",
+    "json-schema",
+}  # rows without it; the others keep them, or look at all rows at once
+
+
 @pytest.mark.parametrize(("check", "lacking"), BLIND)
 def test_what_the_first_rows_have_not_ends_the_run(check: str, lacking: str, tmp_path: Path) -> None:
-    asks = Counted()
+    asks, name = Counted(), check.partition("=")[0].partition(":")[0]
+    first, many = (20, MANY) if name in DROP else (100, 2 * MANY)
     with pytest.raises(SynthgainError) as error:
-        sg.generate(RECIPE, questions(MANY), model=asks.model, out=tmp_path / "run", with_=[check])
-    assert error.value.code == 2 and 20 <= asks.asked < 30
-    assert f"none of 20 rows has {lacking}" in error.value.what and "quality, good, instruction" in error.value.next
+        sg.generate(RECIPE, questions(many), model=asks.model, out=tmp_path / "run", with_=[check])
+    assert error.value.code == 2 and first <= asks.asked < first + 10
+    assert f"none of {first} rows has {lacking}" in error.value.what
+    assert "quality, good, instruction" in error.value.next
     run = sg.Run.at(tmp_path / "run")
     assert run.record["status"] == "stopped" and run.record["counts"]["calls_bought"] == asks.asked
-    name = check.partition("=")[0].partition(":")[0]
-    whole = sg.generate(RECIPE, questions(MANY), model=asks.model, out=tmp_path / "run", replace=True)
-    assert asks.asked == MANY and whole.record["counts"]["kept"] == MANY
+    whole = sg.generate(RECIPE, questions(many), model=asks.model, out=tmp_path / "run", replace=True)
+    assert asks.asked == many and whole.record["counts"]["kept"] == many
     assert name not in {one["name"] for one in whole.record["recipe"]["checks"]}
 
 
@@ -207,3 +216,29 @@ def test_a_preview_says_so(tmp_path: Path) -> None:
         RECIPE, questions(3), model=Counted().model, out=tmp_path / "run", with_=["judge-score:field=qualty"]
     )
     assert "none of 3 rows has the field 'qualty'" in seen.note
+
+
+def test_a_field_that_few_rows_have_is_waited_for_where_the_check_keeps_the_others(tmp_path: Path) -> None:
+    async def some(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        async for row in draft(models, anchor):
+            yield row.stamped(fields={"persona": "a miller"} if row.fields["quality"] == 50 else {})
+
+    run = sg.generate(
+        Recipe("some", "1", some), questions(MANY), model=Counted().model, out=tmp_path / "run", with_=["near-field"]
+    )
+    assert run.record["counts"]["kept"] == MANY
+
+
+def test_fields_that_came_with_another_draft_say_nothing(tmp_path: Path) -> None:
+    from synthgain.recipes.rephrase import RECIPE as REPHRASE
+
+    @dataclass(frozen=True)
+    class Rated:
+        async def __call__(self, models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+            yield Row(text=(await models(Prompt((user(anchor.text),)))).text, fields={"quality": 9})
+
+    mine = replace(REPHRASE, draft=Rated(), checks=())
+    run = sg.generate(
+        mine, questions(2), model=Counted().model, out=tmp_path / "run", with_=["judge-score:field=quality"]
+    )
+    assert run.record["counts"]["kept"] == 2

@@ -826,7 +826,8 @@ class Recipe:
     (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before; `wave`: groups of a wave
     at most, so that the pool grows as often as it should). Their dataclass fields are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
     identity. `calls` says in words what an anchor costs. `stage` is where in a model's life the data is for. `sources` says for each knob
-    where its default comes from. `fields` names all fields that its rows can have (none: not known), so that a check that reads another is
+    where its default comes from. A draft may have properties `roles` and `checks`, where they hang on its knobs: then its roles are the recipe's, and `checks` holds what
+    comes on top (`all_roles`, `all_checks`). `fields` names all fields that its rows can have (none: not known), so that a check that reads another is
     refused before anything is bought.
     """
 
@@ -845,6 +846,17 @@ class Recipe:
     sources: Mapping[str, str] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+
+    @property
+    def all_roles(self) -> tuple[str, ...]:
+        """The roles that this draft asks, with its knobs as they are."""
+        return tuple(getattr(self.draft, "roles", self.roles))
+
+    @property
+    def all_checks(self) -> tuple[AnyCheck, ...]:
+        """The draft's own checks, with its knobs as they are, then `checks`, which take the place of namesakes."""
+        mine = {check.name for check in self.checks}
+        return (*(check for check in getattr(self.draft, "checks", ()) if check.name not in mine), *self.checks)
 
 
 Method = Literal[

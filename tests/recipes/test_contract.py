@@ -156,7 +156,7 @@ def test_it_runs_and_each_row_names_its_parents(name: str, tmp_path: Path) -> No
     run, asked = made(recipe, tmp_path / "run")
     made_rows = rows(run)
     assert run.record["status"] == "complete" and run.record["counts"]["broken"] == 0
-    assert bool(asked) == bool(recipe.roles) and made_rows and any(row["kept"] for row in made_rows)
+    assert bool(asked) == bool(recipe.all_roles) and made_rows and any(row["kept"] for row in made_rows)
     assert {id for row in made_rows for id in row["anchor_ids"]} == {
         replace(a, needs=recipe.needs).id for a in recipe.examples
     }
@@ -173,7 +173,7 @@ def test_a_second_run_pays_nothing_and_says_the_same(name: str, tmp_path: Path) 
     run, asked = made(small(name), tmp_path / "run")
     first = rows(run)
     again, paid = made(small(name), tmp_path / "run")
-    assert bool(asked) == bool(load(name).roles) and not paid
+    assert bool(asked) == bool(load(name).all_roles) and not paid
     assert again.record["counts"]["calls_bought"] == 0
     assert rows(again) == first
     elsewhere, _ = made(small(name), tmp_path / "other")
@@ -269,7 +269,7 @@ def test_malformed_answers_end_as_verdicts(name: str, said: str, tmp_path: Path)
             pytest.fail(f"the run stopped: {error}")
         assert run.record["counts"]["broken"] == 0
         drawn = [row for row in rows(run) if row["call_ids"]]
-        assert bool(drawn) == bool(load(name).roles) and all(
+        assert bool(drawn) == bool(load(name).all_roles) and all(
             row["kept"] or (row["check"] and row["reason"]) for row in drawn
         )
         if not said.strip():

@@ -96,7 +96,7 @@ async def test_a_judge_is_asked_where_that_is_wanted() -> None:
     assert "Reference answer: 7" in desk.asked[1].messages[-1]["content"]
     judge = {check.name: check for check in OpenThoughts(verify=True).checks}["true-field"]
     assert [judge(row, ()).keeps for row in made] == [True, False, False]
-    assert "true-field" not in {check.name for check in RECIPE.checks}
+    assert "true-field" not in {check.name for check in RECIPE.all_checks}
     assert [row.calls[-1].text for row in made] == ["0", "1", "2"]  # the answer's call is the last
 
 

@@ -186,7 +186,7 @@ def _of_roles(recipe: str, model: ModelChoice) -> ModelChoice:
     """The models of the roles that a recipe has."""
     if not isinstance(model, Mapping):
         return model
-    roles = load_recipe(recipe).roles
+    roles = load_recipe(recipe).all_roles
     return {role: given for role, given in model.items() if not role or role in roles}
 
 

@@ -46,7 +46,7 @@ def command(request: Request, out: Path, usual: Recipe) -> str:
         for w in ("--set", f"{name}={_as_text(value)}")
     ]
     chosen = with_knobs(usual, request.recipe.settings, f"the recipe {usual.name}")  # whose checks may hang on knobs
-    own = {c.name: settings_of(c) for c in chosen.checks}
+    own = {c.name: settings_of(c) for c in chosen.all_checks}
     now = {p.name: p for p in request.checks}
     words += [w for name in own if name not in now for w in ("--without", name)]
     words += [w for p in request.checks if own.get(p.name) != dict(p.settings) for w in typed_check(p)]

@@ -119,6 +119,12 @@ def part_of(recipe: Recipe, given: str | Path | Recipe) -> Named:
     return Named(recipe.name, knobs, recipe.version, file=str(given), sha256=sha256_of(given))
 
 
+def fields_of(recipe: Recipe) -> tuple[str, ...]:
+    """All fields that its rows can have, as far as it says so: those that came with another draft's recipe (`replace(RECIPE, draft=…)`) say nothing."""
+    taken_over = recipe.name in recipe_names() and recipe.fields is (usual := load_recipe(recipe.name)).fields
+    return () if taken_over and type(recipe.draft) is not type(usual.draft) else recipe.fields
+
+
 def knobs_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe's knobs and their values, as JSON: the dataclass fields of its draft and of its pick."""
     return settings_of(recipe.draft) | settings_of(recipe.pick, leave=NO_KNOBS)
@@ -163,8 +169,7 @@ def with_knobs(recipe: Recipe, values: Mapping[str, Any], where: str) -> Recipe:
         part: Any = getattr(recipe, side)
         mine = {f.name: values[f.name] for f in _fields(part) if f.name in values}
         changed[side] = with_settings(part, mine, where)
-    hang = {name: getattr(changed["draft"], name, getattr(recipe, name)) for name in ("roles", "checks")}  # on knobs
-    return replace(recipe, **changed, **hang)
+    return replace(recipe, **changed)
 
 
 def _fields(part: Any) -> list[Any]:
@@ -230,9 +235,9 @@ def judged_by(
 ) -> tuple[tuple[AnyCheck, ...], tuple[Named, ...]]:
     """The recipe's checks, less `without`, then `with_`, in the order in which they judge. What is named takes its namesake's place, and
     what it does not set stays as its namesake has it."""
-    own = settings_by_name([Named(c.name, settings_of(c)) for c in recipe.checks], recipe, without)
+    own = settings_by_name([Named(c.name, settings_of(c)) for c in recipe.all_checks], recipe, without)
     added = [check_given(c, own) for c in with_]
-    names = {c.name for c in recipe.checks}
+    names = {c.name for c in recipe.all_checks}
     unknown = [name for name in without if name not in names and name != "all"]
     if unknown:
         raise SynthgainError(
@@ -241,7 +246,7 @@ def judged_by(
             next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
         )
     replaced = {check.name for check, _ in added}
-    stay = [c for c in recipe.checks if "all" not in without and c.name not in without and c.name not in replaced]
+    stay = [c for c in recipe.all_checks if "all" not in without and c.name not in without and c.name not in replaced]
     return ordered([*((c, Named(c.name, settings_of(c))) for c in stay), *added])
 
 
@@ -270,7 +275,7 @@ def settings_by_name(parts: Iterable[Named], recipe: Recipe, without: Sequence[s
     """The settings by name of those checks that are shipped ones (the recipe's own of such a name may be another), less `without`."""
     if "all" in without:
         return {}
-    others = {*without, *(c.name for c in recipe.checks if type(c) is not shipped(c.name))}
+    others = {*without, *(c.name for c in recipe.all_checks if type(c) is not shipped(c.name))}
     return {part.name: part.settings for part in parts if part.shipped and part.name not in others}
 
 
@@ -293,7 +298,7 @@ def opened_checks(
     parts: Sequence[Named], recipe: Recipe, given: Sequence[tuple[AnyCheck, Named]] = ()
 ) -> list[tuple[AnyCheck, Named]]:
     """The checks that a request names; those that are neither the recipe's nor shipped must be among the `given`."""
-    own = {c.name: c for c in recipe.checks}
+    own = {c.name: c for c in recipe.all_checks}
     again = {part.name: (check, part) for check, part in given}
     found: list[tuple[AnyCheck, Named]] = []
     for part in parts:
@@ -322,24 +327,24 @@ def by_role(recipe: Recipe, model: ModelChoice) -> dict[str, str | Model]:
     """A model for each of the recipe's roles. SynthgainError where a role has none: the default never steps in for one."""
     given: Mapping[str, str | Model] = model if isinstance(model, Mapping) else {"": model}
     _roles_of(recipe, given, "-m")
-    missing = [role for role in recipe.roles if role not in given and "" not in given]
+    missing = [role for role in recipe.all_roles if role not in given and "" not in given]
     if missing:
         raise SynthgainError(
             f"no model is named for the role {missing[0]!r} of {recipe.name}",
             where="-m",
             next=f"name one for each role (-m {missing[0]}=URI), or give a URI without a role for all that are not named",
         )
-    return {role: given[role] if role in given else given[""] for role in recipe.roles}
+    return {role: given[role] if role in given else given[""] for role in recipe.all_roles}
 
 
 def _roles_of(recipe: Recipe, given: Mapping[str, Any], option: str) -> None:
     """SynthgainError where an option is for a role that the recipe has not: nobody would read it."""
-    unknown = [role for role in given if role and role not in recipe.roles]
+    unknown = [role for role in given if role and role not in recipe.all_roles]
     if unknown:
         raise SynthgainError(
             f"the recipe {recipe.name!r} has no role {unknown[0]!r}",
             where=f"{option} {unknown[0]}=…",
-            next=f"its roles are: {', '.join(recipe.roles)}",
+            next=f"its roles are: {', '.join(recipe.all_roles)}",
         )
 
 

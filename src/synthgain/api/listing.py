@@ -31,8 +31,8 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
             "source": r.source,
             "anchors": r.anchors,
             "calls": r.calls,
-            "roles": list(r.roles),
-            "checks": [c.name for c in r.checks],
+            "roles": list(r.all_roles),
+            "checks": [c.name for c in r.all_checks],
             "fields": list(r.fields),
             "departures": list(r.departures),
             "knobs": [

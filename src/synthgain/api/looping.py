@@ -193,7 +193,7 @@ class RunMaker:
 
     def written_by(self, uri: str) -> ModelChoice:
         """The models by role with this one as the writer (as the model of every role, where the recipe has no writer)."""
-        return {**_by_role(self.model), "writer" if "writer" in self.named.roles else "": uri}
+        return {**_by_role(self.model), "writer" if "writer" in self.named.all_roles else "": uri}
 
     def refuse_texts(self) -> None:
         """SynthgainError where the recipe's rows are texts, which "sft" cannot learn. Seen without buying anything, from the recipe's own

@@ -15,7 +15,7 @@ from synthgain.anchors import load as load_anchors
 from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.as_typed import command
-from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked
+from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, fields_of
 from synthgain.api.licensing import licence_of, news, terms_by_uri
 from synthgain.api.places import FULL, apart_from, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
@@ -149,7 +149,7 @@ def suited(ask: Asked, corpus: Corpus) -> None:
     if first is not None and hasattr(ask.recipe.draft, "ready"):
         ask.recipe.draft.ready(*first)
     if not getattr(ask.recipe.pick, "pooled", False):
-        refuse_blind(ask.checks, corpus, ask.recipe.fields)
+        refuse_blind(ask.checks, corpus, fields_of(ask.recipe))
 
 
 @contextmanager

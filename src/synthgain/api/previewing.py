@@ -184,7 +184,7 @@ class Showing:
         note = found.note
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
-        if (blind := self.lacking.refusal(1)) is not None:
+        if (blind := self.lacking.refusal(at_the_end=True)) is not None:
             note += f"; {blind.where}: {blind.what}; {blind.next}"
         tally = self.tally
         had = (tally.calls_bought, tally.calls_reused, tally.recorded.total())

@@ -189,7 +189,7 @@ async def _first(recipe: Recipe, group: tuple[Anchor, ...]) -> Prompt | None:
         seen.append(prompt)
         raise CallFailed("dry run")
 
-    roles = {role: Scripted(refuse, width=1) for role in recipe.roles}
+    roles = {role: Scripted(refuse, width=1) for role in recipe.all_roles}
     desk = Desk(Buyer(roles, CallMemory(None), Tally(), lambda _: None), group)
     try:
         async for _ in recipe.draft(desk, *group):

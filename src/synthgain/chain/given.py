@@ -58,7 +58,7 @@ def judge_given(
                     tally.dropped_by[fallen.check] += 1
             staged.write(judged)
             watch(tally)
-        if (blind := lacking.refusal(1)) is not None:
+        if (blind := lacking.refusal(at_the_end=True)) is not None:
             raise blind
         dropped = selected(checks, partial(staged.alive, embedder=embedder))
     except BaseException:

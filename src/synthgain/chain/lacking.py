@@ -12,6 +12,7 @@ from synthgain.chain.judging import AGAIN
 from synthgain.types import Anchor, AnyCheck, Row, SynthgainError, user
 
 SHOWN = 12  # fields that are named
+PATIENCE = 5 * SOME  # rows without what it judges by that a check may keep: it may be in a few rows only
 
 
 def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: Sequence[str] = ()) -> None:
@@ -41,6 +42,7 @@ class Lacking:
         self.order = [check.name for check in checks]  # in which they judge
         self.asks = {check.name: check for check in checks if hasattr(check, "lacks")}
         self.blind = {name: Counter[str]() for name in self.asks}  # what was lacking; not there once it was found
+        self.dropped: set[str] = set()  # checks that drop such rows
         self.held: dict[str, None] = {}  # fields of such rows
 
     def look(self, row: Row, anchors: Sequence[Anchor]) -> None:
@@ -48,20 +50,23 @@ class Lacking:
         if not self.blind:
             return
         fallen = row.fallen
-        if fallen is not None and fallen.check not in self.order:
-            return  # by the draft itself
+        if row.fields.get("human") or (fallen is not None and fallen.check not in self.order):
+            return  # written by a person, or dropped by the draft itself
         for name in self.order[: self.order.index(fallen.check) + 1] if fallen else self.order:
             if name in self.blind and (said := _asked(self.asks[name], row, anchors)) is not None:
                 if said:
                     self.blind[name][said] += 1
+                    if fallen is not None and fallen.check == name:
+                        self.dropped.add(name)
                     self.held |= dict.fromkeys(row.fields)
                 else:
                     del self.blind[name]
 
-    def refusal(self, least: int = SOME) -> SynthgainError | None:
-        """What to say of a check that found nothing in `least` rows or more, its first ones."""
+    def refusal(self, *, at_the_end: bool) -> SynthgainError | None:
+        """What to say of a check that found nothing in its rows: in its first ones (20 where it drops them, 100 where it keeps them), or in all."""
         for name, said in self.blind.items():
-            if said and said.total() >= least:
+            least = 1 if at_the_end else SOME if name in self.dropped else PATIENCE
+            if said.total() >= least:
                 return _refusal(
                     name, f"none of {said.total():,} rows has {said.most_common(1)[0][0]}", "rows", self.held
                 )

@@ -129,7 +129,7 @@ class Round:
                 code=5,
                 next="`synthgain generate` with the same settings buys them",
             )
-        if (blind := self.lacking.refusal(1)) is not None and (self.replay or self.buyer.stopped is None):
+        if (blind := self.lacking.refusal(at_the_end=True)) is not None and (self.replay or self.buyer.stopped is None):
             self.buyer.fail(blind)
         if self.buyer.stopped is not None and not self.replay:
             self._keep_broken()
@@ -245,7 +245,11 @@ class Round:
     def _seen(self, group: Group, row: Row) -> None:
         """End a run of which a check finds in none of the first rows what it judges by: it would keep or drop all of them."""
         self.lacking.look(row, group)
-        if not self.replay and self.buyer.stopped is None and (blind := self.lacking.refusal()) is not None:
+        if (
+            not self.replay
+            and self.buyer.stopped is None
+            and (blind := self.lacking.refusal(at_the_end=False)) is not None
+        ):
             self.buyer.fail(blind)
 
     # ------------------------------------------------------------------------------------------ what broke

@@ -102,6 +102,8 @@ class Entailed:
         return "entailed"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        if row.fields.get("human"):
+            return keep()
         if FIELD not in row.fields:
             return drop("no verdict of a judge")
         told = row.fields[FIELD]

@@ -11,16 +11,23 @@ from synthgain.thinking import parted
 
 _GAP = r"(?:[^\w-]|-\s){0,6}"
 _NUMBER = r"(-?\d{1,4}(?:\.\d{1,3})?)"
-_SAID = re.compile(rf"(?i)\b(?:score|rating|grade)\b{_GAP}(?:is{_GAP})?{_NUMBER}(?![\d.]*\d)|\[\s?{_NUMBER}\s?\]")
+_SCALE = r"(?:\s?[(\[]\s?\d{1,4}\s?(?:-|–|to)\s?\d{1,4}\s?[)\]])?"  # "(1-5)" behind the word is no score
+_SAID = re.compile(
+    rf"(?i)\b(?:score|rating)\b{_SCALE}{_GAP}(?:is{_GAP})?{_NUMBER}(?![\d.]*\d)"
+    rf"|\bgrade\b{_SCALE}[*\s]{{0,3}}(?:[:=]|is\b){_GAP}{_NUMBER}(?![\d.]*\d)"
+    rf"|\[\[\s?{_NUMBER}\s?\]\]"
+)
+_BRACKETED = re.compile(rf"\[\s?{_NUMBER}\s?\]")
 _ALONE = re.compile(rf"\W{{0,4}}{_NUMBER}(?:\s?/\s?\d{{1,4}})?\W{{0,4}}")
 
 
 def score_in(text: str, lowest: float, highest: float) -> float | None:
-    """The last score in an answer, its thinking apart: of a JSON object's "score", else after the word (score, rating, grade) or in
-    brackets, else a number alone ("7", "7/10"). None where there is none, or where it lies off the scale."""
+    """The last score in an answer, its thinking apart: of a JSON object's "score"; else a number alone ("7", "7/10"); else after the word (score, rating,
+    grade) or in double brackets; else in brackets, which may be a reference where a score is named. None where there is none, or where it lies off the scale."""
     said = parted(text).content.strip()
     alone = _ALONE.fullmatch(said)
-    found = [*_of_objects(said)] or ([alone[1]] if alone else [one or other for one, other in _SAID.findall(said)])
+    found: list[float | str] = [*_of_objects(said)] or ([alone[1]] if alone else [])
+    found = found or [next(filter(None, one)) for one in _SAID.findall(said)] or _BRACKETED.findall(said)
     try:
         score = float(found[-1]) if found else math.nan
     except (ValueError, OverflowError):

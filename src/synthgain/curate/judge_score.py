@@ -37,8 +37,8 @@ class JudgeScore:
         return keep(lowest) if lowest >= self.least else drop("its score is too low", lowest)
 
     def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
-        """The field of the score; of a row that a person wrote none is asked."""
-        return None if row is not None and row.fields.get("human") else of_row(row, self.field)
+        """The field of the score, where the row has none."""
+        return of_row(row, self.field)
 
 
 def _is_score(value: object) -> bool:

@@ -13,7 +13,7 @@ from synthgain.types import Anchor, Row, Verdict, drop, keep
 class TrueField:
     """Drops a row whose field `field` is not true: what a judge said, bought in the draft.
 
-    A row falls too where the field is missing (nobody was asked) or null (the judge's answer could not be read): nobody vouches for it.
+    A row falls too where the field is missing (nobody was asked) or null (the judge's answer could not be read): nobody vouches for it. One that a person wrote (field `human`) stays.
     """
 
     field: str = "verified"
@@ -23,6 +23,8 @@ class TrueField:
         return "true-field"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        if row.fields.get("human"):
+            return keep()
         value = row.fields.get(self.field)
         if value is None:
             return drop(f"the field {self.field} is empty")

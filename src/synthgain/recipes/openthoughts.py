@@ -273,7 +273,6 @@ RECIPE = Recipe(
     version="1",
     draft=OpenThoughts(),
     roles=("writer", "rater"),
-    checks=OpenThoughts().checks,
     fields=("domain", "source", "question_score", "draw", "right", "verified", "question_id"),
     examples=EXAMPLES,
     pick=Sources(),

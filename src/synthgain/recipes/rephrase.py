@@ -147,7 +147,6 @@ RECIPE = Recipe(
     name="rephrase",
     version="1",
     draft=Rephrase(),
-    checks=Rephrase().checks,
     fields=("style", "chunk", "chunks", "stated"),
     examples=EXAMPLES,
     source="WRAP, arXiv 2401.16380",
