@@ -352,6 +352,37 @@ def test_slices_that_may_go_begin_anew_and_what_was_paid_for_serves_again(place:
     assert [s["groups"] for s in again["slices"]] == [2, 2, 2] and made(place, "good") == 2 and model.asked == 0
 
 
+def test_with_fewer_anchors_no_recipe_loses_its_slice_to_another(place: Path) -> None:
+    """Where nothing more could be made, the slice of another recipe was overwritten, and a bare ValueError ended it."""
+    names = [str(place / f"{name}.py") for name in ("good", "noise")]
+    how: dict[str, Any] = {"out": place / "out", "target": place / "held.jsonl", "model": Scripted(reply)}
+    first = allocate(names, place / "docs.jsonl", slice=6, until="gain_per_row < 0", **how)
+    assert [Path(s["recipe"]).stem for s in first["slices"]] == ["good", "noise", "good", "good"]
+    lines = (place / "docs.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (place / "docs.jsonl").write_text("".join(lines[:5]), "utf-8")
+    less = allocate(names, place / "docs.jsonl", slice=6, until="gain_per_row < 0", replace=True, **how)
+    told = [(Path(s["recipe"]).stem, s["groups"], s["kept"]) for s in less["slices"]]
+    assert told == [("good", 5, 5), ("noise", 5, 5)] and made(place, "good") == made(place, "noise") == 5
+
+
+def test_a_recipe_without_groups_is_left_out(place: Path) -> None:
+    """It ended in a bare ValueError."""
+    none = RECIPE.format(name="none", draws=1).replace('"1", draft)', '"1", draft, pick=nobody)')
+    none = none.replace("RECIPE =", "def nobody(corpus, pool, seed):\n    return iter(())\n\nRECIPE =")
+    (place / "none.py").write_text(none, "utf-8")
+    names = [str(place / f"{name}.py") for name in ("good", "none")]
+    how: dict[str, Any] = {"out": place / "out", "target": place / "held.jsonl", "model": Scripted(reply)}
+    told = allocate(names, place / "docs.jsonl", slice=4, until="gain_per_row < 1e9", **how)
+    assert [Path(s["recipe"]).stem for s in told["slices"]] == ["good"]
+    assert [Path(r["note"]).stem for r in told["readings"]] == ["good"]
+
+
+def test_an_empty_slice_is_refused_with_what_to_type_next(place: Path) -> None:
+    with pytest.raises(SynthgainError) as error:
+        asked(place, slice=0)
+    assert error.value.next and error.value.where == "--slice"
+
+
 def test_a_run_that_no_slice_tells_of_is_not_cut_down(place: Path) -> None:
     asked(place, until="gain_per_row < 0")
     (place / "out" / "slices.json").unlink()

@@ -324,7 +324,9 @@ def test_checks_and_knobs_of_ones_own_are_named_and_asked_for_again(tmp_path: Pa
 
     own = Recipe("own", "1", draft)
     run = generate(own, ["one two", "one two three"], model="scripted/echo", out=tmp_path / "run", with_=[Odd(least=0)])
-    assert run.record["recipe"]["checks"] == [{"name": "odd", "settings": {"least": 0, "name": "odd"}}]
+    assert run.record["recipe"]["checks"] == [
+        {"name": "odd", "settings": {"least": 0, "name": "odd"}, "verifies": False}
+    ]
     assert run.record["counts"]["kept"] == 1 and json.loads(json.dumps(run.record)) == run.record
     with pytest.raises(SynthgainError, match="object of Python"):
         curate(run, recipe=own)

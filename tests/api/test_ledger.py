@@ -17,6 +17,7 @@ from synthgain.curate.longest import Longest
 from synthgain.intervals import effective_size
 from synthgain.measure.curation import curation, kept_share
 from synthgain.measure.data import Data, Step
+from synthgain.report.verdict import Known, advise, verifiers
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
@@ -104,7 +105,7 @@ def test_a_check_says_itself_that_it_verifies_answers(tmp_path: Path, lenient: b
         "rft", NUMBERS, model=sg.Scripted(follower), out=tmp_path / "r", with_=[Odd(lenient), Longest()], **how
     )
     checks = {check["name"]: check.get("verifies") for check in made.record["recipe"]["checks"]}
-    assert checks == {"odd": True, "longest": None}
+    assert checks == {"odd": True, "longest": False}
     found = {r.name: r for r in sg.measure(made)}["right_share"]
     assert found.value == share and found.n == 20 and "by the check odd" in found.note
     assert found.low is not None and found.low < share
@@ -117,6 +118,38 @@ def test_what_was_recorded_before_checks_said_so_is_known_of_shipped_ones() -> N
         "equations",
         "unit-tests",
     ]
+
+
+@dataclass(frozen=True)
+class Sql:
+    """Somebody's own check by the name of a shipped one: it verifies nothing."""
+
+    name: ClassVar[str] = "sql"
+
+    def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+        return keep()
+
+
+def test_a_check_of_ones_own_by_the_name_of_a_verifier_is_none(tmp_path: Path) -> None:
+    """The ledger went by the shipped check of that name, the verdict by the record."""
+    how = {"knobs": {"k": 1, "gold": False}, "without": ["all"], "text_field": "question"}
+    made = sg.generate("rft", NUMBERS, model=sg.Scripted(follower), out=tmp_path / "r", with_=[Sql()], **how)
+    told = {r.name: r for r in sg.measure(made)}
+    assert told["right_share"].value is None and verifiers(made.record) == []
+    (check,) = made.record["recipe"]["checks"]
+    before = {**made.record, "recipe": {"checks": [{k: v for k, v in check.items() if k != "verifies"}]}}
+    assert verifiers(before) == [] and not any(step.verifies for step in ledger(before))  # the request says whose it is
+
+
+def test_the_ledger_and_the_verdict_read_one_answer() -> None:
+    """Of a run of before `final-answer` counted for the ledger, and the verdict said that no rule looked."""
+    held = record({"final-answer": 40}, "equations", "final-answer", "mine", "sql")
+    assert verifiers(held) == ["final-answer", "sql"] == [step.check for step in ledger(held) if step.verifies]
+    doubts = advise(Known({}, {**held, "status": "complete"}, 100, 60, task="answers")).against
+    assert "no rule looked at whether its answers are right" not in doubts
+    for check in held["recipe"]["checks"]:
+        check["verifies"] = check["name"] == "mine"
+    assert verifiers(held) == ["mine"] == [step.check for step in ledger(held) if step.verifies]
 
 
 def test_a_majority_or_a_form_verifies_nothing() -> None:

@@ -238,6 +238,22 @@ def test_where_a_rule_looked_at_answers_their_wording_says_and_ranks_nothing(tmp
     assert screen.splitlines()[4].split()[0] == "right_share"
 
 
+def test_right_shares_of_other_questions_are_not_ranked_with_one_target(tmp_path: Path) -> None:
+    """`--target` held both against one text, and the shares of different questions were ranked."""
+    one = arithmetic(tmp_path / "one.jsonl", worked=True)
+    other = tmp_path / "other.jsonl"
+    other.write_text(one.read_text().replace("boats", "carts"))
+    again = tmp_path / "again.jsonl"
+    again.write_text(one.read_text())
+    options = {"knobs": {"k": 4, "gold": False}, "text_field": "question", "model": sg.Scripted(right_and_wrong)}
+    runs = [sg.generate("rft", file, out=tmp_path / file.stem, **options).path for file in (one, other, again)]
+    for where in (runs, [run / "data" for run in runs]):
+        apart, same = (api.compare([where[0], where[i]], target=other)["sentences"] for i in (1, 2))
+        assert apart[0].startswith("Not ranked by right_share: ") and "were asked other questions" in apart[0]
+        assert not any("asked other questions" in line for line in same)
+        assert any("right_share differs by" in line for line in same)
+
+
 def test_what_the_target_is_can_only_be_one_of_two(tmp_path: Path) -> None:
     with pytest.raises(sg.SynthgainError, match="the target is 'prompt'"):
         sg.measure(rows(tmp_path / "rows.jsonl"), target_is="prompt")

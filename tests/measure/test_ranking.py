@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synthgain.measure.compare import PerDocument, Side, adds, at_equal_size, differences
+from synthgain.measure.compare import KNOWN, PerDocument, Side, adds, at_equal_size, differences, first_contents
 from synthgain.measure.data import Data
 from synthgain.measure.equal_size import varied_at
 from synthgain.measure.ranking import headline, sentences
 from synthgain.measure.spread import mdm
+from synthgain.measure.words import number
 from synthgain.types import Reading
 
 DOCUMENTS = np.arange(60)
@@ -22,12 +23,14 @@ def reading(name: str, value: float | None, half: float = 0.02) -> Reading:
     return Reading(name, value, *ends, unit="nats/token" if "gain" in name else "prob", n=60, note="there is none")
 
 
-def side(name: str, rows: int = 1_000, documents: Any = DOCUMENTS, **values: float | None) -> Side:
+def side(
+    name: str, rows: int = 1_000, documents: Any = DOCUMENTS, made_from: Any = range(60), **values: float | None
+) -> Side:
     """A set whose gains are the same in each held-out document."""
     told = [reading(which, value) for which, value in values.items()]
     tokens = np.full(len(documents), 10)
     gains = {r.name: PerDocument(documents, tokens * r.value, tokens) for r in told if r.value is not None}
-    return Side(name, rows, 100_000, None, told, gains)
+    return Side(name, rows, 100_000, None, told, gains, frozenset(made_from))
 
 
 def said(*sides: Side) -> list[str]:
@@ -84,12 +87,92 @@ def test_a_set_whose_answers_no_rule_looked_at_is_not_ranked_beside_one_that_has
     assert not any("adds more" in line for line in lines)
 
 
-def test_shares_right_of_other_questions_are_not_ranked() -> None:
+@pytest.mark.parametrize("documents", [DOCUMENTS, DOCUMENTS + 100], ids=["one --target", "none"])
+def test_shares_right_of_other_questions_are_not_ranked(documents: Any) -> None:
+    """With --target they were: whether they answer the same was asked of the held-out text."""
     x = side("x", right_share=0.6, proxy_gain_answer=0.1)
-    y = side("y", documents=DOCUMENTS + 100, right_share=0.2, proxy_gain_answer=0.2)
+    y = side("y", documents=documents, made_from=range(60, 120), right_share=0.2, proxy_gain_answer=0.2)
     lines = said(x, y)
     assert lines[0].startswith("Not ranked by right_share: x and y were asked other questions")
     assert not any("found right" in line or "adds more" in line for line in lines)
+
+
+def test_shares_right_of_the_same_questions_are_ranked_whatever_was_held_out() -> None:
+    x = side("x", right_share=0.6, proxy_gain_answer=0.1)
+    for more in ({"documents": DOCUMENTS + 100}, {"made_from": range(3, 63)}, {"made_from": ()}):
+        assert "More answers of x than of y" in said(x, side("y", right_share=0.2, proxy_gain_answer=0.2, **more))[0]
+    half = side("y", made_from=range(30), right_share=0.2, proxy_gain_answer=0.2)
+    assert "were asked other questions" in said(x, half)[0]
+
+
+def test_questions_are_known_by_some_of_very_many() -> None:
+    """20,000 anchors against 95 in 100, and against one in two, of the same."""
+    every = [number(f"question {i}") for i in range(20_000)]
+    whole, most, half = ([every[i] for i in range(20_000) if i % 20 < m] for m in (20, 19, 10))
+    x, y, z = (
+        side(n, made_from=first_contents([some[::3], some[1::3], some[2::3]]), right_share=v, proxy_gain_answer=0.1)
+        for n, v, some in (("x", 0.6, whole), ("y", 0.2, most), ("z", 0.2, half))
+    )
+    assert x.anchors == frozenset(sorted(every)[:KNOWN])
+    assert "More answers of x" in said(x, y)[0] and "were asked other questions" in said(x, z)[0]
+
+
+def test_each_pair_is_compared_by_what_both_have() -> None:
+    """One set that a rule looked at silenced the pairs of the others: the differences held "b adds more", the sentences nothing."""
+    a = side("A", right_share=0.6, proxy_gain_answer=0.1)
+    b, c = (side(n, right_share=None, proxy_gain_answer=v) for n, v in (("B", 0.1), ("C", 0.3)))
+    lines = said(a, b, c)
+    assert any(line.startswith("C adds more than B: proxy_gain_answer higher by 0.20") for line in lines)
+    assert "A and B cannot be compared by right_share: B: there is none." in lines and "B and C cannot" not in str(
+        lines
+    )
+    x, y, z = (side(n, mdm=m, proxy_gain=0.1) for n, m in (("x", 1.3), ("y", 1.1), ("z", None)))
+    lines = said(x, y, z)
+    assert lines[0].startswith("Ranked by proxy_gain") and any(
+        line.startswith("x is more varied than y") for line in lines
+    )
+    assert not any("more varied" in line for line in said(x, z))
+    w = side("w", documents=DOCUMENTS + 100, mdm=1.2, proxy_gain=0.1)
+    lines = said(x, y, z, w)
+    assert sum("Not ranked" in line for line in lines) == 1 and lines[0].startswith("Not ranked: x, w, y and z")
+    assert any(line.startswith("x is more varied than w") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "half", "needs"),
+    [
+        ("mdm", (5_000, 5_000), 0.1, ""),  # 1,000 are read, and no more
+        ("mdm", (500, 500), 0.1, ""),
+        ("mdm", (100, 100), 0.1, "about 800 rows"),
+        ("mdm", (100, 100), 5.0, ""),
+        ("vendi", (3_000, 3_000), 0.1, ""),
+        ("copy_rate", (3_000, 3_000), 0.04, "about 3,840 rows"),
+        ("copy_rate", (3_000, 3_000), 0.1, ""),
+    ],
+)
+def test_rows_that_are_not_read_narrow_nothing(name: str, rows: tuple[int, int], half: float, needs: str) -> None:
+    """Two sets of 5,000 rows were told that 62,500 would show it."""
+    x, y = (
+        Side(n, r, 1, None, [Reading(name, v, v - half, v + half, n=60)]) for n, v, r in zip("xy", (1.05, 1.0), rows)
+    )
+    lines = " ".join(sentences([x, y], differences(x, y)))
+    assert ("If the difference is real" in lines) == bool(needs) and needs in lines and "held-out" not in lines
+    assert "tell x and y apart" in lines or "cannot be told apart" in lines
+
+
+def test_at_equal_size_rows_are_counted_from_that_size() -> None:
+    x, y = (Side(n, r, 1, None, [reading("mdm", v, 0.1)]) for n, v, r in (("x", 1.05, 100), ("y", 1.0, 900)))
+    found = at_equal_size(x, y, {}, draws=3, varied=y.readings[0])
+    assert "sets of about 800 rows would show it" in sentences([x, y], found)[0]
+
+
+def test_equal_size_is_promised_only_where_it_was_drawn() -> None:
+    """Sets of 900, 880 and 860 rows were promised pairs at equal size."""
+    alike = [side(n, r, mdm=1.0, proxy_gain=0.1) for n, r in (("x", 900), ("y", 880), ("z", 860))]
+    assert "equal size" not in " ".join(said(*alike))
+    small = side("s", 100, mdm=1.0, proxy_gain=0.1)
+    drawn = at_equal_size(alike[0], small, {}, draws=3, varied=alike[0].reading("mdm"))
+    assert "at equal size" in sentences([*alike[:2], small], drawn)[0]
 
 
 def test_answers_that_no_rule_looked_at_are_ranked_by_their_gain() -> None:

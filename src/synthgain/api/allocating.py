@@ -13,7 +13,7 @@ is in `slices.json`; the same call again goes on from there, and buys nothing tw
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from synthgain.api.replaying import Calls
 from synthgain.api.slices import PER, Slice, Until, added, row_ids, shown, spent, together
 from synthgain.api.slices_asked import may_go_on, slices_asked
 from synthgain.api.sources import data_of_run, real_texts
+from synthgain.api.telling import Say
 from synthgain.measure import Data, held_out_gains, judged
 from synthgain.measure.compare import PerDocument
 from synthgain.models import Reach
@@ -37,7 +38,6 @@ from synthgain.types import AnyCheck, BudgetReached, SynthgainError
 FILE = "slices.json"
 STOPPED = "no recipe's last slice is shown to add that much"
 ALL = "all groups of all recipes are made"
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -98,7 +98,9 @@ def allocate(
             "one recipe leaves nothing to decide", where="--until", next="name two or more: rephrase,entigraph"
         )
     if slice < 1:
-        raise SynthgainError(f"a slice has 1 group or more, not {slice}", where="--slice")
+        raise SynthgainError(
+            f"a slice has 1 group or more, not {slice}", where="--slice", next="give 1 or more, or leave it out for 20"
+        )
     if Run.is_at(place):
         raise SynthgainError(
             "this folder is a run of one recipe",
@@ -217,8 +219,12 @@ class _Allocation:
         if steps and self._spent_up():
             raise self._over()  # what is written down stays as it is
         for step in steps:
+            before = len(self.slices)
             self._buy(step.recipe, step.groups)
-            self.slices[-1] = step
+            if [made.groups for made in self.slices[before:]] == [
+                step.groups
+            ]:  # else there are fewer anchors than there were
+                self.slices[-1] = step
         self._write("")
 
     def carry_out(self) -> dict[str, Any]:
@@ -294,7 +300,10 @@ class _Allocation:
         every = self._gains(sides, frozenset())
         found: dict[str, float | None] = {}
         for name, mine in self.bought.items():
-            at = max(i for i, step in enumerate(self.slices) if step.recipe == name)
+            at = max((i for i, step in enumerate(self.slices) if step.recipe == name), default=None)
+            if at is None:  # it made no group of these anchors
+                self.say(f"{name}: it has no groups")
+                continue
             step = self.slices[at]
             if not mine.last:
                 step = replace(step, gain=None, low=None, high=None, documents=0, note="no row was kept")

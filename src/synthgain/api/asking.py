@@ -261,7 +261,7 @@ def ordered(parts: Sequence[tuple[AnyCheck, Named]]) -> tuple[tuple[AnyCheck, ..
 def recorded_checks(checks: Sequence[AnyCheck], parts: Sequence[Named]) -> list[dict[str, Any]]:
     """The checks as run.json has them under `recipe`: by name and settings, and which of them verify answers."""
     return [
-        {"name": part.name, "settings": dict(part.settings)} | ({"verifies": True} if verifies(check) else {})
+        {"name": part.name, "settings": dict(part.settings), "verifies": verifies(check)}
         for check, part in zip(checks, parts, strict=True)
     ]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.making import Watch
-from synthgain.api.training import Say, to_stderr, usable
+from synthgain.api.telling import Say
+from synthgain.api.training import to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.evaluate import (
     Passages,

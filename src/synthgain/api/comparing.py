@@ -7,10 +7,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthgain.api.instruments import Say, instruments_for
+from synthgain.api.instruments import instruments_for
 from synthgain.api.measuring import data_of
 from synthgain.api.places import on_disk
 from synthgain.api.reaching import Servers, Unpack, reaching
+from synthgain.api.sources import made_from
+from synthgain.api.telling import Say
 from synthgain.measure import Data, Side, differences, held_out_gains, judged, meter, sentences
 from synthgain.measure.aim import aim_of
 from synthgain.measure.answers import held_out_answer_gains, judged_answers
@@ -45,7 +47,7 @@ def compare(
     """Which of several sets adds more: {"runs", "headline", "differences", "sentences"}, every pair against each other.
 
     They are ranked by the figure that fits the task, which `headline` names (`measure.ranking` says which and why). Sets are paired by held-out document where they were made from the same anchors, or with `target`; otherwise their gains
-    are not ranked. `text_field` names the column of the texts of sets that are no runs. `target_is`: see `measure`.
+    are not ranked. Shares of right answers are ranked of runs that were made from the same anchors. `text_field` names the column of the texts of sets that are no runs. `target_is`: see `measure`.
     """
     if len(runs) < 2:
         raise SynthgainError(
@@ -66,7 +68,7 @@ def compare(
         gains, answers = judged(data), judged_answers(data) if aim.answers else ""
         readings = meter(data, instruments, gains=gains, answers=answers, grounds=grounds, aim=aim)
         paired = {**held_out_gains(data, gains), **held_out_answer_gains(answers)}
-        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, paired)
+        side = Side(name, data.n_rows, _tokens(data), record.get("cost_usd"), readings, paired, made_from(run))
         sides.append(side)
         read[name] = data, aim.answers
         told.append(

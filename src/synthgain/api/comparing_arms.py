@@ -28,8 +28,8 @@ from synthgain.api.examining import ArmExaminer, Examination, Panel, no_panel, t
 from synthgain.api.learning import write_rows
 from synthgain.api.looking import report
 from synthgain.api.reaching import Servers, Unpack, reaching
-from synthgain.api.telling import remark
-from synthgain.api.training import ArmTrainer, Say, to_stderr
+from synthgain.api.telling import Say, remark
+from synthgain.api.training import ArmTrainer, to_stderr
 from synthgain.evaluate import Passages, Question, by_letter, load_questions
 from synthgain.loop import Arm, Rows
 from synthgain.models import Reach, folder_of

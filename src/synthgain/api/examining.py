@@ -18,8 +18,8 @@ from synthgain.api.harness import harness
 from synthgain.api.making import Watch
 from synthgain.api.preferring import pairs_at, preferred
 from synthgain.api.reaching import Servers, Unpack, reaching
-from synthgain.api.telling import remark
-from synthgain.api.training import Say, to_stderr, usable
+from synthgain.api.telling import Say, remark
+from synthgain.api.training import to_stderr, usable
 from synthgain.chain import Desk, Tally
 from synthgain.curate.answers import final_answer, same_answer
 from synthgain.evaluate import (

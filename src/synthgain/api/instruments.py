@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthgain.api.telling import Say
 from synthgain.measure import (
     Data,
     Instruments,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from synthgain.models.embedders import Embedder
 
 
-Say = Callable[[str], None]
 RESCORED = 256  # rows whose log-probabilities are made anew
 
 

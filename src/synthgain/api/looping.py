@@ -20,7 +20,8 @@ from synthgain.api.measuring import measure
 from synthgain.api.one_shot import OneShot
 from synthgain.api.reaching import reaching
 from synthgain.api.stopping import Decision, Stopping, said_of_split
-from synthgain.api.training import ArmTrainer, Say, to_stderr, usable
+from synthgain.api.telling import Say
+from synthgain.api.training import ArmTrainer, to_stderr, usable
 from synthgain.evaluate import load_questions
 from synthgain.loop import (
     BASE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from synthgain.api.instruments import instruments_for, law_of, read_again
 from synthgain.api.measuring_students import measure_students
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.sources import data_of_files, data_of_run
+from synthgain.api.telling import Say
 from synthgain.measure import (
     Data,
     meter,
@@ -26,7 +27,6 @@ from synthgain.types import Reading, SynthgainError
 if TYPE_CHECKING:
     from synthgain.report.verdict import Advice
 
-Say = Callable[[str], None]
 TRIED = {"probe_gain", "context_gain"}  # figures that ask the student
 
 
@@ -186,7 +186,7 @@ def advice(source: str | Path | Run, readings: Sequence[Reading] = ()) -> Advice
 def headline(readings: Sequence[Reading]) -> dict[str, str]:
     """What the rows are worth for the task at hand: `name`, the figure that says most, and `says`, its sentence.
 
-    Both are "" where no figure that says so was looked for; the name alone, where none has a value.
+    Both are "" where no figure that says so was looked for. Where none of them has a value, `name` is "" and `says` tells why.
     """
     from synthgain.report.worth import headline as said
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synthgain.api.sources import real_texts
+from synthgain.api.telling import Say
 from synthgain.measure import (
     after_training,
     even_sample,
@@ -21,11 +22,6 @@ from synthgain.models import open_scorer
 from synthgain.store import write_readings
 from synthgain.types import Reading, Scorer, SynthgainError, user
 
-if TYPE_CHECKING:
-    pass
-
-
-Say = Callable[[str], None]
 TEXTS = 200  # documents of a student's test and dev text
 CHARS = 2_000  # of each
 

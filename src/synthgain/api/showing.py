@@ -13,7 +13,8 @@ from synthgain.api.examining import Examination, Panel, no_panel
 from synthgain.api.looping import RunMaker, loop
 from synthgain.api.making import generate
 from synthgain.api.showing_documents import writer_uri
-from synthgain.api.training import Say, to_stderr
+from synthgain.api.telling import Say
+from synthgain.api.training import to_stderr
 from synthgain.loop import Arm, Part
 from synthgain.models import Reach
 from synthgain.store import Run, atomic_write

@@ -26,7 +26,8 @@ from synthgain.api.loop_record import round_json, write_arms, write_loop
 from synthgain.api.making import generate
 from synthgain.api.measuring import measure
 from synthgain.api.reaching import Servers, Unpack, reaching
-from synthgain.api.training import ArmTrainer, Say, to_stderr
+from synthgain.api.telling import Say
+from synthgain.api.training import ArmTrainer, to_stderr
 from synthgain.evaluate import Question, Solved, averaged, differences, load_questions
 from synthgain.loop import BASE, Arm, Part, Result
 from synthgain.models import Reach

@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
-from synthgain.api.asking import verifies
 from synthgain.api.pairs import of_row, pair_of, with_pairs
-from synthgain.curate import shipped
 from synthgain.intervals import effective_size
+from synthgain.measure.compare import first_contents
 from synthgain.measure.curation import SURPLUS
 from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
+from synthgain.measure.words import content
+from synthgain.report.verdict import verifiers
 from synthgain.store import Run
 from synthgain.turns import ANSWERED, Content, content_of, readable, turn_text
 from synthgain.types import Anchor, SynthgainError
@@ -121,6 +122,22 @@ def _anchors_of(run: Run) -> tuple[Batches, int]:
     return with_pairs(anchors, ("text", "fields"), pair_of), counted
 
 
+def made_from(source: Path) -> frozenset[int]:
+    """What a run was made from (`first_contents`), whatever it is measured beside. Empty where `source` is neither a run nor RUN/data."""
+    run = _run_of(source)
+    if run is None:
+        return frozenset()
+    read = _readable(run.anchors, lambda: run.batches("anchors", ["text"]))
+    return first_contents(map(content, table.column("text").to_pylist()) for table in read)
+
+
+def _run_of(source: Path) -> Run | None:
+    """The run that a folder is, or whose data it is."""
+    if Run.is_at(source):
+        return Run.at(source)
+    return Run.at(source.parent) if Run.is_at(source.parent) and source == Run(source.parent).data else None
+
+
 def _all_there(run: Run, part: Literal["rows", "anchors"], counted: int) -> None:
     """SynthgainError where the files hold more or fewer than run.json counts: every share would be of the wrong whole."""
     there = sum(_readable(run.path / part, lambda: iter([run.count(part)])))
@@ -152,7 +169,8 @@ def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
     has a line also where it dropped none: it found all right. Where none dropped anything and none verifies there is one line of the name "none".
     """
     fallen: dict[str, int] = dict(record.get("dropped_by") or {})
-    verifies = {check["name"]: _verifies(check) for check in record["recipe"]["checks"]}
+    verifying = verifiers(record)
+    verifies = {check["name"]: check["name"] in verifying for check in record["recipe"]["checks"]}
     first = [name for name in fallen if name not in verifies and name != SURPLUS]
     asked = [name for name in verifies if (name in fallen or verifies[name]) and name != SURPLUS]
     steps, seen = [], int(record["counts"]["rows"])
@@ -161,11 +179,6 @@ def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:
         steps.append(Step(name, seen, left, verifies=verifies.get(name, False)))
         seen = left
     return tuple(steps) or (Step("none", seen, seen),)
-
-
-def _verifies(check: Mapping[str, Any]) -> bool:
-    """Whether the check of a record verifies answers. What a run of before left unsaid is known of shipped ones."""
-    return bool(check.get("verifies", verifies(shipped(check["name"]))))
 
 
 def by_prompt(steps: Sequence[Step], rows: Iterable[tuple[str, str, bool]]) -> tuple[tuple[Step, ...], Step]:
@@ -240,8 +253,8 @@ def data_of_files(
     log-probabilities and which anchors its rows come from.
     """
     folder = Path(source)
-    if Run.is_at(folder.parent) and folder == Run(folder.parent).data and text_field is None:
-        return data_of_run(Run.at(folder.parent), anchors=anchors, target=target, seed=seed)
+    if text_field is None and (run := _run_of(folder)) is not None:
+        return data_of_run(run, anchors=anchors, target=target, seed=seed)
     _allowed(seed)
     rows = _Columns(source, text_field, strict, tell)
     real: tuple[Batches, int] = (_none, 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthgain.api.training import Say
+from synthgain.api.telling import Say
 from synthgain.evaluate import Question, Solved, difference
 from synthgain.evaluate.development import fewest_gained, split
 from synthgain.loop import Examine, Next, Result, Round

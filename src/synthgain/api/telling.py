@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+
+Say = Callable[[str], None]  # hears a line for people
 
 
 def remark(line: str) -> None:

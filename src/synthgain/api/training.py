@@ -13,6 +13,7 @@ from synthgain.api.asking import DEFAULT_MODEL
 from synthgain.api.desk import at_desk
 from synthgain.api.learning import rows_of
 from synthgain.api.measuring_students import measure_students
+from synthgain.api.telling import Say
 from synthgain.chain import Desk, Tally
 from synthgain.loop import Arm, Rows, Student, Weights
 from synthgain.models import Reach, folder_of, open_model, weights_at
@@ -22,7 +23,6 @@ from synthgain.train.replay import sample as sample_replay
 from synthgain.train.replay import write as write_replay
 from synthgain.types import Method, Reading, SynthgainError
 
-Say = Callable[[str], None]
 SCRATCH = "scratch"  # what student.json names as the base of random weights
 
 

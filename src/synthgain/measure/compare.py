@@ -9,7 +9,7 @@ more than sets do. Ratios (per row, word, dollar) are given where both sets hold
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +40,8 @@ GROWING = {
 }  # they grow with the rows that are read, at most so many
 ALIKE = 0.1  # by which two sizes may differ
 TOLD = "cannot be told apart"
+KNOWN = 4_096  # contents of anchors, by which it is known whether two runs were made from the same
+SHARED = 0.8  # of the anchors of two runs, from which on these are the same
 APART = "held out against other real text, so not ranked"
 
 
@@ -54,7 +56,8 @@ class PerDocument:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the sets that are compared. `tokens` are those a student would read; `cost_usd` None: no price known."""
+    """One of the sets that are compared. `tokens` are those a student would read; `cost_usd` None: no price known. `anchors` are contents of what a run
+    was made from (`first_contents`), empty where that is not known."""
 
     name: str
     rows: int
@@ -62,6 +65,7 @@ class Side:
     cost_usd: float | None
     readings: Sequence[Reading]
     gains: Mapping[str, PerDocument] = field(default_factory=dict)
+    anchors: frozenset[int] = frozenset()
 
     def reading(self, name: str) -> Reading | None:
         return next((r for r in self.readings if r.name == name), None)
@@ -104,6 +108,21 @@ class Difference:
         """As `compare --json` has it, with unit, paired and note beside."""
         names = ("name", "a", "b", "per", "value", "low", "high", "level", "verdict", "unit", "paired", "note")
         return {name: getattr(self, name) for name in names}
+
+
+def first_contents(batches: Iterable[Iterable[int]]) -> frozenset[int]:
+    """The `KNOWN` smallest of the contents (`words.content`): they are hashes, so this is an even sample, drawn alike from whatever is the same."""
+    known: set[int] = set()
+    for some in batches:
+        known = set(sorted(known.union(some))[:KNOWN])
+    return frozenset(known)
+
+
+def other_anchors(a: Side, b: Side) -> bool:
+    """Whether two runs were made from other anchors. False where those of one are not known."""
+    either = sorted(a.anchors | b.anchors)[:KNOWN]
+    shared = a.anchors & b.anchors & set(either)
+    return bool(a.anchors and b.anchors) and len(shared) < SHARED * len(either)
 
 
 def differences(a: Side, b: Side, seed: int = 0) -> list[Difference]:

@@ -13,11 +13,16 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from synthgain.meanings import record_of
-from synthgain.measure.compare import APART, GAINS, RATIOS, SIZE, TOLD, Difference, Side, adds, apart, texts_read
+from synthgain.measure.compare import APART, GAINS, RATIOS, SIZE, TOLD, Difference, Side, adds, apart, other_anchors
+from synthgain.measure.copying import ROWS
+from synthgain.measure.spread import MOST
+from synthgain.measure.vendi import POOL
 from synthgain.numbers import interval
 
 CLOSE = ("delta_I", "vendi", "copy_rate")  # of these it is said where they do not tell two sets apart
 RIGHT, ANSWERS, VARIED, TEXTS = "right_share", "proxy_gain_answer", "mdm", "proxy_gain"
+READ = {VARIED: MOST, "vendi": POOL, "copy_rate": ROWS}  # rows that a figure is of at most
+FAR = 10_000  # times what there is: no reasonable amount
 AHEAD = {  # what it means to be ahead by a figure that is no gain, and what it does not
     RIGHT: (
         "More answers of {first} than of {second} were found right",
@@ -39,18 +44,25 @@ def headline(sides: Sequence[Side]) -> str:
 
 
 def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
-    """What the comparison says of all sets: their order, each pair, and what holds for several of them once."""
+    """What the comparison says of all sets: their order, each pair by the figure that fits these two, and what holds for several of them once."""
     pairs = [(a, b, [d for d in found if (d.a, d.b) == (a.name, b.name)]) for a, b in combinations(sides, 2)]
-    strangers = [(a, b) for a, b, mine in pairs if any(d.note == APART for d in mine)]
-    head = headline(sides)
-    ranked = head == VARIED or not strangers  # how varied a set is needs no held-out text
-    said = [ranking(sides)] if ranked and len(sides) > 2 else []
-    if strangers and head != VARIED:
-        said += _not_ranked(strangers, head)
-    for a, b, mine in pairs:
-        said += _of_pair(a, b, mine, head, head == VARIED or not any(d.note == APART for d in mine))
-    if strangers and head == VARIED:
-        said += _not_ranked(strangers, TEXTS)
+    heads = [headline((a, b)) for a, b, _ in pairs]
+    apart: dict[str, list[tuple[Side, Side]]] = {}
+    for (a, b, mine), head in zip(pairs, heads):
+        by = (
+            TEXTS if head == VARIED else head
+        )  # how varied a set is needs no held-out text, what is said beside it does
+        if _strangers(a, b, mine, by):
+            apart.setdefault(by, []).append((a, b))
+    common = headline(sides)
+    ranked = len(sides) > 2 and not any(_strangers(*pair, common) for pair in pairs)
+    said = [ranking(sides, found)] if ranked else []
+    for by in apart:
+        said += _not_ranked(apart[by], by) if by in heads else []
+    for (a, b, mine), head in zip(pairs, heads):
+        said += _of_pair(a, b, mine, head, not _strangers(a, b, mine, head))
+    for by in apart:
+        said += _not_ranked(apart[by], by) if by not in heads else []
     ratios = [d for d in found if d.per not in ("set", SIZE)]
     if any(d.value is not None for d in ratios):
         said.append(NO_FORECAST)
@@ -59,7 +71,14 @@ def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
     return said
 
 
-def ranking(sides: Sequence[Side]) -> str:
+def _strangers(a: Side, b: Side, found: Sequence[Difference], head: str) -> bool:
+    """Whether a figure of the two is of other questions, or was held out against other text, and so ranks neither."""
+    if head == RIGHT:
+        return other_anchors(a, b)
+    return head != VARIED and any(d.note == APART for d in found)
+
+
+def ranking(sides: Sequence[Side], found: Sequence[Difference] = ()) -> str:
     """The order of the sets by the headline, highest first, and what it is."""
     head = headline(sides)
     known = [(side, r) for side in sides if (r := side.reading(head)) is not None and r.value is not None]
@@ -67,8 +86,10 @@ def ranking(sides: Sequence[Side]) -> str:
     told = [f"{side.name} {interval(r.value or 0.0, r.low, r.high)}" for side, r in known]
     missing = [side.name for side in sides if side.name not in {one.name for one, _ in known}]
     gone = f"; not measured: {', '.join(missing)}" if missing else ""
-    sizes = {texts_read(VARIED, side) for side in sides} if head == VARIED else set()
-    size = " Of fewer texts it is a little smaller: the pairs below are at equal size." if len(sizes) > 1 else ""
+    drawn = head == VARIED and any((d.name, d.per) == (VARIED, SIZE) for d in found)
+    size = (
+        " Of fewer texts it is a little smaller: sets of unlike size are compared at equal size below." if drawn else ""
+    )
     return f"Ranked by {head}{_record(head)}, highest first: {', '.join(told) or 'none'}{gone}.{size}"
 
 
@@ -147,19 +168,25 @@ def _but(first: Side, second: Side, name: str) -> str:
 
 
 def _needed(a: Side, b: Side, d: Difference) -> str:
-    """How much more held-out text a difference of this size would need: the half-width falls with its square root."""
+    """How much more held-out text, or how many rows, a difference of this size would need: the half-width falls with the square root of their number.
+    "" where more than are ever read (`READ`)."""
     n = d.paired or min((r.n for r in (a.reading(d.name), b.reading(d.name)) if r is not None), default=0)
     half = ((d.high or 0) - (d.low or 0)) / 2
     if not d.value or not n or half <= 0:
         return ""
     factor = (half / abs(d.value)) ** 2
-    if factor > 10_000:
-        return " If there is a difference, no reasonable amount of held-out text would show it."
-    more = max(1, math.ceil(n * factor) - n)
-    rows = math.ceil(max(a.rows, b.rows) * factor)
     if d.paired or d.name in GAINS:
+        if factor > FAR:
+            return " If there is a difference, no reasonable amount of held-out text would show it."
+        more = max(1, math.ceil(n * factor) - n)
         return (
             f" If the difference is real, about {more:,} more held-out documents would show it (there are {n:,}); more rows do not "
             "narrow this interval."
         )
+    held = (min if d.per == SIZE else max)(a.rows, b.rows)
+    rows, most = math.ceil(held * factor), READ.get(d.name, math.inf)
+    if held >= most or rows > most:
+        return ""
+    if factor > FAR:
+        return " If there is a difference, no reasonable number of rows would show it."
     return f" If the difference is real, sets of about {rows:,} rows would show it."

@@ -24,6 +24,7 @@ LEAKED, LEAKING = 0.05, 0.005  # of 8-grams that stand in the held-out test
 BROKEN = 0.05  # of drafts or calls that gave nothing
 OWN = 0.5  # of kept rows that no model wrote
 STRICT = 0.1  # share kept, under which the fallen are worth reading
+VERIFIED = ("final-answer", "unit-tests", "sql", "instructions")  # before records said which checks verify
 
 Call = Literal["use", "read", "no"]
 WORDS: dict[Call, str] = {"use": "Use it", "read": "Read these rows first", "no": "Do not use it as it is"}
@@ -200,7 +201,7 @@ def _merits(known: Known) -> Iterator[str]:
     if r is not None and (r.value or 0.0) >= GROUNDED:
         yield f"{_said(r)} of its names and numbers stand in what the rows were made from"
     if known.task == "answers" and _verified(known):
-        by = f" ({', '.join(verifiers)})" if (verifiers := _verifiers(known.record)) else ""
+        by = f" ({', '.join(names)})" if (names := verifiers(known.record)) else ""
         yield f"a rule looked at its answers{by} and kept the right ones"
 
 
@@ -242,15 +243,20 @@ def _untrained(d: Mapping[str, Any]) -> bool:
 
 def _verified(known: Known) -> bool:
     """Whether a check that verifies answers judged the rows: the record says so, or a share right was measured."""
-    return bool(_verifiers(known.record)) or known.reading("right_share") is not None
+    return bool(verifiers(known.record)) or known.reading("right_share") is not None
 
 
-def _verifiers(record: Mapping[str, Any]) -> list[str]:
-    """The checks of a record that verify answers."""
-    recipe = record.get("recipe")
-    checks = recipe.get("checks") if isinstance(recipe, Mapping) else None
-    given = [c for c in checks if isinstance(c, Mapping)] if isinstance(checks, list) else []
-    return [str(c.get("name")) for c in given if c.get("verifies") is True]
+def verifiers(record: Mapping[str, Any]) -> list[str]:
+    """The checks of a run's record that verify answers. Where one is left unsaid, as in records of before, it is known of shipped ones (`VERIFIED`)."""
+    own = {c.get("name") for c in _checks(record.get("request")) if c.get("file") or c.get("python")}
+    told = [(str(c.get("name")), c.get("verifies")) for c in _checks(record.get("recipe"))]
+    return [name for name, said in told if said is True or (said is None and name in VERIFIED and name not in own)]
+
+
+def _checks(held: object) -> list[Mapping[str, Any]]:
+    """What a part of a record says of its checks."""
+    checks = held.get("checks") if isinstance(held, Mapping) else None
+    return [c for c in checks if isinstance(c, Mapping)] if isinstance(checks, list) else []
 
 
 def _counts(value: object) -> dict[str, int]:
