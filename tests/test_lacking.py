@@ -242,3 +242,29 @@ def test_fields_that_came_with_another_draft_say_nothing(tmp_path: Path) -> None
         mine, questions(2), model=Counted().model, out=tmp_path / "run", with_=["judge-score:field=quality"]
     )
     assert run.record["counts"]["kept"] == 2
+
+
+def test_scores_and_verdicts_that_are_texts_count(tmp_path: Path) -> None:
+    """As a CSV file has them."""
+    (tmp_path / "rated.csv").write_text(
+        "question,answer,judge_score,verified\nOne?,A long one.,8,true\nTwo?,Another.,2,True\nThree?,A third.,9.5,false\n"
+    )
+    for check, kept in (("judge-score", 2), ("true-field", 2)):
+        run = sg.curate(tmp_path / "rated.csv", out=tmp_path / check, with_=[check])
+        assert run.record["counts"]["kept"] == kept
+
+
+def test_a_check_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    twice = ["length:least=2", "length:most=100"]
+    with pytest.raises(SynthgainError, match="length is named twice") as error:
+        sg.generate(RECIPE, questions(3), model=Counted().model, out=tmp_path / "run", with_=twice)
+    assert "--with length:NAME=VALUE" in error.value.next
+    run = sg.generate(RECIPE, questions(3), model=Counted().model, out=tmp_path / "run")
+    with pytest.raises(SynthgainError, match="length is named twice"):
+        sg.curate(run, recipe=RECIPE, with_=twice)
+
+
+def test_a_field_that_only_another_knob_gives_is_refused_before_a_token_is_bought(tmp_path: Path) -> None:
+    with pytest.raises(SynthgainError, match="no row of this recipe has the field 'stated'") as error:
+        sg.generate("rephrase", ["A mill."], model="scripted/echo", out=tmp_path / "run", with_=["entailed"])
+    assert "stated" not in error.value.next.partition(";")[0]

@@ -178,6 +178,9 @@ def test_a_model_that_turns_to_nothing_ends_the_run_and_goes_on_when_it_is_told(
     with pytest.raises(SynthgainError, match=r"its last 1\d\d answers hold nothing") as error:
         generate(RECIPE, texts(2000), out=tmp_path / "run", model=silent)
     assert error.value.code == 5 and "--ask-again" in error.value.next and silent.asked < 300
+    assert (
+        "ask_again" in error.value.next.rpartition("to go on")[2]
+    )  # the same call alone would take the empty ones as they are
     assert sum(bool(row["text"]) for row in rows_of(Run(tmp_path / "run"))) == 150  # what it gave before is kept
     run = generate(RECIPE, texts(2000), out=tmp_path / "run", model=well, ask_again=True)
     assert well.asked == 1850 and sum(bool(row["text"]) for row in rows_of(run)) == 2000

@@ -826,8 +826,8 @@ class Recipe:
     (`pooled` = True in it, or as an attribute, where it looks at the pool: a wave then waits for the one before; `wave`: groups of a wave
     at most, so that the pool grows as often as it should). Their dataclass fields are the recipe's knobs. `needs` are fields that an anchor must have (with "?": that are used where there): they are part of an anchor's
     identity. `calls` says in words what an anchor costs. `stage` is where in a model's life the data is for. `sources` says for each knob
-    where its default comes from. A draft may have properties `roles` and `checks`, where they hang on its knobs: then its roles are the recipe's, and `checks` holds what
-    comes on top (`all_roles`, `all_checks`). `fields` names all fields that its rows can have (none: not known), so that a check that reads another is
+    where its default comes from. A draft may have properties `roles`, `fields` and `checks`, where they hang on its knobs: then its roles and fields are the recipe's, and `checks`
+    holds what comes on top (`all_roles`, `all_fields`, `all_checks`). `fields` names all fields that its rows can have (none: not known), so that a check that reads another is
     refused before anything is bought.
     """
 
@@ -851,6 +851,11 @@ class Recipe:
     def all_roles(self) -> tuple[str, ...]:
         """The roles that this draft asks, with its knobs as they are."""
         return tuple(getattr(self.draft, "roles", self.roles))
+
+    @property
+    def all_fields(self) -> tuple[str, ...]:
+        """All fields that rows of this draft can have, with its knobs as they are; none: not known."""
+        return tuple(getattr(self.draft, "fields", self.fields))
 
     @property
     def all_checks(self) -> tuple[AnyCheck, ...]:

@@ -163,7 +163,7 @@ def test_it_runs_and_each_row_names_its_parents(name: str, tmp_path: Path) -> No
     assert all(
         row["recipe"] == name and (row["call_ids"] or json.loads(row["fields"]).get("human")) for row in made_rows
     )
-    assert {field for row in made_rows for field in json.loads(row["fields"])} <= {*recipe.fields}
+    assert {field for row in made_rows for field in json.loads(row["fields"])} <= {*recipe.all_fields}
     assert all((row["messages"] is None) != (row["text"] is None) for row in made_rows)
     assert all(row["check"] and row["reason"] for row in made_rows if not row["kept"])
 

@@ -256,7 +256,7 @@ class _Allocation:
 
     def _buy(self, name: str, groups: int) -> None:
         mine = self.bought[name]
-        left = None if self.max_cost is None else self.max_cost - self._cost() + (spent(mine.run)[0] or 0.0)
+        left = None if self.max_cost is None else max(0.0, self.max_cost - self._cost() + (spent(mine.run)[0] or 0.0))
         with self.panel() as watch:
             run = generate(
                 name,

@@ -122,7 +122,7 @@ def part_of(recipe: Recipe, given: str | Path | Recipe) -> Named:
 def fields_of(recipe: Recipe) -> tuple[str, ...]:
     """All fields that its rows can have, as far as it says so: those that came with another draft's recipe (`replace(RECIPE, draft=…)`) say nothing."""
     taken_over = recipe.name in recipe_names() and recipe.fields is (usual := load_recipe(recipe.name)).fields
-    return () if taken_over and type(recipe.draft) is not type(usual.draft) else recipe.fields
+    return () if taken_over and type(recipe.draft) is not type(usual.draft) else recipe.all_fields
 
 
 def knobs_of(recipe: Recipe) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def judged_by(
     """The recipe's checks, less `without`, then `with_`, in the order in which they judge. What is named takes its namesake's place, and
     what it does not set stays as its namesake has it."""
     own = settings_by_name([Named(c.name, settings_of(c)) for c in recipe.all_checks], recipe, without)
-    added = [check_given(c, own) for c in with_]
+    added = named_once([check_given(c, own) for c in with_], with_)
     names = {c.name for c in recipe.all_checks}
     unknown = [name for name in without if name not in names and name != "all"]
     if unknown:
@@ -277,6 +277,15 @@ def settings_by_name(parts: Iterable[Named], recipe: Recipe, without: Sequence[s
         return {}
     others = {*without, *(c.name for c in recipe.all_checks if type(c) is not shipped(c.name))}
     return {part.name: part.settings for part in parts if part.shipped and part.name not in others}
+
+
+def named_once(added: list[tuple[AnyCheck, Named]], typed: Sequence[str | AnyCheck]) -> list[tuple[AnyCheck, Named]]:
+    """The checks as they are; SynthgainError where one is typed twice: a run knows a check by its name."""
+    names = [part.name for (_, part), given in zip(added, typed, strict=True) if isinstance(given, str)]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        next_ = f"name it once, with all its settings: --with {twice}:NAME=VALUE,NAME=VALUE"
+        raise SynthgainError(f"the check {twice} is named twice", where=f"--with {twice}", next=next_)
+    return added
 
 
 def check_given(given: str | AnyCheck, own: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[AnyCheck, Named]:

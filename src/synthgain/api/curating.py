@@ -14,6 +14,7 @@ from synthgain.api.asking import (
     Asked,
     check_given,
     knobs_of,
+    named_once,
     opened_checks,
     ordered,
     recipe_of,
@@ -240,7 +241,7 @@ def _judged_anew(
             next=f"its checks are: {', '.join(sorted(names)) or 'none'}",
         )
     own = settings_by_name(request.checks, recipe, without)
-    given = [check_given(check, own) for check in with_]
+    given = named_once([check_given(check, own) for check in with_], with_)
     gone = {*(names if "all" in without else without), *(part.name for _, part in given if part.shipped)}
     stay = opened_checks([part for part in request.checks if part.name not in gone], recipe, given)
     again = {part.name for _, part in stay}

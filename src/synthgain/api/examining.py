@@ -34,7 +34,7 @@ from synthgain.evaluate import (
     thinking,
 )
 from synthgain.loop import FEW_SHOT, Arm, Weights, line_of
-from synthgain.models import Reach, open_scorer
+from synthgain.models import Reach, open_model, open_scorer
 from synthgain.store import Run
 from synthgain.train import read_student
 from synthgain.types import Message, Reading, Sampling, SynthgainError
@@ -144,6 +144,8 @@ def evaluate(
     if think:
         _only_of_questions(on, bool(pairs), against)
     _all_read(also, against, options=bool(questions and questions[0].options), compared=bool(on or general))
+    if against is not None and questions:  # a name that is none is told before anything is asked
+        open_model(_uri(_weights(against)), reach or Reach())
     if pairs:
         readings += preferred(weights, pairs, against, watch or unwatched)
     elif questions:
@@ -196,6 +198,11 @@ def _only_of_questions(on: str | Path | None, pairs: bool, against: str | None) 
 def _weights(model: str | Path) -> Weights:
     """A student's folder, or a URI."""
     return str(model) if "/" in str(model) and not Path(model).exists() else Path(model)
+
+
+def _uri(weights: Weights) -> str:
+    """What answers: a student's folder as the runtime that it writes in."""
+    return usable(weights) if isinstance(weights, Path) else weights
 
 
 def _less(difference: Reading, against: str) -> Reading:
@@ -276,7 +283,7 @@ def thought(
 
 def _asking(weights: Weights, answers: int) -> tuple[str, Tally, Callable[[int, int], None]]:
     """The model's URI, the count of its answers, and who is told of each."""
-    uri = usable(weights) if isinstance(weights, Path) else weights
+    uri = _uri(weights)
     tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=answers)
 
     def done(n: int, _: int) -> None:

@@ -33,7 +33,7 @@ def list_recipes(name: str | Path = "") -> list[dict[str, Any]]:
             "calls": r.calls,
             "roles": list(r.all_roles),
             "checks": [c.name for c in r.all_checks],
-            "fields": list(r.fields),
+            "fields": list(r.all_fields),
             "departures": list(r.departures),
             "knobs": [
                 {"name": name, "default": value, "source": r.sources.get(name, "")}

@@ -238,13 +238,14 @@ def _to_go_on(ask: Asked, outcome: Outcome, run: Run) -> str:
     larger = {name: n if name == "max_cost" else int(n) for name, n in outcome.larger.items()}
     asked = ask.request.changed(**larger, calls_only=ask.request.calls_only and outcome.code != 5)
     typed = command(asked, run.path, ask.usual)
+    typed += " --ask-again" if typed and outcome.ask_again else ""
     said = {
         "max_cost": ", up to ${:g} in all",
         "max_tokens": ", up to {:,} tokens in all (of all calls together; one answer's length is --set max_tokens=N)",
         "max_candidates": ", up to {:,} candidates in all",
     }
     much = "".join(said[name].format(n) for name, n in larger.items())
-    again = "".join(f" with {name}={n}" for name, n in larger.items())
+    again = "".join(f" with {name}={n}" for name, n in larger.items()) + " with ask_again=True" * outcome.ask_again
     return f"; to go on{much}: {typed or f'the same call again{again}'}"
 
 

@@ -49,11 +49,15 @@ class Hearing:
                 self.buyer.fail(barren(call, heard.hollow, "last" if heard.gives else "first"))
 
 
-def barren(call: Call, reasons: Counter[str], which: str = "first") -> SynthgainError:
+class Barren(SynthgainError):
+    """A model answers and gives nothing; what it gave is asked for again with `ask_again` only."""
+
+
+def barren(call: Call, reasons: Counter[str], which: str = "first") -> Barren:
     """What to say of a model that gave only such answers, the last of which is `call`."""
     why, n = reasons.most_common(1)[0]
     what = f"its {which} {reasons.total():,} answers hold nothing; {n:,} of them: {why}"
-    return SynthgainError(what, where=call.model, code=5, next=cure(call))
+    return Barren(what, where=call.model, code=5, next=cure(call))
 
 
 def cure(call: Call) -> str:

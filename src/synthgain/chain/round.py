@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from synthgain.chain.barren import Hearing
+from synthgain.chain.barren import Barren, Hearing
 from synthgain.chain.buying import BUY_THEM, Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
@@ -51,6 +51,7 @@ class Outcome:
     larger: Mapping[str, float] = field(
         default_factory=dict
     )  # the limit that stopped it, by its name, large enough to go on
+    ask_again: bool = False  # whether going on means asking for answers again that hold nothing
 
 
 class Round:
@@ -152,7 +153,8 @@ class Round:
         broken = "" if self.replay else self.buyer.too_many_broken(at_the_end=True)
         why, code = self.buyer.ended() or ((broken, 5) if broken else ("", 0))
         after = self.buyer.fatal.next if self.buyer.fatal is not None else BUY_THEM if len(self.buyer.missing) else ""
-        return Outcome(self.tally, why, code, after, self.larger or self.buyer.larger())
+        again = isinstance(self.buyer.fatal, Barren)
+        return Outcome(self.tally, why, code, after, self.larger or self.buyer.larger(), again)
 
     # ------------------------------------------------------------------------------------------ wave after wave
 

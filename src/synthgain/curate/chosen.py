@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def of_fields(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 def number(value: object) -> float:
     """A field's value as a number; NaN where it is none (a text that is one counts)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return math.nan
     try:
         found = float(value)

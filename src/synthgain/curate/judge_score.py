@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthgain.curate.chosen import number
 from synthgain.curate.lacking import of_row
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
@@ -14,7 +15,7 @@ from synthgain.types import Anchor, Row, Verdict, drop, keep
 class JudgeScore:
     """Drops a row whose score in the field `field` is below `least`. Of a list of scores (one for each passage) the lowest counts.
 
-    The score may be a judge's on any scale, or a reward model's. The recipe's draft buys it and puts it into the row (`judges.py` has the prompts, and what
+    The score may be a judge's on any scale, or a reward model's, and a text that is a number (a CSV has nothing else). The recipe's draft buys it and puts it into the row (`judges.py` has the prompts, and what
     reads their answers), so another `least` costs nothing. A row without a score falls, whether the field is missing or holds no number: nobody vouches for
     it. A row that a person wrote (field `human`) stays. The number is the score of the verdict.
     """
@@ -31,18 +32,15 @@ class JudgeScore:
             return keep()
         held = row.fields.get(self.field)
         scores = held if isinstance(held, list | tuple) else [held]
-        if not scores or not all(map(_is_score, scores)):
+        numbers = [number(score) for score in scores]
+        if not numbers or any(map(math.isnan, numbers)):
             return drop("has no score")
-        lowest = float(min(scores))
+        lowest = min(numbers)
         return keep(lowest) if lowest >= self.least else drop("its score is too low", lowest)
 
     def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
         """The field of the score, where the row has none."""
         return of_row(row, self.field)
-
-
-def _is_score(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 CHECK = JudgeScore

@@ -11,7 +11,7 @@ from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 @dataclass(frozen=True)
 class TrueField:
-    """Drops a row whose field `field` is not true: what a judge said, bought in the draft.
+    """Drops a row whose field `field` is not true: what a judge said, bought in the draft. The text "true" counts (a CSV has nothing else).
 
     A row falls too where the field is missing (nobody was asked) or null (the judge's answer could not be read): nobody vouches for it. One that a person wrote (field `human`) stays.
     """
@@ -28,7 +28,11 @@ class TrueField:
         value = row.fields.get(self.field)
         if value is None:
             return drop(f"the field {self.field} is empty")
-        return keep() if value is True else drop(f"the field {self.field} is not true")
+        return (
+            keep()
+            if value is True or str(value).strip().lower() == "true"
+            else drop(f"the field {self.field} is not true")
+        )
 
     def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
         """The field that it reads, where the row has none."""

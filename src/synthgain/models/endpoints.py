@@ -29,7 +29,7 @@ ELSEWHERE = (
     f"asks in chats); where it has it, {URL_OR_NAME}"
 )
 NO_TEMPLATE = "this server does not say what its model's chat template writes, and the prompt begins a turn of it"
-TEMPLATE_ELSEWHERE = "use local/… or hf/… for this role, llama.cpp's server or vLLM; of magpie, --set template=NAME writes out the model's own (or --set opening=…)"
+TEMPLATE_ELSEWHERE = "use local/… or hf/… for this role, llama.cpp's server or vLLM; the recipe magpie can have the template written out (its knobs template and opening)"
 CHATS_ONLY = re.compile(r"completions? api|v1/completions endpoint|chat model", re.IGNORECASE)
 KEPT = 4096  # chats whose text is remembered
 

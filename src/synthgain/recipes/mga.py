@@ -156,6 +156,10 @@ class MGA:
         return ("writer", "judge") if self.judge else ("writer",)
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        return ("genre", "audience", "place", "proposed", "part", "parts", *(["fidelity"] if self.judge else []))
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         always = (NotEmpty(), Truncated(), Preamble())
         return (*always, JudgeScore(3, "fidelity")) if self.judge else always
@@ -217,7 +221,6 @@ RECIPE = Recipe(
     name="mga",
     version="1",
     draft=MGA(),
-    fields=("genre", "audience", "place", "proposed", "part", "parts", "fidelity"),
     examples=EXAMPLES,
     source="MGA, arXiv 2502.04235",
     stage="pretraining",

@@ -202,6 +202,11 @@ class OpenThoughts:
             raise SynthgainError("without a filter and without answers nothing is bought", where="openthoughts")
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        always = ("domain", "source", "question_score", "draw", "right", "question_id")
+        return (*always, "verified") if self.verify else always
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         always = (NotEmpty(), Truncated())
         return (*always, TrueField("verified")) if self.verify else always
@@ -273,7 +278,6 @@ RECIPE = Recipe(
     version="1",
     draft=OpenThoughts(),
     roles=("writer", "rater"),
-    fields=("domain", "source", "question_score", "draw", "right", "verified", "question_id"),
     examples=EXAMPLES,
     pick=Sources(),
     needs=("domain?", "source?", "answer?"),

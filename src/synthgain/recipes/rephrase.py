@@ -93,6 +93,10 @@ class Rephrase:
         return ("writer", "judge") if self.judged else ("writer",)
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        return ("style", "chunk", "chunks", *([FIELD] if self.judged else []))
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         always = (NotEmpty(), Truncated(), Preamble())
         return (*always, Entailed()) if self.judged else always
@@ -147,7 +151,6 @@ RECIPE = Recipe(
     name="rephrase",
     version="1",
     draft=Rephrase(),
-    fields=("style", "chunk", "chunks", "stated"),
     examples=EXAMPLES,
     source="WRAP, arXiv 2401.16380",
     stage="pretraining",
