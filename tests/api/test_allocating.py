@@ -174,7 +174,7 @@ def test_dollars_are_counted_and_the_budget_holds_for_all_recipes_together(place
     result = asked(place, model=model, until="gain_per_dollar < 0.000001", slice=4)
     assert result["cost_usd"] == pytest.approx(0.01 * model.asked)
     assert all(step["dollars"] == pytest.approx(0.04) for step in result["slices"])
-    with pytest.raises(BudgetReached):
+    with pytest.raises(BudgetReached, match=r"the budget of \$0.1 is reached") as error:
         asked(
             place,
             model=Scripted(priced, identity="dear"),
@@ -185,6 +185,7 @@ def test_dollars_are_counted_and_the_budget_holds_for_all_recipes_together(place
         )
     bought = sum(Run.at(run).record["counts"]["calls_bought"] for run in (place / "poor").glob("*") if Run.is_at(run))
     assert 4 < bought <= 10
+    assert "larger --max-cost" in error.value.next and error.value.where == str(place / "poor")
 
 
 @pytest.mark.parametrize(

@@ -257,17 +257,15 @@ class _Allocation:
     def _buy(self, name: str, groups: int) -> None:
         mine = self.bought[name]
         left = None if self.max_cost is None else max(0.0, self.max_cost - self._cost() + (spent(mine.run)[0] or 0.0))
-        with self.panel() as watch:
-            run = generate(
-                name,
-                self.anchors,
-                out=mine.run.path,
-                limit=groups,
-                seed=self.seed,
-                max_cost=left,
-                watch=watch,
-                **{**self.asking, "model": _of_roles(name, self.asking["model"])},
-            )
+        try:
+            run = self._made(name, groups, left)
+        except BudgetReached as error:
+            if (
+                left is None or self.asking.get("max_tokens") is not None
+            ):  # then it may be another budget, of this run alone
+                raise
+            self._write(f"the budget of ${self.max_cost:g} is reached")
+            raise self._over() from error
         made = int(run.record["counts"]["groups"])
         mine.ended = made < groups
         if made > mine.groups:  # else all was made before
@@ -277,6 +275,20 @@ class _Allocation:
             dollars = None if dollars is None else dollars - (before[0] or 0.0)
             self.slices.append(Slice(name, made, len(mine.last), dollars, tokens - before[1]))
         mine.groups = made
+
+    def _made(self, name: str, groups: int, max_cost: float | None) -> Run:
+        """A recipe's run, up to so many groups."""
+        with self.panel() as watch:
+            return generate(
+                name,
+                self.anchors,
+                out=self.bought[name].run.path,
+                limit=groups,
+                seed=self.seed,
+                max_cost=max_cost,
+                watch=watch,
+                **{**self.asking, "model": _of_roles(name, self.asking["model"])},
+            )
 
     def _spent_up(self) -> bool:
         return self.max_cost is not None and self._cost() >= self.max_cost
