@@ -190,7 +190,7 @@ async def test_a_server_that_does_not_tell_its_template_refuses_before_a_token_i
             with pytest.raises(SynthgainError, match="chat template") as error:
                 await model(begun("user", "", system("Be brief.")))
         assert server.stats()["served"] == 0
-    assert "--set template=" in error.value.next and "local/" in error.value.next
+    assert "template and opening" in error.value.next and "local/" in error.value.next
 
 
 async def test_a_server_that_is_loading_is_waited_for(planned: Planned) -> None:
