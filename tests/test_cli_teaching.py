@@ -138,6 +138,12 @@ def test_options_that_nobody_would_read_are_refused_before_anything_is_asked(
     assert words[2] in capsys.readouterr().err and not Path("runs").exists()
 
 
+def test_a_model_that_is_none_is_told_before_the_other_answers(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines("asked.jsonl", [{"question": "3 + 4?", "answer": "7"}])
+    assert typed("evaluate", "scripted/echo", "--on", "asked.jsonl", "--against", "none/such") == 2
+    assert "none/such" in capsys.readouterr().err and not Path("runs").exists()
+
+
 @pytest.mark.parametrize("words", [("--think-again", "2"), ("--think-marks", "<think>", "</think>")])
 def test_how_to_think_without_a_budget_is_refused(
     words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]

@@ -117,7 +117,7 @@ def test_the_sentence_is_of_the_task_and_of_its_best_witness(reading: Reading, w
         (Reading("mdm_anchors", 1.2, 1.18, 1.22), "The rows are less varied than the anchors: they lie 1.064 [1.049, 1.080] from the middle of their kind, the anchors 1.20 [1.18, 1.22]"),
         (Reading("mdm_anchors", 1.0, 0.98, 1.02), "more varied than the anchors"),
         (Reading("mdm_anchors", 1.07, 1.04, 1.1), "about as varied as the anchors, as far as can be told"),
-        (Reading("mdm_anchors", None, note="there are none"), "there are no anchors to compare with"),
+        (Reading("mdm_anchors", None, note="there are none"), "of anchors there is no such figure to compare with"),
     ],
 )  # fmt: skip
 def test_of_texts_the_figure_with_the_best_record_speaks(anchors: Reading, words: str) -> None:

@@ -115,13 +115,8 @@ def _of_texts(known: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
 def _varied(r: Reading, anchors: Reading | None) -> str:
     """Fewer texts lie a little nearer to their middles, so the side with fewer of them must be clear by its interval to be called the more varied."""
     mine = f"they lie {interval(r.value or 0.0, r.low, r.high)} from the middle of their kind"
-    if anchors is None or anchors.value is None:
-        why = (
-            "there are no anchors to compare with"
-            if anchors is None
-            else f"of the anchors it is not known ({anchors.note})"
-        )
-        return f"How varied the rows are: {mine}{_record(r)}; {why}."
+    if anchors is None or anchors.value is None:  # there are none, or too few
+        return f"How varied the rows are: {mine}{_record(r)}; of anchors there is no such figure to compare with."
     theirs = f"the anchors {interval(anchors.value, anchors.low, anchors.high)}"
     ends = (r.low, r.high, anchors.low, anchors.high)
     less = None not in ends and r.high < anchors.low  # type: ignore[operator]
