@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doubles.server import served
-from synthgain import cli
+from doubles.typed import Said, typed
 
 RECIPE = """
 from synthgain.types import Prompt, Recipe, Row, drop, user
@@ -27,15 +25,6 @@ RECIPE = Recipe("judged", "1", draft, roles=("writer", "judge"))
 WRITER_KEY, JUDGE_KEY = "sk-writer-0123456789", "sk-judge-9876543210"
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 Typed = Callable[..., Said]
 
 
@@ -44,22 +33,15 @@ def synthgain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     """`synthgain("generate", …, NAME=VALUE)`: a command line and its environment, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def typed(*words: str, **environment: str) -> Said:
-        capsys.readouterr()
+    def command(*words: str, **environment: str) -> Said:
         with monkeypatch.context() as patch:
             for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_JUDGE", "OPENAI_BASE_URL"):
                 patch.delenv(name, raising=False)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["synthgain", *words])
-            code = 0
-            try:
-                cli.main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return Said(code, *capsys.readouterr())
+            return typed(words, patch, capsys)
 
-    return typed
+    return command
 
 
 def test_a_judge_elsewhere_has_its_own_server_key_and_price(tmp_path: Path, synthgain: Typed) -> None:

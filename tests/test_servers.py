@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from doubles.server import Server, served
-from synthgain import Reach, Run, Scripted, SynthgainError, cli, generate
+from doubles.typed import Said, typed
+from synthgain import Reach, Run, Scripted, SynthgainError, generate
 from synthgain.chain import Tally
 from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, user
 
@@ -64,15 +64,6 @@ def rows_of(run: Run) -> list[dict[str, Any]]:
     return [row for shard in run.shards() for row in shard.to_pylist()]
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 Cli = Callable[..., Said]
 
 
@@ -82,15 +73,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["synthgain", *arguments])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        return typed(arguments, monkeypatch, capsys)
 
     return command
 

@@ -221,9 +221,8 @@ class _Allocation:
         for step in steps:
             before = len(self.slices)
             self._buy(step.recipe, step.groups)
-            if [made.groups for made in self.slices[before:]] == [
-                step.groups
-            ]:  # else there are fewer anchors than there were
+            made = [one.groups for one in self.slices[before:]]
+            if made == [step.groups]:  # else there are fewer anchors than there were
                 self.slices[-1] = step
         self._write("")
 
@@ -260,10 +259,8 @@ class _Allocation:
         try:
             run = self._made(name, groups, left)
         except BudgetReached as error:
-            if (
-                left is None or self.asking.get("max_tokens") is not None
-            ):  # then it may be another budget, of this run alone
-                raise
+            if left is None or self.asking.get("max_tokens") is not None:
+                raise  # it may be another budget, of this run alone
             self._write(f"the budget of ${self.max_cost:g} is reached")
             raise self._over() from error
         made = int(run.record["counts"]["groups"])

@@ -101,6 +101,22 @@ def further(
     return readings
 
 
+def uri_of(weights: Weights) -> str:
+    """What answers: a student's folder as the runtime that it writes in."""
+    return usable(weights) if isinstance(weights, Path) else weights
+
+
+def asking(weights: Weights, answers: int) -> tuple[str, Tally, Callable[[int, int], None]]:
+    """The URI of what answers, the count of its answers, and who is told of each."""
+    uri = uri_of(weights)
+    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=answers)
+
+    def done(n: int, _: int) -> None:
+        tally.groups_done = n
+
+    return uri, tally, done
+
+
 def written(
     weights: Weights,
     questions: Sequence[Question],
@@ -110,16 +126,12 @@ def written(
     watch: Watch = unwatched,
 ) -> Solved:
     """Multiple choice by what the model writes, greedily, with the options in sight; an answer that names no option is wrong, and not parsable."""
-    uri = usable(weights) if isinstance(weights, Path) else weights
+    uri, tally, done = asking(weights, len(questions))
     known = {q.id: q for q in questions}
     asks = asked_for_a_letter if _has_template(uri) else asked_raw
-    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=len(questions))
 
     def parsed(said: str, id: str) -> int | None:
         return picked(said, known[id].options)
-
-    def done(n: int, _: int) -> None:
-        tally.groups_done = n
 
     async def work(desk: Desk) -> Solved:
         return await solve(

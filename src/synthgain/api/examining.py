@@ -12,15 +12,15 @@ import numpy as np
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.asking import DEFAULT_MODEL
-from synthgain.api.choosing import choices, further
+from synthgain.api.choosing import asking, choices, further, uri_of
 from synthgain.api.desk import at_desk, unwatched
 from synthgain.api.harness import harness
 from synthgain.api.making import Watch
 from synthgain.api.preferring import pairs_at, preferred
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.telling import Say, remark
-from synthgain.api.training import to_stderr, usable
-from synthgain.chain import Desk, Tally
+from synthgain.api.training import to_stderr
+from synthgain.chain import Desk
 from synthgain.curate.answers import final_answer, same_answer
 from synthgain.evaluate import (
     BudgetForcing,
@@ -145,7 +145,7 @@ def evaluate(
         _only_of_questions(on, bool(pairs), against)
     _all_read(also, against, options=bool(questions and questions[0].options), compared=bool(on or general))
     if against is not None and questions:  # a name that is none is told before anything is asked
-        open_model(_uri(_weights(against)), reach or Reach())
+        open_model(uri_of(_weights(against)), reach or Reach())
     if pairs:
         readings += preferred(weights, pairs, against, watch or unwatched)
     elif questions:
@@ -200,11 +200,6 @@ def _weights(model: str | Path) -> Weights:
     return str(model) if "/" in str(model) and not Path(model).exists() else Path(model)
 
 
-def _uri(weights: Weights) -> str:
-    """What answers: a student's folder as the runtime that it writes in."""
-    return usable(weights) if isinstance(weights, Path) else weights
-
-
 def _less(difference: Reading, against: str) -> Reading:
     return replace(difference, note="; ".join(filter(None, (f"less {against}, question by question", difference.note))))
 
@@ -229,7 +224,7 @@ def answered(
     `longest` is the length of the longest answer that is known of (`Examination`)."""
     if questions[0].options:
         return choices(weights, questions, memory)
-    uri, tally, done = _asking(weights, len(questions) * how.draws)
+    uri, tally, done = asking(weights, len(questions) * how.draws)
 
     async def work(desk: Desk) -> Solved:
         return await solve(
@@ -262,7 +257,7 @@ def thought(
         raise SynthgainError(
             "of multiple choice nothing is written", where="--think", next="give questions with an `answer`"
         )
-    uri, tally, done = _asking(weights, len(questions) * how.draws)
+    uri, tally, done = asking(weights, len(questions) * how.draws)
 
     async def work(desk: Desk) -> list[Reading]:
         curve = await thinking(
@@ -279,17 +274,6 @@ def thought(
         return list(curve.readings)
 
     return at_desk(uri, work, memory=memory, tally=tally, reach=reach, watch=watch or unwatched)
-
-
-def _asking(weights: Weights, answers: int) -> tuple[str, Tally, Callable[[int, int], None]]:
-    """The model's URI, the count of its answers, and who is told of each."""
-    uri = _uri(weights)
-    tally = Tally(label=f"answers of {uri.rpartition('/')[2]}", groups_total=answers)
-
-    def done(n: int, _: int) -> None:
-        tally.groups_done = n
-
-    return uri, tally, done
 
 
 @dataclass(frozen=True)
