@@ -71,6 +71,12 @@ def test_a_student_that_gained_outranks_doubts_and_one_that_lost_forbids() -> No
         and "more of the test questions than base-few-shot (+0.21 [+0.01, +0.41])" in advice.sentence
     )
     assert "65 rows are few" in advice.reasons and any("cannot be told from unfiltered" in r for r in advice.reasons)
+    behind = advise(known(FINE, differences=[*won, difference("distilled", -0.23, 0.09)]))
+    assert behind.call == "use" and not any("told from distilled" in r for r in behind.reasons)
+    assert (
+        "the student trained on it answers fewer of the test questions than distilled (−0.23 [−0.32, −0.14])"
+        in behind.reasons
+    )
     lost = advise(known(FINE, differences=[difference("base", -0.2, 0.1)]))
     assert lost.call == "no" and "fewer of the test questions than base" in lost.sentence
     undecided = advise(known(FINE, kept=65, differences=[difference("base", 0.1, 0.2)]))

@@ -153,9 +153,18 @@ def _doubts(known: Known) -> Iterator[str]:
         yield f"{counted(known.kept, 'row is', 'rows are')} few"
     if known.kept and known.unwritten > OWN * known.kept and not known.record.get("given"):
         yield f"{count(known.unwritten)} of its {counted(known.kept, 'row')} were written by no model: they are the anchors' own"
+    for d in known.differences:
+        if not _untrained(d) and _behind(d):
+            yield f"the student trained on it answers fewer of the test questions than {d.get('b')} ({_difference(d)})"
     yield from _of_the_run(known)
     if known.task == "answers" and not _verified(known) and not known.differences:
         yield "no rule looked at whether its answers are right"
+
+
+def _behind(difference: Mapping[str, Any]) -> bool:
+    """Whether the student answers fewer of the test questions than the other."""
+    high = number(difference.get("high"))
+    return high is not None and high < 0
 
 
 def _of_the_run(known: Known) -> Iterator[str]:
@@ -183,7 +192,7 @@ def _proofs(known: Known) -> Iterator[str]:
         least = min(told, key=lambda d: number(d.get("value")) or 0.0)
         yield f"the student trained on it answers more of the test questions than {least.get('b')} ({_difference(least)})"
         for d in known.differences:
-            if not _untrained(d) and (low := number(d.get("low"))) is not None:
+            if not _untrained(d) and not _behind(d) and (low := number(d.get("low"))) is not None:
                 yield (
                     f"more than {d.get('b')} too ({_difference(d)})"
                     if low > 0
