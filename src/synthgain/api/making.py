@@ -17,7 +17,7 @@ from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, fields_of
 from synthgain.api.licensing import licence_of, news, terms_by_uri
-from synthgain.api.places import FULL, apart_from, writes_to
+from synthgain.api.places import FULL, apart_from, for_a_run, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.api.replaying import (
@@ -94,6 +94,7 @@ def generate(
     """
     place = Path(out)
     apart_from(anchors, place)
+    for_a_run(place)
     recordings = recordings_at(calls, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(

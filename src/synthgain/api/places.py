@@ -28,6 +28,20 @@ def writes_to(folder: Path) -> Iterator[None]:
         raise
 
 
+def for_a_run(folder: Path) -> None:
+    """SynthgainError where writing a run here would take away somebody's files. The places that a run replaces are its own or empty."""
+    if folder.is_file():
+        raise SynthgainError("this is a file, and a run is a folder", where=str(folder), next="give a folder with -o")
+    found = next(Run(folder).foreign(), None)
+    if found is not None:
+        file = found.relative_to(folder)
+        raise SynthgainError(
+            f"this folder holds something else ({file}), and a run writes its own {file.parts[0]}/",
+            where=str(folder),
+            next="give a new or empty folder with -o",
+        )
+
+
 @contextmanager
 def on_disk(where: Path) -> Iterator[None]:
     """A full disk, or a place that cannot be written, is said in words (SynthgainError)."""
@@ -60,9 +74,10 @@ def apart_from(anchors: object, out: Path) -> None:
             raise SynthgainError(
                 "a run cannot be made from its own folder", where=str(anchors), next="give another folder with -o"
             )
-        if here in place.parents:
+        if here in (place, *place.parents) and here.is_dir():
+            lies = "is the anchors' own folder" if here == place else "lies inside the anchors' folder"
             raise SynthgainError(
-                "this folder lies inside the anchors' folder: its rows would be read as anchors the next time",
+                f"this folder {lies}: its rows would be read as anchors the next time",
                 where=str(out),
                 next=f"give a folder outside of {anchors} with -o",
             )

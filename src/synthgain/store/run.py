@@ -62,6 +62,15 @@ def _plain(text: str) -> str:
 
 FORMAT = 2  # of a run folder; another one is refused
 Part = Literal["anchors", "groups", "rows", "data"]
+SHARDS = "part-[0-9]*.parquet"
+PARTS: Mapping[str, tuple[str, ...]] = {  # the folders that a run replaces whole, and what it calls its files there
+    "anchors": (SHARDS, "*.npy"),
+    "groups": (SHARDS,),
+    "rows": (SHARDS,),
+    "broken": ("broken.jsonl",),
+    "data": (SHARDS, "README.md"),
+    "calls": (),
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,8 +174,15 @@ class Run:
         return run
 
     def readable(self) -> None:
-        """SynthgainError where the folder was written by another version's format."""
-        held = self.record.get("format", 1)
+        """SynthgainError where the folder was written by another version's format, or holds a run.json of something else."""
+        record = self.record
+        held = record.get("format", 1)
+        if self.run_json.is_file() and "format" not in record and "synthgain" not in record:
+            raise SynthgainError(
+                "this run.json was written by something else, not by synthgain",
+                where=str(self.run_json),
+                next="give another folder",
+            )
         if self.run_json.is_file() and held != FORMAT:
             raise SynthgainError(
                 f"this run was written in format {held}, and this synthgain reads format {FORMAT}",
@@ -226,6 +242,21 @@ class Run:
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         atomic_write(self.run_json, json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+
+    def foreign(self) -> Iterator[Path]:
+        """Files in the places that a run replaces, where neither a record nor bought calls say that a run is here.
+
+        What a killed run of ours leaves there is not foreign: its names, in a folder that was locked before.
+        """
+        if self.run_json.is_file() or any(self.calls.glob("*.sqlite")):
+            return
+        locked = (self.path / ".lock").exists()
+        for part, names in PARTS.items():
+            place = self.path / part
+            for file in sorted(place.rglob("*") if place.is_dir() else [place] if place.exists() else ()):
+                ours = locked and file.parent == place and any(file.match(name) for name in names)
+                if not ours and not file.is_dir():
+                    yield file
 
     # ------------------------------------------------------------------------------------------ anchors
 
