@@ -193,7 +193,7 @@ class Run:
         """SynthgainError where the folder was written by another version's format, or holds a run.json of something else."""
         record = self.record
         held = record.get("format", 1)
-        if self.run_json.is_file() and not {"format", "status", "recipe"} & set(record):
+        if self.run_json.is_file() and not {"format", "status", "recipe", "counts"} & set(record):
             raise SynthgainError(
                 "this run.json was written by something else, not by synthgain",
                 where=str(self.run_json),
