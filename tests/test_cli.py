@@ -397,6 +397,43 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_bought(run: Cli, tmp_path: Path
     assert bought(again) == 240 - paid
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "r", "-o", "folder"),
+        ("audit", "docs", "-o", "file/audit"),
+        ("export", "r", "--to", "chat", "-o", "folder/x.jsonl"),
+        ("plan", "docs", "--horizon", "1M", "-o", "file/plan.html"),
+        ("simulate", "chain", "-o", "file/chain.html"),
+        ("compare", "r", "r", "-o", "folder"),
+        ("generate", "rephrase", "docs", "-o", "file/run", "-m", SCRIPT),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_place_that_cannot_be_written_is_no_fault_of_ours(run: Cli, words: tuple[str, ...]) -> None:
+    assert make(run).code == 0
+    Path("folder/x.jsonl").mkdir(parents=True)
+    Path("file").write_text("mine", "utf-8")
+    said = run(*words)
+    assert said.code == 2 and "Traceback" not in said.err, said.err
+    assert Path("file").read_text("utf-8") == "mine"
+
+
+def test_figures_that_cannot_be_kept_are_given_all_the_same(run: Cli) -> None:
+    assert make(run).code == 0
+    Path("r/readings.json").mkdir()
+    said = run("measure", "r", "--json")
+    assert said.code == 0 and said.json["readings"] and "not kept there" in said.err
+
+
+def test_ctrl_c_while_code_is_being_made_ends_with_130_too(tmp_path: Path) -> None:
+    """As in the import of a module whose dataclasses are made just then: Python itself would end by the signal."""
+    (tmp_path / "mine.py").write_text("exec('raise KeyboardInterrupt')\n", "utf-8")
+    ended = process(tmp_path, "recipes", "./mine.py")
+    out, err = ended.communicate(timeout=120)
+    assert (ended.returncode, out) == (130, "") and "Traceback" not in err
+
+
 def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_path: Path) -> None:
     """What came before, and what came between the two, is kept and not bought again; what is left is asked for again."""
     with served(stuck="Orrin") as server:
@@ -416,6 +453,9 @@ def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_
         assert re.search(r"4 calls in flight were left", err) and "synthgain generate" in err
         record = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))
         assert (record["status"], record["why"]) == ("stopped", "interrupted")
+        counts = record["counts"]
+        assert (counts["anchors"], counts["calls_bought"], counts["rows"], counts["kept"]) == (2, 4, 0, 0)
+        assert record["tokens"]["out"] > 0 and record["dropped_by"] == {} and record["seconds"] > 0
         server.become()
         again = run(*ask, "--json")
         assert bought(again) == 4 == server.stats()["asked"] and again.json["counts"]["kept"] == 8

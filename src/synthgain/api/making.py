@@ -30,7 +30,7 @@ from synthgain.api.replaying import (
     served_by,
     taken_over,
 )
-from synthgain.api.run_record import as_before, begun, came_of
+from synthgain.api.run_record import as_before, begun, came_of, so_far
 from synthgain.api.telling import remark
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.chain.judging import closing
@@ -202,11 +202,12 @@ def carried_out(
     began = time.time()
     replay = before is not None
     record = {**begun(ask, parts, run), **told}
-    reserve = run.path / ".reserve"
+    reserve, buyers = run.path / ".reserve", list[Buyer]()
+    held = run.record if run.files("rows") else {}
     try:
         reserve.write_bytes(b"\0" * RESERVE)
-        run.write_record({**record, "status": "running"})
-        outcome, licences, recorded = _drafted(ask, parts, corpus, run, watch, before)
+        run.write_record({**record, "status": "running", **so_far(Tally(), corpus, held, 0.0)})
+        outcome, licences, recorded = _drafted(ask, parts, corpus, run, watch, before, buyers)
         record |= came_of(outcome, corpus, time.time() - began)
         record |= {"licences": licences} | ({"recorded": recorded} if recorded else {})
         record["counts"]["anchors_used"] = run.anchors_used()
@@ -217,7 +218,9 @@ def carried_out(
     except BaseException as error:
         with suppress(OSError):
             reserve.unlink(missing_ok=True)  # a full disk has this much room left
-            run.write_record(before if before is not None else {**record, "status": "stopped", "why": _said(error)})
+            spent = so_far(buyers[0].tally if buyers else Tally(), corpus, held, time.time() - began)
+            ended = {**record, "status": "stopped", "why": _said(error), **spent}
+            run.write_record(ended if before is None else before)
         raise
     finally:
         reserve.unlink(missing_ok=True)
@@ -269,9 +272,15 @@ Drafts = tuple[
 
 
 def _drafted(
-    ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None
+    ask: Asked,
+    parts: Opened,
+    corpus: Corpus,
+    run: Run,
+    watch: Watch,
+    before: Mapping[str, Any] | None,
+    buyers: list[Buyer],
 ) -> Drafts:
-    buyers: list[Buyer] = []
+    """The round itself; its buyer is put into `buyers`, where an interrupt finds it, and what it spent is read after an end that was none."""
     replay = before is not None
 
     async def work() -> Drafts:

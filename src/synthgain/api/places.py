@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from synthgain.api.telling import remark
 from synthgain.store import Run, writing
 from synthgain.types import SynthgainError
 
@@ -48,20 +49,41 @@ def on_disk(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in UNWRITABLE:
-            raise SynthgainError(
-                f"this place cannot be written ({error.strerror})",
-                where=str(error.filename or where),
-                next="give another place with -o, or the right to write to this one",
-            ) from error
-        if error.errno not in FULL:
+        said = said_of(error, where)
+        if said is None:
             raise
-        raise SynthgainError(
-            "the disk is full",
-            where=str(where),
-            code=3,
-            next="free disk space and run the same command again: every answer written so far is kept",
-        ) from error
+        raise said from error
+
+
+@contextmanager
+def kept_if_it_can_be(what: str, folder: Path) -> Iterator[None]:
+    """What was worked out is given to whoever asked, also where it cannot be written beside what it is of: that is said."""
+    try:
+        yield
+    except OSError as error:
+        if said_of(error) is None:
+            raise
+        remark(f"{folder}: {what} are not kept there ({error.strerror})")
+
+
+def said_of(error: OSError, where: Path | None = None) -> SynthgainError | None:
+    """In words, that the disk is full or that a place cannot be used; None of another error. Without `where` the place that the error names."""
+    if error.errno in UNWRITABLE:
+        return SynthgainError(
+            f"this place cannot be {'read or ' if where is None else ''}written ({error.strerror})",
+            where=str(error.filename or where),
+            next="give another place with -o, or the right to write to this one"
+            if where
+            else "look at its rights, or give another place",
+        )
+    if error.errno not in FULL:
+        return None
+    return SynthgainError(
+        "the disk is full",
+        where=str(where or error.filename or ""),
+        code=3,
+        next="free disk space and run the same command again: every answer written so far is kept",
+    )
 
 
 def apart_from(anchors: object, out: Path) -> None:

@@ -89,8 +89,8 @@ def _allowed(seed: int) -> None:
 
 def _counts(run: Run) -> dict[str, int]:
     record = run.record
-    counts = record.get("counts")
-    if counts is None:
+    counts, ended = record.get("counts"), record.get("status") in ("complete", "stopped")
+    if counts is None or not (ended or run.files("rows")):
         raise SynthgainError(
             f"this run is {record.get('status', 'not begun')}",
             where=str(run.path),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -25,6 +25,9 @@ from synthgain.cli import (  # their commands register themselves
 from synthgain.cli.arguments import app, command_line
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
+
+if TYPE_CHECKING:
+    from synthgain.types import SynthgainError
 
 __all__ = [
     "app",
@@ -91,6 +94,8 @@ def main() -> None:
             raise SystemExit(ended)
     except KeyboardInterrupt:
         say(f"synthgain: interrupted; everything bought is kept. To go on: {command_line()}")
+        # Python remembers an interrupt inside an `exec`, such as the one that makes a dataclass, and would end by the signal.
+        exec("")
         raise SystemExit(130) from None
     except SynthgainError as error:
         say(f"synthgain: {error}")
@@ -111,6 +116,13 @@ def _unheard() -> None:
     raise SystemExit(0) from None
 
 
+def _of_a_place(error: OSError) -> SynthgainError | None:
+    """The disk is full, or a file or folder cannot be read or written: that is for a person to mend."""
+    from synthgain.api.places import FULL, said_of
+
+    return said_of(error) if error.filename or error.errno in FULL else None
+
+
 def _exit_for(error: Exception) -> None:
     import traceback
 
@@ -122,6 +134,9 @@ def _exit_for(error: Exception) -> None:
         raise SystemExit(error.exit_code) from None
     if isinstance(error, typer.Abort):
         raise SystemExit(130) from None
+    if isinstance(error, OSError) and (said := _of_a_place(error)):
+        say(f"synthgain: {said}")
+        raise SystemExit(said.code) from None
     traceback.print_exception(error)
     say(
         "synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”."
