@@ -419,6 +419,13 @@ def test_a_place_that_cannot_be_written_is_no_fault_of_ours(run: Cli, words: tup
     assert Path("file").read_text("utf-8") == "mine"
 
 
+@pytest.mark.parametrize("out", [("-o", ""), ("--out", ""), ("--out=",)])
+def test_an_empty_path_is_not_the_folder_one_stands_in(run: Cli, out: tuple[str, ...]) -> None:
+    before = set(Path().rglob("*"))
+    said = run("generate", "rephrase", "docs", *out, "-m", SCRIPT)
+    assert (said.code, said.out) == (2, "") and set(Path().rglob("*")) == before
+
+
 def test_figures_that_cannot_be_kept_are_given_all_the_same(run: Cli) -> None:
     assert make(run).code == 0
     Path("r/readings.json").mkdir()

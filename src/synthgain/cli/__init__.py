@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,6 +88,7 @@ def main() -> None:
     from synthgain.types import SynthgainError
 
     try:
+        _somewhere(sys.argv)
         ended = parser()(standalone_mode=False)
         sys.stdout.flush()
         if ended == 130:  # what the parser makes of a KeyboardInterrupt, ours (`Interrupted`) among them
@@ -108,6 +111,14 @@ def main() -> None:
         raise
     except Exception as error:
         _exit_for(error)
+
+
+def _somewhere(words: Sequence[str]) -> None:
+    """SynthgainError where -o is given nothing, as by a shell's variable that is not set: as a path that is the folder one stands in."""
+    from synthgain.types import SynthgainError
+
+    if "--out=" in words or any(name in ("-o", "--out") and not value for name, value in pairwise(words)):
+        raise SynthgainError("the path is empty", where="-o", next="give the path of what is to be written")
 
 
 def _unheard() -> None:
