@@ -8,21 +8,22 @@ stopped, on another machine too, because what was made lies beside this file:
     python studies/own_truth.py readings     what the meter says of each set: own_truth.json
     python studies/own_truth.py tables       the readings against the gains
 
-All gains are paired with the untrained student's on the same questions.
+Several processes may share a stage (one thread each does more than two threads of one). All gains are paired with the untrained student's on the same questions.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
+import itertools
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,11 @@ from synthgain.evaluate import load_questions
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]
 from own_truth_rules import prompts  # noqa: E402
+from results import Results, by_hash, write  # noqa: E402
 from value import spearman  # noqa: E402
 
 RUNS = Path(os.environ.get("SYNTHGAIN_RUNS", HERE.parent / "runs")) / "own-truth"
-SETS, FOUND = HERE / "own_truth_sets.jsonl.gz", HERE / "own_truth.json"
+SETS, RESULTS = HERE / "own_truth_sets.jsonl.gz", Results(HERE / "own_truth.json", RUNS)
 STUDENT, SMALL, LARGE = "local/smollm2-135m", "local/smollm2-135m", WRITER
 ROWS, SEEDS, RATES = 64, (0, 1, 2), (2e-3, 7e-4)
 TRAINING: Mapping[str, Any] = {"adapter": "lora", "batch": 8, "length": 160, "hold_out": 0.0, "method": "sft"}
@@ -51,19 +53,8 @@ SIGNED = ("proxy_gain", "proxy_gain_answer", "probe_gain", "context_gain")
 Chat = dict[str, Any]
 
 
-def by_hash(rows: Iterable[Chat], n: int = ROWS) -> list[Chat]:
-    """`n` rows in an order that hangs on their content alone."""
-    return sorted(rows, key=lambda row: hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest())[:n]
-
-
 def chat(asked: str, answer: str) -> Chat:
     return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
-
-
-def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    return path
 
 
 # ---------------------------------------------------------------------------------------------- tasks
@@ -207,16 +198,16 @@ def sets_of(task: Task, off_topic: Sequence[Chat]) -> dict[str, list[Chat]]:
     """The sets of a task, each of `ROWS` rows (fewer where a writer has fewer right)."""
     small, small_all = written(task, SMALL, "small")
     large, large_all = written(task, LARGE, "large")
-    good = by_hash(large)
+    good = by_hash(large, ROWS)
     made = {
-        "small-checked": by_hash(small),
-        "small-unchecked": by_hash(small_all),
+        "small-checked": by_hash(small, ROWS),
+        "small-unchecked": by_hash(small_all, ROWS),
         "large-checked": good,
-        "large-unchecked": by_hash(large_all),
+        "large-unchecked": by_hash(large_all, ROWS),
         "duplicated": duplicated(good),
         "shuffled": shuffled(good),
         "cut-off": cut_off(good),
-        "off-topic": by_hash(off_topic),
+        "off-topic": by_hash(off_topic, ROWS),
     }
     if task.name != "rules":  # nobody has written right answers to its test prompts
         leaks = leaked(task)
@@ -231,8 +222,8 @@ def make_sets() -> None:
     sums = written(of["arithmetic"], LARGE, "large")[0]
     for task, off_topic in ((of["arithmetic"], qa), (of["documents"], sums), (of["rules"], qa)):
         made[task.name] = sets_of(task, off_topic)
-    made["documents"]["rephrase"] = by_hash(recorded("rephrase", of["documents"]))
-    made["documents"]["entigraph"] = by_hash(recorded("entigraph", of["documents"]))
+    made["documents"]["rephrase"] = by_hash(recorded("rephrase", of["documents"]), ROWS)
+    made["documents"]["entigraph"] = by_hash(recorded("entigraph", of["documents"]), ROWS)
     lines = [{"task": task, "set": name, "rows": rows} for task, sets in made.items() for name, rows in sets.items()]
     packed = gzip.compress("".join(json.dumps(one) + "\n" for one in lines).encode(), mtime=0)
     SETS.write_bytes(packed)
@@ -251,55 +242,40 @@ def sets() -> dict[tuple[str, str], Path]:
 # ---------------------------------------------------------------------------------------------- students and readings
 
 
-def found_so_far() -> dict[str, Any]:
-    return json.loads(FOUND.read_text("utf-8")) if FOUND.is_file() else {"base": {}, "students": {}, "readings": {}}
-
-
-def keep(found: Mapping[str, Any]) -> None:
-    FOUND.write_text(json.dumps(found, indent=0) + "\n", "utf-8")
-
-
 def train_all(minutes: float) -> None:
     """Pass by pass (a rate and a seed), every set; a pass is done before the next begins."""
-    began, found, of = time.monotonic(), found_so_far(), tasks()
+    began, of, files = time.monotonic(), tasks(), sets()
     for name, task in of.items():
-        if name not in found["base"]:
-            found["base"][name] = task.score(task, STUDENT, RUNS / "answers" / f"{name}-base")
-            keep(found)
-    for seed in SEEDS:
-        for rate in RATES:
-            for (name, of_set), file in sets().items():
-                key = f"{name}/{of_set}/{rate:g}/{seed}"
-                if key in found["students"]:
-                    continue
-                if time.monotonic() - began > 60 * minutes:
-                    return
-                place = RUNS / "students" / key
-                sg.train(
-                    file, out=place, base=STUDENT, seed=seed, learning_rate=rate, max_steps=STEPS[name], **TRAINING
-                )
-                found["students"][key] = of[name].score(of[name], place, RUNS / "answers" / key)
-                keep(found)
-                shutil.rmtree(place)
-                more = np.mean(found["students"][key]) - np.mean(found["base"][name])
-                print(f"{time.monotonic() - began:.0f} s  {key}: {more:+.3f}", flush=True)
+        RESULTS.each("base", name, partial(task.score, task, STUDENT, RUNS / "answers" / f"{name}-base"))
+    for seed, rate, (name, of_set) in itertools.product(SEEDS, RATES, files):
+        if time.monotonic() - began > 60 * minutes:
+            return
+        key = f"{name}/{of_set}/{rate:g}/{seed}"
+        RESULTS.each("students", key, partial(gained, of[name], files[name, of_set], key, rate=rate, seed=seed))
+
+
+def gained(task: Task, file: Path, key: str, *, rate: float, seed: int) -> list[float]:
+    """What a student of a set scores, question by question."""
+    place, steps = RUNS / "students" / key, STEPS[task.name]
+    sg.train(file, out=place, base=STUDENT, seed=seed, learning_rate=rate, max_steps=steps, **TRAINING)
+    scores = task.score(task, place, RUNS / "answers" / key)
+    shutil.rmtree(place)
+    return scores
 
 
 def read_all() -> None:
     """What `synthgain measure` says of each set, with the student asked too; values by name."""
-    found, of = found_so_far(), tasks()
+    of = tasks()
     for (name, of_set), file in sets().items():
-        key, task = f"{name}/{of_set}", of[name]
-        if key in found["readings"]:
-            continue
-        began = time.process_time()
-        target = task.file("target") if task.target else None
-        also = ("probe_gain", "context_gain")
-        readings = sg.measure(file, anchors=task.file("anchors"), target=target, student=STUDENT, also=also)
-        found["readings"][key] = {r.name: r.value for r in readings}
-        found.setdefault("cpu_seconds", {})[key] = time.process_time() - began
-        keep(found)
-        print(key, flush=True)
+        RESULTS.each("readings", f"{name}/{of_set}", partial(read, of[name], file))
+
+
+def read(task: Task, file: Path) -> dict[str, Any]:
+    """All readings of a set, and the processor seconds that they took."""
+    began, target = time.process_time(), task.file("target") if task.target else None
+    also = ("probe_gain", "context_gain")
+    readings = sg.measure(file, anchors=task.file("anchors"), target=target, student=STUDENT, also=also)
+    return {r.name: r.value for r in readings} | {"cpu_seconds": time.process_time() - began}
 
 
 # ---------------------------------------------------------------------------------------------- the readings against the gains
@@ -311,7 +287,7 @@ def analysed(found: Mapping[str, Any], resamples: int = 2_000) -> list[dict[str,
     whole = [s for s in students if all(f"{key}/{s}" in found["students"] for key in found["readings"])]
     gains = {key: np.array([gain(found, key, s) for s in whole]) for key in found["readings"]}
     lines, every = [], list(range(len(whole)))
-    for name in sorted({name for values in found["readings"].values() for name in values}):
+    for name in sorted({name for values in found["readings"].values() for name in values} - {"cpu_seconds"}):
         value = {key: one[name] for key, one in found["readings"].items() if one.get(name) is not None}
         known = {task: [key for key in value if key.startswith(f"{task}/")] for task in STEPS}
         known = {task: keys for task, keys in known.items() if len({value[key] for key in keys}) > 2}
@@ -368,7 +344,7 @@ def error(found: Mapping[str, Any], key: str, students: Sequence[str]) -> float:
 
 def tables() -> None:
     """All sets, then without those that hold test questions."""
-    found = found_so_far()
+    found = RESULTS.read()
     clean = {key: values for key, values in found["readings"].items() if "contaminated" not in key}
     for readings in (found["readings"], clean):
         print(table(analysed({**found, "readings": readings})), end="\n\n")
