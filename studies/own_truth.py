@@ -6,6 +6,7 @@ stopped, on another machine too, because what was made lies beside this file:
     python studies/own_truth.py sets         what the two writers answer, and the 28 sets: own_truth_sets.jsonl.gz
     python studies/own_truth.py students     students, pass by pass, and their gains: own_truth.json (--minutes N stops after a student)
     python studies/own_truth.py readings     what the meter says of each set: own_truth.json
+    python studies/own_truth.py asking       what the student says of each set, asked by the meter: own_truth.json
     python studies/own_truth.py tables       the readings against the gains
 
 Several processes may share a stage (one thread each does more than two threads of one). All gains are paired with the untrained student's on the same questions.
@@ -32,10 +33,18 @@ import numpy as np
 import synthgain as sg
 from synthgain import examples
 from synthgain.api.examining import Examination, answered
+from synthgain.api.instruments import instruments_for
+from synthgain.api.measuring import data_of
 from synthgain.api.showing import FAMILIES, WITHOUT
 from synthgain.api.showing_documents import LEFT_OUT, RECIPES, SHORT, WRITER
 from synthgain.api.training import usable
 from synthgain.evaluate import load_questions
+from synthgain.measure import Data
+from synthgain.measure.aim import Aim, aim_of
+from synthgain.measure.grounded import Grounds
+from synthgain.measure.probe import Learner, context_gain, probe_gain
+from synthgain.models import Reach
+from synthgain.types import Reading
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]
@@ -48,6 +57,10 @@ SETS, RESULTS = HERE / "own_truth_sets.jsonl.gz", Results(HERE / "own_truth.json
 STUDENT, SMALL, LARGE = "local/smollm2-135m", "local/smollm2-135m", WRITER
 ROWS, SEEDS, RATES = 64, (0, 1, 2), (2e-3, 7e-4)
 TRAINING: Mapping[str, Any] = {"adapter": "lora", "batch": 8, "length": 160, "hold_out": 0.0, "method": "sft"}
+ASKED: Mapping[str, Callable[[Data, Aim, Learner], list[Reading]]] = {
+    "probe": probe_gain,
+    "context": lambda data, aim, learner: context_gain(data, aim, learner.scorer),
+}
 STEPS = {"arithmetic": 8, "documents": 16, "rules": 8}  # of 8 rows: one pass over a set, two of the documents' sets
 SIGNED = ("proxy_gain", "proxy_gain_answer", "probe_gain", "context_gain")
 Chat = dict[str, Any]
@@ -264,17 +277,32 @@ def gained(task: Task, file: Path, key: str, *, rate: float, seed: int) -> list[
 
 
 def read_all() -> None:
-    """What `synthgain measure` says of each set, with the student asked too; values by name."""
+    """What `synthgain measure` says of each set; values by name."""
     of = tasks()
     for (name, of_set), file in sets().items():
         RESULTS.each("readings", f"{name}/{of_set}", partial(read, of[name], file))
 
 
 def read(task: Task, file: Path) -> dict[str, Any]:
-    """All readings of a set, and the processor seconds that they took."""
+    """All readings of a set that `measure` gives by itself, and the processor seconds that they took."""
     began, target = time.process_time(), task.file("target") if task.target else None
-    also = ("probe_gain", "context_gain")
-    readings = sg.measure(file, anchors=task.file("anchors"), target=target, student=STUDENT, also=also)
+    readings = sg.measure(file, anchors=task.file("anchors"), target=target, student=STUDENT)
+    return {r.name: r.value for r in readings} | {"cpu_seconds": time.process_time() - began}
+
+
+def ask_all() -> None:
+    """What `--also probe_gain --also context_gain` adds: the two that cost most, each for all sets before the next."""
+    of = tasks()
+    for which, ((name, of_set), file) in itertools.product(ASKED, sets().items()):
+        RESULTS.each(which, f"{name}/{of_set}", partial(ask, of[name], file, which))
+
+
+def ask(task: Task, file: Path, which: str) -> dict[str, Any]:
+    began, target = time.process_time(), task.file("target") if task.target else None
+    data = data_of(file, anchors=task.file("anchors"), target=target)
+    learner = instruments_for(STUDENT, "", "", Reach(), learns=True).learner
+    assert learner is not None
+    readings = ASKED[which](data, aim_of(data, Grounds.of(data)), learner)
     return {r.name: r.value for r in readings} | {"cpu_seconds": time.process_time() - began}
 
 
@@ -345,6 +373,9 @@ def error(found: Mapping[str, Any], key: str, students: Sequence[str]) -> float:
 def tables() -> None:
     """All sets, then without those that hold test questions."""
     found = RESULTS.read()
+    for which in ASKED:
+        for key, values in found.get(which, {}).items():
+            found["readings"][key] |= {name: value for name, value in values.items() if name != "cpu_seconds"}
     clean = {key: values for key, values in found["readings"].items() if "contaminated" not in key}
     for readings in (found["readings"], clean):
         print(table(analysed({**found, "readings": readings})), end="\n\n")
@@ -366,13 +397,14 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("sets", "students", "readings", "tables"))
+    parser.add_argument("stage", choices=("sets", "students", "readings", "asking", "tables"))
     parser.add_argument("--minutes", type=float, default=1e9, help="no student begins later")
     given = parser.parse_args()
     stages: dict[str, Callable[[], None]] = {
         "sets": make_sets,
         "students": lambda: train_all(given.minutes),
         "readings": read_all,
+        "asking": ask_all,
         "tables": tables,
     }
     stages[given.stage]()
