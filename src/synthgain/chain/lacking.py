@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from synthgain.chain.buying import SOME
-from synthgain.chain.judging import AGAIN
+from synthgain.chain.judging import AGAIN, saw
 from synthgain.types import Anchor, AnyCheck, Row, SynthgainError, user
 
 SHOWN = 12  # fields that are named
@@ -47,12 +47,10 @@ class Lacking:
 
     def look(self, row: Row, anchors: Sequence[Anchor]) -> None:
         """Look at a row with the row checks' verdicts: a check that comes behind the one that dropped it did not see it."""
-        if not self.blind:
+        if not self.blind or row.fields.get("human"):
             return
         fallen = row.fallen
-        if row.fields.get("human") or (fallen is not None and fallen.check not in self.order):
-            return  # written by a person, or dropped by the draft itself
-        for name in self.order[: self.order.index(fallen.check) + 1] if fallen else self.order:
+        for name in saw(self.order, row):
             if name in self.blind and (said := _asked(self.asks[name], row, anchors)) is not None:
                 if said:
                     self.blind[name][said] += 1

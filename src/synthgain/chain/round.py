@@ -19,6 +19,7 @@ from synthgain.chain.judging import Judging, selected
 from synthgain.chain.lacking import Lacking
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
+from synthgain.chain.unread import Unread
 from synthgain.chain.wave import Opened, Wave
 from synthgain.store import Accepted, CallMemory, Corpus, Run
 from synthgain.types import Group, Row, SynthgainError, Verdict
@@ -93,7 +94,7 @@ class Round:
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
         self.buyer.ask_again, self.buyer.heard = ask_again, Hearing(self.buyer)
-        self.lacking = Lacking(parts.checks)
+        self.lacking, self.unread = Lacking(parts.checks), Unread(parts.recipe, parts.checks)
         self.judging = Judging(parts.checks, request.accept, parts.embedder, corpus)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
         self.wave = int(getattr(parts.recipe.pick, "wave", WAVE)) if self.pooled else WAVE
@@ -245,14 +246,13 @@ class Round:
         self.tally.warn("collapse", pulse.collapse)
 
     def _seen(self, group: Group, row: Row) -> None:
-        """End a run of which a check finds in none of the first rows what it judges by: it would keep or drop all of them."""
+        """End a run of which a check finds in none of the first rows what it judges by, or can read no answer of its judge."""
         self.lacking.look(row, group)
-        if (
-            not self.replay
-            and self.buyer.stopped is None
-            and (blind := self.lacking.refusal(at_the_end=False)) is not None
-        ):
-            self.buyer.fail(blind)
+        if self.replay or self.buyer.stopped is not None:
+            return
+        self.unread.look(row)
+        if (why := self.lacking.refusal(at_the_end=False) or self.unread.refusal()) is not None:
+            self.buyer.fail(why)
 
     # ------------------------------------------------------------------------------------------ what broke
 
