@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,9 +15,16 @@ SHOWN = 12  # fields that are named
 PATIENCE = 5 * SOME  # rows without what it judges by that a check may keep: it may be in a few rows only
 
 
-def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: Sequence[str] = ()) -> None:
+def refuse_blind(
+    checks: Sequence[AnyCheck],
+    anchors: Iterable[Anchor],
+    fields: Sequence[str] = (),
+    tried: Callable[[], Row | None] = lambda: None,
+) -> None:
     """SynthgainError where a check needs of its anchors what none of them has, or a field that is not among those that rows can have (`fields`;
-    none: not known). `anchors` are read up to the first that has it."""
+    none: not known). `anchors` are read up to the first that has it. `tried` gives a row of the recipe without buying anything (None: it cannot), for
+    a check that judges by how a row was asked for.
+    """
     row = Row(messages=(user(""),), fields=dict.fromkeys(fields))  # as far as it is known before there is one
     for check in checks:
         if not hasattr(check, "lacks"):
@@ -25,9 +32,11 @@ def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: 
         first = tuple(islice(anchors, 1))
         if fields and first and not _asked(check, None, first) and (said := _asked(check, row, first)):
             raise _refusal(check.name, f"no row of this recipe has {said}", "rows", fields)
+        of_calls = first and _asked(check, None, first) is None and _asked(check, row, first) is None
+        made = tried() if of_calls else None
         said, held = "", dict[str, None]()
         for anchor in anchors:
-            said = _asked(check, None, (anchor,)) or ""
+            said = _asked(check, made, (anchor,)) or ""
             if not said:
                 break
             held |= dict.fromkeys(anchor.fields)
