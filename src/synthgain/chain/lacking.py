@@ -91,12 +91,30 @@ def _asked(check: Any, row: Row | None, anchors: Sequence[Anchor]) -> str | None
         ) from error
 
 
-def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:
+def no_anchor_has(name: str, anchors: Iterable[Anchor], said: str) -> SynthgainError | None:
+    """What to say of a draft that broke because it reads this field; None where some anchor has it. `said` is how it broke, and where."""
+    held = dict[str, None]()
+    for anchor in anchors:
+        if name in anchor.fields:
+            return None
+        held |= dict.fromkeys(anchor.fields)
+    return SynthgainError(
+        f"no anchor has the field {name!r}, which the draft reads",
+        where=said,
+        next=f"{_there('anchors', held)}; rename one, or read {name!r} with fields.get where it may be missing. A recipe that says "
+        f"needs=({name!r},) is refused before anything is bought",
+    )
+
+
+def _there(of: str, fields: Iterable[str]) -> str:
     names = list(fields)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    there = f"these {of} have the fields {', '.join(names[:SHOWN])}{more}" if names else f"these {of} have no fields"
+    return f"these {of} have the fields {', '.join(names[:SHOWN])}{more}" if names else f"these {of} have no fields"
+
+
+def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:
     return SynthgainError(
         f"{what}, by which the check judges",
         where=check,
-        next=f"{there}; `synthgain checks {check}` says what it reads, and which setting names it; or leave the check out",
+        next=f"{_there(of, fields)}; `synthgain checks {check}` says what it reads, and which setting names it; or leave the check out",
     )
