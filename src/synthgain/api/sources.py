@@ -123,12 +123,15 @@ def _anchors_of(run: Run) -> tuple[Batches, int]:
 
 
 def made_from(source: Path) -> frozenset[int]:
-    """What a run was made from (`first_contents`), whatever it is measured beside. Empty where `source` is neither a run nor RUN/data."""
+    """What a run's rows were made from, kept or fallen (`first_contents`), whatever it is measured beside: with --limit that is not all that was read.
+    Empty where `source` is neither a run nor RUN/data."""
     run = _run_of(source)
     if run is None:
         return frozenset()
-    read = _readable(run.anchors, lambda: run.batches("anchors", ["text"]))
-    return first_contents(map(content, table.column("text").to_pylist()) for table in read)
+    used = run.anchor_ids_used()
+    read = _readable(run.anchors, lambda: run.batches("anchors", ["id", "text"]))
+    columns = (table.to_pydict() for table in read)
+    return first_contents([content(text) for id, text in zip(c["id"], c["text"]) if id in used] for c in columns)
 
 
 def _run_of(source: Path) -> Run | None:

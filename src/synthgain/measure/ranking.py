@@ -103,7 +103,7 @@ def _not_ranked(strangers: Sequence[tuple[Side, Side]], head: str) -> list[str]:
     names = list(dict.fromkeys(side.name for pair in strangers for side in pair))
     said = "were asked other questions" if head == RIGHT else "were held out against other real text"
     after = (
-        "Make all of them from the same anchors to rank them."
+        "Make all of them from the same anchors, with the same --limit, to rank them."
         if head == RIGHT
         else "Give all of them the same text with --target to rank them."
     )
