@@ -28,11 +28,11 @@ from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
 from synthgain.measure.words import content
 from synthgain.report.verdict import verifiers
 from synthgain.store import Run
-from synthgain.turns import ANSWERED, Content, content_of, readable, turn_text
+from synthgain.turns import ANSWERED, Content, answer_column, content_of, readable, turn_text
 from synthgain.types import Anchor, SynthgainError
 
-ASKED = ("instruction", "prompt", "question", "problem", "query")
 ANSWERS = (*ANSWERED, "chosen")
+ASKED = ("instruction", "prompt", "question", "problem", "query")
 MOST_TOKENS = 2**31 - 1  # of a row; a count beyond is no count
 PROMPTS = 1 << 16  # prompts that the ledger's intervals tell apart
 NAMED = 4_096  # different anchors' ids of the rows by which the anchors' ids are known
@@ -383,13 +383,12 @@ def _of_chat(content: Content) -> tuple[str, str, str]:
 
 def _answer(anchor: Anchor) -> str | None:
     """The row's answer as text, None where it has no column for one."""
-    columns = [name for name in ANSWERS if name in anchor.fields]
-    name = next((name for name in columns if anchor.fields[name] is not None), None)
-    if name is None and columns:
+    name = answer_column(fields := anchor.fields, ANSWERS, anchor.source)
+    value = None if name is None else fields[name]
+    if name is not None and value is None:
         raise SynthgainError(
-            f"the answer (column {columns[0]!r}) is null", where=anchor.source, next="mend or remove the row"
+            f"the answer (column {name!r}) is null", where=anchor.source, next="mend or remove the row"
         )
-    value = None if name is None else anchor.fields[name]
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
