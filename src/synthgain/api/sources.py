@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.pairs import of_row, pair_of, with_pairs
+from synthgain.curate.chosen import number
 from synthgain.intervals import effective_size
 from synthgain.measure.compare import first_contents
 from synthgain.measure.curation import SURPLUS
@@ -340,7 +341,7 @@ def _row(anchor: Anchor, asked: set[str], *, chats: bool) -> dict[str, Any]:
     ids = fields.get("anchor_ids")
     ids = [ids] if isinstance(ids, str) and ids else ids if isinstance(ids, list) else []
     logprob, law = _logprob(fields)
-    tokens = _number(fields.get("tokens_out")) or 0.0
+    tokens = number(fields.get("tokens_out"))
     own = fields.get("id")
     question, solution = pair_of(anchor.text, fields)
     return {
@@ -406,22 +407,11 @@ def _answer(anchor: Anchor) -> str | None:
     )
 
 
-def _number(value: object) -> float | None:
-    """A number of a column, also one that a CSV file holds; None where it is none, or not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
-
-
 def _logprob(fields: Mapping[str, Any]) -> tuple[float | None, str]:
     """(the log-probability, the law it is of), or (None, why there is none)."""
     law, value = str(fields.get("law") or ""), fields.get("logprob")
-    found = _number(value)
-    if found is not None:
+    found = number(value)
+    if not math.isnan(found):
         return found, law
     why = "the data set has no column `logprob`"
     if value is not None:
