@@ -6,23 +6,25 @@ stopped, on another machine too, because what was made lies beside this file:
     python studies/own_truth.py sets         what the two writers answer, and the 28 sets: own_truth_sets.jsonl.gz
     python studies/own_truth.py students     students, pass by pass, and their gains: own_truth.json (--minutes N stops after a student)
     python studies/own_truth.py readings     what the meter says of each set: own_truth.json
+    python studies/own_truth.py asking       what the student says of each set, asked by the meter: own_truth.json
     python studies/own_truth.py tables       the readings against the gains
 
-All gains are paired with the untrained student's on the same questions.
+Several processes may share a stage (one thread each does more than two threads of one). All gains are paired with the untrained student's on the same questions.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
+import itertools
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,39 +33,41 @@ import numpy as np
 import synthgain as sg
 from synthgain import examples
 from synthgain.api.examining import Examination, answered
+from synthgain.api.instruments import instruments_for
+from synthgain.api.measuring import data_of
 from synthgain.api.showing import FAMILIES, WITHOUT
 from synthgain.api.showing_documents import LEFT_OUT, RECIPES, SHORT, WRITER
 from synthgain.api.training import usable
 from synthgain.evaluate import load_questions
+from synthgain.measure import Data
+from synthgain.measure.aim import Aim, aim_of
+from synthgain.measure.grounded import Grounds
+from synthgain.measure.probe import Learner, context_gain, probe_gain
+from synthgain.models import Reach
+from synthgain.types import Reading
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]
 from own_truth_rules import prompts  # noqa: E402
+from results import Results, by_hash, write  # noqa: E402
 from value import spearman  # noqa: E402
 
 RUNS = Path(os.environ.get("SYNTHGAIN_RUNS", HERE.parent / "runs")) / "own-truth"
-SETS, FOUND = HERE / "own_truth_sets.jsonl.gz", HERE / "own_truth.json"
+SETS, RESULTS = HERE / "own_truth_sets.jsonl.gz", Results(HERE / "own_truth.json", RUNS)
 STUDENT, SMALL, LARGE = "local/smollm2-135m", "local/smollm2-135m", WRITER
 ROWS, SEEDS, RATES = 64, (0, 1, 2), (2e-3, 7e-4)
 TRAINING: Mapping[str, Any] = {"adapter": "lora", "batch": 8, "length": 160, "hold_out": 0.0, "method": "sft"}
+ASKED: Mapping[str, Callable[[Data, Aim, Learner], list[Reading]]] = {
+    "probe": probe_gain,
+    "context": lambda data, aim, learner: context_gain(data, aim, learner.scorer),
+}
 STEPS = {"arithmetic": 8, "documents": 16, "rules": 8}  # of 8 rows: one pass over a set, two of the documents' sets
 SIGNED = ("proxy_gain", "proxy_gain_answer", "probe_gain", "context_gain")
 Chat = dict[str, Any]
 
 
-def by_hash(rows: Iterable[Chat], n: int = ROWS) -> list[Chat]:
-    """`n` rows in an order that hangs on their content alone."""
-    return sorted(rows, key=lambda row: hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest())[:n]
-
-
 def chat(asked: str, answer: str) -> Chat:
     return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
-
-
-def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    return path
 
 
 # ---------------------------------------------------------------------------------------------- tasks
@@ -207,16 +211,16 @@ def sets_of(task: Task, off_topic: Sequence[Chat]) -> dict[str, list[Chat]]:
     """The sets of a task, each of `ROWS` rows (fewer where a writer has fewer right)."""
     small, small_all = written(task, SMALL, "small")
     large, large_all = written(task, LARGE, "large")
-    good = by_hash(large)
+    good = by_hash(large, ROWS)
     made = {
-        "small-checked": by_hash(small),
-        "small-unchecked": by_hash(small_all),
+        "small-checked": by_hash(small, ROWS),
+        "small-unchecked": by_hash(small_all, ROWS),
         "large-checked": good,
-        "large-unchecked": by_hash(large_all),
+        "large-unchecked": by_hash(large_all, ROWS),
         "duplicated": duplicated(good),
         "shuffled": shuffled(good),
         "cut-off": cut_off(good),
-        "off-topic": by_hash(off_topic),
+        "off-topic": by_hash(off_topic, ROWS),
     }
     if task.name != "rules":  # nobody has written right answers to its test prompts
         leaks = leaked(task)
@@ -231,8 +235,8 @@ def make_sets() -> None:
     sums = written(of["arithmetic"], LARGE, "large")[0]
     for task, off_topic in ((of["arithmetic"], qa), (of["documents"], sums), (of["rules"], qa)):
         made[task.name] = sets_of(task, off_topic)
-    made["documents"]["rephrase"] = by_hash(recorded("rephrase", of["documents"]))
-    made["documents"]["entigraph"] = by_hash(recorded("entigraph", of["documents"]))
+    made["documents"]["rephrase"] = by_hash(recorded("rephrase", of["documents"]), ROWS)
+    made["documents"]["entigraph"] = by_hash(recorded("entigraph", of["documents"]), ROWS)
     lines = [{"task": task, "set": name, "rows": rows} for task, sets in made.items() for name, rows in sets.items()]
     packed = gzip.compress("".join(json.dumps(one) + "\n" for one in lines).encode(), mtime=0)
     SETS.write_bytes(packed)
@@ -251,55 +255,55 @@ def sets() -> dict[tuple[str, str], Path]:
 # ---------------------------------------------------------------------------------------------- students and readings
 
 
-def found_so_far() -> dict[str, Any]:
-    return json.loads(FOUND.read_text("utf-8")) if FOUND.is_file() else {"base": {}, "students": {}, "readings": {}}
-
-
-def keep(found: Mapping[str, Any]) -> None:
-    FOUND.write_text(json.dumps(found, indent=0) + "\n", "utf-8")
-
-
 def train_all(minutes: float) -> None:
     """Pass by pass (a rate and a seed), every set; a pass is done before the next begins."""
-    began, found, of = time.monotonic(), found_so_far(), tasks()
+    began, of, files = time.monotonic(), tasks(), sets()
     for name, task in of.items():
-        if name not in found["base"]:
-            found["base"][name] = task.score(task, STUDENT, RUNS / "answers" / f"{name}-base")
-            keep(found)
-    for seed in SEEDS:
-        for rate in RATES:
-            for (name, of_set), file in sets().items():
-                key = f"{name}/{of_set}/{rate:g}/{seed}"
-                if key in found["students"]:
-                    continue
-                if time.monotonic() - began > 60 * minutes:
-                    return
-                place = RUNS / "students" / key
-                sg.train(
-                    file, out=place, base=STUDENT, seed=seed, learning_rate=rate, max_steps=STEPS[name], **TRAINING
-                )
-                found["students"][key] = of[name].score(of[name], place, RUNS / "answers" / key)
-                keep(found)
-                shutil.rmtree(place)
-                more = np.mean(found["students"][key]) - np.mean(found["base"][name])
-                print(f"{time.monotonic() - began:.0f} s  {key}: {more:+.3f}", flush=True)
+        RESULTS.each("base", name, partial(task.score, task, STUDENT, RUNS / "answers" / f"{name}-base"))
+    for seed, rate, (name, of_set) in itertools.product(SEEDS, RATES, files):
+        if time.monotonic() - began > 60 * minutes:
+            return
+        key = f"{name}/{of_set}/{rate:g}/{seed}"
+        RESULTS.each("students", key, partial(gained, of[name], files[name, of_set], key, rate=rate, seed=seed))
+
+
+def gained(task: Task, file: Path, key: str, *, rate: float, seed: int) -> list[float]:
+    """What a student of a set scores, question by question."""
+    place, steps = RUNS / "students" / key, STEPS[task.name]
+    sg.train(file, out=place, base=STUDENT, seed=seed, learning_rate=rate, max_steps=steps, **TRAINING)
+    scores = task.score(task, place, RUNS / "answers" / key)
+    shutil.rmtree(place)
+    return scores
 
 
 def read_all() -> None:
-    """What `synthgain measure` says of each set, with the student asked too; values by name."""
-    found, of = found_so_far(), tasks()
+    """What `synthgain measure` says of each set; values by name."""
+    of = tasks()
     for (name, of_set), file in sets().items():
-        key, task = f"{name}/{of_set}", of[name]
-        if key in found["readings"]:
-            continue
-        began = time.process_time()
-        target = task.file("target") if task.target else None
-        also = ("probe_gain", "context_gain")
-        readings = sg.measure(file, anchors=task.file("anchors"), target=target, student=STUDENT, also=also)
-        found["readings"][key] = {r.name: r.value for r in readings}
-        found.setdefault("cpu_seconds", {})[key] = time.process_time() - began
-        keep(found)
-        print(key, flush=True)
+        RESULTS.each("readings", f"{name}/{of_set}", partial(read, of[name], file))
+
+
+def read(task: Task, file: Path) -> dict[str, Any]:
+    """All readings of a set that `measure` gives by itself, and the processor seconds that they took."""
+    began, target = time.process_time(), task.file("target") if task.target else None
+    readings = sg.measure(file, anchors=task.file("anchors"), target=target, student=STUDENT)
+    return {r.name: r.value for r in readings} | {"cpu_seconds": time.process_time() - began}
+
+
+def ask_all() -> None:
+    """What `--also probe_gain --also context_gain` adds: the two that cost most, each for all sets before the next."""
+    of = tasks()
+    for which, ((name, of_set), file) in itertools.product(ASKED, sets().items()):
+        RESULTS.each(which, f"{name}/{of_set}", partial(ask, of[name], file, which))
+
+
+def ask(task: Task, file: Path, which: str) -> dict[str, Any]:
+    began, target = time.process_time(), task.file("target") if task.target else None
+    data = data_of(file, anchors=task.file("anchors"), target=target)
+    learner = instruments_for(STUDENT, "", "", Reach(), learns=True).learner
+    assert learner is not None
+    readings = ASKED[which](data, aim_of(data, Grounds.of(data)), learner)
+    return {r.name: r.value for r in readings} | {"cpu_seconds": time.process_time() - began}
 
 
 # ---------------------------------------------------------------------------------------------- the readings against the gains
@@ -311,7 +315,7 @@ def analysed(found: Mapping[str, Any], resamples: int = 2_000) -> list[dict[str,
     whole = [s for s in students if all(f"{key}/{s}" in found["students"] for key in found["readings"])]
     gains = {key: np.array([gain(found, key, s) for s in whole]) for key in found["readings"]}
     lines, every = [], list(range(len(whole)))
-    for name in sorted({name for values in found["readings"].values() for name in values}):
+    for name in sorted({name for values in found["readings"].values() for name in values} - {"cpu_seconds"}):
         value = {key: one[name] for key, one in found["readings"].items() if one.get(name) is not None}
         known = {task: [key for key in value if key.startswith(f"{task}/")] for task in STEPS}
         known = {task: keys for task, keys in known.items() if len({value[key] for key in keys}) > 2}
@@ -368,7 +372,10 @@ def error(found: Mapping[str, Any], key: str, students: Sequence[str]) -> float:
 
 def tables() -> None:
     """All sets, then without those that hold test questions."""
-    found = found_so_far()
+    found = RESULTS.read()
+    for which in ASKED:
+        for key, values in found.get(which, {}).items():
+            found["readings"][key] |= {name: value for name, value in values.items() if name != "cpu_seconds"}
     clean = {key: values for key, values in found["readings"].items() if "contaminated" not in key}
     for readings in (found["readings"], clean):
         print(table(analysed({**found, "readings": readings})), end="\n\n")
@@ -390,13 +397,14 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("sets", "students", "readings", "tables"))
+    parser.add_argument("stage", choices=("sets", "students", "readings", "asking", "tables"))
     parser.add_argument("--minutes", type=float, default=1e9, help="no student begins later")
     given = parser.parse_args()
     stages: dict[str, Callable[[], None]] = {
         "sets": make_sets,
         "students": lambda: train_all(given.minutes),
         "readings": read_all,
+        "asking": ask_all,
         "tables": tables,
     }
     stages[given.stage]()

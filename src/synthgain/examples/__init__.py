@@ -3,7 +3,8 @@
 All of it is written for this project, so no model has read it and no licence but ours holds.
 """
 
-from synthgain.examples.problems import FAMILIES, SHOTS, problems, write
+from synthgain.examples.families import FAMILIES, SHOTS
+from synthgain.examples.problems import problems, write
 from synthgain.examples.reading import document_questions, documents, recorded_calls, write_documents
 
 __all__ = [

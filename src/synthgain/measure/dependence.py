@@ -21,116 +21,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthgain.measure.data import Data, even_sample, nothing, units
+from synthgain.measure.hsic import (
+    BLOCK,
+    Matrix,
+    gaussian,
+    gaussian_blocks,
+    hsic,
+    hsic_weighted,
+    median_distance,
+)
 from synthgain.models.embedders import CHARS, Embedder
 from synthgain.types import Reading
 
-EXACT, BLOCK, MOST = 2_000, 50, 10_000  # prompts or rows: the n² form; of one block; the block form
+EXACT, MOST = 2_000, 10_000  # prompts or rows: of the n² form; of the block form
 ANCHORS = 8  # of a row that are read
 PERMUTATIONS, RESAMPLES = 199, 200
 PICKS = 3  # draws of one row a prompt that HSIC(S, S), which is no linear form, is averaged over
-
-Matrix = NDArray[np.float64]
-
-
-# ---------------------------------------------------------------------------------------------- kernels
-
-
-def median_distance(x: Matrix, seed: int = 0, most: int = 1_000) -> float:
-    """The median of the pairwise distances that are not zero, of at most 1,000 rows; 0 where all rows are equal."""
-    if len(x) > most:
-        x = x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
-    squares = _squares(x)[np.triu_indices(len(x), 1)]
-    squares = squares[squares > 1e-12 * max(1.0, float(squares.max(initial=0.0)))]
-    return float(np.sqrt(np.median(squares))) if len(squares) else 0.0
-
-
-def gaussian(x: Matrix, width: float) -> Matrix:
-    """exp(-|x - x'|²/2s²) for all pairs of rows; leading axes are blocks."""
-    squares = _squares(x)
-    squares *= -0.5 / width**2
-    return np.exp(squares, out=squares)
-
-
-def _squares(x: Matrix) -> Matrix:
-    x = np.asarray(x, np.float64)
-    x = x - x.mean(axis=-2, keepdims=True)  # what cancels is small then
-    norms = (x * x).sum(-1)
-    squares: Matrix = norms[..., :, None] + norms[..., None, :] - 2 * (x @ np.swapaxes(x, -1, -2))
-    return np.maximum(squares, 0.0)
-
-
-# ---------------------------------------------------------------------------------------------- HSIC
-
-
-def hsic(k: Matrix, l: Matrix) -> Matrix:  # noqa: E741
-    """The unbiased HSIC of two kernel matrices (…, n, n), n ≥ 4, whose diagonals do not count; leading axes are blocks."""
-    n = k.shape[-1]
-    if n < 4:
-        raise ValueError(f"{n} pairs: the unbiased HSIC needs 4")
-    k_diagonal, l_diagonal = np.einsum("...ii->...i", k), np.einsum("...ii->...i", l)
-    both = np.einsum("...ij,...ij->...", k, l) - (k_diagonal * l_diagonal).sum(-1)
-    a, b = k.sum(-1) - k_diagonal, l.sum(-1) - l_diagonal
-    rows = (a * b).sum(-1)
-    out: Matrix = (both + a.sum(-1) * b.sum(-1) / ((n - 1) * (n - 2)) - 2 * rows / (n - 2)) / (n * (n - 3))
-    return out
-
-
-def hsic_weighted(k: Matrix, l: Matrix, weights: Matrix) -> Matrix:  # noqa: E741
-    """The unbiased HSIC under weights (n, B) of the pairs, one figure a column, over tuples of different pairs only.
-
-    NaN where fewer than four pairs have weight.
-
-    With whole weights it is a bootstrap that never sets a pair beside a copy of itself; with ones it is `hsic`.
-    """
-    k, l = _hollow(k), _hollow(l)  # noqa: E741
-    w, w2 = weights, weights**2
-    kw, lw, product = k @ w, l @ w, k * l
-    product_w, product_w2 = product @ w, product @ w2
-    pairs = (w * product_w).sum(0)
-    threes = (w * kw * lw).sum(0) - (w * product_w2).sum(0)
-    fours = (w * kw).sum(0) * (w * lw).sum(0) - 4 * (w2 * kw * lw).sum(0) + 2 * (w2 * product_w2).sum(0)
-    p1, p2, p3, p4 = (np.sum(w**i, axis=0) for i in (1, 2, 3, 4))
-    n2 = p1**2 - p2
-    n3 = p1**3 - 3 * p1 * p2 + 2 * p3
-    n4 = p1**4 - 6 * p1**2 * p2 + 3 * p2**2 + 8 * p1 * p3 - 6 * p4
-    enough = n4 > 1e-6  # some four different pairs have weight
-    out: Matrix = np.full(w.shape[1], np.nan)
-    out[enough] = (
-        pairs / np.where(enough, n2, 1) - 2 * threes / np.where(enough, n3, 1) + fours / np.where(enough, n4, 1)
-    )[enough]
-    return out
-
-
-def _hollow(k: Matrix) -> Matrix:
-    k = k.copy()
-    np.fill_diagonal(k, 0.0)
-    return k
-
-
-def hsic_blocks(x: Matrix, y: Matrix, x_width: float, y_width: float, block: int = BLOCK) -> Matrix:
-    """The unbiased HSIC of each block of 50 pairs, the rest left over: the mean costs n·50 (Zhang et al. 2018)."""
-    return hsic(gaussian(_blocked(x, block), x_width), gaussian(_blocked(y, block), y_width))
-
-
-def _blocked(x: NDArray[Any], block: int) -> NDArray[Any]:
-    blocks = len(x) // block
-    return np.asarray(x[: blocks * block]).reshape(blocks, block, *x.shape[1:])
-
-
-def hsic_fourier(x: Matrix, y: Matrix, x_width: float, y_width: float, *, features: int = 200, seed: int = 0) -> float:
-    """The unbiased HSIC with both kernels by random Fourier features (Rahimi and Recht 2007): cost n·features."""
-    random = np.random.default_rng(seed)
-    phi, psi = _fourier(x, x_width, features, random), _fourier(y, y_width, features, random)
-    n = len(x)
-    a, b = phi @ phi.sum(0) - 1.0, psi @ psi.sum(0) - 1.0  # sums of kernel rows without the diagonal, which is 1
-    both = float(((phi.T @ psi) ** 2).sum()) - n
-    return float((both + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 * (a @ b) / (n - 2)) / (n * (n - 3)))
-
-
-def _fourier(x: Matrix, width: float, features: int, random: np.random.Generator) -> Matrix:
-    angles = np.asarray(x, np.float64) @ (random.normal(size=(x.shape[1], features // 2)) / width)
-    waves: Matrix = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(features // 2)
-    return waves
 
 
 # ---------------------------------------------------------------------------------------------- prompts
@@ -238,8 +144,8 @@ def _by_blocks(
     if not all(widths):
         return None
     order = random.permutation(len(anchors))
-    k = gaussian(_blocked(anchors[order], BLOCK), widths[0])
-    l = gaussian(_blocked(rows[order], BLOCK), widths[1])  # noqa: E741
+    k = gaussian_blocks(anchors[order], widths[0])
+    l = gaussian_blocks(rows[order], widths[1])  # noqa: E741
     three = np.stack([hsic(k, l), hsic(k, k), hsic(l, l)])
     value = float(_ratio(*three.mean(1)))
     drawn = random.integers(0, len(k), (resamples, len(k)))  # blocks share no prompt: they are drawn whole
