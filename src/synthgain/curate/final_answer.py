@@ -30,7 +30,7 @@ class FinalAnswer:
         return "final-answer"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        golds = [gold for anchor in anchors if not is_blank(gold := anchor.fields.get(self.gold))]
+        golds = [anchor.fields[self.gold] for anchor in anchors if not is_blank(anchor.fields.get(self.gold))]
         if not golds:
             return drop("no gold answer to compare with")
         if why := no_answer(row):
