@@ -32,7 +32,7 @@ class Unread:
         if not self.asks or not row.calls or row.fields.get("human"):
             return
         for name in (*saw(self.order, row), self.draft):
-            said = self.asks[name].unread(row) if name in self.asks else None
+            said = self._asked(name, row) if name in self.asks else None
             if said:
                 asked = _judges(row)
                 self.answers[name] |= {call.id for call in asked}
@@ -40,6 +40,15 @@ class Unread:
                 self.first.setdefault(name, asked[-1])
             elif said is not None:
                 del self.asks[name]
+
+    def _asked(self, name: str, row: Row) -> str | None:
+        """What the part says; SynthgainError in its name where it fails."""
+        try:
+            said: str | None = self.asks[name].unread(row)
+            return said
+        except Exception as error:
+            what = f"its `unread` failed: {type(error).__name__}: {error}"
+            raise SynthgainError(what, where=name, next="mend it: it gives a text or None") from error
 
     def refusal(self, *, at_the_end: bool = False) -> SynthgainError | None:
         """What to say where none of the first 20 answers could be read, or at the end none of all."""

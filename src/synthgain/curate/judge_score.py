@@ -43,7 +43,9 @@ class JudgeScore:
     def unread(self, row: Row) -> str | None:
         """The score, where what is in its place is no number."""
         numbers = self._numbers(row) if self.field in row.fields else []
-        return f"a number in the field {self.field!r}" * all(map(math.isnan, numbers)) if numbers else None
+        if not numbers:
+            return None
+        return f"a number in the field {self.field!r}" if all(map(math.isnan, numbers)) else ""
 
     def _numbers(self, row: Row) -> list[float]:
         held = row.fields.get(self.field)
