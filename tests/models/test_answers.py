@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from synthgain.models.answers import Answer, Refusal, read
-from synthgain.store.segment import row_of
+from synthgain.store.call_columns import row_of
 from synthgain.thinking import apart
 from synthgain.types import Call, Prompt, Row, user
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthgain.store.rows import ROWS, Staged, table
+from synthgain.store.rows import ROWS, table
+from synthgain.store.staged import Staged
 from synthgain.types import Call, Prompt, Row, Verdict, assistant, drop, keep, system, user
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synthgain.store import Run, atomic_write
 from synthgain.store.calls import _Known
-from synthgain.store.rows import Staged
+from synthgain.store.staged import Staged
 from synthgain.types import Row, SynthgainError, Verdict, assistant, drop, user
 
 

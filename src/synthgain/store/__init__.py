@@ -4,8 +4,9 @@ from synthgain.store.calls import CallMemory
 from synthgain.store.corpus import Corpus
 from synthgain.store.lock import writing
 from synthgain.store.met import Met
-from synthgain.store.rows import Accepted, Staged, chat
+from synthgain.store.rows import chat
 from synthgain.store.run import Run, atomic_write, kind_of, read_readings, write_readings
+from synthgain.store.staged import Accepted, Staged
 
 __all__ = [
     "Accepted",

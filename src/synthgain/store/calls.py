@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from synthgain.store.call_columns import key_of, row_of
 from synthgain.store.segment import (
     COLUMNS,
     READ,
@@ -28,9 +29,7 @@ from synthgain.store.segment import (
     WITH_IDENTITY,
     Segment,
     explained,
-    key_of,
     opened_to_write,
-    row_of,
 )
 from synthgain.types import Call, CallFailed, Prompt, SynthgainError
 

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.store.about import about as told_about
+from synthgain.store.call_columns import row_of, whole
 from synthgain.store.calls import INSERT, MODEL, NEW_MODEL, CallMemory
-from synthgain.store.segment import RECORDED, Segment, explained, opened_to_write, row_of, whole
+from synthgain.store.segment import RECORDED, Segment, explained, opened_to_write
 from synthgain.types import Call, CallFailed, Prompt, SynthgainError, digest, message
 
 FORMAT, VERSION = "synthgain recorded calls", 1

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 
 from synthgain.store.calls import CallMemory
 from synthgain.store.corpus import Corpus
-from synthgain.store.rows import ROWS, Staged, chat, columns_of, spoken
+from synthgain.store.rows import ROWS, chat, columns_of, spoken
+from synthgain.store.staged import Staged
 from synthgain.types import Anchor, Call, Embedder, Reading, SynthgainError
 
 if TYPE_CHECKING:
