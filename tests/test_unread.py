@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 import synthgain as sg
 from synthgain.curate.judges import Rubric
-from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, assistant, user
+from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, assistant, keep, user
 
 MANY = 80
 RUBRIC = Rubric()
@@ -103,3 +104,18 @@ def test_of_the_shipped_recipes_too(recipe: str, tmp_path: Path) -> None:
 def test_a_preview_says_so(tmp_path: Path) -> None:
     seen = sg.preview(RECIPE, texts(3), model=Pair().models, out=tmp_path / "run", with_=["judge-score=5"])
     assert "none of 3 rows has a number in the field 'judge_score'" in seen.note
+
+
+def test_a_part_that_fails_when_it_is_asked_is_named(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        name: str = "odd"
+
+        def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
+            return keep()
+
+        def unread(self, row: Row) -> str | None:
+            return str(1 / 0)
+
+    with pytest.raises(SynthgainError, match="odd: its `unread` failed: ZeroDivisionError"):
+        sg.generate(RECIPE, texts(3), model=Pair().models, out=tmp_path / "run", with_=[Odd()])
