@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -596,6 +597,24 @@ def test_curate_buys_nothing_and_changes_verdicts(run: Cli) -> None:
     assert not {"truncated", "no"} & {check["name"] for check in back["recipe"]["checks"]}
     few = run("curate", "r", "--accept", "3", "--json").json
     assert (few["counts"]["kept"], few["dropped_by"]) == (3, {"accept": 5})
+
+
+def test_curate_that_keeps_nothing_says_so(run: Cli) -> None:
+    make(run)
+    said = run("curate", "r", "--with", "length:least=9000", "--json")
+    assert (said.code, said.json["counts"]["kept"]) == (0, 0)
+    told = said.json["nothing_kept"]
+    assert "8 of 8 fell by length (too short)" in told["what"] and told["what"] in said.err
+    assert "synthgain curate r --without length" in told["next"]
+    shown = run(*shlex.split(re.findall(r"synthgain (show [^;]*)", told["next"])[0]))
+    assert shown.code == 0 and "too short" in shown.out
+    back = run(*shlex.split(re.findall(r"synthgain (curate .*)", told["next"])[0]), "--json")
+    assert (
+        back.json["counts"]["kept"] == 8 and "nothing_kept" not in back.json and not back.err.count("no row was kept")
+    )
+    Path("theirs.jsonl").write_text('{"prompt": "a?", "completion": "b"}\n', "utf-8")
+    said = run("curate", "theirs.jsonl", "-o", "t", "--with", "length:least=9000")
+    assert said.code == 0 and "1 of 1 fell by length" in said.err
 
 
 def test_trace_tells_a_row_whole(run: Cli) -> None:

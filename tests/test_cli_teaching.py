@@ -154,6 +154,15 @@ def test_how_to_think_without_a_budget_is_refused(
     assert f"{words[0]} says how to think" in said and "0,64,256" in said
 
 
+@pytest.mark.parametrize("after", [(), ("--think", "0,4"), ("--json",)], ids=["last", "an option", "a flag"])
+def test_one_mark_of_thinking_is_too_few(
+    after: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("evaluate", "scripted/echo", "--on", "asked.jsonl", "--think-marks", "<t>", *after) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("synthgain: --think-marks: it takes 2 words") and "--think-marks BEGIN END" in said
+
+
 PLAN = """
 from synthgain.loop import Arm, Part
 

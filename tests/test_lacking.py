@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 import synthgain as sg
 from synthgain.cli import app
-from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, assistant, keep, user
+from synthgain.curate.json_schema import JsonSchema
+from synthgain.types import Anchor, Models, Prompt, Recipe, Row, SynthgainError, Verdict, assistant, drop, keep, user
 
 MANY = 60
 
@@ -105,7 +106,6 @@ BLIND = [
     ("deita:quality=quality", "the field 'complexity'"),
     ("ifd", "the field 'loss_given_question'"),
     ("limr", "the field 'rewards'"),
-    ("json-schema", "the field 'schema'"),
     ("answer-key", "the field 'options'"),
 ]
 
@@ -114,7 +114,6 @@ DROP = {
     "judge-score",
     "true-field",
     "entailed",
-    "json-schema",
 }  # rows without it; the others keep them, or look at all rows at once
 
 
@@ -143,6 +142,46 @@ def test_a_run_that_is_judged_again_stays_as_it_was(check: str, tmp_path: Path) 
     assert error.value.code == 2
     after = sg.Run.at(run.path)
     assert ([*after.rows()], after.record) == before
+
+
+def test_a_schema_that_nothing_gives_is_said_before_a_token_is_bought(tmp_path: Path) -> None:
+    asks = Counted()
+    for make in (sg.generate, sg.preview):
+        with pytest.raises(SynthgainError, match="no anchor has the field 'schema'") as error:
+            make(RECIPE, questions(3, level=2), model=asks.model, out=tmp_path / "run", with_=["json-schema"])  # type: ignore[operator]
+        assert (error.value.code, asks.asked) == (2, 0) and "level" in error.value.next
+    with pytest.raises(SynthgainError, match="no anchor has the field 'schema'"):
+        sg.generate("rephrase", ["A mill."], model="scripted/echo", out=tmp_path / "run", with_=["json-schema"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_schema_that_something_gives_is_enough(tmp_path: Path) -> None:
+    form = {"type": "string"}
+
+    async def with_schema(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        draws = (Prompt((user(anchor.text),), draw=n, schema=form if n else None) for n in range(2))
+        async for call in models.each(draws):
+            yield Row(text=call.text, calls=(call,), verdicts=() if call.prompt.schema else (drop("first"),))
+
+    async def unread(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        first = await models(Prompt((user(anchor.text),)))
+        if "the answer" not in first.text:
+            yield Row(text=first.text, calls=(first,), verdicts=(drop("no answer"),))
+            return
+        last = await models(Prompt((user(first.text),), schema=form))
+        yield Row(text=last.text, calls=(last,))
+
+    anchors = [*questions(3), Anchor("Question 9?", "q#9", {"schema": json.dumps(form)})]
+    for n, (draft_, of, check, rows) in enumerate(
+        (
+            (with_schema, questions(3), "json-schema", 6),
+            (unread, questions(3), "json-schema", 3),  # what nobody answered tells nothing of it
+            (draft, anchors, "json-schema", 4),
+            (draft, questions(3), JsonSchema(json.dumps(form)), 3),
+        )
+    ):
+        run = sg.generate(Recipe("asks", "1", draft_), of, model=Counted().model, out=tmp_path / str(n), with_=[check])
+        assert run.record["counts"]["rows"] == rows
 
 
 def test_few_rows_are_looked_at_when_all_are_there(tmp_path: Path) -> None:

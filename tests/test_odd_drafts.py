@@ -253,3 +253,49 @@ def test_where_every_draft_gives_the_wrong_thing_the_run_ends_after_the_first(tm
     assert model.asked <= 12
     with pytest.raises(TooManyBroken, match="mend it where the reason says"):
         preview(Recipe("odd", "1", draft), ANCHORS, model=model, out=tmp_path / "p")
+
+
+async def reads_gold(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    call = await models(asked(anchor))
+    yield row(call, right=call.text == anchor.fields["gold"])
+
+
+async def reads_gold_in_talks(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+    async def talk(n: int) -> Row:
+        call = await models(asked(anchor, str(n)))
+        return row(call, right=call.text == anchor.fields["gold"])
+
+    async for found in models.side_by_side(talk(n) for n in range(2)):
+        yield found
+
+
+@pytest.mark.parametrize("draft", [reads_gold, reads_gold_in_talks])
+def test_a_field_that_no_anchor_has_ends_the_run_at_once(draft: Any, tmp_path: Path) -> None:
+    model = Scripted(lambda p: p.content[-20:], width=1)
+    anchors = [Anchor(f"anchor {i}", f"a#{i}", {"answer": str(i)}) for i in range(60)]
+    with pytest.raises(SynthgainError, match="no anchor has the field 'gold'") as error:
+        generate(Recipe("odd", "1", draft), anchors, model=model, out=tmp_path / "run")
+    assert error.value.code == 2 and model.asked <= 5
+    assert "test_odd_drafts.py" in str(error.value) and "the fields answer" in error.value.next
+    assert Run.at(tmp_path / "run").record["status"] == "stopped"
+    mended = [Anchor(a.text, a.source, {"gold": "7"}) for a in anchors]
+    again = generate(Recipe("odd", "1", draft), mended, model=model, out=tmp_path / "run", replace=True)
+    assert again.record["counts"]["broken"] == 0 and again.record["counts"]["calls_reused"] >= 1
+
+
+def test_a_field_that_some_anchors_have_breaks_the_others_alone(tmp_path: Path) -> None:
+    anchors = [Anchor(f"anchor {i}", f"a#{i}", {"gold": "7"} if i else {}) for i in range(30)]
+    run = generate(Recipe("odd", "1", reads_gold), anchors, model=Scripted(lambda p: "7"), out=tmp_path / "run")
+    assert (run.record["counts"]["rows"], run.record["counts"]["broken"]) == (29, 1)
+    assert "the anchor has no field 'gold'" in next(run.broken())["reason"]
+
+
+def test_a_key_that_an_answer_has_not_is_no_field(tmp_path: Path) -> None:
+    async def parses(models: Models, anchor: Anchor) -> AsyncIterator[Row]:
+        call = await models(asked(anchor))
+        yield row(call, found=json.loads(call.text)["gold"])
+
+    anchors = [Anchor(f"anchor {i}") for i in range(30)]
+    say = Scripted(lambda p: "{}" if p.messages[-1]["content"].endswith("7") else '{"gold": 1}')
+    run = generate(Recipe("odd", "1", parses), anchors, model=say, out=tmp_path / "run")
+    assert (run.record["counts"]["rows"], run.record["counts"]["broken"]) == (27, 3)

@@ -64,6 +64,7 @@ ANSWERED = (
     "canonical_solution",
     "answer",
 )  # columns of an answer, the fullest first
+WORKED = ("solution", "canonical_solution")  # where one of these is a column, `answer` is what its end is compared with
 
 Turns = tuple[Message, ...]
 Record = Mapping[str, Any]
@@ -97,6 +98,22 @@ class Content:
         if self.messages is None:
             return self.text
         return turn_text(self.messages[-1]) if self.messages[-1]["role"] == "assistant" else None
+
+
+def answer_column(record: Record, names: Sequence[str], where: str = "") -> str | None:
+    """Of the columns of answers the first that holds something, else the first that is there; None where there is none. SynthgainError where the row has
+    a worked solution's column and nothing stands in it."""
+    there = [name for name in names if name in record]
+    full = [name for name in there if not is_blank(record[name])]
+    if there and there[0] in WORKED and there[0] not in full:
+        how = "null" if record[there[0]] is None else "empty"
+        raise SynthgainError(f"the solution (column {there[0]!r}) is {how}", where=where, next="mend or remove the row")
+    return next(iter(full or there), None)
+
+
+def is_blank(value: object) -> bool:
+    """Whether nothing stands in a column: it is null, or a text without a character that can be seen."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def before_answer(turns: Sequence[Record]) -> tuple[Record, ...]:

@@ -104,6 +104,24 @@ class CallFailed(Exception):
         self.call, self.final = call, final
 
 
+class NoField(KeyError):
+    """A field of an anchor was read that it has not; `name` is what was read. It breaks that draft, and the run where no anchor has it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"the anchor has no field {self.name!r}"
+
+
+class Fields(dict[str, Any]):
+    """The fields of an anchor that was read from disk: what is not there is a `NoField`, so that nobody takes it for a fault in an answer."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NoField(name)
+
+
 # ---------------------------------------------------------------------------------------------- content
 
 

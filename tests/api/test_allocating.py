@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -412,6 +413,30 @@ def test_a_budget_that_is_used_up_leaves_what_is_written_down(place: Path) -> No
         dear(max_cost=0.01)
     assert json.loads((place / "out" / "slices.json").read_text())["slices"] == first["slices"]
     assert dear()["slices"] == first["slices"]
+
+
+def test_a_budget_that_was_overdrawn_stops_as_a_budget_does(place: Path) -> None:
+    """Two runs of three are gone. What their answers cost is known only after the first: with it more is spent than there was, and the next run has less
+    than nothing left."""
+
+    def priced(prompt: Prompt) -> Call:
+        return Call(prompt.id("dear"), prompt, assistant(reply(prompt)), "scripted/dear", tokens_in=20, cost=0.01)
+
+    def dear(**more: Any) -> dict[str, Any]:
+        model = Scripted(priced, identity="dear")
+        return asked(place, model=model, until="gain_per_dollar < 1e9", slice=1, **more)
+
+    first = dear()
+    runs = first["runs"]
+    for name, folder in runs.items():
+        if Path(name).stem != "good":
+            shutil.rmtree(folder)
+    with pytest.raises(BudgetReached, match=r"the budget of \$0.015 is reached") as error:
+        dear(max_cost=0.015)
+    assert error.value.code == 3 and "larger --max-cost" in error.value.next
+    costs = [Run.at(folder).record["cost_usd"] for folder in runs.values() if Run.is_at(folder)]
+    assert sum(costs) == pytest.approx(0.02)  # one answer more than there was money for, not one for each run
+    assert json.loads((place / "out" / "slices.json").read_text())["slices"] == first["slices"]
 
 
 def test_gains_by_another_figure_are_not_kept_under_its_name(place: Path) -> None:

@@ -105,6 +105,27 @@ def test_of_a_solution_and_an_answer_the_solution_is_the_rows_and_the_answer_its
     assert [row["messages"][1]["content"] for row in stored(run)] == [row["solution"] for row in rows]
 
 
+def test_a_solution_that_is_null_or_empty_is_said_by_its_name(tmp_path: Path) -> None:
+    """Such rows fell as "no text", or the gold answer stood in for the solution and then was no gold one."""
+    full = [
+        {"problem": f"What is {i} + {i}?", "solution": f"It is \\boxed{{{2 * i}}}.", "answer": str(2 * i)}
+        for i in range(5)
+    ]
+    bare = [{"problem": "What is 7 + 7?", "solution": held, "answer": "14"} for held in (None, "", " \n")]
+    source = written(tmp_path, [*full, *bare])
+    run = curate(source, out=tmp_path / "run", with_=["final-answer", "empty"])
+    assert run.record["counts"] | {"rows": 5, "kept": 5, "skipped": 3} == run.record["counts"]
+    assert run.record["given"]["skipped"] == {
+        "the solution (column 'solution') is empty": 2,
+        "the solution (column 'solution') is null": 1,
+    }
+    said = CliRunner().invoke(app, ["measure", str(source)])
+    assert "3 of 8 rows skipped: the solution (column 'solution') is null" in said.output
+    questions = written(tmp_path, [{"question": f"What is {i}?", "answer": None} for i in range(3)], "asked.jsonl")
+    run = curate(questions, out=tmp_path / "asked", with_=["empty"])
+    assert [row["reason"] for row in stored(run)] == ["no answer"] * 3
+
+
 def test_a_row_that_cannot_be_used_is_skipped_and_said_or_refused(tmp_path: Path) -> None:
     file = written(tmp_path, [ROWS[0], "{broken", {"x": 1}, {"messages": 5}, ROWS[1], ROWS[2]])
     run = curate(file, out=tmp_path / "run")

@@ -13,7 +13,7 @@ import synthgain as sg
 from synthgain import api
 from synthgain.cli import app
 from synthgain.store import Run
-from synthgain.types import Reading
+from synthgain.types import Prompt, Reading
 
 
 def run(*words: str) -> str:
@@ -130,6 +130,29 @@ def test_sets_of_other_anchors_are_not_ranked_and_few_rows_bear_no_ratio(tmp_pat
     assert known["set"]["value"] is not None and known["set"]["paired"] == 20
     assert {known[per]["value"] for per in ("row", "token", "dollar")} == {None}
     assert "too few for a ratio" in known["row"]["note"]
+
+
+def test_runs_of_one_file_with_other_limits_were_asked_other_questions(tmp_path: Path) -> None:
+    lines = [
+        {"question": f"Orn has {i} pears and buys {i + 3}. How many pears are there?", "answer": str(2 * i + 3)}
+        for i in range(40)
+    ]
+    file = tmp_path / "sums.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+
+    def made(name: str, limit: int | None) -> Path:
+        def reply(prompt: Prompt) -> str:
+            pears = int(prompt.messages[-1]["content"].split("has ")[-1].split()[0])
+            return f"The answer is {7 if prompt.draw else 2 * pears + 3}."
+
+        say = sg.Scripted(reply)
+        return sg.generate("rest-em", str(file), model=say, out=tmp_path / name, limit=limit, knobs={"k": 2}).path
+
+    few, all_, again = made("few", 12), made("all", None), made("again", None)
+    said = api.compare([few, all_])["sentences"]
+    assert any("few and all were asked other questions" in line and "--limit" in line for line in said), said
+    said = api.compare([all_, again])["sentences"]
+    assert not any("other questions" in line for line in said)
 
 
 @pytest.mark.parametrize("kind", ["a student"])

@@ -231,7 +231,7 @@ def test_why_a_row_falls() -> None:
     assert judged("Answer: 9", thought="Answer: 7") == judged("Answer: 7 or 9") == "wrong final answer"
     assert judged("<think>Answer: 7\nbut") == judged("", thought="Answer: 7", finish="length") == "thinking never ended"
     assert judged("", thought="Answer: 7") == judged("<think>Answer: 7</think>") == "only reasoning"
-    assert judged("") == "no text" and judged("It is 7, I think.") == "no final answer"
+    assert judged("") == "no answer" and judged("It is 7, I think.") == "no final answer"
 
 
 @given(st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6))

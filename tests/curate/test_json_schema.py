@@ -112,7 +112,7 @@ def test_answers() -> None:
         why(check, 'Here: {"name": "Orn"}') == why(check, '{"name": "Or') == why(check, '{"name": NaN}') == "not JSON"
     )
     assert why(JsonSchema(NAMED, inside=True), 'Here: {"name": "Orn"} as asked') == ""
-    assert why(check, "") == "no text" and why(check, "[" * 100_000) == "not JSON"
+    assert why(check, "") == "no answer" and why(check, "[" * 100_000) == "not JSON"
 
 
 def test_where_the_schema_comes_from() -> None:

@@ -26,7 +26,7 @@ def test_somewhere_from_end_to_end_and_nowhere() -> None:
 
 def test_thinking_is_not_matched_and_no_answer_falls_for_that() -> None:
     assert why(Pattern("7", refuse=True), "<think>7</think>8") == ""
-    assert why(Pattern("7"), "<think>7") == "thinking never ended" and why(Pattern("7"), "") == "no text"
+    assert why(Pattern("7"), "<think>7") == "thinking never ended" and why(Pattern("7"), "") == "no answer"
 
 
 def test_the_anchor_s_own_pattern() -> None:

@@ -178,7 +178,8 @@ def test_final_answer_and_equations() -> None:
     assert FinalAnswer()(said("3 + 4 = 7\nAnswer: 7.0"), question).keeps
     assert FinalAnswer()(said("Answer: 8"), question).reason == "wrong final answer"
     assert FinalAnswer()(said("It is 7"), question).reason == "no final answer"
-    assert FinalAnswer()(said("Answer: 7"), [Anchor("?")]).reason == "no gold answer to compare with"
+    for gold in ({}, {"answer": None}, {"answer": " "}):
+        assert FinalAnswer()(said("Answer: 7"), [Anchor("?", fields=gold)]).reason == "no gold answer to compare with"
     assert Equations()(said("3 + 4 = 7\nAnswer: 7"), ()).keeps
     assert Equations()(said("3 + 4 = 8\nAnswer: 8"), ()).reason == "a calculation is wrong"
     assert Equations()(said("<<3+4=8>>8"), ()).reason == "an annotated calculation is wrong"

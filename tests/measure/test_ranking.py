@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,28 @@ def test_questions_are_known_by_some_of_very_many() -> None:
     )
     assert x.anchors == frozenset(sorted(every)[:KNOWN])
     assert "More answers of x" in said(x, y)[0] and "were asked other questions" in said(x, z)[0]
+
+
+def test_sets_without_rows_are_said_and_silence_nobody() -> None:
+    """ "a and b cannot be compared by proxy_gain: b: there are no rows. They also differ: kept_share +1.00"."""
+    a, c = side("a", proxy_gain=0.1, mdm=1.0), side("c", proxy_gain=0.3, mdm=2.0)
+    blank = {name: Reading(name, None, note="there are no rows") for name in ("proxy_gain", "mdm")}
+    b, d = (replace(side(n, rows=0), readings=[*blank.values(), Reading("kept_share", 0.0, 0.0, 0.1)]) for n in "bd")
+    a = replace(a, readings=[*a.readings, Reading("kept_share", 1.0, 0.9, 1.0)])
+    lines = said(a, b)
+    assert lines == [
+        "b has no rows, so there is nothing to compare: `synthgain show RUN --fallen` says what fell, and why."
+    ]
+    lines = said(a, b, c, d)
+    assert lines[:-1] == said(a, c) and lines[-1].startswith("b and d have no rows")
+    assert headline((a, b, c)) == headline((a, c)) == "mdm"
+
+
+def test_of_one_row_it_is_said_that_it_is_one() -> None:
+    a, b = side("a", proxy_gain=0.1), side("b", rows=1, proxy_gain=0.3)
+    lines = said(a, b)
+    assert lines[-1] == "b has one row only. It is compared as that row, which says nothing of what made it."
+    assert lines[0].startswith("b adds more than a")
 
 
 def test_each_pair_is_compared_by_what_both_have() -> None:

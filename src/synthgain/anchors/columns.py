@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthgain.turns import CHATS, COLUMNS, content_of, known_keys, readable, shape_of
+from synthgain.turns import CHATS, COLUMNS, content_of, is_blank, known_keys, readable, shape_of
 from synthgain.types import SynthgainError
 
 TEXT_FIELDS = ("text", "content", "question", "instruction", "prompt", "document", "article", "problem")
@@ -225,7 +225,7 @@ def needed(fields: Mapping[str, Any], needs: Sequence[str]) -> None:
     """BadRow where a field is not there that the recipe needs: missing, null, or text that is empty or white space."""
     for name in needs:
         value = fields.get(name)
-        if not name.endswith("?") and (value is None or (isinstance(value, str) and not value.strip())):
+        if not name.endswith("?") and is_blank(value):
             how = "it is not there" if name not in fields else "it is null" if value is None else "it is empty"
             raise BadRow(
                 f"the recipe needs a field {name!r}, and {how}",

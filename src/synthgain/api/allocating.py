@@ -190,6 +190,10 @@ def _of_roles(recipe: str, model: ModelChoice) -> ModelChoice:
     return {role: given for role, given in model.items() if not role or role in roles}
 
 
+class _Over(BudgetReached):
+    """The budget of all recipes together is reached."""
+
+
 @dataclass
 class _Allocation:
     """One allocation under way: the runs, the slices so far, and what they add."""
@@ -216,9 +220,9 @@ class _Allocation:
         if held and held["gain"] != self.rule.gain:
             unknown = f"judged by {held['gain']} before"
             steps = [replace(step, gain=None, low=None, high=None, documents=0, note=unknown) for step in steps]
-        if steps and self._spent_up():
-            raise self._over()  # what is written down stays as it is
         for step in steps:
+            if self._spent_up():
+                raise self._over()  # what is written down stays as it is
             before = len(self.slices)
             self._buy(step.recipe, step.groups)
             made = [one.groups for one in self.slices[before:]]
@@ -247,7 +251,11 @@ class _Allocation:
             self._write(f"the budget of ${self.max_cost:g} is reached")
             raise self._over()
         before = len(self.slices)
-        self._buy(name, self.bought[name].groups + self.slice)
+        try:
+            self._buy(name, self.bought[name].groups + self.slice)
+        except _Over:
+            self._write(f"the budget of ${self.max_cost:g} is reached")
+            raise
         for made in self.slices[before:]:
             took = f"{made.tokens:,} tokens" + (f", ${made.dollars:.4f}" if made.dollars else "")
             self.say(f"{name}: groups up to {made.groups}: {made.kept} kept rows more, {took}")
@@ -255,13 +263,12 @@ class _Allocation:
 
     def _buy(self, name: str, groups: int) -> None:
         mine = self.bought[name]
-        left = None if self.max_cost is None else max(0.0, self.max_cost - self._cost() + (spent(mine.run)[0] or 0.0))
+        left = None if self.max_cost is None else self.max_cost - self._cost() + (spent(mine.run)[0] or 0.0)
         try:
             run = self._made(name, groups, left)
         except BudgetReached as error:
             if left is None or self.asking.get("max_tokens") is not None:
                 raise  # it may be another budget, of this run alone
-            self._write(f"the budget of ${self.max_cost:g} is reached")
             raise self._over() from error
         made = int(run.record["counts"]["groups"])
         mine.ended = made < groups
@@ -290,8 +297,8 @@ class _Allocation:
     def _spent_up(self) -> bool:
         return self.max_cost is not None and self._cost() >= self.max_cost
 
-    def _over(self) -> SynthgainError:
-        return BudgetReached(
+    def _over(self) -> _Over:
+        return _Over(
             f"the budget of ${self.max_cost:g} is reached",
             where=str(self.place),
             next="the same command with a larger --max-cost goes on",

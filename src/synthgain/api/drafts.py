@@ -1,13 +1,20 @@
-"""Drafts that can give nothing, refused before anything is bought."""
+"""What can be known of a draft before anything is bought: that it can give nothing, or what a row of it looks like."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
+from synthgain.api.unsaid import made_up
+from synthgain.chain import Buyer, Numbered, Opened, Tally
 from synthgain.chain.desk import defined_at
-from synthgain.types import Recipe, SynthgainError, singly
+from synthgain.chain.wave import drafted
+from synthgain.engines import local
+from synthgain.models import Scripted
+from synthgain.store import CallMemory
+from synthgain.types import Group, Prompt, Recipe, Row, SynthgainError, singly
 
+CALLS = 256  # that are made up for one row, at most
 GROUP = 64  # anchors: of groups by a recipe's own pick, a draft takes at most this many or any number
 
 
@@ -44,3 +51,27 @@ def _takes_a_group(recipe: Recipe) -> None:
         where=defined_at(recipe.draft),
         next=f"write it as `async def draft(models{many}): … yield Row(…)`, with `self` first in a dataclass (docs/write-a-recipe.md)",
     )
+
+
+def row_of_nothing(recipe: Recipe, group: Group) -> Row | None:
+    """The first row of a draft over answers that nobody gave; None where it gives none that it does not drop itself. Nothing is bought."""
+    return local.run(_row_of_nothing(recipe, group))
+
+
+async def _row_of_nothing(recipe: Recipe, group: Group) -> Row | None:
+    rows = list[Row]()
+
+    def answer(prompt: Prompt) -> str:
+        if buyer.answers >= CALLS:
+            buyer.stop("enough", 3)
+        return made_up(prompt)
+
+    def told(row: Row) -> None:
+        if row.fallen is None:
+            rows.append(row)
+            buyer.stop("enough", 3)
+
+    roles = {role: Scripted(answer, width=1) for role in recipe.all_roles}
+    buyer = Buyer(roles, CallMemory(None), Tally(), lambda _: None)
+    await drafted(Opened(recipe, (), roles), Numbered(0, 0, group), buyer, 0, (), told)
+    return rows[0] if rows else None

@@ -17,7 +17,7 @@ from synthgain.anchors.formats import READERS
 from synthgain.anchors.hub import SCHEME, hub_rows
 from synthgain.anchors.notes import Notes
 from synthgain.anchors.tables import Rows
-from synthgain.turns import ANSWERED, content_of, known_keys, mostly_bad, shape_of
+from synthgain.turns import ANSWERED, answer_column, content_of, known_keys, mostly_bad, shape_of
 from synthgain.types import Message, Row, SynthgainError, assistant, user
 
 MADE_OF: Mapping[str, frozenset[str]] = {
@@ -184,11 +184,14 @@ def row_of(record: Mapping[str, Any], source: str, text_field: str | None, notes
 
 
 def _question(record: Mapping[str, Any]) -> tuple[tuple[Message, ...], frozenset[str]] | None:
-    """A question, with its answer where one is given as text, and the columns of both; None where there is no column of questions."""
+    """A question, with its answer where one is given as text, and the columns of both; None where there is no column of questions. SynthgainError: its solution
+    is null or empty."""
     asked = next((name for name in ASKED if isinstance(record.get(name), str) and record[name].strip()), None)
     if asked is None:
         return None
-    answered = next((name for name in ANSWERS if isinstance(record.get(name), str)), None)
+    texts = {name: value for name, value in record.items() if value is None or isinstance(value, str)}
+    answered = answer_column(texts, ANSWERS)
+    answered = None if answered is None or record[answered] is None else answered
     turns = (user(record[asked]), *(() if answered is None else (assistant(record[answered]),)))
     return turns, frozenset(filter(None, (asked, answered)))
 

@@ -93,9 +93,16 @@ def nothing_kept(folder: str | Path) -> SynthgainError | None:
         what, after = "the drafts gave no rows", "see what the recipe asks and gets: synthgain preview"
     else:
         fell = Counter(pair for shard in run.shards(["check", "reason"]) for pair in zip(*shard.to_pydict().values()))
-        (check, reason), n = fell.most_common(1)[0]
-        what = f"no row was kept: {n:,} of {rows:,} fell by {check} ({reason})"
-        after = f"see some: synthgain show {shlex.quote(str(folder))} --fallen"
+        check, n = Counter(run.record["dropped_by"]).most_common(1)[0]
+        reason, often = Counter({why: n for (by, why), n in fell.items() if by == check}).most_common(1)[0]
+        why = reason if often == n else f"{often:,} of them: {reason}"
+        what = f"no row was kept: {n:,} of {rows:,} fell by {check} ({why})"
+        place, name = shlex.quote(str(folder)), shlex.quote(check)
+        after = f"see some: synthgain show {place} --fallen --check {name}"
+        if check in {one["name"] for one in run.record["recipe"]["checks"]}:
+            after += (
+                f"; then judge again with another setting, or go without it: synthgain curate {place} --without {name}"
+            )
     return SynthgainError(what, where=str(folder), next=after, code=5)
 
 

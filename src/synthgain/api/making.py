@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from synthgain.api.against import against as compared_with
 from synthgain.api.against import listed
 from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, fields_of
+from synthgain.api.drafts import row_of_nothing
 from synthgain.api.licensing import licence_of, news, terms_by_uri
 from synthgain.api.places import FULL, apart_from, for_a_run, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
@@ -150,7 +152,8 @@ def suited(ask: Asked, corpus: Corpus) -> None:
     if first is not None and hasattr(ask.recipe.draft, "ready"):
         ask.recipe.draft.ready(*first)
     if not getattr(ask.recipe.pick, "pooled", False):
-        refuse_blind(ask.checks, corpus, fields_of(ask.recipe))
+        tried = partial(row_of_nothing, ask.recipe, first) if first is not None else lambda: None
+        refuse_blind(ask.checks, corpus, fields_of(ask.recipe), tried)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from synthgain.chain import Numbered, Opened, Tally
 from synthgain.chain.buying import BUY_THEM
 from synthgain.chain.judging import Judging, closing, row_checks, selections, verdicts_of
 from synthgain.chain.lacking import Lacking
+from synthgain.chain.unread import Unread
 from synthgain.engines import local
 from synthgain.models import Reach
 from synthgain.report.broken import what_to_do
@@ -165,7 +166,7 @@ class Showing:
         limits |= {"recorded_only": ask.request.calls_only}
         self.buyer = Few(parts.models, self.memory, self.tally, watch, share=self.share, **limits)
         self.checks, self.judging = row_checks(ask.checks), Judging(ask.checks, None, parts.embedder, corpus)
-        self.lacking = Lacking(ask.checks)
+        self.lacking, self.unread = Lacking(ask.checks), Unread(ask.recipe, ask.checks)
         self.lives: list[dict[str, Any]] = []
         self.came: set[str] = set()  # calls that a row came from
 
@@ -185,8 +186,9 @@ class Showing:
         note = found.note
         if late := [check.name for check in selections(self.ask.checks)]:
             note += f"; {', '.join(late)} looks at whole sets, so it is not shown here"
-        if (blind := self.lacking.refusal(at_the_end=True)) is not None:
-            note += f"; {blind.where}: {blind.what}; {blind.next}"
+        for look in (self.lacking, self.unread):
+            if (why := look.refusal(at_the_end=True)) is not None:
+                note += f"; {why.where}: {why.what}; {why.next}"
         tally = self.tally
         had = (tally.calls_bought, tally.calls_reused, tally.recorded.total())
         said = (len(self.groups), self.all.total, self.most, *had, self.lives, alone, dict(tally.broken_by))
@@ -231,6 +233,7 @@ class Showing:
         self.came |= {call.id for call in row.calls}
         row = replace(row, verdicts=verdicts_of(row, group, self.checks))
         self.lacking.look(row, group)
+        self.unread.look(row)
         judged = self.judging.shard([row])
         for one in judged:
             self.tally.rows += 1

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from synthgain.anchors import load as load_anchors
 from synthgain.api.pairs import of_row, pair_of, with_pairs
+from synthgain.curate.chosen import number
 from synthgain.intervals import effective_size
 from synthgain.measure.compare import first_contents
 from synthgain.measure.curation import SURPLUS
@@ -28,11 +29,11 @@ from synthgain.measure.data import BATCH, Batches, Data, Step, fold_of
 from synthgain.measure.words import content
 from synthgain.report.verdict import verifiers
 from synthgain.store import Run
-from synthgain.turns import ANSWERED, Content, content_of, readable, turn_text
+from synthgain.turns import ANSWERED, Content, answer_column, content_of, readable, turn_text
 from synthgain.types import Anchor, SynthgainError
 
-ASKED = ("instruction", "prompt", "question", "problem", "query")
 ANSWERS = (*ANSWERED, "chosen")
+ASKED = ("instruction", "prompt", "question", "problem", "query")
 MOST_TOKENS = 2**31 - 1  # of a row; a count beyond is no count
 PROMPTS = 1 << 16  # prompts that the ledger's intervals tell apart
 NAMED = 4_096  # different anchors' ids of the rows by which the anchors' ids are known
@@ -115,12 +116,14 @@ def _anchors_of(run: Run) -> tuple[Batches, int]:
 
 
 def made_from(source: Path) -> frozenset[int]:
-    """What a run was made from (`first_contents`), whatever it is measured beside. Empty where `source` is neither a run nor RUN/data."""
+    """What a run's rows were made from, kept or fallen (`first_contents`), whatever it is measured beside: with --limit that is not all that was read.
+    Empty where `source` is neither a run nor RUN/data."""
     run = _run_of(source)
     if run is None:
         return frozenset()
-    texts = (table.column("text").to_pylist() for table in run.batches("anchors", ["text"]))
-    return first_contents(map(content, each) for each in texts)
+    used = run.anchor_ids_used()
+    columns = (table.to_pydict() for table in run.batches("anchors", ["id", "text"]))
+    return first_contents([content(text) for id, text in zip(c["id"], c["text"]) if id in used] for c in columns)
 
 
 def _run_of(source: Path) -> Run | None:
@@ -317,7 +320,7 @@ def _row(anchor: Anchor, asked: set[str], *, chats: bool) -> dict[str, Any]:
     ids = fields.get("anchor_ids")
     ids = [ids] if isinstance(ids, str) and ids else ids if isinstance(ids, list) else []
     logprob, law = _logprob(fields)
-    tokens = _number(fields.get("tokens_out")) or 0.0
+    tokens = number(fields.get("tokens_out"))
     own = fields.get("id")
     question, solution = pair_of(anchor.text, fields)
     return {
@@ -360,13 +363,12 @@ def _of_chat(content: Content) -> tuple[str, str, str]:
 
 def _answer(anchor: Anchor) -> str | None:
     """The row's answer as text, None where it has no column for one."""
-    columns = [name for name in ANSWERS if name in anchor.fields]
-    name = next((name for name in columns if anchor.fields[name] is not None), None)
-    if name is None and columns:
+    name = answer_column(fields := anchor.fields, ANSWERS, anchor.source)
+    value = None if name is None else fields[name]
+    if name is not None and value is None:
         raise SynthgainError(
-            f"the answer (column {columns[0]!r}) is null", where=anchor.source, next="mend or remove the row"
+            f"the answer (column {name!r}) is null", where=anchor.source, next="mend or remove the row"
         )
-    value = None if name is None else anchor.fields[name]
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
@@ -384,22 +386,11 @@ def _answer(anchor: Anchor) -> str | None:
     )
 
 
-def _number(value: object) -> float | None:
-    """A number of a column, also one that a CSV file holds; None where it is none, or not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
-
-
 def _logprob(fields: Mapping[str, Any]) -> tuple[float | None, str]:
     """(the log-probability, the law it is of), or (None, why there is none)."""
     law, value = str(fields.get("law") or ""), fields.get("logprob")
-    found = _number(value)
-    if found is not None:
+    found = number(value)
+    if not math.isnan(found):
         return found, law
     why = "the data set has no column `logprob`"
     if value is not None:

@@ -18,7 +18,7 @@ from synthgain.chain.tally import Tally
 from synthgain.characters import whole_call
 from synthgain.store import CallMemory, kind_of
 from synthgain.thinking import apart, of_the_server
-from synthgain.types import Call, CallFailed, Gate, Group, Model, Prompt, SynthgainError
+from synthgain.types import Call, CallFailed, Gate, Group, Model, NoField, Prompt, SynthgainError
 
 SOME, TOO_MANY = 20, 0.2  # of drafts or calls: more than this share of at least this many broken ends the run
 REASONS = 50  # different reasons that are counted each by itself
@@ -148,6 +148,7 @@ class Buyer:
         self.drafts_ended = self.drafts_broken = self.calls_broken = self.answers = 0
         self.counted = Once()
         self.on_broken: Callable[[dict[str, Any]], None] = lambda what: None
+        self.on_no_field: Callable[[NoField, str], None] = lambda error, said: None
         self.heard: Callable[[Call, bool], None] = lambda call, bought: None  # each answer, bought now or remembered
         self.ask_again = False  # also what is remembered, and is no answer for a fault of the server
         self.afresh: dict[str, Call] = {}  # by id: of these the answer that counts now

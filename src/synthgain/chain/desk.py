@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from synthgain.chain.buying import Buyer, NotBought, Purchase, Stopped
-from synthgain.types import Call, CallFailed, Group, Prompt, SynthgainError
+from synthgain.types import Call, CallFailed, Group, NoField, Prompt, SynthgainError
 
 T = TypeVar("T")
 HERE = Path(__file__).resolve().parent.parent
@@ -82,6 +82,13 @@ class Desk:
         self.untold = [other for other in self.untold if other is not error]
         self.buyer.lost(self.group, str(error), call=error.call, draft=draft, final=error.final)
 
+    def failed(self, error: BaseException, place: str = "", else_: str = "", *, draft: bool = False) -> None:
+        """A fault of the recipe's own code (see `said_of`) that ended a conversation, or the draft."""
+        said = said_of(error, place, else_)
+        self.buyer.lost(self.group, said, draft=draft)
+        if isinstance(error, NoField) and self.buyer.may_buy and self.buyer.stopped is None:
+            self.buyer.on_no_field(error, said)
+
     async def each(self, prompts: Iterable[Any]) -> AsyncIterator[Any]:
         """Answers in order, bought side by side, looking ahead no further than is of use; pairs where pairs were given.
 
@@ -146,7 +153,7 @@ class Desk:
                 except SynthgainError:
                     raise
                 except Exception as error:
-                    self.buyer.lost(self.group, said_of(error))
+                    self.failed(error)
                     continue
                 except asyncio.CancelledError:
                     if told_to_end() or not task.cancelled():

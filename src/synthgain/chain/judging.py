@@ -76,6 +76,14 @@ async def verdicts_beside(row: Row, anchors: Sequence[Anchor], checks: Sequence[
     return verdicts_of(row, anchors, checks)
 
 
+def saw(order: Sequence[str], row: Row) -> Sequence[str]:
+    """Of the names of checks, in their order, those that came to judge a row: up to the one that dropped it, none where the draft itself did."""
+    fallen = row.fallen
+    if fallen is None:
+        return order
+    return order[: order.index(fallen.check) + 1] if fallen.check in order else ()
+
+
 def each_judged(rows: Sequence[Row], judge: Callable[[Row], Row], checks: Sequence[Check]) -> list[Row]:
     """What `judge` makes of each row, in their order; several at once where a check waits for another process."""
     if not _waits(checks):

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from synthgain.chain.buying import SOME
-from synthgain.chain.judging import AGAIN
+from synthgain.chain.judging import AGAIN, saw
 from synthgain.types import Anchor, AnyCheck, Row, SynthgainError, user
 
 SHOWN = 12  # fields that are named
 PATIENCE = 5 * SOME  # rows without what it judges by that a check may keep: it may be in a few rows only
 
 
-def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: Sequence[str] = ()) -> None:
+def refuse_blind(
+    checks: Sequence[AnyCheck],
+    anchors: Iterable[Anchor],
+    fields: Sequence[str] = (),
+    tried: Callable[[], Row | None] = lambda: None,
+) -> None:
     """SynthgainError where a check needs of its anchors what none of them has, or a field that is not among those that rows can have (`fields`;
-    none: not known). `anchors` are read up to the first that has it."""
+    none: not known). `anchors` are read up to the first that has it. `tried` gives a row of the recipe without buying anything (None: it cannot), for
+    a check that judges by how a row was asked for.
+    """
     row = Row(messages=(user(""),), fields=dict.fromkeys(fields))  # as far as it is known before there is one
     for check in checks:
         if not hasattr(check, "lacks"):
@@ -25,9 +32,11 @@ def refuse_blind(checks: Sequence[AnyCheck], anchors: Iterable[Anchor], fields: 
         first = tuple(islice(anchors, 1))
         if fields and first and not _asked(check, None, first) and (said := _asked(check, row, first)):
             raise _refusal(check.name, f"no row of this recipe has {said}", "rows", fields)
+        of_calls = first and _asked(check, None, first) is None and _asked(check, row, first) is None
+        made = tried() if of_calls else None
         said, held = "", dict[str, None]()
         for anchor in anchors:
-            said = _asked(check, None, (anchor,)) or ""
+            said = _asked(check, made, (anchor,)) or ""
             if not said:
                 break
             held |= dict.fromkeys(anchor.fields)
@@ -47,12 +56,10 @@ class Lacking:
 
     def look(self, row: Row, anchors: Sequence[Anchor]) -> None:
         """Look at a row with the row checks' verdicts: a check that comes behind the one that dropped it did not see it."""
-        if not self.blind:
+        if not self.blind or row.fields.get("human"):
             return
         fallen = row.fallen
-        if row.fields.get("human") or (fallen is not None and fallen.check not in self.order):
-            return  # written by a person, or dropped by the draft itself
-        for name in self.order[: self.order.index(fallen.check) + 1] if fallen else self.order:
+        for name in saw(self.order, row):
             if name in self.blind and (said := _asked(self.asks[name], row, anchors)) is not None:
                 if said:
                     self.blind[name][said] += 1
@@ -84,12 +91,30 @@ def _asked(check: Any, row: Row | None, anchors: Sequence[Anchor]) -> str | None
         ) from error
 
 
-def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:
+def no_anchor_has(name: str, anchors: Iterable[Anchor], said: str) -> SynthgainError | None:
+    """What to say of a draft that broke because it reads this field; None where some anchor has it. `said` is how it broke, and where."""
+    held = dict[str, None]()
+    for anchor in anchors:
+        if name in anchor.fields:
+            return None
+        held |= dict.fromkeys(anchor.fields)
+    return SynthgainError(
+        f"no anchor has the field {name!r}, which the draft reads",
+        where=said,
+        next=f"{_there('anchors', held)}; rename one, or read {name!r} with fields.get where it may be missing. A recipe that says "
+        f"needs=({name!r},) is refused before anything is bought",
+    )
+
+
+def _there(of: str, fields: Iterable[str]) -> str:
     names = list(fields)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    there = f"these {of} have the fields {', '.join(names[:SHOWN])}{more}" if names else f"these {of} have no fields"
+    return f"these {of} have the fields {', '.join(names[:SHOWN])}{more}" if names else f"these {of} have no fields"
+
+
+def _refusal(check: str, what: str, of: str, fields: Iterable[str]) -> SynthgainError:
     return SynthgainError(
         f"{what}, by which the check judges",
         where=check,
-        next=f"{there}; `synthgain checks {check}` says what it reads, and which setting names it; or leave the check out",
+        next=f"{_there(of, fields)}; `synthgain checks {check}` says what it reads, and which setting names it; or leave the check out",
     )

@@ -16,12 +16,13 @@ from synthgain.chain.barren import Barren, Hearing
 from synthgain.chain.buying import BUY_THEM, Buyer
 from synthgain.chain.groups import Picked, Recorded, Waves
 from synthgain.chain.judging import Judging, selected
-from synthgain.chain.lacking import Lacking
+from synthgain.chain.lacking import Lacking, no_anchor_has
 from synthgain.chain.request import Request
 from synthgain.chain.tally import Tally
+from synthgain.chain.unread import Unread
 from synthgain.chain.wave import Opened, Wave
 from synthgain.store import Accepted, CallMemory, Corpus, Run
-from synthgain.types import Group, Row, SynthgainError, Verdict
+from synthgain.types import Group, NoField, Row, SynthgainError, Verdict
 
 WAVE = 1024  # groups
 SHARD = 1024  # rows written at once, at least (a shard ends where a draft ends)
@@ -76,7 +77,7 @@ class Round:
         whole: bool = False,
         ask_again: bool = False,
     ) -> None:
-        self.request, self.parts, self.run = request, parts, run
+        self.request, self.parts, self.run, self.corpus = request, parts, run, corpus
         self.watch, self.pulse, self.replay = watch, pulse, replay
         self.tally = Tally(label=request.recipe.name, target=request.accept)
         self.buyer = Buyer(
@@ -92,8 +93,9 @@ class Round:
         )
         self.staged = run.stage()
         self.buyer.on_broken = self._broke
+        self.buyer.on_no_field = self._no_field
         self.buyer.ask_again, self.buyer.heard = ask_again, Hearing(self.buyer)
-        self.lacking = Lacking(parts.checks)
+        self.lacking, self.unread = Lacking(parts.checks), Unread(parts.recipe, parts.checks)
         self.judging = Judging(parts.checks, request.accept, parts.embedder, corpus)
         self.pooled = bool(getattr(parts.recipe.pick, "pooled", False))
         self.wave = int(getattr(parts.recipe.pick, "wave", WAVE)) if self.pooled else WAVE
@@ -108,6 +110,7 @@ class Round:
         self.most, self.whole = most, whole
         self.larger: Mapping[str, float] = {}
         self.judged: list[Row] = []
+        self.had: set[str] = set()  # fields that some anchors have, and others have not
         failed = [b for b in run.broken() if "call" in b and (replay or b.get("final"))]
         self.before = {_named(b): b for b in run.broken() if "call" in b}  # what broke before and was not looked at yet
         if not ask_again:
@@ -245,14 +248,13 @@ class Round:
         self.tally.warn("collapse", pulse.collapse)
 
     def _seen(self, group: Group, row: Row) -> None:
-        """End a run of which a check finds in none of the first rows what it judges by: it would keep or drop all of them."""
+        """End a run of which a check finds in none of the first rows what it judges by, or can read no answer of its judge."""
         self.lacking.look(row, group)
-        if (
-            not self.replay
-            and self.buyer.stopped is None
-            and (blind := self.lacking.refusal(at_the_end=False)) is not None
-        ):
-            self.buyer.fail(blind)
+        if self.replay or self.buyer.stopped is not None:
+            return
+        self.unread.look(row)
+        if (why := self.lacking.refusal(at_the_end=False) or self.unread.refusal()) is not None:
+            self.buyer.fail(why)
 
     # ------------------------------------------------------------------------------------------ what broke
 
@@ -261,6 +263,15 @@ class Round:
         old = self.before.pop(_named(what), None) if "call" in what else None
         final = old is not None and old.get("final") and old["reason"] == what["reason"]
         self.staged.broke({**what, "final": True} if final else what)
+
+    def _no_field(self, error: NoField, said: str) -> None:
+        """End a run whose draft reads a field that no anchor has: each draft would break."""
+        if error.name in self.had:
+            return
+        if (missing := no_anchor_has(error.name, self.corpus, said)) is not None:
+            self.buyer.fail(missing)
+        else:
+            self.had.add(error.name)
 
     def _keep_broken(self) -> None:
         """A run that stops forgets nothing: calls that broke before, and that it did not come to buy, stay in the record."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgain.chain.buying import Buyer, NotBought, Stopped
-from synthgain.chain.desk import CANCELLED, Desk, defined_at, place_of, said_of, told_to_end
+from synthgain.chain.desk import CANCELLED, Desk, defined_at, place_of, told_to_end
 from synthgain.chain.groups import Numbered
 from synthgain.chain.judging import plain_verdict, row_checks, verdicts_beside
 from synthgain.chain.request import Request
@@ -192,10 +192,10 @@ async def drafted(
         if not isinstance(error, WrongMessage):
             buyer.fail(error)
             return Drafted(rows, whole=False)
-        buyer.lost(group, said_of(error, source), draft=True)
+        desk.failed(error, source, draft=True)
         return Drafted(rows, whole=True)
     except (Exception, SystemExit) as error:
-        buyer.lost(group, said_of(error, source, defined_at(recipe.draft)), draft=True)
+        desk.failed(error, source, defined_at(recipe.draft), draft=True)
         if source:
             _end_where_all_give_it_wrongly(buyer)
         return Drafted(rows, whole=True)

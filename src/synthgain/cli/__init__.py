@@ -24,7 +24,7 @@ from synthgain.cli import (  # their commands register themselves
     planning,
     teaching,
 )
-from synthgain.cli.arguments import app, command_line
+from synthgain.cli.arguments import app, command_line, short_of
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
 
@@ -134,12 +134,27 @@ def _of_a_place(error: OSError) -> SynthgainError | None:
     return said_of(error) if error.filename or error.errno in FULL else None
 
 
+def _short_option() -> str:
+    """What to say where an option that takes several words was given fewer: the parser takes the next option for one of them. "" where none was."""
+    given = sys.argv[1:]
+    command = parser().commands.get(given[0]) if given else None
+    for option in command.params if command is not None else ():
+        for name in option.opts if option.nargs > 1 else ():
+            words = given[given.index(name) + 1 :][: option.nargs] if name in given else [""] * option.nargs
+            if len(words) < option.nargs or any(word.startswith("--") for word in words):
+                return str(short_of(name, option.nargs, option.metavar or ""))
+    return ""
+
+
 def _exit_for(error: Exception) -> None:
     import traceback
 
     show = getattr(error, "show", None)
     if callable(show):  # bad usage, in the parser's own words
-        show()
+        if short := _short_option():
+            say(f"synthgain: {short}")
+        else:
+            show()
         raise SystemExit(2) from None
     if isinstance(error, typer.Exit):
         raise SystemExit(error.exit_code) from None

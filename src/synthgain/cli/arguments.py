@@ -16,6 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from synthgain.models import Reach
+    from synthgain.types import SynthgainError
 
 
 app = typer.Typer(
@@ -290,6 +291,14 @@ def knobs(given: Sequence[str] | None) -> dict[str, str]:
 def command_line() -> str:
     """What was typed."""
     return shlex.join(["synthgain", *sys.argv[1:]])
+
+
+def short_of(option: str, n: int, words: str) -> SynthgainError:
+    """What to say of an option that takes `n` words and was given fewer; `words` names them."""
+    from synthgain.types import SynthgainError
+
+    after = f"write {option} {words}, each in quotes; `synthgain {sys.argv[1]} --help` says more"
+    return SynthgainError(f"it takes {n} words, and fewer are given", where=option, next=after)
 
 
 def watched(work: Callable[[Any], Any], *, lines: bool = False) -> Any:

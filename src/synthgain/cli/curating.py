@@ -40,7 +40,7 @@ def curate(
 ) -> None:
     """Judge a run again with other checks, or a data set that somebody else made, buying nothing.
 
-    Of a run, without options nothing changes.
+    Of a run, without options nothing changes. Where no row is kept that is said, and in --json under `nothing_kept`; the exit code is 0, for what was asked was done.
 
     Example: synthgain curate runs/first --with near-duplicate --without truncated
 
@@ -65,8 +65,10 @@ def curate(
     )
     record = done.record
     missed = api.misses(done, show_misses) if show_misses else []
+    empty = api.nothing_kept(done.path)
     if as_json:
-        print_json(record | ({"misses": missed} if show_misses else {}))
+        none = {"nothing_kept": {"what": empty.what, "next": empty.next}} if empty else {}
+        print_json(record | ({"misses": missed} if show_misses else {}) | none)
     elif "given" not in record:
         print_close(record, done.path, False)
     else:
@@ -74,6 +76,8 @@ def curate(
     if not as_json:
         _print_misses(missed, record)
     _say_skipped(record.get("given") or {})
+    if empty is not None:
+        say(str(empty))
 
 
 @app.command()

@@ -28,10 +28,12 @@ from synthgain.cli.arguments import (
     knobs,
     models_by_role,
     reach,
+    short_of,
     watched,
 )
 from synthgain.cli.printing import print_arms, print_json, print_readings, say
 
+MARKS = "BEGIN END"
 METHODS = "sft (chats, loss on answers), cpt (text) or dpo (preference pairs); the rows decide."
 AnswerTokens = Annotated[
     int | None,
@@ -183,6 +185,7 @@ def evaluate(
         tuple[str, str] | None,
         typer.Option(
             "--think-marks",
+            metavar=MARKS,
             help="… between these marks, where the model was not taught the usual ones, <think> and </think>.",
         ),
     ] = None,
@@ -244,6 +247,8 @@ def _budgets(think: str, again: int, marks: tuple[str, str] | None) -> tuple[int
     """The numbers of tokens that `--think` names; SynthgainError where it names none and is told how."""
     from synthgain.types import SynthgainError
 
+    if marks and any(mark.startswith("--") for mark in marks):
+        raise short_of("--think-marks", 2, MARKS)
     if not think and (again or marks):
         what = f"{'--think-again' if again else '--think-marks'} says how to think, and no budget is named"
         raise SynthgainError(what, where="--think", next="name budgets, such as 0,64,256, or leave both out")

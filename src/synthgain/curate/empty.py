@@ -24,7 +24,7 @@ class NotEmpty:
 
 
 def no_answer(row: Row) -> str:
-    """Why a row has no answer at all ("thinking never ended", "only reasoning", "no text"); "" where it has one."""
+    """Why a row has no answer at all ("thinking never ended", "only reasoning", "no answer", of a text "no text"); "" where it has one."""
     if not unanswered(row.answer):
         return ""
     call = row.calls[-1] if row.calls else None
@@ -34,7 +34,8 @@ def no_answer(row: Row) -> str:
     said = [turn.get("reasoning", "") for turn in [*turns, *([call.message] if call else [])]]
     raw = call.raw["content"] if call and call.raw else None
     why = unanswered(row.answer, "".join(said), raw, call.finish if call else "stop")
-    return "no text" if why == "nothing was answered" else why
+    nothing = "no text" if row.messages is None else "no answer"
+    return nothing if why == "nothing was answered" else why
 
 
 CHECK = NotEmpty

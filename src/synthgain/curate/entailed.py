@@ -107,7 +107,7 @@ class Entailed:
         if FIELD not in row.fields:
             return drop("no verdict of a judge")
         told = row.fields[FIELD]
-        words = [word for word in told if isinstance(word, bool)] if isinstance(told, Sequence) else []
+        words = _words(told)
         if not words:
             return keep() if isinstance(told, Sequence) and not told else drop("the judge's verdict could not be read")
         share = round(sum(words) / len(words), 4)
@@ -116,6 +116,15 @@ class Entailed:
     def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
         """The field that it reads, where the row has none."""
         return of_row(row, FIELD)
+
+    def unread(self, row: Row) -> str | None:
+        """The judge's word, where it gave none of any sentence."""
+        told = row.fields.get(FIELD)
+        return None if told in (None, []) else "" if _words(told) else f"a yes or no in the field {FIELD!r}"
+
+
+def _words(told: object) -> list[bool]:
+    return [word for word in told if isinstance(word, bool)] if isinstance(told, Sequence) else []
 
 
 CHECK = Entailed

@@ -9,6 +9,7 @@ from typing import ClassVar
 from synthgain.curate.answers import found_answer, same_answer
 from synthgain.curate.empty import no_answer
 from synthgain.curate.lacking import of_anchors
+from synthgain.turns import is_blank
 from synthgain.types import Anchor, Row, Verdict, drop, keep
 
 
@@ -29,7 +30,7 @@ class FinalAnswer:
         return "final-answer"
 
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
-        golds = [anchor.fields[self.gold] for anchor in anchors if self.gold in anchor.fields]
+        golds = [anchor.fields[self.gold] for anchor in anchors if not is_blank(anchor.fields.get(self.gold))]
         if not golds:
             return drop("no gold answer to compare with")
         if why := no_answer(row):

@@ -30,9 +30,7 @@ class JudgeScore:
     def __call__(self, row: Row, anchors: Sequence[Anchor]) -> Verdict:
         if row.fields.get("human"):
             return keep()
-        held = row.fields.get(self.field)
-        scores = held if isinstance(held, list | tuple) else [held]
-        numbers = [number(score) for score in scores]
+        numbers = self._numbers(row)
         if not numbers or any(map(math.isnan, numbers)):
             return drop("has no score")
         lowest = min(numbers)
@@ -41,6 +39,17 @@ class JudgeScore:
     def lacks(self, row: Row | None, anchors: Sequence[Anchor]) -> str | None:
         """The field of the score, where the row has none."""
         return of_row(row, self.field)
+
+    def unread(self, row: Row) -> str | None:
+        """The score, where what is in its place is no number."""
+        numbers = self._numbers(row) if self.field in row.fields else []
+        if not numbers:
+            return None
+        return f"a number in the field {self.field!r}" if all(map(math.isnan, numbers)) else ""
+
+    def _numbers(self, row: Row) -> list[float]:
+        held = row.fields.get(self.field)
+        return [number(score) for score in (held if isinstance(held, list | tuple) else [held])]
 
 
 CHECK = JudgeScore

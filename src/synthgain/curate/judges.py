@@ -24,7 +24,7 @@ from typing import Literal
 
 from synthgain.curate.found_score import score_in
 from synthgain.thinking import parted
-from synthgain.types import Prompt, Sampling, SynthgainError, assistant, system, user
+from synthgain.types import Prompt, Row, Sampling, SynthgainError, assistant, system, user
 
 Choice = Literal["first", "second", "tie"]
 CRITERIA = (
@@ -112,6 +112,14 @@ def settled(one: Choice | None, other: Choice | None) -> Choice | None:
         return None
     turned: dict[Choice, Choice] = {"first": "second", "second": "first", "tie": "tie"}
     return one if one == turned[other] else "tie"
+
+
+def unread(row: Row, reason: str, what: str) -> str | None:
+    """For a draft that goes by a judge itself (`unread` in docs/write-a-recipe.md): `what`, where the row fell for this reason; "" where the judge's answer
+    was read, None where it was not asked."""
+    if row.fallen is not None and row.fallen.reason == reason:
+        return what
+    return "" if any(call.prompt.to == "judge" for call in row.calls) else None
 
 
 def reward_prompt(question: str, answer: str, role: str = "reward") -> Prompt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from synthgain.turns import is_blank
 from synthgain.types import Anchor, Row
 
 
@@ -13,8 +14,8 @@ def of_row(row: Row | None, *names: str) -> str | None:
 
 
 def of_anchors(anchors: Iterable[Anchor], *names: str) -> str:
-    """The first of these fields that no one of the anchors has, in words; "" where they have all."""
-    return _first(names, {name for anchor in anchors for name, value in anchor.fields.items() if value is not None})
+    """The first of these fields in which nothing stands in any of the anchors, in words; "" where they have all."""
+    return _first(names, {name for anchor in anchors for name, value in anchor.fields.items() if not is_blank(value)})
 
 
 def _first(names: Iterable[str], held: Iterable[str]) -> str:

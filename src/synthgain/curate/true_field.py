@@ -38,5 +38,11 @@ class TrueField:
         """The field that it reads, where the row has none."""
         return of_row(row, self.field)
 
+    def unread(self, row: Row) -> str | None:
+        """What was judged, where it is null."""
+        if self.field not in row.fields:
+            return None
+        return f"true or false in the field {self.field!r}" if row.fields[self.field] is None else ""
+
 
 CHECK = TrueField

@@ -36,7 +36,8 @@ NO_FORECAST = (
 
 
 def headline(sides: Sequence[Side]) -> str:
-    """The figure that ranks these sets."""
+    """The figure that ranks these sets; those without rows have none."""
+    sides = [side for side in sides if side.rows] or sides
     told = [{r.name for r in side.readings if r.value is not None} for side in sides]
     if all(side.answers for side in sides):
         return RIGHT if any(side.verified for side in sides) else ANSWERS
@@ -44,7 +45,10 @@ def headline(sides: Sequence[Side]) -> str:
 
 
 def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
-    """What the comparison says of all sets: their order, each pair by the figure that fits these two, and what holds for several of them once."""
+    """What the comparison says of all sets: their order, each pair by the figure that fits these two, and what holds for several of them once. Sets
+    without rows are in no pair."""
+    empty, sides = [side for side in sides if not side.rows], [side for side in sides if side.rows]
+    found = [d for d in found if not {d.a, d.b} & {side.name for side in empty}]
     pairs = [(a, b, [d for d in found if (d.a, d.b) == (a.name, b.name)]) for a, b in combinations(sides, 2)]
     heads = [headline((a, b)) for a, b, _ in pairs]
     apart: dict[str, list[tuple[Side, Side]]] = {}
@@ -68,7 +72,24 @@ def sentences(sides: Sequence[Side], found: Sequence[Difference]) -> list[str]:
         said.append(NO_FORECAST)
     elif few := next((d.note for d in ratios if "too few" in d.note), ""):
         said.append(f"No figures per row, word or dollar: {few}.")
+    return said + _small(sides, empty)
+
+
+def _small(sides: Sequence[Side], empty: Sequence[Side]) -> list[str]:
+    """What is said of sets of one row, and of none."""
+    said = []
+    if alone := [side.name for side in sides if side.rows == 1]:
+        of = "It is" if len(alone) == 1 else "Each is"
+        said.append(f"{_have(alone)} one row only. {of} compared as that row, which says nothing of what made it.")
+    if none := [side.name for side in empty]:
+        why = "`synthgain show RUN --fallen` says what fell, and why"
+        said.append(f"{_have(none)} no rows, so there is nothing to compare: {why}.")
     return said
+
+
+def _have(names: Sequence[str]) -> str:
+    listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{listed} {'has' if len(names) == 1 else 'have'}"
 
 
 def _strangers(a: Side, b: Side, found: Sequence[Difference], head: str) -> bool:
@@ -103,7 +124,7 @@ def _not_ranked(strangers: Sequence[tuple[Side, Side]], head: str) -> list[str]:
     names = list(dict.fromkeys(side.name for pair in strangers for side in pair))
     said = "were asked other questions" if head == RIGHT else "were held out against other real text"
     after = (
-        "Make all of them from the same anchors to rank them."
+        "Make all of them from the same anchors, with the same --limit, to rank them."
         if head == RIGHT
         else "Give all of them the same text with --target to rank them."
     )

@@ -97,7 +97,8 @@ class BestOfN:
         known = {said: score for said, score in scores.items() if score is not None}
         calls = [call for said in answers for call in judged[said]]
         if len(known) < 2:
-            return fallen(asked, [*answers.values(), *calls], "the judge gave fewer than two scores")
+            why = "the judge gave fewer than two scores"
+            return fallen(asked, [*answers.values(), *calls], why, list(scores.values()))
         best, worst = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
         fields = {
             "chosen_score": known[best],
@@ -114,6 +115,11 @@ class BestOfN:
             verdicts=(drop("all answers score alike", check="tie"),) if tie else (),
         )
 
+    def unread(self, row: Row) -> str | None:
+        """The judge's scores, where it gave none."""
+        scores = row.fields["scores"]
+        return ("a score of the judge" if all(score is None for score in scores) else "") if scores else None
+
 
 def mean_score(verdicts: Sequence[Call]) -> float | None:
     """The mean of the scores that a judge gave; None where it gave none."""
@@ -125,10 +131,10 @@ def _turn(call: Call) -> Message:
     return assistant(call.text.strip(), call.message.get("reasoning", ""))
 
 
-def fallen(asked: Sequence[Message], calls: Sequence[Call], why: str) -> Row:
+def fallen(asked: Sequence[Message], calls: Sequence[Call], why: str, scores: Sequence[float | None] = ()) -> Row:
     """A prompt that gave no pair, with its first answer."""
     said = calls[0].text.strip() if calls else ""
-    fields: dict[str, object] = {"chosen_score": None, "rejected_score": None, "margin": None, "scores": []}
+    fields: dict[str, object] = {"chosen_score": None, "rejected_score": None, "margin": None, "scores": list(scores)}
     verdicts = (drop(why, check="parse"),)
     return Row(messages=(*asked, assistant(said)), calls=tuple(calls), fields=fields, verdicts=verdicts)
 

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.exact_duplicate import ExactDuplicate
+from synthgain.curate.judges import unread
 from synthgain.curate.tasks import HELD, task_of
 from synthgain.curate.truncated import Truncated
 from synthgain.types import (
@@ -77,6 +78,7 @@ JUDGE = (
     "Two instructions follow. Are they equal: the same constraints and requirements, and the same depth and breadth of what is asked?\n\n"
     "First:\n{first}\n\nSecond:\n{second}\n\nAnswer with one word: Equal or Different."
 )
+NEITHER = "the judge said neither equal nor different"
 LEAKS = re.compile(
     r"(?i)\b(?:given|rewritten|harder|new|created|other)[ _]instruction\b|#(?:given|rewritten|created) prompt#|\b10 to 20 words\b"
 )
@@ -177,7 +179,7 @@ class EvolInstruct:
         judged = await models(compare(now, said))
         equal = adds_nothing(judged.text)
         if equal is not False:
-            why = "asks for nothing new" if equal else "the judge said neither equal nor different"
+            why = "asks for nothing new" if equal else NEITHER
             return eliminated(about, (call, judged), why)
         answer = await models(Prompt((user(said),), sampling=self.law))
         text = answer.text.strip()
@@ -187,6 +189,10 @@ class EvolInstruct:
         return Row(
             messages=(user(said), assistant(text, answer.message.get("reasoning", ""))), calls=calls, fields=about
         )
+
+    def unread(self, row: Row) -> str | None:
+        """The judge's verdict, where it gave none."""
+        return unread(row, NEITHER, "a verdict of the judge (equal or different)")
 
     def _unfit(self, call: Call, said: str, now: str) -> str:
         if call.finish == "length":

@@ -129,6 +129,12 @@ class JudgePairs:
             verdicts=(drop(why, check="tie"),) if why else (),
         )
 
+    def unread(self, row: Row) -> str | None:
+        """The judge's verdicts, where neither can be read."""
+        if row.rejected is None:
+            return None
+        return "" if row.fields["first"] or row.fields["second"] else "a verdict of the judge (A, B or tie)"
+
 
 def given(anchor: Anchor) -> dict[int, Answer]:
     """The two answers that an anchor brings along; none where it does not bring both."""

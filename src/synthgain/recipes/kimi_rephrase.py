@@ -45,12 +45,14 @@ from typing import Any
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.found_score import score_in
 from synthgain.curate.judge_score import JudgeScore
+from synthgain.curate.judges import unread
 from synthgain.curate.preamble import Preamble, strip_preamble
 from synthgain.passages import chunks, last_of
 from synthgain.prompting import AUTO, check_language, faithfulness, in_language, title_of
 from synthgain.settings import at_least, chosen
 from synthgain.types import Anchor, Call, Models, Prompt, Recipe, Row, Sampling, Verdict, drop, system, user
 
+NO_SCORE = "the judge gave no score"
 ECHO = 40  # characters, at least, that are taken for an echo and no chance
 _HEADINGS = re.compile(r"^(?:\W*(?:rewritten so far(?: \(its end\))?|next passage)\W*:[*_\s]*)+", re.IGNORECASE)
 SYSTEM = "You rewrite a document passage by passage. You keep every statement, add none, and write nothing but the rewritten passage."
@@ -179,9 +181,13 @@ class KimiRephrase:
         judged = await models(faithfulness(part, text, self.judge_tokens))
         score = score_in(judged.text, 1, 5)
         if score is None:
-            return [judged, call], None, drop("the judge gave no score", check="gate")
+            return [judged, call], None, drop(NO_SCORE, check="gate")
         unfaithful = drop("not faithful to its passage", score, check="gate") if score < self.least else None
         return [judged, call], score, unfaithful
+
+    def unread(self, row: Row) -> str | None:
+        """The judge's score, where it gave none."""
+        return unread(row, NO_SCORE, "a score of the judge")
 
 
 EXAMPLES = (

@@ -74,6 +74,7 @@ from synthgain.types import (
 )
 
 Filter = Literal["by-domain", "length", "difficulty", "none"]
+NO_RATING = "its rating could not be read"
 FILTERS = ("by-domain", "length", "difficulty", "none")
 CODE = ("code", "coding", "programming")
 RATE = """Rate how hard the task is from 1 (a beginner does it at once) to 10 (few experts could do it at all). Say in one sentence what it needs.
@@ -247,11 +248,17 @@ class OpenThoughts:
             return self.question_filter
         return "difficulty" if domain_of(anchor) in CODE else "length"
 
+    def unread(self, row: Row) -> str | None:
+        """The rating of a question, where questions are chosen by it and it cannot be read."""
+        if row.fallen is not None and row.fallen.reason == NO_RATING:
+            return "a rating from 1 to 10"
+        return None if row.fields["question_score"] is None else ""
+
     def _passed_over(self, how: str, score: float | None) -> str:
         """Why a question is not answered; "" where it is."""
         least = self.least_difficulty if how == "difficulty" else self.least_tokens
         if score is None:
-            return "its rating could not be read" if least > 0 else ""
+            return NO_RATING if least > 0 else ""
         return "" if score >= least else "too easy" if how == "difficulty" else "the cheap model's answer is short"
 
 

@@ -42,6 +42,7 @@ from synthgain.curate.answers import same_answer
 from synthgain.curate.empty import NotEmpty
 from synthgain.curate.final_answer import FinalAnswer
 from synthgain.curate.found_score import score_in
+from synthgain.curate.judges import unread
 from synthgain.curate.truncated import Truncated
 from synthgain.curate.worked import gold_answer, question_id
 from synthgain.types import (
@@ -59,6 +60,7 @@ from synthgain.types import (
     user,
 )
 
+NO_DIFFICULTY = "its difficulty could not be read"
 LABEL_TOKENS = 2048  # code
 THINK = "Think carefully, step by step, before you answer. Check what you find, and go back where something is wrong."
 BOXED = "Put the final answer into \\boxed{}."
@@ -213,10 +215,14 @@ class SkyT1:
         else:
             yield Row(messages=(user(anchor.text), assistant(parts[1], parts[0])), calls=calls, fields=fields)
 
+    def unread(self, row: Row) -> str | None:
+        """The difficulty, where problems are chosen by it and it cannot be read."""
+        return unread(row, NO_DIFFICULTY, "a difficulty from 1 to 10")
+
     def _outside(self, difficulty: float | None) -> str:
         """Why a problem of that difficulty is not asked; "" where it is."""
         if difficulty is None:
-            return "its difficulty could not be read"
+            return NO_DIFFICULTY
         return "too easy" if difficulty < self.easiest else "too hard" if difficulty > self.hardest else ""
 
 

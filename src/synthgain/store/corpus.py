@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthgain.store.vectors import EXACT, Vectors, blocks_of_neighbours, blocks_of_vectors, key, on_disk, remembered
-from synthgain.types import Anchor, Embedder, SynthgainError
+from synthgain.types import Anchor, Embedder, Fields, SynthgainError
 
 ANCHORS = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("fields", pa.string())])
 ROWS, SIZE = 1024, 2**20  # a row group ends at this many anchors or characters
@@ -258,7 +258,7 @@ class Corpus(Sequence[Anchor]):
         return used
 
     def _anchor(self, id: str, text: str, source: str, fields: str) -> Anchor:
-        anchor = Anchor(text, source, json.loads(fields), self.needs)
+        anchor = Anchor(text, source, Fields(json.loads(fields)), self.needs)
         anchor.__dict__["id"] = id  # what is stored is the truth
         return anchor
 
