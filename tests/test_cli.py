@@ -222,7 +222,7 @@ def test_answers_beyond_the_limit_of_candidates_are_mentioned(run: Cli, tmp_path
         (("generate", "rephrase", "docs", "-o", "r", "-m", SCRIPT, "--max-tokens", "0"), "--max-tokens 0"),
         (("generate", "rephrase", "docs", "-o", "r", "-m", SCRIPT, "--concurrency", "0"), "--concurrency 0"),
         (("preview", "rephrase", "docs", "-m", SCRIPT, "--limit", "0"), "--limit 0"),
-        (("generate", "rephrase", "docs/b.txt", "-o", "docs/a.md", "-m", SCRIPT), "cannot be written"),
+        (("generate", "rephrase", "docs/b.txt", "-o", "docs/a.md", "-m", SCRIPT), "a run is a folder"),
         (("generate", "rephrase", "docs", "-o", "docs/r", "-m", SCRIPT), "inside the anchors' folder"),
         (("generate", "rephrase", "docs/b.txt", "-o", "docs/a.md/r", "-m", SCRIPT), "cannot be written"),
         (("curate", "docs"), "not a run"),
@@ -382,7 +382,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_bought(run: Cli, tmp_path: Path
     (tmp_path / "many.jsonl").write_text(texts, "utf-8")
     ask = ["generate", "rephrase", "many.jsonl", "-o", "r", "-m", "scripted/words?n=9&latency=0.2&width=4"]
     running = process(tmp_path, *ask)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (tmp_path / "r" / "calls").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
@@ -396,6 +396,50 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_bought(run: Cli, tmp_path: Path
     assert 0 < paid < 240
     again = run("generate", "rephrase", "many.jsonl", "-o", "r", "-m", "scripted/words?n=9", "--json")
     assert bought(again) == 240 - paid
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "r", "-o", "folder"),
+        ("audit", "docs", "-o", "file/audit"),
+        ("export", "r", "--to", "chat", "-o", "folder/x.jsonl"),
+        ("plan", "docs", "--horizon", "1M", "-o", "file/plan.html"),
+        ("simulate", "chain", "-o", "file/chain.html"),
+        ("compare", "r", "r", "-o", "folder"),
+        ("generate", "rephrase", "docs", "-o", "file/run", "-m", SCRIPT),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_place_that_cannot_be_written_is_no_fault_of_ours(run: Cli, words: tuple[str, ...]) -> None:
+    assert make(run).code == 0
+    Path("folder/x.jsonl").mkdir(parents=True)
+    Path("file").write_text("mine", "utf-8")
+    said = run(*words)
+    assert said.code == 2 and "Traceback" not in said.err, said.err
+    assert Path("file").read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize("out", [("-o", ""), ("--out", ""), ("--out=",)])
+def test_an_empty_path_is_not_the_folder_one_stands_in(run: Cli, out: tuple[str, ...]) -> None:
+    before = set(Path().rglob("*"))
+    said = run("generate", "rephrase", "docs", *out, "-m", SCRIPT)
+    assert (said.code, said.out) == (2, "") and set(Path().rglob("*")) == before
+
+
+def test_figures_that_cannot_be_kept_are_given_all_the_same(run: Cli) -> None:
+    assert make(run).code == 0
+    Path("r/readings.json").mkdir()
+    said = run("measure", "r", "--json")
+    assert said.code == 0 and said.json["readings"] and "not kept there" in said.err
+
+
+def test_ctrl_c_while_code_is_being_made_ends_with_130_too(tmp_path: Path) -> None:
+    """As in the import of a module whose dataclasses are made just then: Python itself would end by the signal."""
+    (tmp_path / "mine.py").write_text("exec('raise KeyboardInterrupt')\n", "utf-8")
+    ended = process(tmp_path, "recipes", "./mine.py")
+    out, err = ended.communicate(timeout=120)
+    assert (ended.returncode, out) == (130, "") and "Traceback" not in err
 
 
 def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_path: Path) -> None:
@@ -417,6 +461,9 @@ def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_
         assert re.search(r"4 calls in flight were left", err) and "synthgain generate" in err
         record = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))
         assert (record["status"], record["why"]) == ("stopped", "interrupted")
+        counts = record["counts"]
+        assert (counts["anchors"], counts["calls_bought"], counts["rows"], counts["kept"]) == (2, 4, 0, 0)
+        assert record["tokens"]["out"] > 0 and record["dropped_by"] == {} and record["seconds"] > 0
         server.become()
         again = run(*ask, "--json")
         assert bought(again) == 4 == server.stats()["asked"] and again.json["counts"]["kept"] == 8

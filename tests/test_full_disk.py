@@ -35,6 +35,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(filler: int, disk: Path) -> Non
     assert error.value.code == 3
     record = Run(disk / "run").record
     assert record["status"] == "stopped" and ("disk" in record["why"] or "room" in record["why"])
+    assert record["counts"]["calls_bought"] > 20 and record["counts"]["rows"] == record["counts"]["kept"] == 0
     memory = Run(disk / "run").memory(readonly=True)
     kept = len(memory)
     memory.close()

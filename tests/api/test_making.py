@@ -482,3 +482,51 @@ def test_a_column_that_rows_do_not_have_is_refused_before_a_call(tmp_path: Path,
     run = sg.generate(TWICE, TEXTS, model=model, out=tmp_path / "whole")
     with pytest.raises(SynthgainError, match="no column 'texts'"):
         sg.curate(run, recipe=TWICE, with_=[check])
+
+
+@pytest.mark.parametrize("part", ["anchors", "groups", "calls", "rows", "broken", "data"])
+@pytest.mark.parametrize("name", ["train.jsonl", "part-00000.parquet", "deep/down.txt"])
+def test_a_run_takes_nobodys_files_away(tmp_path: Path, part: str, name: str) -> None:
+    mine = tmp_path / "project" / part / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine", "utf-8")
+    (tmp_path / "theirs.jsonl").write_text('{"text": "a row"}', "utf-8")
+    for _ in range(2):  # a refusal leaves nothing behind that lets the next one in
+        with pytest.raises(SynthgainError, match="something else") as said:
+            sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "project")
+        assert said.value.code == 2
+        with pytest.raises(SynthgainError, match="something else"):
+            sg.preview("rephrase", TEXTS, model=WORDS, out=tmp_path / "project")
+        with pytest.raises(SynthgainError, match="something else"):
+            sg.curate(tmp_path / "theirs.jsonl", out=tmp_path / "project", with_=["empty"])
+    assert mine.read_text("utf-8") == "mine"
+    assert [f for f in (tmp_path / "project").rglob("*") if f.is_file()] == [mine]
+
+
+def test_what_a_run_of_ours_left_there_is_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    run = sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r")
+    run.run_json.unlink()  # as the advice for a damaged one says
+    assert (
+        sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", replace=True).record["counts"]["calls_bought"]
+        == 0
+    )
+    run.run_json.unlink()
+    for file in run.calls.iterdir():  # killed after its anchors were in place, before anything was bought
+        file.unlink()
+    assert sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "r", replace=True).record["status"] == "complete"
+
+
+def test_the_folder_of_the_anchors_is_no_place_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXTS[0], "utf-8")
+    with pytest.raises(SynthgainError, match="anchors' own folder"):
+        sg.generate("rephrase", tmp_path, model=WORDS, out=tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_is_no_run_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", "utf-8")
+    with pytest.raises(SynthgainError, match="this is a file"):
+        sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path / "file")
+    (tmp_path / "run.json").write_text('{"speed": 3}', "utf-8")
+    with pytest.raises(SynthgainError, match="written by something else"):
+        sg.generate("rephrase", TEXTS, model=WORDS, out=tmp_path)

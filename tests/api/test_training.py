@@ -167,3 +167,14 @@ def test_two_trainings_into_one_place_do_not_meet(tmp_path: Path, base: str) -> 
     assert not (tmp_path / "s").exists()
     sg.train(rows, out=tmp_path / "s", base=base, **SHORT)
     assert sorted(f.name for f in tmp_path.iterdir()) == ["rows.jsonl", "s"]
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_a_student_takes_nobodys_folder(tmp_path: Path, base: str, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project" / "work").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project" / "work")
+    mine = tmp_path / "project" / "work" / "mine.jsonl"
+    lines(mine, [{"text": "The mill stands on the Orrin."}] * 4)
+    with pytest.raises(sg.SynthgainError) as said:
+        sg.train(mine, out=out, base=base, **SHORT)
+    assert said.value.code == 2 and mine.is_file()

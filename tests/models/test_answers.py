@@ -75,3 +75,22 @@ def test_every_body_is_an_answer_that_can_be_written_down_or_a_refusal(status: i
         assert Row(messages=(*ASK.messages, call.message), calls=(call,)).id and isinstance(call.fault, str)
         assert Prompt((*ASK.messages, call.message)).content.encode()
     assert kinds == ({Answer, Refusal} if status == 200 else {Refusal})
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
+@pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\u0085b", "a\x7fb\u00a0", "plain"])
+def test_an_event_ends_at_a_line_feed_or_a_carriage_return_alone(text: str, end: str) -> None:
+    """What Python also takes for the end of a line may stand in JSON as it is."""
+    pieces = [{"choices": [{"index": 0, "delta": {"content": part}}]} for part in (text, " and more")]
+    pieces.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": USAGE})
+    stream = "".join(f"data: {json.dumps(piece, ensure_ascii=False)}{end}" for piece in pieces) + f"data: [DONE]{end}"
+    answer = read(200, stream.encode(), ASK.sampling)
+    assert isinstance(answer, Answer) and answer.message["content"] == f"{text} and more" and answer.finish == "stop"
+
+
+def test_a_refusal_in_a_field_of_its_own_is_what_was_said() -> None:
+    said = {"role": "assistant", "content": None, "refusal": "I cannot help with that."}
+    for content, text in ((None, said["refusal"]), ("", said["refusal"]), ("Here it is.", "Here it is.")):
+        choice = {"index": 0, "message": said | {"content": content}, "finish_reason": "stop"}
+        answer = read(200, json.dumps({"choices": [choice], "usage": USAGE}).encode(), ASK.sampling)
+        assert isinstance(answer, Answer) and answer.message["content"] == text

@@ -107,3 +107,15 @@ def test_a_line_that_is_no_answer_is_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(SynthgainError) as error:
         open_model(f"scripted/{path}")
     assert error.value.where.endswith("script.jsonl:2") and error.value.next
+
+
+def test_a_script_has_as_many_calls_in_flight_as_is_asked_for() -> None:
+    widths = {uri: open_model(uri, Reach(concurrency=4)).width for uri in ("scripted/echo", "scripted/words?width=9")}
+    assert widths == {"scripted/echo": 4, "scripted/words?width=9": 9}
+    assert open_model("scripted/echo", Reach()).width == 64
+
+
+@pytest.mark.parametrize("uri", ["scripted/words?N=5", "scripted/echo?width=0", "scripted/echo?latency=soon"])
+def test_a_setting_that_a_script_does_not_have_is_refused(uri: str) -> None:
+    with pytest.raises(SynthgainError, match=r"no setting|no call through|could not convert"):
+        open_model(uri, Reach())

@@ -15,7 +15,7 @@ from synthgain.api.as_typed import typed_check
 from synthgain.api.asking import Asked, judged_by, recorded_checks
 from synthgain.api.given import Given
 from synthgain.api.making import Watch, embedder_for
-from synthgain.api.places import writes_to
+from synthgain.api.places import apart_from, for_a_run, writes_to
 from synthgain.chain import Named, Request, Tally
 from synthgain.chain.given import GIVEN, judge_given
 from synthgain.chain.judging import closing
@@ -45,6 +45,8 @@ def curate_data(
     first of them is an error and nothing is written. run.json says that nothing was bought, and where the rows came from, with SHA-256.
     """
     place = Path(out)
+    apart_from(source, place)
+    for_a_run(place)
     checks, parts = judged_by(GIVEN, with_, ())
     request = Request(
         Named(GIVEN.name, version=GIVEN.version), parts, anchors=str(source), text_field=text_field, accept=accept

@@ -19,7 +19,7 @@ from synthgain.api.as_typed import command
 from synthgain.api.asking import DEFAULT_MODEL, Asked, ModelChoice, asked, fields_of
 from synthgain.api.drafts import row_of_nothing
 from synthgain.api.licensing import licence_of, news, terms_by_uri
-from synthgain.api.places import FULL, apart_from, writes_to
+from synthgain.api.places import FULL, apart_from, for_a_run, writes_to
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.replacing import may_replace
 from synthgain.api.replaying import (
@@ -32,7 +32,7 @@ from synthgain.api.replaying import (
     served_by,
     taken_over,
 )
-from synthgain.api.run_record import as_before, begun, came_of
+from synthgain.api.run_record import as_before, begun, came_of, so_far
 from synthgain.api.telling import remark
 from synthgain.chain import Buyer, Opened, Outcome, Round, Tally
 from synthgain.chain.judging import closing
@@ -96,6 +96,7 @@ def generate(
     """
     place = Path(out)
     apart_from(anchors, place)
+    for_a_run(place)
     recordings = recordings_at(calls, place)
     collapse = (Thresholds.read(collapse) if isinstance(collapse, str) else collapse).text() if collapse else ""
     ask = asked(
@@ -204,11 +205,12 @@ def carried_out(
     began = time.time()
     replay = before is not None
     record = {**begun(ask, parts, run), **told}
-    reserve = run.path / ".reserve"
+    reserve, buyers = run.path / ".reserve", list[Buyer]()
+    held = run.record if run.files("rows") else {}
     try:
         reserve.write_bytes(b"\0" * RESERVE)
-        run.write_record({**record, "status": "running"})
-        outcome, licences, recorded = _drafted(ask, parts, corpus, run, watch, before)
+        run.write_record({**record, "status": "running", **so_far(Tally(), corpus, held, 0.0)})
+        outcome, licences, recorded = _drafted(ask, parts, corpus, run, watch, before, buyers)
         record |= came_of(outcome, corpus, time.time() - began)
         record |= {"licences": licences} | ({"recorded": recorded} if recorded else {})
         record["counts"]["anchors_used"] = run.anchors_used()
@@ -219,7 +221,9 @@ def carried_out(
     except BaseException as error:
         with suppress(OSError):
             reserve.unlink(missing_ok=True)  # a full disk has this much room left
-            run.write_record(before if before is not None else {**record, "status": "stopped", "why": _said(error)})
+            spent = so_far(buyers[0].tally if buyers else Tally(), corpus, held, time.time() - began)
+            ended = {**record, "status": "stopped", "why": _said(error), **spent}
+            run.write_record(ended if before is None else before)
         raise
     finally:
         reserve.unlink(missing_ok=True)
@@ -271,9 +275,15 @@ Drafts = tuple[
 
 
 def _drafted(
-    ask: Asked, parts: Opened, corpus: Corpus, run: Run, watch: Watch, before: Mapping[str, Any] | None
+    ask: Asked,
+    parts: Opened,
+    corpus: Corpus,
+    run: Run,
+    watch: Watch,
+    before: Mapping[str, Any] | None,
+    buyers: list[Buyer],
 ) -> Drafts:
-    buyers: list[Buyer] = []
+    """The round itself; its buyer is put into `buyers`, where an interrupt finds it, and what it spent is read after an end that was none."""
     replay = before is not None
 
     async def work() -> Drafts:

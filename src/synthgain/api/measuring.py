@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthgain.api.instruments import instruments_for, law_of, read_again
 from synthgain.api.measuring_students import measure_students
+from synthgain.api.places import kept_if_it_can_be
 from synthgain.api.reaching import Servers, Unpack, reaching
 from synthgain.api.sources import data_of_files, data_of_run
 from synthgain.api.telling import Say
@@ -95,7 +96,8 @@ def measure(
             "headline": headline(readings),
             "read_first": [doubt.json() for doubt in grounds.doubts()],
         }
-        run.write_readings(readings, beside if target is None else {**beside, "target": str(target)})
+        with kept_if_it_can_be("the figures", run.path):
+            run.write_readings(readings, beside if target is None else {**beside, "target": str(target)})
         if say is not None and run.record.get("status") != "complete":
             say(f"this run is {run.record.get('status')}: the figures are of what it has so far")
     return readings

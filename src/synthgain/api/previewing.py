@@ -18,7 +18,7 @@ from synthgain.api.counting import All, Estimate, estimated, length_of
 from synthgain.api.foretelling import Span
 from synthgain.api.looking import life_of
 from synthgain.api.making import Watch, embedder_for, interrupted, suited
-from synthgain.api.places import apart_from, writes_to
+from synthgain.api.places import apart_from, for_a_run, writes_to
 from synthgain.api.reaching import reaching
 from synthgain.api.replaying import Calls, as_asked, recordings_at, served_by, taken_over
 from synthgain.api.telling import remark
@@ -127,6 +127,7 @@ def preview(
     """
     place = Path(out)
     apart_from(anchors, place)
+    for_a_run(place)
     checks = [*listed(with_), *compared_with(against)]
     recordings = recordings_at(calls, place)
     options["calls"] = as_asked(recordings)

@@ -17,8 +17,8 @@ def may_replace(run: Run, ask: Asked, corpus: Corpus, models: Mapping[str, Model
     Another request has another recipe, knob, seed or model, or lacks anchors that the run was made from; only more anchors, other
     limits and other checks make none. Under the path that the run was made from, anchors may change.
     """
-    kept = run.count("data")
-    if not run.count("rows"):
+    there = _rows_there(run)
+    if not there:
         return
     differs = list(_differences(run, ask, corpus, models))
     if not differs:
@@ -26,13 +26,22 @@ def may_replace(run: Run, ask: Asked, corpus: Corpus, models: Mapping[str, Model
     if not replace:
         readings = ", its readings" if (run.path / "readings.json").is_file() else ""
         raise AnotherRequest(
-            f"this folder holds {run.count('rows'):,} rows ({kept:,} kept) of another request: {'; '.join(differs)}. "
+            f"this folder holds {there} of another request: {'; '.join(differs)}. "
             f"Its rows, its data set{readings} would be replaced; its calls stay, and serve again when they are asked for again",
             where=str(run.path),
             next="give another folder (-o), or say that these rows may go (replace)",
         )
     for gone in (run.path / "readings.json", run.report):
         gone.unlink(missing_ok=True)
+
+
+def _rows_there(run: Run) -> str:
+    """In words, the rows that would go; "" where there are none. Damaged ones go like others: the calls make them anew."""
+    try:
+        rows, kept = run.count("rows"), run.count("data")
+    except SynthgainError:
+        return "rows (damaged)"
+    return f"{rows:,} rows ({kept:,} kept)" if rows else ""
 
 
 def _differences(run: Run, ask: Asked, corpus: Corpus, models: Mapping[str, Model]) -> Iterator[str]:
@@ -56,7 +65,12 @@ def _differences(run: Run, ask: Asked, corpus: Corpus, models: Mapping[str, Mode
             was = before.models[role].uri if role in before.models else "none"
             same = " (other weights, or another server)" if was == model.uri else ""
             yield f"{role} {was}, now {model.uri}{same}"
-    if gone := _gone(run, before, now, corpus):
+    try:
+        gone = _gone(run, before, now, corpus)
+    except SynthgainError:
+        yield "its anchors cannot be read"
+        return
+    if gone:
         yield f"{gone:,} of its anchors are not among these" + (f" ({before.anchors})" if before.anchors else "")
 
 

@@ -13,7 +13,7 @@ from synthgain.api.asking import Asked, recorded_checks
 from synthgain.api.replaying import (
     machine,
 )
-from synthgain.chain import Opened, Outcome
+from synthgain.chain import Opened, Outcome, Tally
 from synthgain.models.memory import peak_memory
 from synthgain.store import Corpus, Run
 from synthgain.store.run import FORMAT
@@ -45,7 +45,30 @@ def begun(ask: Asked, parts: Opened, run: Run) -> dict[str, Any]:
 
 
 def came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]:
+    """What run.json says of a run that came to its end, also to an early one."""
     t = outcome.tally
+    return {
+        "status": "stopped" if outcome.code else "complete",
+        **({"why": outcome.why} if outcome.why else {}),
+        **_taken(t, corpus, seconds),
+        **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
+        "running": {name: round(value, 6) for name, value in t.figures.items()},
+        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
+        **({"cost_recorded_usd": t.recorded_cost} if t.recorded else {}),
+        "memory_peak": peak_memory(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def so_far(tally: Tally, corpus: Corpus, before: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """What run.json says while a run is under way, and where it broke off: what was bought by then, and the groups and rows of `before`, a record ({}: none)."""
+    told = _taken(tally, corpus, seconds)
+    held = before.get("counts") or {}
+    rows = {name: held.get(name, 0) for name in ("groups", "groups_done", "rows", "kept", "dropped")}
+    return told | {"counts": told["counts"] | rows, "dropped_by": dict(before.get("dropped_by") or {})}
+
+
+def _taken(t: Tally, corpus: Corpus, seconds: float) -> dict[str, Any]:
     counts = {
         "anchors": len(corpus),
         "groups": t.groups_total if t.groups_total is not None else t.groups_done,
@@ -60,20 +83,12 @@ def came_of(outcome: Outcome, corpus: Corpus, seconds: float) -> dict[str, Any]:
     }
     also = {"repeated": t.repeated, "beyond_the_limit": t.beyond, "not_bought": t.not_bought}
     return {
-        "status": "stopped" if outcome.code else "complete",
-        **({"why": outcome.why} if outcome.why else {}),
         "counts": counts | {name: n for name, n in also.items() if n},
         "dropped_by": dict(sorted(t.dropped_by.items())),
-        **({"broken_by": dict(t.broken_by.most_common())} if t.broken_by else {}),
         "tokens": {"in": t.tokens_in, "out": t.tokens_out, "in_cached": t.tokens_cached}
         | ({"calls_not_counted": t.uncounted} if t.uncounted else {}),
-        "running": {name: round(value, 6) for name, value in t.figures.items()},
-        **({"warning": "; ".join(t.warnings.values())} if t.warnings else {}),
         "cost_usd": t.cost_in_all,
-        **({"cost_recorded_usd": t.recorded_cost} if t.recorded else {}),
-        "memory_peak": peak_memory(),
         "seconds": round(seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
@@ -92,7 +107,7 @@ def as_before(record: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str,
         "finished",
     )
     same = {name: before[name] for name in kept if name in before}
-    groups = {name: n for name, n in before.get("counts", {}).items() if name.startswith("groups")}
+    groups = {name: n for name, n in before.get("counts", {}).items() if n and name.startswith("groups")}
     killed = before.get("status") not in ("complete", "stopped")
     status = {"status": "stopped", "why": "its process ended before it did"} if killed else {"status": before["status"]}
     counts = {name: n for name, n in record["counts"].items() if name != "not_bought"}

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +55,6 @@ SCHEMA = pa.schema(
 
 
 Tell = Callable[[str], None]
-_T = TypeVar("_T")
 
 # ---------------------------------------------------------------------------------------------- a run
 
@@ -67,12 +66,8 @@ def data_of_run(
     _allowed(seed)
     record, counts = run.record, _counts(run)
     _all_there(run, "rows", counts["rows"])
-
-    def kept(names: Sequence[str]) -> Iterator[pa.Table]:
-        return _readable(run.path / "rows", lambda: run.kept(names))
-
     try:
-        steps, judged = by_prompt(ledger(record), _readable(run.path / "rows", lambda: _ends(run)))
+        steps, judged = by_prompt(ledger(record), _ends(run))
     except ValueError as error:
         raise SynthgainError(
             f"run.json and RUN/rows do not agree: {error}",
@@ -81,9 +76,9 @@ def data_of_run(
         ) from error
     real, n_real = _anchors_of(run) if anchors is None else real_texts(anchors)
     linked = "given" not in record or any(
-        pc.any(pc.greater(pc.list_value_length(t.column(0)), 0)).as_py() for t in kept(["anchor_ids"])
+        pc.any(pc.greater(pc.list_value_length(t.column(0)), 0)).as_py() for t in run.kept(["anchor_ids"])
     )
-    rows = with_pairs(kept, ("text", "prompt", "answer", "fields"), of_row)
+    rows = with_pairs(run.kept, ("text", "prompt", "answer", "fields"), of_row)
     data = Data(rows, counts["kept"], real, n_real, linked=linked, ledger=steps, judged=judged, seed=seed)
     return data if target is None else data.with_target(*real_texts(target))
 
@@ -95,8 +90,8 @@ def _allowed(seed: int) -> None:
 
 def _counts(run: Run) -> dict[str, int]:
     record = run.record
-    counts = record.get("counts")
-    if counts is None:
+    counts, ended = record.get("counts"), record.get("status") in ("complete", "stopped")
+    if counts is None or not (ended or run.files("rows")):
         raise SynthgainError(
             f"this run is {record.get('status', 'not begun')}",
             where=str(run.path),
@@ -117,10 +112,7 @@ def _anchors_of(run: Run) -> tuple[Batches, int]:
     counted = _counts(run)["anchors"]
     _all_there(run, "anchors", counted)
 
-    def anchors(names: Sequence[str]) -> Iterator[pa.Table]:
-        return _readable(run.anchors, lambda: run.batches("anchors", names))
-
-    return with_pairs(anchors, ("text", "fields"), pair_of), counted
+    return with_pairs(lambda names: run.batches("anchors", names), ("text", "fields"), pair_of), counted
 
 
 def made_from(source: Path) -> frozenset[int]:
@@ -130,8 +122,7 @@ def made_from(source: Path) -> frozenset[int]:
     if run is None:
         return frozenset()
     used = run.anchor_ids_used()
-    read = _readable(run.anchors, lambda: run.batches("anchors", ["id", "text"]))
-    columns = (table.to_pydict() for table in read)
+    columns = (table.to_pydict() for table in run.batches("anchors", ["id", "text"]))
     return first_contents([content(text) for id, text in zip(c["id"], c["text"]) if id in used] for c in columns)
 
 
@@ -144,7 +135,7 @@ def _run_of(source: Path) -> Run | None:
 
 def _all_there(run: Run, part: Literal["rows", "anchors"], counted: int) -> None:
     """SynthgainError where the files hold more or fewer than run.json counts: every share would be of the wrong whole."""
-    there = sum(_readable(run.path / part, lambda: iter([run.count(part)])))
+    there = run.count(part)
     if there != counted:
         held = f"{there:,}" if there else "none"
         raise SynthgainError(
@@ -152,18 +143,6 @@ def _all_there(run: Run, part: Literal["rows", "anchors"], counted: int) -> None
             where=str(run.path),
             next="run its command again: rows are made anew from the calls, which are not bought twice",
         )
-
-
-def _readable(folder: Path, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
-    """What `read` gives; SynthgainError where a file is damaged."""
-    try:
-        yield from read()
-    except (pa.ArrowException, OSError) as error:
-        raise SynthgainError(
-            f"a file is damaged ({str(error).splitlines()[0][:200]})",
-            where=str(folder),
-            next="run the command of this run again: rows are made anew from the calls, which are not bought twice",
-        ) from error
 
 
 def ledger(record: Mapping[str, Any]) -> tuple[Step, ...]:

@@ -58,7 +58,7 @@ def train(
     `replay_texts` texts that the base writes from nothing. `settings` are the other fields of `train.FineTune`; `hold_out` (0.1)
     is the share of rows that is not learnt, prompt by prompt, for the measures after training; `learn_reasoning` learns reasoning too.
     """
-    place = Path(out)
+    place = _named(Path(out))
     if replay == "self" and config is not None:
         raise SynthgainError("random weights have no text of their own", where="replay", next="give a file of text")
     strict = bool(settings.get("strict", False))
@@ -79,6 +79,14 @@ def train(
     finally:
         if not (guard / ".lock.pid").exists():  # another's, where it does
             shutil.rmtree(guard, ignore_errors=True)
+
+
+def _named(place: Path) -> Path:
+    """The same folder by a path that ends in its name: what is beside it is named after it."""
+    place = place.resolve() if place.name in ("", "..") else place
+    if not place.name:
+        raise SynthgainError("a student is a folder with a name", where=str(place), next="give one with -o")
+    return place
 
 
 def _start(base: str, config: str | Path | None, tokenizer: str | Path | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthgain.store import Corpus
+from synthgain.store import Corpus, intact
 from synthgain.store.groups import GROUPS, GroupsWriter
 from synthgain.types import Anchor, Group, Pick, Pool, SynthgainError, singly
 
@@ -110,7 +110,7 @@ class Recorded:
     def __init__(self, corpus: Corpus, files: Sequence[Path]) -> None:
         self.corpus, self.given = corpus, 0
         self._parts = files
-        self.total: int | None = sum(pq.read_metadata(part).num_rows for part in self._parts)
+        self.total: int | None = sum(self._size(part) for part in self._parts)
         self._waves = self._recorded()
 
     def next(self, size: int) -> list[Numbered]:
@@ -124,16 +124,26 @@ class Recorded:
     def drafted(self, groups: Sequence[Numbered]) -> None:
         return None
 
+    @staticmethod
+    def _size(part: Path) -> int:
+        with intact(part):
+            return int(pq.read_metadata(part).num_rows)
+
+    @staticmethod
+    def _rows(part: Path) -> Iterator[dict[str, Any]]:
+        with intact(part), pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(1024):
+                yield from batch.to_pylist()
+
     def _recorded(self) -> Iterator[list[Numbered]]:
         wave, at = list[Numbered](), 0
         for part in self._parts:
-            for batch in pq.ParquetFile(part).iter_batches(1024):
-                for row in batch.to_pylist():
-                    if row["wave"] != at and wave:
-                        yield wave
-                        wave = []
-                    at = row["wave"]
-                    wave.append(Numbered(row["group"], row["base"], self._group(row)))
+            for row in self._rows(part):
+                if row["wave"] != at and wave:
+                    yield wave
+                    wave = []
+                at = row["wave"]
+                wave.append(Numbered(row["group"], row["base"], self._group(row)))
         if wave:
             yield wave
 

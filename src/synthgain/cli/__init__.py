@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -25,6 +27,9 @@ from synthgain.cli import (  # their commands register themselves
 from synthgain.cli.arguments import app, command_line, short_of
 from synthgain.cli.laboratory import laboratory
 from synthgain.cli.printing import say
+
+if TYPE_CHECKING:
+    from synthgain.types import SynthgainError
 
 __all__ = [
     "app",
@@ -83,6 +88,7 @@ def main() -> None:
     from synthgain.types import SynthgainError
 
     try:
+        _somewhere(sys.argv)
         ended = parser()(standalone_mode=False)
         sys.stdout.flush()
         if ended == 130:  # what the parser makes of a KeyboardInterrupt, ours (`Interrupted`) among them
@@ -91,6 +97,8 @@ def main() -> None:
             raise SystemExit(ended)
     except KeyboardInterrupt:
         say(f"synthgain: interrupted; everything bought is kept. To go on: {command_line()}")
+        # Python remembers an interrupt inside an `exec`, such as the one that makes a dataclass, and would end by the signal.
+        exec("")
         raise SystemExit(130) from None
     except SynthgainError as error:
         say(f"synthgain: {error}")
@@ -105,10 +113,25 @@ def main() -> None:
         _exit_for(error)
 
 
+def _somewhere(words: Sequence[str]) -> None:
+    """SynthgainError where -o is given nothing, as by a shell's variable that is not set: as a path that is the folder one stands in."""
+    from synthgain.types import SynthgainError
+
+    if "--out=" in words or any(name in ("-o", "--out") and not value for name, value in pairwise(words)):
+        raise SynthgainError("the path is empty", where="-o", next="give the path of what is to be written")
+
+
 def _unheard() -> None:
     """Whoever read standard output went away (`| head -1`): that is no fault."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     raise SystemExit(0) from None
+
+
+def _of_a_place(error: OSError) -> SynthgainError | None:
+    """The disk is full, or a file or folder cannot be read or written: that is for a person to mend."""
+    from synthgain.api.places import FULL, said_of
+
+    return said_of(error) if error.filename or error.errno in FULL else None
 
 
 def _short_option() -> str:
@@ -137,6 +160,9 @@ def _exit_for(error: Exception) -> None:
         raise SystemExit(error.exit_code) from None
     if isinstance(error, typer.Abort):
         raise SystemExit(130) from None
+    if isinstance(error, OSError) and (said := _of_a_place(error)):
+        say(f"synthgain: {said}")
+        raise SystemExit(said.code) from None
     traceback.print_exception(error)
     say(
         "synthgain: this is a fault of ours. Please report it with the lines above: see CONTRIBUTING.md, “Reporting a fault”."

@@ -63,7 +63,7 @@ def open_model(uri: str, reach: Reach | None = None, role: str = "writer") -> Mo
             next="write local/smollm2-135m, openai/NAME, hf/PATH, reward/PATH or scripted/echo",
         )
     if kind == "scripted":
-        return open_scripted(name)
+        return open_scripted(name, reach.concurrency)
     if kind == "local":
         from synthgain.models.local import Local
 

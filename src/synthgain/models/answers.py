@@ -106,8 +106,8 @@ def _decoded(text: str) -> Any:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """The JSON of each event."""
-    for line in text.splitlines():
+    """The JSON of each event. Only a line feed or carriage return ends a line: JSON may hold what else Python takes for an end, such as U+2028."""
+    for line in re.split(r"[\r\n]+", text):
         name, colon, value = line.partition(":")
         if not line.strip() or (colon and name in ("", "event", "id", "retry")):
             continue

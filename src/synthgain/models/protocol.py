@@ -76,7 +76,7 @@ def folded(messages: Sequence[Message]) -> list[Message]:
 
 def answered(given: Mapping[str, Any]) -> Message:
     """The assistant's turn that a server's `message` is. ValueError says why it is none."""
-    content, thought = _parts(given.get("content"))
+    content, thought = _parts(given.get("content") or given.get("refusal"))
     turn = Message(role="assistant", content=whole(content))
     if given.get("tool_calls"):
         turn["tool_calls"] = _tool_calls(given["tool_calls"])

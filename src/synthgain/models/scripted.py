@@ -156,16 +156,28 @@ def _line(said: object, where: str) -> tuple[str, Message]:
         raise SynthgainError(error.what, where=where, next=error.next) from error
 
 
-def open_scripted(name: str) -> Scripted:
-    """The double that a URI names (without "scripted/")."""
+def open_scripted(name: str, concurrency: int | None = None) -> Scripted:
+    """The double that a URI names (without "scripted/"), with so many calls in flight where the URI does not say it."""
     what, _, query = name.partition("?")
     options = dict(parse_qsl(query))
     try:
-        latency, width, n = float(options.pop("latency", 0)), int(options.pop("width", 64)), int(options.pop("n", 40))
+        latency, width, n = (
+            float(options.pop("latency", 0)),
+            int(options.pop("width", concurrency or 64)),
+            int(options.pop("n", 40)),
+        )
     except ValueError as error:
         raise SynthgainError(
             str(error), where=f"scripted/{name}", next="latency is in seconds; n and width are whole numbers"
         ) from None
+    if options or width < 1:
+        raise SynthgainError(
+            f"a script has no setting {next(iter(options))!r}"
+            if options
+            else f"a width of {width} lets no call through",
+            where=f"scripted/{name}",
+            next="the settings are n (of words), latency (seconds) and width (calls in flight)",
+        )
     if what == "echo":
         return Scripted(echo, name=name, latency=latency, width=width, identity="scripted/echo")
     if what == "words":

@@ -5,7 +5,7 @@ from synthgain.store.corpus import Corpus
 from synthgain.store.lock import writing
 from synthgain.store.met import Met
 from synthgain.store.rows import chat
-from synthgain.store.run import Run, atomic_write, kind_of, read_readings, write_readings
+from synthgain.store.run import Run, atomic_write, intact, kind_of, read_readings, write_readings
 from synthgain.store.staged import Accepted, Staged
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Staged",
     "atomic_write",
     "chat",
+    "intact",
     "kind_of",
     "read_readings",
     "write_readings",

@@ -240,9 +240,10 @@ class Corpus(Sequence[Anchor]):
         arrays = list(old.glob("*.npy")) if any(old.glob("*.parquet")) else []
         if arrays:
             before = Corpus(old)
-            if len(before) == len(self) and all(a == b for a, b in zip(before.ids(), self.ids())):
-                for array in arrays:
-                    array.rename(self.folder / array.name)
+            with suppress(SynthgainError):  # damaged: it has nothing to give, and is about to be replaced
+                if len(before) == len(self) and all(a == b for a, b in zip(before.ids(), self.ids())):
+                    for array in arrays:
+                        array.rename(self.folder / array.name)
 
     # ------------------------------------------------------------------------------------------ inside
 

@@ -74,7 +74,8 @@ def export(run: Run, form: str, out: Path) -> Exported:
     """
     if form not in FORMS:
         raise SynthgainError(
-            f"there is no format {form!r}", next=f"choose from: {', '.join(FORMS)}, and gguf for a student"
+            f"there is no format {form!r}",
+            next=f"choose from: {', '.join(FORMS)}; calls of a run, and gguf of a student",
         )
     if out.suffix not in (".jsonl", ".parquet"):
         raise SynthgainError(

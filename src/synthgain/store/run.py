@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,6 +45,21 @@ def atomic_write(file: Path, text: str) -> None:
     new.replace(file)
 
 
+@contextmanager
+def intact(file: Path) -> Iterator[None]:
+    """A context in which a file of a run that is no whole Parquet file is told as damaged."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # the disk's own answer, such as "permission denied"
+            raise
+        raise SynthgainError(
+            f"this file is damaged ({' '.join(str(error).split())[:200]})",
+            where=str(file),
+            next="run the command of this run again: rows are made anew from the calls, which are not bought twice",
+        ) from error
+
+
 def write_readings(folder: Path, readings: Sequence[Reading], beside: Mapping[str, Any] | None = None) -> None:
     """readings.json of a run or of a student; `beside` stands there by its own keys."""
     told = {"readings": [r.json() for r in readings], **(beside or {})}
@@ -63,6 +79,15 @@ def _plain(text: str) -> str:
 
 FORMAT = 2  # of a run folder; another one is refused
 Part = Literal["anchors", "groups", "rows", "data"]
+SHARDS = "part-[0-9]*.parquet"
+PARTS: Mapping[str, tuple[str, ...]] = {  # the folders that a run replaces whole, and what it calls its files there
+    "anchors": (SHARDS, "*.npy"),
+    "groups": (SHARDS,),
+    "rows": (SHARDS,),
+    "broken": ("broken.jsonl",),
+    "data": (SHARDS, "README.md"),
+    "calls": (),
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,8 +191,15 @@ class Run:
         return run
 
     def readable(self) -> None:
-        """SynthgainError where the folder was written by another version's format."""
-        held = self.record.get("format", 1)
+        """SynthgainError where the folder was written by another version's format, or holds a run.json of something else."""
+        record = self.record
+        held = record.get("format", 1)
+        if self.run_json.is_file() and not {"format", "status", "recipe", "counts"} & set(record):
+            raise SynthgainError(
+                "this run.json was written by something else, not by synthgain",
+                where=str(self.run_json),
+                next="give another folder",
+            )
         if self.run_json.is_file() and held != FORMAT:
             raise SynthgainError(
                 f"this run was written in format {held}, and this synthgain reads format {FORMAT}",
@@ -228,6 +260,21 @@ class Run:
     def write_record(self, record: Mapping[str, Any]) -> None:
         atomic_write(self.run_json, json.dumps(record, ensure_ascii=False, indent=2) + "\n")
 
+    def foreign(self) -> Iterator[Path]:
+        """Files in the places that a run replaces, where neither a record nor bought calls say that a run is here.
+
+        What a killed run of ours leaves there is not foreign: its names, in a folder that was locked before.
+        """
+        if self.run_json.is_file() or any(self.calls.glob("*.sqlite")):
+            return
+        locked = (self.path / ".lock").exists()
+        for part, names in PARTS.items():
+            place = self.path / part
+            for file in sorted(place.rglob("*") if place.is_dir() else [place] if place.exists() else ()):
+                ours = locked and file.parent == place and any(file.match(name) for name in names)
+                if not ours and not file.is_dir():
+                    yield file
+
     # ------------------------------------------------------------------------------------------ anchors
 
     def corpus(self, needs: Sequence[str] = (), embedder: Embedder | None = None) -> Corpus:
@@ -239,7 +286,9 @@ class Run:
         wanted = set(ids)
         found = self.corpus().by_id(wanted)
         for part in self.files("groups") if wanted - set(found) else ():
-            for row in pq.read_table(part, columns=["anchor_ids", "places", "made"]).to_pylist():
+            with intact(part):
+                groups = pq.read_table(part, columns=["anchor_ids", "places", "made"]).to_pylist()
+            for row in groups:
                 if row["made"]:
                     own = [id for id, at in zip(row["anchor_ids"], row["places"]) if at < 0]
                     made = json.loads(row["made"])
@@ -297,16 +346,24 @@ class Run:
 
     def count(self, part: Part) -> int:
         """How many rows the files of a part hold."""
-        return sum(pq.read_metadata(file).num_rows for file in self.files(part))
+        n = 0
+        for file in self.files(part):
+            with intact(file):
+                n += pq.read_metadata(file).num_rows
+        return n
 
     def data_columns(self) -> list[str]:
         """The columns of the data set."""
-        return list(pq.read_schema(self.files("data")[0]).names)
+        file = self.files("data")[0]
+        with intact(file):
+            return list(pq.read_schema(file).names)
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows, shard by shard."""
         for part in self.files("rows"):
-            yield pq.read_table(part, columns=None if columns is None else list(columns))
+            with intact(part):
+                shard = pq.read_table(part, columns=None if columns is None else list(columns))
+            yield shard
 
     def kept(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Columns of the kept rows, also the derived ones (text, answer, prompt), shard by shard."""
@@ -318,7 +375,7 @@ class Run:
     def batches(self, part: Part, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Columns of "rows" or "anchors", a few thousand rows at a time; a column that a file lacks is null there."""
         for file in self.files(part):
-            with pq.ParquetFile(file) as opened:
+            with intact(file), pq.ParquetFile(file) as opened:
                 there = [name for name in columns if name in opened.schema_arrow.names]
                 for batch in opened.iter_batches(batch_size=4096, columns=there):
                     table = pa.Table.from_batches([batch])
