@@ -18,6 +18,7 @@ import pytest
 
 from doubles.server import served
 from synthgain import cli
+from synthgain.store import CallMemory
 
 KEY = "sk-recognisable-4711"
 SCRIPT = "scripted/words?n=30"
@@ -112,6 +113,15 @@ def advised(err: str, arguments: tuple[str, ...]) -> set[str]:
 def bought(said: Said) -> int:
     assert said.code == 0, said.err
     return int(said.json["counts"]["calls_bought"])
+
+
+def kept_calls(run: Path) -> int:
+    """How many calls a run that another process writes has on disk."""
+    memory = CallMemory(run / "calls", readonly=True)
+    try:
+        return len(memory)
+    finally:
+        memory.close()
 
 
 def make(run: Cli, *more: str, out: str = "r", model: str = SCRIPT) -> Said:
@@ -448,7 +458,7 @@ def test_ctrl_c_says_what_it_waits_for_and_a_second_one_leaves_it(run: Cli, tmp_
         ask = ("generate", "rephrase", "docs", "-o", "r", "-m", "openai/double", "--base-url", server.base_url)
         running = process(tmp_path, *ask)
         assert running.stderr is not None and running.stdout is not None
-        while server.stats()["asked"] < 8:
+        while server.stats()["asked"] < 8 or kept_calls(tmp_path / "r") < 4:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         first = running.stderr.readline()
