@@ -353,7 +353,8 @@ def rho(value: Mapping[str, float], gains: Mapping[str, np.ndarray], keys: Keys,
     for some in keys.values():
         mine, truth = [value[key] for key in some], [gains[key][list(students)].mean() for key in some]
         each.append(spearman(np.array(mine, float), np.array(truth)))
-    return float(np.nanmean(each))
+    told = [one for one in each if not np.isnan(one)]
+    return float(np.mean(told)) if told else float("nan")
 
 
 def regret(value: Mapping[str, float], gains: Mapping[str, np.ndarray], keys: Sequence[str]) -> float:
@@ -377,8 +378,12 @@ def tables() -> None:
         for key, values in found.get(which, {}).items():
             found["readings"][key] |= {name: value for name, value in values.items() if name != "cpu_seconds"}
     clean = {key: values for key, values in found["readings"].items() if "contaminated" not in key}
-    for readings in (found["readings"], clean):
-        print(table(analysed({**found, "readings": readings})), end="\n\n")
+    lines = {
+        what: analysed({**found, "readings": some}) for what, some in (("all", found["readings"]), ("clean", clean))
+    }
+    for what, told in lines.items():
+        RESULTS.put("analysis", what, told)
+        print(table(told), end="\n\n")
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -29,10 +29,10 @@ class Results:
         with self._claimed(f"{part}-{key}") as mine:
             if mine and key not in self.read().get(part, {}):
                 began = time.process_time()
-                self._put(part, key, made())
+                self.put(part, key, made())
                 print(f"{part} {key}: {time.process_time() - began:.0f} s of processor", flush=True)
 
-    def _put(self, part: str, key: str, value: Any) -> None:
+    def put(self, part: str, key: str, value: Any) -> None:
         with self._claimed(self.file.name, wait=True):
             found = self.read()
             found.setdefault(part, {})[key] = value

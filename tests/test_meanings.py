@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from synthgain.meanings import MEANINGS, RECORDS, known, meaning, record_of
+from synthgain.meanings import MEANINGS, OWN, RECORDS, known, meaning, record_of
 from synthgain.measure.explain import explain
 from synthgain.report.worth import TEXT
 
@@ -71,4 +71,15 @@ def test_records_are_those_of_the_study() -> None:
         found = told[name]
         assert sets == found["sets"] and figures == [round(found[end], 2) for end in ("spearman", "low", "high")]
     assert max(told, key=lambda name: abs(told[name]["spearman"])) == TEXT[0]
-    assert record_of("mdm") == "ranked 32 foreign sets at 0.71 [0.44, 0.88]" and record_of("delta_I") == ""
+    own = json.loads((ROOT / "studies" / "own_truth.json").read_text("utf-8"))
+    told = {r["name"]: r for r in own["analysis"]["all"]}
+    for name, (sets, *figures, signs) in OWN.items():
+        found = told[name]
+        assert sets == found["sets"] and figures == [round(found[end], 2) for end in ("spearman", "low", "high")]
+        assert list(signs or ()) == found.get("sign_errors", [])
+    assert record_of("vendi_anchors") == record_of("delta_I") == ""
+    assert record_of("target_fit") == "ranked 32 foreign sets at 0.64 [0.32, 0.84]"
+    assert (
+        record_of("proxy_gain_answer") == "ranked 9 sets of our own at 0.28 [−0.47, 0.71] with the wrong sign on 8 of 8"
+    )
+    assert record_of("mdm").startswith("ranked 32 foreign sets at 0.71 [0.44, 0.88] and 28 sets of our own at −0.26 [")

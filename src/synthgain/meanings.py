@@ -108,13 +108,32 @@ RECORDS: dict[str, tuple[int, float, float, float]] = {  # sets, Spearman, its i
 }
 
 
+OWN: dict[
+    str, tuple[int, float, float, float, tuple[int, int] | None]
+] = {  # … and signs that were wrong, of how many: studies/own_truth.json
+    "probe_gain": (9, 0.77, 0.11, 0.94, (0, 8)),
+    "proxy_gain": (18, 0.27, -0.33, 0.68, (0, 8)),
+    "proxy_gain_answer": (9, 0.28, -0.47, 0.71, (8, 8)),
+    "mdm": (28, -0.26, -0.59, 0.19, None),
+    "vendi": (28, -0.34, -0.67, 0.13, None),
+}
+
+
 def record_of(name: str) -> str:
-    """What a figure has shown against trained students of others, to stand behind its name; "" where it was not tried."""
-    if name not in RECORDS:
-        return ""
-    sets, *figures = RECORDS[name]
+    """What a figure has shown against trained students, of others and of ours, to stand behind its name; "" where it was not tried."""
+    said = []
+    if name in RECORDS:
+        said.append(_sets("{} foreign sets", *RECORDS[name]))
+    if name in OWN:
+        *figures, signs = OWN[name]
+        wrong = "" if signs is None else f" with the wrong sign on {signs[0]} of {signs[1]}"
+        said.append(_sets("{} sets of our own", *figures) + wrong)
+    return f"ranked {' and '.join(said)}" if said else ""
+
+
+def _sets(words: str, sets: int, *figures: float) -> str:
     value, low, high = (f"{x:.2f}".replace("-", "−") for x in figures)
-    return f"ranked {sets} foreign sets at {value} [{low}, {high}]"
+    return f"{words.format(sets)} at {value} [{low}, {high}]"
 
 
 def known(name: str) -> str | None:

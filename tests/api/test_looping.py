@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 import synthgain as sg
+from doubles.server import served
 from doubles.tiny import tiny_model
 from synthgain.api.examining import Examination
+from synthgain.types import BudgetReached
 
 TEXTS = """
 from synthgain.types import Prompt, Recipe, Row, Sampling, user
@@ -84,6 +86,24 @@ def test_one_model_for_all_roles_stays_the_judge(place: Path) -> None:
     looped(place, "judged.py", rounds=2, development=0, control=False, on=place / "problems.jsonl")
     second = sg.Run.at(place / "loop" / "round-1" / "run").record["models"]
     assert second["judge"] == f"hf/{place / 'tiny'}" and "round-0/students/filtered" in second["writer"]
+
+
+def test_a_budget_is_of_all_rounds_together(place: Path) -> None:
+    with served() as server:
+        models = {"writer": f"hf/{place / 'tiny'}", "judge": "openai/double"}
+        reach = sg.Reach(base_url=server.base_url, price={"judge": "1000,1000"})
+        asked: dict[str, Any] = {"model": models, "reach": reach, "development": 0, "control": False}
+        asked |= {"on": place / "problems.jsonl", "rounds": 2}
+        looped(place, "judged.py", **{**asked, "rounds": 1})
+        first = sg.Run.at(place / "loop" / "round-0" / "run").record["cost_usd"]
+        assert first > 0 and server.stats()["asked"] == 6
+        for budget in (first, 1.5 * first):
+            with pytest.raises(BudgetReached, match="for all rounds") as stop:
+                looped(place, "judged.py", **asked, max_cost=budget)
+            assert stop.value.code == 3 and "--max-cost" in stop.value.next
+        result = looped(place, "judged.py", **asked, max_cost=100 * first)
+        assert result["arms"] and sg.Run.at(place / "loop" / "round-1" / "run").record["status"] == "complete"
+        assert server.stats()["asked"] == 12  # nothing is bought twice
 
 
 THINKS = """

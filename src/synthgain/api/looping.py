@@ -19,6 +19,7 @@ from synthgain.api.making import generate
 from synthgain.api.measuring import measure
 from synthgain.api.one_shot import OneShot
 from synthgain.api.reaching import reaching
+from synthgain.api.slices import spent
 from synthgain.api.stopping import Decision, Stopping, said_of_split
 from synthgain.api.telling import Say
 from synthgain.api.training import ArmTrainer, to_stderr, usable
@@ -33,9 +34,9 @@ from synthgain.loop import (
     starting_from,
 )
 from synthgain.recipes import load as load_recipe
-from synthgain.store import writing
+from synthgain.store import Run, writing
 from synthgain.train.rows import no_chat, read_rows
-from synthgain.types import Method, Model, Recipe, SynthgainError, TooManyBroken
+from synthgain.types import BudgetReached, Method, Model, Recipe, SynthgainError, TooManyBroken
 
 WRITER = "filtered"  # the arm whose student writes the next round
 
@@ -60,6 +61,7 @@ def loop(
     settings: Mapping[str, Any] | None = None,
     students: int = 1,
     seed: int = 0,
+    max_cost: float | None = None,
     say: Say = to_stderr,
     panel: Panel = no_panel,
     note: str = "",
@@ -78,6 +80,7 @@ def loop(
     bound of its student's paired gain over the best so far lies above zero; the best student writes the next round, and after `patience`
     rounds in a row that are not better the loop ends (None: all rounds run). With `development` 0 nothing is decided and each round is
     written by the last student. `control` adds the arm `one-shot`: one student, of as many draws by the first writer as all rounds had.
+    `max_cost` is what all runs together, the control's too, may cost in USD: BudgetReached there, with everything kept.
     """
     place = Path(out)
     start = base or _writer(model)
@@ -103,7 +106,8 @@ def loop(
         )
     train.check(chosen_arms)
     examine.check(chosen_arms)
-    make = RunMaker(recipe, anchors, model, {"seed": seed, **options}, say, panel)
+    budget = None if max_cost is None else LoopBudget(max_cost, place)
+    make = RunMaker(recipe, anchors, model, {"seed": seed, **options}, say, panel, budget=budget)
     if any(arm.method == "sft" for arm in chosen_arms):
         make.refuse_texts()
     told = {"recipe": make.named.name, "seed": seed, "train_from": train_from, **dict(settings or {})}
@@ -160,6 +164,35 @@ def _arms(given: Sequence[str | Arm], shows: bool, train_from: str, method: Meth
 
 
 @dataclass(frozen=True)
+class LoopBudget:
+    """What all runs in a loop's folder may cost together, in USD."""
+
+    whole: float
+    place: Path
+
+    def __post_init__(self) -> None:
+        if not self.whole >= 0:
+            what, next = f"a budget is 0 or more, not {self.whole:g}", "leave it out for no limit"
+            raise SynthgainError(what, where="--max-cost", next=next)
+
+    def left_for(self, out: Path) -> float:
+        """What the run `out` may cost in all: what the others have left. BudgetReached: nothing, and it is not made yet."""
+        others = (Run.at(run) for run in self.place.glob("*/run*") if Run.is_at(run) and run != out)
+        left = self.whole - sum(spent(run)[0] or 0.0 for run in others)
+        if left <= 0 and not (Run.is_at(out) and Run.at(out).record.get("status") == "complete"):
+            raise self.reached()
+        return max(left, 0.0)
+
+    def reached(self) -> BudgetReached:
+        return BudgetReached(
+            f"the budget of ${self.whole:g} for all rounds is reached",
+            where=str(self.place),
+            next="everything bought is kept: the same command with a larger --max-cost goes on",
+            code=3,
+        )
+
+
+@dataclass(frozen=True)
 class RunMaker:
     """Makes the run of a round (`loop.Generate`), and measures it. `options` are `generate`'s."""
 
@@ -170,6 +203,7 @@ class RunMaker:
     say: Say = to_stderr
     panel: Panel = no_panel
     title: str = ""  # what is said to be made; "": the round
+    budget: LoopBudget | None = None
 
     def with_options(self, title: str = "", **more: Any) -> RunMaker:
         """The same with other options for `generate`."""
@@ -185,8 +219,15 @@ class RunMaker:
         model = self.model if student is None else self.written_by(usable(student))
         self.say(f"{self.title or f'Round {number}'}: {self.named.name} with {_writer(model)}")
         options = {**self.options, **({"replace": True} if number else {})}  # later rounds follow from the first
-        with self.panel() as watch:
-            run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **options)
+        if self.budget is not None:
+            options["max_cost"] = self.budget.left_for(out)
+        try:
+            with self.panel() as watch:
+                run = generate(self.recipe, self.anchors, out=out, model=model, round=number, watch=watch, **options)
+        except BudgetReached as error:
+            if self.budget is None or options.get("max_tokens") is not None:
+                raise  # it may be another limit, of this run alone
+            raise self.budget.reached() from error
         self.say(_came_of(run.record))
         measure(run)
         return out

@@ -19,12 +19,7 @@ from synthgain.types import Method, Recipe
 NAME = "one-shot"
 TITLE = "One shot, with as many draws as all rounds"
 DRAWS = "k"  # the knob that says how often each prompt is answered
-SCALED = (
-    "accept",
-    "max_candidates",
-    "max_cost",
-    "max_tokens",
-)  # limits of one round's run; the control has those of all
+SCALED = ("accept", "max_candidates", "max_tokens")  # limits of one round's run; the control has those of all
 
 
 class Maker(Protocol):

@@ -136,6 +136,34 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 
 
 @dataclass(frozen=True)
+class Reaching:
+    """How models are reached: options of every command that makes data (see `shared`), in this order."""
+
+    base_url: BaseUrl = ""
+    served_as: ServedAs = None
+    price: PriceOption = None
+    concurrency: Concurrency = None
+    runtime: RuntimeOption = "auto"
+    wait: Wait = None
+    requests_per_minute: RequestsPerMinute = None
+    header: Headers = None
+    extra: Extras = None
+
+    def reach(self) -> Reach:
+        return reach(
+            self.base_url,
+            self.served_as,
+            self.price,
+            self.concurrency,
+            wait=self.wait,
+            requests_per_minute=self.requests_per_minute,
+            headers=self.header,
+            extra=self.extra,
+            runtime=self.runtime,
+        )
+
+
+@dataclass(frozen=True)
 class Asking:
     """What `preview` and `generate` ask alike. Every field is an option of both (see `shared`), in this order."""
 
@@ -148,15 +176,6 @@ class Asking:
     id_field: IdField = None
     strict: Strict = False
     seed: Seed = 0
-    base_url: BaseUrl = ""
-    served_as: ServedAs = None
-    price: PriceOption = None
-    concurrency: Concurrency = None
-    runtime: RuntimeOption = "auto"
-    wait: Wait = None
-    requests_per_minute: RequestsPerMinute = None
-    header: Headers = None
-    extra: Extras = None
     max_cost: MaxCost = None
     max_tokens: MaxTokens = None
     calls: Calls = None
@@ -179,32 +198,28 @@ class Asking:
             "max_tokens": self.max_tokens,
             "calls": self.calls or (),
             "calls_only": self.calls_only,
-            "reach": reach(
-                self.base_url,
-                self.served_as,
-                self.price,
-                self.concurrency,
-                wait=self.wait,
-                requests_per_minute=self.requests_per_minute,
-                headers=self.header,
-                extra=self.extra,
-                runtime=self.runtime,
-            ),
         }
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with its one parameter that is a dataclass replaced by that class's fields, each an option of its own."""
-    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
-    at = next(i for i, p in enumerate(parameters) if is_dataclass(p.annotation))
-    kind, place = parameters[at].annotation, parameters[at].name
-    spread = [*inspect.signature(kind, eval_str=True).parameters.values()]
+    """The command with each parameter that is a dataclass replaced by that class's fields, each an option of its own."""
+    parameters = inspect.signature(command, eval_str=True).parameters
+    spread = {
+        name: list(inspect.signature(p.annotation, eval_str=True).parameters.values())
+        for name, p in parameters.items()
+        if is_dataclass(p.annotation)
+    }
 
     @wraps(command)
     def typed(**given: Any) -> None:
-        command(**{place: kind(**{p.name: given.pop(p.name) for p in spread})}, **given)
+        made = {
+            name: parameters[name].annotation(**{p.name: given.pop(p.name) for p in own})
+            for name, own in spread.items()
+        }
+        command(**made, **given)
 
-    by_keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*parameters[:at], *spread, *parameters[at + 1 :])]
+    options = (option for name, p in parameters.items() for option in spread.get(name, [p]))
+    by_keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in options]
     vars(typed).update(__signature__=inspect.Signature(by_keyword), __annotations__={})
     return typed
 

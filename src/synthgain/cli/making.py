@@ -15,6 +15,7 @@ from synthgain.cli.arguments import (
     Json,
     Limit,
     Out,
+    Reaching,
     Replace,
     app,
     shared,
@@ -37,6 +38,7 @@ def preview(
     recipe: str,
     anchors: Anchors,
     asking: Asking,
+    reaching: Reaching,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the calls are kept.")] = None,
     limit: Limit = 3,
     show: Annotated[
@@ -57,7 +59,7 @@ def preview(
         say(f"Buys at most {most:,} calls, {most // max(1, groups):,} for each of the first {groups:,}{of} groups.")
 
     def work(watch: Any) -> api.Preview:
-        how = asking.options() | {"limit": 3 if limit is None else limit, "shown": show}
+        how = {**asking.options(), "reach": reaching.reach()} | {"limit": 3 if limit is None else limit, "shown": show}
         seen = (lambda life: None) if as_json else print_life
         return api.preview(recipe, anchors, out=folder, begin=begin, show=seen, watch=watch, **how)
 
@@ -117,6 +119,7 @@ def generate(
     anchors: Anchors,
     out: Out,
     asking: Asking,
+    reaching: Reaching,
     accept: Annotated[int | None, typer.Option("-n", "--accept", help="Stop when N rows are accepted.")] = None,
     max_candidates: Annotated[
         int | None, typer.Option("--max-candidates", help="… or after this many candidates (default 4 N).")
@@ -172,7 +175,7 @@ def generate(
 
     if engine != "local":
         raise SynthgainError(f"there is no engine {engine!r} yet", next="leave --engine out: this process drafts")
-    asked = asking.options()
+    asked = {**asking.options(), "reach": reaching.reach()}
     if dry_run:
         _dry_run(recipe, anchors, asked, limit)
         return

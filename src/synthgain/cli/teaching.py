@@ -12,22 +12,24 @@ from synthgain.cli.arguments import (
     BaseUrl,
     Calls,
     CallsOnly,
+    IdField,
     Json,
     Limit,
     ModelOptions,
     Out,
+    Reaching,
     Replace,
     Seed,
     Sets,
     Strict,
     TextField,
-    Wait,
     Withouts,
     Withs,
     app,
     knobs,
     models_by_role,
     reach,
+    shared,
     short_of,
     watched,
 )
@@ -261,11 +263,13 @@ def _budgets(think: str, again: int, marks: tuple[str, str] | None) -> tuple[int
 
 
 @app.command()
+@shared
 def loop(
     recipe: str,
     anchors: Anchors,
     out: Out,
     on: On,
+    reaching: Reaching,
     rounds: Annotated[int, typer.Option("--rounds")] = 1,
     model: ModelOptions = None,
     base: Annotated[
@@ -307,9 +311,11 @@ def loop(
     with_: Withs = None,
     without: Withouts = None,
     text_field: TextField = None,
+    id_field: IdField = None,
     strict: Strict = False,
-    base_url: BaseUrl = "",
-    wait: Wait = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", help="Stop before all rounds together cost more USD.")
+    ] = None,
     calls: Calls = None,
     calls_only: CallsOnly = False,
     seed: Seed = 0,
@@ -354,11 +360,13 @@ def loop(
         without=without or (),
         limit=limit,
         text_field=text_field,
+        id_field=id_field,
         strict=strict,
         replace=replace,
         calls=calls or (),
         calls_only=calls_only,
-        reach=reach(base_url, wait=wait),
+        reach=reaching.reach(),
+        max_cost=max_cost,
         seed=seed,
         panel=Live,
     )

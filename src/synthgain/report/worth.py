@@ -98,7 +98,10 @@ def _of_answers(known: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
             f"That is what the writer knows: {TRY}.",
         )
     if gain is not None:
-        yield OF_ANSWERS, f"{_counted(gain, 'held-out answers')} Whether answers are right it does not see: {TRY}."
+        yield (
+            OF_ANSWERS,
+            f"{_counted(gain, 'held-out answers')} Whether answers are right it does not see: {TRY}, or the student asked (--also probe_gain).",
+        )
 
 
 def _of_texts(known: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
