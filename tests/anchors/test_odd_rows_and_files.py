@@ -237,7 +237,7 @@ def test_a_file_that_was_asked_for_by_name_is_refused_where_a_folders_is_left_ou
         load(tmp_path / "docs" / "broken.parquet")
     for page in (tmp_path / "docs").glob("*.md"):
         page.unlink()
-    with pytest.raises(SynthgainError, match="no whole Parquet"):
+    with pytest.raises(SynthgainError, match="damaged"):
         load(tmp_path / "docs")  # nothing else is there
 
 
@@ -276,5 +276,5 @@ def test_a_run_whose_shard_is_damaged_is_not_read_in_part(tmp_path: Path) -> Non
     (tmp_path / "run" / "run.json").write_text('{"format": 2, "status": "complete"}')
     pq.write_table(pa.table({"id": ["1"], "text": ["kept"]}), data / "part-00000.parquet")
     (data / "part-00001.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(SynthgainError, match="no whole Parquet"):
+    with pytest.raises(SynthgainError, match="damaged"):
         load(tmp_path / "run")

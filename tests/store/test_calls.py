@@ -308,7 +308,7 @@ async def test_an_answer_that_has_no_form_fails_alone(tmp_path: Path, odd: dict[
 
 
 async def test_what_sqlite_cannot_hold_is_refused_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthgain.store.segment.LARGEST", 10_000)
+    monkeypatch.setattr("synthgain.store.call_columns.LARGEST", 10_000)
     memory = CallMemory(tmp_path)
     for mine in (call(0, "x" * 10_001), call(0, long="x" * 10_001)):
         with pytest.raises(CallFailed, match="longer than"):
