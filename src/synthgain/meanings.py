@@ -125,9 +125,9 @@ def record_of(name: str) -> str:
     if name in RECORDS:
         said.append(_sets("{} foreign sets", *RECORDS[name]))
     if name in OWN:
-        *figures, signs = OWN[name]
+        sets, value, low, high, signs = OWN[name]
         wrong = "" if signs is None else f" with the wrong sign on {signs[0]} of {signs[1]}"
-        said.append(_sets("{} sets of our own", *figures) + wrong)
+        said.append(_sets("{} sets of our own", sets, value, low, high) + wrong)
     return f"ranked {' and '.join(said)}" if said else ""
 
 

@@ -204,18 +204,16 @@ class Asking:
 def shared(command: Callable[..., None]) -> Callable[..., None]:
     """The command with each parameter that is a dataclass replaced by that class's fields, each an option of its own."""
     parameters = inspect.signature(command, eval_str=True).parameters
-    spread = {
-        name: list(inspect.signature(p.annotation, eval_str=True).parameters.values())
+    kinds: dict[str, type] = {
+        name: p.annotation
         for name, p in parameters.items()
-        if is_dataclass(p.annotation)
+        if isinstance(p.annotation, type) and is_dataclass(p.annotation)
     }
+    spread = {name: [*inspect.signature(kind, eval_str=True).parameters.values()] for name, kind in kinds.items()}
 
     @wraps(command)
     def typed(**given: Any) -> None:
-        made = {
-            name: parameters[name].annotation(**{p.name: given.pop(p.name) for p in own})
-            for name, own in spread.items()
-        }
+        made = {name: kinds[name](**{p.name: given.pop(p.name) for p in own}) for name, own in spread.items()}
         command(**made, **given)
 
     options = (option for name, p in parameters.items() for option in spread.get(name, [p]))
