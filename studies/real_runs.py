@@ -35,7 +35,7 @@ from synthgain.types import Anchor, Models, Prompt, Recipe, Row, Sampling, assis
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE)]
-from results import Results, by_hash, write  # noqa: E402
+from results import Results, apart, by_hash, write  # noqa: E402
 
 RUNS = Path(os.environ.get("SYNTHGAIN_RUNS", HERE.parent / "runs")) / "real-runs"
 DATA = Path(os.environ.get("SYNTHGAIN_DATA", HERE.parent.parent / "shared" / "data"))
@@ -242,20 +242,8 @@ def lowered(found: Mapping[str, Any]) -> list[tuple[float, float, float, str]]:
     loss = {name: np.array([found[f"{name}/{seed}"]["loss"] for seed in SEEDS]) for name in names}
     loss["base"] = np.array([found["base"]["loss"]] * len(SEEDS))
     pairs = [("base", name) for name in names] + [(a, b) for a in names for b in names if a < b]
-    rng, drawn = np.random.default_rng(0), []
-    for _ in range(2_000):
-        at, of = rng.integers(0, HELD_OUT, HELD_OUT), rng.integers(0, len(SEEDS), len(SEEDS))
-        drawn.append({name: ratio(one[of][:, at]) for name, one in loss.items()})
-    told = []
-    for a, b in pairs:
-        low, high = np.quantile([one[a] - one[b] for one in drawn], [0.025, 0.975])
-        told.append((ratio(loss[a]) - ratio(loss[b]), float(low), float(high), f"loss of {a} less {b}"))
-    return told
-
-
-def ratio(loss: np.ndarray) -> float:
-    """Nats a token of [students, answers, (nats, tokens)]."""
-    return float(loss[..., 0].sum() / loss[..., 1].sum())
+    told = zip(apart(loss, pairs), pairs)
+    return [(value, low, high, f"loss of {a} less {b}") for (value, low, high), (a, b) in told]
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from synthgain.types import Anchor, Corpus, Group, Models, Pool, Prompt, Recipe,
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]
-from results import Results, by_hash, write  # noqa: E402
+from results import Results, apart, by_hash, write  # noqa: E402
 from value import spearman  # noqa: E402
 
 RUNS = Path(os.environ.get("SYNTHGAIN_RUNS", HERE.parent / "runs")) / "theory-questions"
@@ -201,20 +201,7 @@ def gains(found: Mapping[str, Any], than: str) -> dict[str, tuple[float, float, 
     seeds = [seed for seed in SEEDS if all(f"{name}/{seed}" in found["losses"] for name in [*names, "anchors"])]
     loss = {name: np.array([found["losses"][f"{name}/{seed}"] for seed in seeds]) for name in [*names, "anchors"]}
     loss["base"] = np.array([found["losses"]["base"]] * len(seeds))
-    rng, drawn = np.random.default_rng(0), []
-    for _ in range(2_000):
-        at, of = rng.integers(0, HELD_OUT, HELD_OUT), rng.integers(0, len(seeds), len(seeds))
-        drawn.append({name: ratio(one[of][:, at]) for name, one in loss.items()})
-    told = {}
-    for name in names:
-        low, high = np.quantile([one[than] - one[name] for one in drawn], [0.025, 0.975])
-        told[name] = (ratio(loss[than]) - ratio(loss[name]), float(low), float(high))
-    return told
-
-
-def ratio(loss: np.ndarray) -> float:
-    """Nats a token of [students, headlines, (nats, tokens)]."""
-    return float(loss[..., 0].sum() / loss[..., 1].sum())
+    return dict(zip(names, apart(loss, [(than, name) for name in names])))
 
 
 SHOWN = ("delta_I", "h_meaning", "nhsic", "grounded", "vendi", "proxy_gain", "target_fit", "transfer_kl", "probe_gain")
